@@ -1,0 +1,1 @@
+"""The outside engines: one module an engine, each imports its one client library. Only `wiring` imports them."""

@@ -1,0 +1,69 @@
+"""The stage before the first round: the model that everything starts from, as a checkpoint.
+
+The shipped model and small folders are copied into the store; a larger folder, or one in a
+bucket, is used where it is, by reference, with its files' hashes in the manifest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmst.errors import ModelError
+from mmst.ports import Engines
+from mmst.store import Manifest, Place, Stage, file_entries
+
+VERSION = 1
+COPY_BELOW = 2 << 30
+SHIPPED = Path(__file__).parent / "models"
+
+
+def run(engines: Engines, place: Place) -> Manifest:
+    """The starting checkpoint; `ModelError` when `model.base` cannot be one."""
+    name = engines.config.model.base
+    folder = model_folder(name)
+    entries = [e for e in file_entries(folder) if "/" not in e.name and not e.name.startswith(".")]
+    config = {"files": {e.name: e.sha256 for e in entries}}
+    stage = Stage.open(engines.store, "base", version=VERSION, config=config, inputs={}, place=place)
+    if stage.manifest is not None:
+        return stage.manifest
+    copied = sum(e.bytes for e in entries) < COPY_BELOW
+    if copied:
+        with engines.progress.task("base model", len(entries), "files") as task:
+            for entry in entries:
+                stage.put_file(entry.name, folder / entry.name)
+                task.advance()
+    return stage.finish(
+        files=entries,
+        facts={"name": name.rstrip("/").rsplit("/", 1)[-1]},
+        location="" if copied else str(folder.absolute()),
+    )
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model by its name in a recipe, with all that is needed in it.
+
+    `mmst:NAME` is a shipped model. Checked here, before anything is loaded: configuration,
+    safetensors weights (pickled weights are refused: loading one runs its code), tokenizer.
+    """
+    if name.startswith("mmst:"):
+        folder = SHIPPED / name.removeprefix("mmst:")
+        if not folder.is_dir():
+            shipped = ", ".join(f"mmst:{p.name}" for p in sorted(SHIPPED.iterdir()) if p.is_dir())
+            raise ModelError("no such shipped model", value=name, remedy=f"shipped: {shipped}")
+    else:
+        folder = Path(name).expanduser()
+    remedy = "set model.base to a folder that `save_pretrained` wrote, for model and tokenizer"
+    if not folder.is_dir():
+        raise ModelError("model.base is not a folder", value=name, remedy=remedy)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model folder {folder} has no config.json", remedy=remedy)
+    if not list(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"model folder {folder} has no .safetensors weights",
+            remedy=(
+                "save it again with model.save_pretrained(folder, safe_serialization=True); pickled weights run code"
+            ),
+        )
+    if not any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise ModelError(f"model folder {folder} has no tokenizer", remedy="tokenizer.save_pretrained(folder)")
+    return folder

@@ -1,0 +1,372 @@
+"""The one configuration: frozen, nested, validated; a recipe is a file that fills it in.
+
+A key is reached by its path (`sampling.k`). Every option carries its help text here, and
+`mmst recipes --keys` and docs/recipes.md print these texts: they stand in one place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmst.errors import ConfigError, DataError
+from mmst.records import digest, from_data, to_data
+
+T = typing.TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    affects: bool = True,
+) -> Any:
+    """A config field: its default, what it does, and the values it may take.
+
+    `affects=False` marks an option that cannot change any result (batch sizes, addresses),
+    so it is left out of the keys under which stages are stored.
+    """
+    meta = {"help": help, "low": low, "high": high, "choices": choices, "affects": affects}
+    if isinstance(default, (dict, list)):
+        return field(default_factory=default.copy, metadata=meta)
+    return field(default=default, metadata=meta)
+
+
+def section(kind: type[T]) -> T:
+    """A nested section with its defaults."""
+    return typing.cast(T, field(default_factory=kind))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where problems come from."""
+
+    format: str = option("", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math or jsonl")
+    path: str = option("", "file to import (empty for generated)")
+    split: str = option(
+        "all",
+        "all, or the problems whose content hash says train, dev or test",
+        choices=("all", "train", "dev", "test"),
+    )
+    limit: int = option(0, "at most this many problems, in file order (0: all)", low=0)
+    count: int = option(0, "generated: how many problems", low=0)
+    seed: int = option(0, "generated: the generator's seed", low=0)
+    task: str = option("main", "generated: main, or related (different questions)", choices=("main", "related"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemsConfig:
+    """Which problems are trained on, held out, and held out of a related task."""
+
+    train: tuple[Source, ...] = option((), "problems to sample, whose verified solutions are trained on")
+    test: tuple[Source, ...] = option((), "held-out problems of the same task")
+    related: tuple[Source, ...] = option((), "held-out problems of a related but different task")
+    seeds: tuple[Source, ...] = option((), "annotated problems: the seed data that training replays")
+    near_duplicate: float = option(
+        0.8, "share of common word 5-grams from which two questions are near duplicates", low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The model that the first round starts from."""
+
+    base: str = option("mmst:tiny", "mmst:tiny (shipped), a Hugging Face folder, or champion (from the registry)")
+    trust_remote_code: str = option("", "name of a model folder whose own Python code may run (empty: none)")
+    dtype: str = option("float32", "dtype for sampling", choices=("float32", "bfloat16", "float16"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptConfig:
+    """How a problem is put to the model."""
+
+    style: str = option(
+        "plain",
+        "plain (no instruction), instruct, few-shot, or chat (the tokenizer's template)",
+        choices=("plain", "instruct", "few-shot", "chat"),
+    )
+    shots: int = option(4, "few-shot: how many worked examples", low=1, high=8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """How solutions are drawn."""
+
+    backend: str = option(
+        "local",
+        "local (in process), openai (a completions server), recorded (a file)",
+        choices=("local", "openai", "recorded"),
+        affects=False,
+    )
+    k: int = option(4, "solutions per problem and method", low=1)
+    temperature: float = option(0.8, "sampling temperature", low=0.0, high=5.0)
+    top_p: float = option(1.0, "nucleus sampling: share of probability kept", low=0.01, high=1.0)
+    max_tokens: int = option(96, "longest completion in tokens", low=1)
+    seed: int = option(1, "seed of the run: samples and training follow from it", low=0)
+    shard: int = option(64, "problems per shard: what a killed run loses at most", low=1)
+    batch: int = option(256, "local: rows decoded together", low=1, affects=False)
+    url: str = option("", "openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
+    served_model: str = option("", "openai: the model's name on the server (empty: its only model)", affects=False)
+    concurrency: int = option(16, "openai: requests in flight", low=1, affects=False)
+    deadline: float = option(600.0, "openai: seconds after which a request fails for good", low=0.1, affects=False)
+    recorded: str = option("", "recorded: JSONL of {question or problem_id, method, completion}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckConfig:
+    """How programs are run and answers compared."""
+
+    sandbox: str = option(
+        "gvisor",
+        "gvisor, or subprocess (unconfined; only for code you would run yourself)",
+        choices=("gvisor", "subprocess"),
+        affects=False,
+    )
+    timeout: float = option(2.0, "seconds a program may run", low=0.05, high=600.0)
+    memory_mib: int = option(256, "memory a program may use, in MiB", low=32)
+    output_kib: int = option(64, "output a program may write, in KiB", low=1)
+    workers: int = option(0, "programs at once (0: as many as cores)", low=0, affects=False)
+    shard: int = option(2048, "samples per shard", low=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranslateConfig:
+    """How correct solutions are rewritten into the other methods."""
+
+    n: int = option(2, "translations per source solution and target method", low=1)
+    temperature: float = option(0.6, "sampling temperature", low=0.0, high=5.0)
+    sources: int = option(2, "different correct solutions translated per problem and method", low=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainsetConfig:
+    """How training examples are chosen from verified solutions."""
+
+    cap: int = option(4, "examples per problem and method at most", low=1)
+    balance: bool = option(True, "cut each method to at most twice the count of the smallest")
+    seed_share: float = option(0.5, "share of the steps spent on seed data (0: none)", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """How the model is fine-tuned."""
+
+    steps: int = option(100, "optimiser steps (the same for every arm)", low=1)
+    batch_tokens: int = option(4096, "tokens per step and rank, padding included", low=16)
+    lr: float = option(1e-3, "peak learning rate", low=1e-9, high=1.0)
+    warmup: float = option(0.1, "share of the steps spent warming up", low=0.0, high=1.0)
+    weight_decay: float = option(0.01, "AdamW weight decay", low=0.0, high=1.0)
+    clip: float = option(1.0, "gradient norm clip", low=0.0)
+    precision: str = option(
+        "float32", "float32, or bfloat16 where the hardware does it well", choices=("float32", "bfloat16")
+    )
+    lora_rank: int = option(0, "LoRA rank (0: train all weights); merged on export", low=0)
+    lora_alpha: float = option(16.0, "LoRA alpha", low=0.1)
+    lora_targets: tuple[str, ...] = option((), "module names that get LoRA (empty: every linear layer)")
+    ranks: int = option(1, "processes on this machine", low=1, high=64)
+    zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
+    checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
+    spike: float = option(4.0, "stop when the loss exceeds this multiple of its running mean (0: never)", low=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateConfig:
+    """How a checkpoint is measured on held-out problems."""
+
+    k: int = option(0, "samples for pass@k and majority vote beside the greedy one (0: greedy only)", low=0)
+    temperature: float = option(0.8, "temperature of those samples", low=0.0, high=5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteConfig:
+    """When a challenger becomes champion, and where it is registered."""
+
+    name: str = option("mmst", "registered model name")
+    alpha: float = option(0.05, "significance level of the paired test", low=0.0001, high=0.5)
+    tolerance: float = option(0.03, "no method and no related task may be worse by more (fraction)", low=0.0, high=1.0)
+    tracking_uri: str = option(
+        "", "MLflow address (empty: $MLFLOW_TRACKING_URI, else SQLite in the run's folder)", affects=False
+    )
+    experiment: str = option("mmst", "MLflow experiment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopConfig:
+    """How often, and when to stop."""
+
+    rounds: int = option(1, "rounds at most", low=1, high=10)
+    arm: str = option(
+        "mmst",
+        "what the run trains on: mmst or one of the paper's controls",
+        choices=("mmst", "own-method", "no-translation", "equal-data", "seed-only"),
+    )
+    controls: tuple[str, ...] = option(
+        (),
+        "controls trained beside each round, from the same checkpoint and samples",
+        choices=("own-method", "no-translation", "equal-data", "seed-only"),
+    )
+    min_new: int = option(20, "stop when a round finds fewer new examples", low=0)
+    min_gain: float = option(0.0, "stop when a round gains less (fraction of the aggregate)", low=-1.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole recipe."""
+
+    name: str = option("run", "name of the recipe")
+    title: str = option("", "one line for people")
+    out: str = option("mmst-out", "where everything is stored: a folder, or s3://bucket/prefix", affects=False)
+    methods: tuple[str, ...] = option(("text", "code"), "methods that teach each other")
+    problems: ProblemsConfig = section(ProblemsConfig)
+    model: ModelConfig = section(ModelConfig)
+    prompt: PromptConfig = section(PromptConfig)
+    sampling: SamplingConfig = section(SamplingConfig)
+    check: CheckConfig = section(CheckConfig)
+    translate: TranslateConfig = section(TranslateConfig)
+    trainset: TrainsetConfig = section(TrainsetConfig)
+    train: TrainConfig = section(TrainConfig)
+    evaluate: EvaluateConfig = section(EvaluateConfig)
+    promote: PromoteConfig = section(PromoteConfig)
+    loop: LoopConfig = section(LoopConfig)
+
+
+def parse(data: Mapping[str, Any]) -> Config:
+    """A validated `Config` from plain data; raises `ConfigError` naming key, value and remedy.
+
+    >>> parse({"sampling": {"k": -1}})
+    Traceback (most recent call last):
+    mmst.errors.ConfigError: sampling.k must be at least 1, got -1. Remedy: see `mmst recipes --keys`
+    """
+    _known_keys(Config, data, "")
+    try:
+        config = from_data(Config, data, "recipe")
+    except DataError as e:
+        raise ConfigError(e.what.removeprefix("recipe."), value=e.value, remedy=_SEE) from None
+    _check_values(config, "")
+    if len(set(config.methods)) != len(config.methods) or not config.methods:
+        raise ConfigError("methods must name each method once", value=config.methods, remedy="methods=[text, code]")
+    if config.sampling.backend == "openai" and not config.sampling.url:
+        raise ConfigError(
+            "sampling.backend=openai needs sampling.url",
+            remedy="--set sampling.url=http://127.0.0.1:8080/openai/v1 (start one with `mmst serve`)",
+        )
+    if config.sampling.backend == "recorded" and not config.sampling.recorded:
+        raise ConfigError(
+            "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
+        )
+    return config
+
+
+def override(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe data with `path=value` settings applied; values are already-parsed plain data.
+
+    >>> override({"sampling": {"k": 4}}, {"sampling.k": 8})["sampling"]["k"]
+    8
+    """
+    result: dict[str, Any] = json.loads(json.dumps(data))
+    for path, value in settings.items():
+        node: Any = result
+        *parents, last = path.split(".")
+        for i, part in enumerate(parents):
+            node = node.setdefault(part, {}) if isinstance(node, dict) else node[int(part)]
+            if not isinstance(node, (dict, list)):
+                raise ConfigError(f"{'.'.join(parents[: i + 1])} is not a section", value=path, remedy=_SEE)
+        if isinstance(node, list):
+            node[int(last)] = value
+        else:
+            node[last] = value
+    return result
+
+
+def to_text(config: Config) -> str:
+    """The config as JSON: how it travels between components."""
+    return json.dumps(to_data(config), ensure_ascii=False, sort_keys=True)
+
+
+def from_text(text: str) -> Config:
+    """The config back from `to_text`."""
+    return parse(json.loads(text))
+
+
+def identity(config: Any) -> dict[str, Any]:
+    """The part of a config (or section) that can change results, as plain data."""
+    return {
+        f.name: identity(v) if dataclasses.is_dataclass(v := getattr(config, f.name)) else _identities(v)
+        for f in dataclasses.fields(config)
+        if f.metadata.get("affects", True)
+    }
+
+
+def run_id(config: Config) -> str:
+    """The name of a run: recipe name and the digest of all that can change its results."""
+    return f"{config.name}-{digest(identity(config))[7:15]}"
+
+
+def options(kind: type = Config, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
+    """Every option as (path, type, default, help), for help texts and docs."""
+    hints = typing.get_type_hints(kind)
+    for f in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[f.name]):
+            yield from options(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", _type_name(hints[f.name]), f.default, f.metadata["help"]
+
+
+_SEE = "see `mmst recipes --keys`"
+
+
+def _identities(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [identity(v) if dataclasses.is_dataclass(v) else v for v in value]
+    return to_data(value)
+
+
+def _type_name(hint: Any) -> str:
+    if typing.get_origin(hint) is tuple:
+        return f"list of {_type_name(typing.get_args(hint)[0])}"
+    return str(getattr(hint, "__name__", hint))
+
+
+def _known_keys(kind: Any, data: Any, path: str) -> None:
+    if typing.get_origin(kind) is tuple:
+        for i, v in enumerate(data if isinstance(data, list) else ()):
+            _known_keys(typing.get_args(kind)[0], v, f"{path[:-1]}[{i}].")
+        return
+    if isinstance(kind, types.UnionType) or not dataclasses.is_dataclass(kind) or not isinstance(data, Mapping):
+        return
+    hints = typing.get_type_hints(kind)
+    for key, value in data.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"did you mean {path}{near[0]}? " if near else ""
+            raise ConfigError(f"unknown recipe key '{path}{key}'", remedy=f"{hint}{_SEE}")
+        _known_keys(hints[key], value, f"{path}{key}.")
+
+
+def _check_values(node: Any, path: str) -> None:
+    for f in dataclasses.fields(node):
+        value, name = getattr(node, f.name), f"{path}{f.name}"
+        if dataclasses.is_dataclass(value):
+            _check_values(value, f"{name}.")
+            continue
+        low, high, choices = (f.metadata.get(m) for m in ("low", "high", "choices"))
+        if isinstance(value, float) and value != value:
+            raise ConfigError(f"{name} must be a number", value=value, remedy=_SEE)
+        if low is not None and value < low:
+            raise ConfigError(f"{name} must be at least {low:g}", value=value, remedy=_SEE)
+        if high is not None and value > high:
+            raise ConfigError(f"{name} must be at most {high:g}", value=value, remedy=_SEE)
+        for i, item in enumerate(value if isinstance(value, tuple) else (value,)):
+            if dataclasses.is_dataclass(item):
+                _check_values(item, f"{name}[{i}].")
+            elif choices and item not in choices:
+                raise ConfigError(f"{name} must be one of {', '.join(choices)}", value=item, remedy=_SEE)

@@ -1,0 +1,114 @@
+"""The errors of MMST, as a tree.
+
+    MmstError
+    ├── UserError (ValueError)        the input is wrong; trying again won't help      exit 2
+    │   ├── ConfigError               a recipe key or its value
+    │   ├── DataError                 a line of a problem or completion file
+    │   ├── ModelError                a model folder that cannot be used
+    │   └── LeakError                 a training problem that stands in the test set
+    ├── SetupError                    this machine lacks something                     exit 3
+    ├── PlatformError (RuntimeError)  an engine failed; trying again may help          exit 4
+    │   ├── SandboxError              a code sandbox died, hung or could not start
+    │   ├── SamplerError              a model server or the model in process failed
+    │   ├── StoreError                a folder or bucket could not be read or written
+    │   ├── TrainingError             a training worker failed
+    │   │   └── DivergedError         the loss became NaN or jumped
+    │   └── RegistryError             MLflow refused or vanished
+    └── Stopped                       Ctrl-C or SIGTERM; the next run continues        exit 130
+
+A platform error is never a verdict: no sample becomes "wrong" because an engine failed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MmstError(Exception):
+    """Every error that MMST raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UserError(MmstError, ValueError):
+    """Input that cannot be used: what, which value, and the remedy.
+
+    >>> raise ConfigError("sampling.k must be at least 1", value=-3, remedy="set sampling.k=4")
+    Traceback (most recent call last):
+    mmst.errors.ConfigError: sampling.k must be at least 1, got -3. Remedy: set sampling.k=4
+    """
+
+    exit_code: ClassVar[int] = 2
+    _ABSENT: ClassVar[object] = object()
+
+    def __init__(self, what: str, *, value: object = _ABSENT, remedy: str = "") -> None:
+        self.what, self.value, self.remedy = what, value, remedy
+        got = "" if value is UserError._ABSENT else f", got {_short(value)}"
+        super().__init__(f"{what}{got}." + (f" Remedy: {remedy}" if remedy else ""))
+
+
+class ConfigError(UserError):
+    """A recipe key that does not exist, or a value that it cannot take."""
+
+
+class DataError(UserError):
+    """A line of an input file that cannot be read; names file, line and field."""
+
+
+class ModelError(UserError):
+    """A model folder without what sampling or training needs."""
+
+
+class LeakError(UserError):
+    """A problem that would be trained on stands in the run's own test set."""
+
+
+class SetupError(MmstError):
+    """The machine lacks something; the message holds what, why and the exact remedy."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, what: str, *, why: str = "", remedy: str = "") -> None:
+        self.what, self.why, self.remedy = what, why, remedy
+        super().__init__(what + (f" ({why})" if why else "") + "." + (f" Remedy: {remedy}" if remedy else ""))
+
+
+class PlatformError(MmstError, RuntimeError):
+    """An engine failed after its own retries. Never a verdict on a sample."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class SandboxError(PlatformError):
+    """A code sandbox died, hung, or could not start, and the retries are used up."""
+
+
+class SamplerError(PlatformError):
+    """A model server, or the model in process, could not answer."""
+
+
+class StoreError(PlatformError):
+    """The folder or bucket that holds the run could not be read or written."""
+
+
+class TrainingError(PlatformError):
+    """A training worker failed; the last good checkpoint stands."""
+
+
+class DivergedError(TrainingError):
+    """The loss became NaN or jumped; resuming would diverge again, so lower the learning rate."""
+
+
+class RegistryError(PlatformError):
+    """The tracking server refused a request or could not be reached."""
+
+
+class Stopped(MmstError):
+    """Ctrl-C or SIGTERM arrived; what is finished is kept and the same command continues."""
+
+    exit_code: ClassVar[int] = 130
+
+
+def _short(value: object, limit: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -1,0 +1,56 @@
+"""The methods: ways of solving a problem. One module a method; adding a third is one new module.
+
+A method says how a problem is put to the model, where the solution ends, what of it is executed
+and how its answer is cut out. Everything here is pure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import ClassVar, Protocol
+
+from mmst.errors import ConfigError
+
+
+class Method(Protocol):
+    """One way of solving a problem."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    """The heading under which the model writes such a solution ("Text", "Python")."""
+    instruction: ClassVar[str]
+    """What an instruct or chat prompt asks for."""
+    translation: ClassVar[str]
+    """What an instruct or chat prompt asks for when a solution is to be rewritten into it."""
+    shots: ClassVar[tuple[tuple[str, str], ...]]
+    """Worked examples (question, solution) for few-shot prompts."""
+    executes: ClassVar[bool]
+    """Whether solutions are programs to be run."""
+
+    def solution(self, completion: str) -> str:
+        """The part of a completion that counts: fences and chatter cut off."""
+
+    def answer(self, solution: str, stdout: str | None) -> str | None:
+        """The answer that a solution (or its program's output) commits to; None when to none."""
+
+    def canonical(self, solution: str) -> str:
+        """What two solutions have in common exactly when they are the same but for layout."""
+
+
+def method(name: str) -> Method:
+    """The method called `name`; `ConfigError` lists those that there are."""
+    found = methods()
+    if name not in found:
+        raise ConfigError(f"unknown method '{name}'", remedy=f"methods: {', '.join(sorted(found))}")
+    return found[name]
+
+
+def methods() -> dict[str, Method]:
+    """Every method: each module of this package that defines `METHOD`."""
+    found: dict[str, Method] = {}
+    for info in pkgutil.iter_modules(__path__):
+        made: Method | None = getattr(importlib.import_module(f"{__name__}.{info.name}"), "METHOD", None)
+        if made is not None:
+            found[made.name] = made
+    return found

@@ -1,0 +1,263 @@
+"""What the stages need from the outside, as protocols; `backends/` holds what fulfils them.
+
+A stage gets one `Engines` and asks it for what it needs; `wiring.connect(config)` builds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mmst.config import Config
+
+if TYPE_CHECKING:
+    from mmst.store import Manifest
+
+
+# --- storage ----------------------------------------------------------------------------------
+
+
+class Store(Protocol):
+    """A folder or an S3 prefix. Names are relative, `/`-separated. Failures: `StoreError`.
+
+    Every write is whole or absent: a reader never sees half a file, also after kill -9.
+    """
+
+    uri: str
+
+    def read(self, name: str) -> bytes | None:
+        """The content, or None when there is no such name."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or overwrite."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write only if absent, atomically among processes; False when the name exists."""
+
+    def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
+        """Compare-and-set: write only while the content is `expected` (None: absent)."""
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """All names that start with `prefix`, sorted; paged, never held as one list call."""
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Store a local file of any size, streamed."""
+
+    def get_file(self, name: str, path: Path) -> None:
+        """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
+
+    def folder(self, prefix: str) -> Path | None:
+        """The local folder that is `prefix`, when the store is one; None for a bucket."""
+
+    def scratch(self, prefix: str) -> Path:
+        """A private local folder for work in progress under this name; survives a restart."""
+
+
+# --- sampling ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Draw `n` completions of one prompt.
+
+    The j-th completion depends only on the model, this request and `seed` with j, never on
+    what else was asked at the same time. `problem_id`, `question` and `method` say what the
+    prompt is about: recorded completions are found by them.
+    """
+
+    id: str
+    prompt: str
+    n: int
+    seed: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop: tuple[str, ...]
+    problem_id: str = ""
+    question: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One completion; `finish` is `stop` (end token or stop string, cut off) or `length`."""
+
+    text: str
+    finish: str
+    prompt_tokens: int
+    tokens: int
+
+
+class Sampler(Protocol):
+    """A model that completes prompts. Trouble raises `SamplerError`, never an empty text."""
+
+    def sample(self, requests: Sequence[Request], on_done: Callable[[int], None] = ...) -> list[list[Completion]]:
+        """For each request, in order, its `n` completions (fewer only for recorded ones).
+
+        `on_done(m)` is called as m more completions are there.
+        """
+
+
+Message = Mapping[str, str]
+"""A chat message: {"role": "user" | "assistant" | "system", "content": …}."""
+
+
+# --- code checks ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A Python program to run; `id` is unique among the programs of one call."""
+
+    id: str
+    source: str
+    stdin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one program may use."""
+
+    timeout: float = 2.0
+    memory_mib: int = 256
+    output_kib: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What became of a program.
+
+    `outcome` is `ok`, `crashed`, `timed_out`, `out_of_memory` or `output_limit`; `stderr` is
+    its end; a `crashed` one's `detail` names exception and line ("ValueError, line 3: …").
+    """
+
+    id: str
+    outcome: str
+    stdout: str
+    stderr: str
+    detail: str = ""
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+
+
+class Sandbox(Protocol):
+    """Runs untrusted programs. Each id is answered exactly once or `SandboxError` is raised."""
+
+    name: str
+
+    def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+        """Execute all programs; results in any order."""
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSpec:
+    """All that a training worker (`mmst.finetune`) needs; travels as JSON.
+
+    `model`, `examples`, `out` and `scratch` are local paths: a Hugging Face folder, a JSONL of
+    `Example` in training order, the folder to write, and where resumable checkpoints stand.
+    """
+
+    model: str
+    examples: str
+    out: str
+    scratch: str
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False
+
+
+class Trainer(Protocol):
+    """Runs the training worker. Trouble raises `TrainingError` with the failing rank's log."""
+
+    def train(self, spec: TrainSpec, on_step: Callable[[int, float], None] = ...) -> Mapping[str, float]:
+        """Train until `spec.out` holds a loadable folder; returns final figures (loss, tokens).
+
+        `on_step(step, loss)` is called as steps are done. Run again after a kill, it goes on
+        from the last whole checkpoint in `spec.scratch`.
+        """
+
+
+# --- registry ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """The checkpoint that stands: its digest, its manifest's reference, its registry version."""
+
+    checkpoint: str
+    ref: str
+    version: str
+
+
+class Registry(Protocol):
+    """Experiment tracking and the model registry (MLflow). Trouble raises `RegistryError`.
+
+    Every call may be repeated after a kill: it finds what it made before.
+    """
+
+    def log_round(
+        self,
+        run: str,
+        round: int,
+        *,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        artifacts: Mapping[str, bytes],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Log one round (step = round) of the run named `run`; returns the MLflow run id."""
+
+    def register(self, name: str, folder: Path, *, run: str, checkpoint: str, ref: str, tags: Mapping[str, str]) -> str:
+        """A version of model `name` for this checkpoint digest, made once; returns it."""
+
+    def point(self, name: str, version: str) -> None:
+        """Make the alias `champion` point at this version."""
+
+
+# --- progress ---------------------------------------------------------------------------------
+
+
+class Task(Protocol):
+    """Work under way."""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """`n` more items are done; `note` is a short live remark, e.g. the loss."""
+
+
+class Progress(Protocol):
+    """Shows what is being done: stage, items a second, time left."""
+
+    def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Task]:
+        """Start work on `total` items called `unit` ("samples", "programs", "steps")."""
+
+
+# --- all of them ------------------------------------------------------------------------------
+
+
+class Engines(Protocol):
+    """The engines that a configuration selects; each is made when first asked for."""
+
+    config: Config
+    store: Store
+    progress: Progress
+
+    def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> AbstractContextManager[Sampler]:
+        """The sampler of a checkpoint. Recorded completions only where `recorded` is true."""
+
+    def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
+        """The checkpoint's chat template as a function; `ModelError` when it has none."""
+
+    def sandbox(self) -> AbstractContextManager[Sandbox]:
+        """The code sandbox."""
+
+    def trainer(self) -> Trainer:
+        """The trainer."""
+
+    def registry(self) -> Registry:
+        """The registry."""

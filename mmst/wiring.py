@@ -1,0 +1,110 @@
+"""Config → backends: the only place that knows them, each imported when first asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from mmst import progress as progress_module
+from mmst.config import Config
+from mmst.ports import Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
+from mmst.store import Manifest, checkpoint_folder
+
+
+def connect(config: Config, progress: Progress | None = None) -> Wired:
+    """The engines of a configuration.
+
+    >>> engines = connect(parse({"out": "runs"}))      # doctest: +SKIP
+    >>> with engines.sandbox() as box: ...             # doctest: +SKIP
+    """
+    return Wired(config, progress or progress_module.from_environment())
+
+
+def open_store(uri: str) -> Store:
+    """A folder, or a bucket for `s3://bucket/prefix`."""
+    if uri.startswith("s3://"):
+        from mmst.backends.s3_store import S3Store
+
+        return S3Store(uri)
+    from mmst.backends.folder_store import FolderStore
+
+    return FolderStore(Path(uri.removeprefix("file://")))
+
+
+class Wired:
+    """Fulfils `ports.Engines`."""
+
+    def __init__(self, config: Config, progress: Progress) -> None:
+        self.config = config
+        self.progress = progress
+
+    @cached_property
+    def store(self) -> Store:
+        """The run's store."""
+        return open_store(self.config.out)
+
+    @contextlib.contextmanager
+    def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> Iterator[Sampler]:
+        """The sampler of a checkpoint; see `ports.Engines.sampler`."""
+        s, m = self.config.sampling, self.config.model
+        if s.backend == "recorded" and recorded:
+            from mmst.backends.recorded import Recorded
+
+            yield Recorded(Path(s.recorded))
+        elif s.backend == "openai":
+            from mmst.backends.openai_http import OpenAIServer
+
+            with OpenAIServer(s.url, s.served_model, concurrency=s.concurrency, deadline=s.deadline) as server:
+                yield server
+        else:
+            from mmst.backends.local_model import LocalModel
+
+            folder = checkpoint_folder(self.store, checkpoint)
+            trust = bool(m.trust_remote_code) and m.trust_remote_code == m.base
+            with LocalModel(folder, dtype=m.dtype, batch=s.batch, trust_remote_code=trust) as model:
+                yield model
+
+    def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
+        """The checkpoint's chat template; see `ports.Engines.renderer`."""
+        from mmst.backends.local_model import chat_renderer
+
+        return chat_renderer(checkpoint_folder(self.store, checkpoint))
+
+    @contextlib.contextmanager
+    def sandbox(self) -> Iterator[Sandbox]:
+        """The code sandbox that the configuration names."""
+        c = self.config.check
+        workers = c.workers or os.cpu_count() or 1
+        if c.sandbox == "subprocess":
+            from mmst.backends.subprocess_sandbox import SubprocessSandbox
+
+            with SubprocessSandbox(workers=workers) as box:
+                yield box
+        else:
+            from mmst.backends.gvisor import GvisorSandbox
+
+            with GvisorSandbox(workers=workers) as gvisor:
+                yield gvisor
+
+    def trainer(self) -> Trainer:
+        """The training engine."""
+        from mmst.backends.torchrun import Torchrun
+
+        return Torchrun(ranks=self.config.train.ranks)
+
+    def registry(self) -> Registry:
+        """The tracking server and registry; SQLite beside the run's store by default."""
+        from mmst.backends.mlflow_registry import MlflowRegistry
+
+        p = self.config.promote
+        uri = p.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        return MlflowRegistry(uri or default_tracking_uri(self.config.out), experiment=p.experiment)
+
+
+def default_tracking_uri(out: str) -> str:
+    """SQLite in the run's folder; for a bucket, in the current folder."""
+    folder = Path.cwd() if out.startswith("s3://") else Path(out.removeprefix("file://")).absolute()
+    return f"sqlite:///{folder / 'mlflow.db'}"
