@@ -1,0 +1,215 @@
+"""What a run has done so far, read from the store alone: for `mmst status`, the final tables and the report.
+
+Nothing here computes a result; it follows the run's pointers (`runs/<run>/…`) to the manifests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mmst.config import Config, from_text, run_id, to_text
+from mmst.errors import UserError
+from mmst.ports import Store
+from mmst.records import Decision, Report, from_data, from_json
+from mmst.store import Manifest, Place, pointers
+
+STEPS = (
+    "gather",
+    "base",
+    "sample",
+    "check",
+    "translate",
+    "check-translations",
+    "trainset",
+    "proceed-train",
+    "train",
+    "sample-heldout",
+    "check-heldout",
+    "evaluate",
+    "promote",
+    "report",
+    "proceed",
+)
+"""The steps of a run in the order in which people read them."""
+
+FUNNEL = ("asked", "passed", "translated", "passed_again", "kept")
+"""From problems to training examples: samples asked for, correct ones, translations, correct ones, examples kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageState:
+    """One stage of a run: complete (`manifest` is there) or under way with `shards` written.
+
+    `timing` is what the stage measured when it was made: seconds and, where it has them, tokens.
+    """
+
+    place: Place
+    ref: str
+    inputs: Mapping[str, str]
+    manifest: Manifest | None
+    shards: int
+    timing: Mapping[str, float]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stage's manifest is written."""
+        return self.manifest is not None
+
+    @property
+    def label(self) -> str:
+        """The step, with the arm where it is a control's: `train`, `own-method/train`."""
+        return self.place.step if self.place.arm in ("base", "mmst") else f"{self.place.arm}/{self.place.step}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundSummary:
+    """One round (0: the base model): a report per arm, the way to the training set, the decision.
+
+    `funnel` has the keys of `FUNNEL`; `funnels` the same per method, where the stages counted so;
+    `families` is {arm: {"task/method/family": (passed, n)}}; `timings` {step: {"seconds": …}}.
+    """
+
+    round: int
+    arms: Mapping[str, Report]
+    funnel: Mapping[str, int]
+    funnels: Mapping[str, Mapping[str, int]]
+    verdicts: Mapping[str, int]
+    families: Mapping[str, Mapping[str, tuple[int, int]]]
+    decision: Decision | None
+    stopped: str
+    timings: Mapping[str, Mapping[str, float]]
+    stages: tuple[StageState, ...]
+
+    def stage(self, step: str, arm: str = "") -> StageState | None:
+        """The stage of a step; of the main arm unless named."""
+        wanted = (arm,) if arm else ("mmst", "base")
+        return next((s for s in self.stages if s.place.step == step and s.place.arm in wanted), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run: its rounds so far and, when it was started by `mmst run`, its recipe."""
+
+    run: str
+    config: Config | None
+    rounds: tuple[RoundSummary, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last decision that was made."""
+        return next((r.decision for r in reversed(self.rounds) if r.decision is not None), None)
+
+
+def record_config(store: Store, config: Config) -> None:
+    """Write a run's recipe beside its pointers, so that it can be read without the recipe's file."""
+    store.write(f"runs/{run_id(config)}/config.json", to_text(config).encode())
+
+
+def runs(store: Store) -> list[str]:
+    """The names of all runs in a store, sorted."""
+    return sorted({name.split("/")[1] for name in store.names("runs/") if name.count("/") >= 2})
+
+
+def find_run(store: Store, name: str) -> str:
+    """The run of this name or beginning; `UserError` lists those that there are."""
+    known = runs(store)
+    matching = [name] if name in known else [r for r in known if r.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    what = "several runs begin with that name" if matching else f"no such run in {store.uri}"
+    listed = ", ".join(matching or known) or "none; `mmst run --recipe demo` makes one"
+    raise UserError(what, value=name, remedy=f"--out names the store; runs: {listed}")
+
+
+def stages(store: Store, run: str) -> Iterator[StageState]:
+    """Every stage that a run opened, in reading order."""
+    known = {step: i for i, step in enumerate(STEPS)}
+    found = sorted(
+        pointers(store, run),
+        key=lambda p: (p[0].round, p[0].arm not in ("base", "mmst"), p[0].arm, known.get(p[0].step, len(known))),
+    )
+    for place, ref, inputs in found:
+        raw = store.read(f"{ref}/manifest.json")
+        manifest = None if raw is None else from_json(Manifest, raw)
+        timing = store.read(f"{ref}/timing.json")
+        yield StageState(
+            place=place,
+            ref=ref,
+            inputs=inputs,
+            manifest=manifest,
+            shards=len(manifest.files) if manifest else sum(1 for _ in store.names(f"{ref}/")),
+            timing={} if timing is None else json.loads(timing),
+        )
+
+
+def summarise(store: Store, run: str) -> RunSummary:
+    """The whole run, complete or not. Reads manifests only, so it is quick for any amount of data."""
+    raw = store.read(f"runs/{run}/config.json")
+    config = None if raw is None else from_text(raw.decode())
+    by_round: dict[int, list[StageState]] = {}
+    for state in stages(store, run):
+        by_round.setdefault(state.place.round, []).append(state)
+    rounds = tuple(_round(number, tuple(found)) for number, found in sorted(by_round.items()))
+    return RunSummary(run=run, config=config, rounds=rounds, notes=tuple(_notes(config, rounds)))
+
+
+def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
+    facts = {(s.place.arm, s.place.step): s.manifest.facts for s in found if s.manifest is not None}
+    counts = {s.place.step: s.manifest.counts for s in found if s.manifest is not None and s.place.arm == "mmst"}
+    reports = {arm: f for (arm, step), f in facts.items() if step == "evaluate" and "report" in f}
+    decisions = [f["decision"] for (_, step), f in facts.items() if step == "promote" and "decision" in f]
+    stops = [f["reason"] for (_, step), f in facts.items() if step.startswith("proceed") and f.get("reason")]
+    methods = sorted({key.split(".")[0] for key in counts.get("check", {}) if "." in key})
+    return RoundSummary(
+        round=number,
+        arms={arm: from_data(Report, f["report"]) for arm, f in reports.items()},
+        funnel=_funnel(counts),
+        funnels={m: _funnel(counts, m) for m in methods},
+        verdicts={k: v for k, v in counts.get("check", {}).items() if "." not in k},
+        families={
+            arm: {name: (int(passed), int(n)) for name, (passed, n) in f.get("families", {}).items()}
+            for arm, f in reports.items()
+        },
+        decision=from_data(Decision, decisions[-1]) if decisions else None,
+        stopped=stops[-1] if stops else "",
+        timings={s.label: s.timing for s in found if s.timing},
+        stages=found,
+    )
+
+
+def _funnel(counts: Mapping[str, Mapping[str, int]], method: str = "") -> dict[str, int]:
+    """The counts along the way; only of the steps that are complete."""
+    where = {
+        "asked": ("sample", "samples"),
+        "passed": ("check", "passed"),
+        "translated": ("translate", "translations"),
+        "passed_again": ("check-translations", "passed"),
+        "kept": ("trainset", "new"),
+    }
+    funnel = {}
+    for name, (step, count) in where.items():
+        key = f"{method}.{count}" if method else count
+        if key in counts.get(step, {}):
+            funnel[name] = counts[step][key]
+    return funnel
+
+
+def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[str]:
+    """What a reader must know before believing the tables."""
+    if config is None:
+        return
+    yield (
+        f"One seed (sampling.seed={config.sampling.seed}): the intervals cover the held-out problems, not the "
+        "luck of sampling and training. Run more seeds before believing a difference."
+    )
+    sources = (*config.problems.train, *config.problems.seeds)
+    if any(s.format == "generated" for s in sources):
+        yield (
+            "Generated problems: which families the seed data annotates for which method is set by the generator, "
+            "so that the methods' strengths differ on purpose. This demonstrates the mechanism, not an effect in nature."
+        )
+    if rounds and not config.loop.controls and config.loop.arm == "mmst":
+        yield "No controls were trained beside it (loop.controls): a gain may come from the extra training steps alone."
