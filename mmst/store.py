@@ -134,6 +134,13 @@ class Stage:
             f"{self.prefix}/{file}", "".join(to_json(r) + "\n" for r in records).encode("utf-8", "surrogatepass")
         )
 
+    def read_records(self, file: str, kind: type[R]) -> Iterator[R]:
+        """The records of a shard of this stage, complete or not."""
+        data = self.store.read(f"{self.prefix}/{file}")
+        if data is None:
+            raise StoreError(f"{self.prefix}/{file} vanished while the stage was under way")
+        return (from_json(kind, line) for line in data.split(b"\n") if line)
+
     def write(self, file: str, data: bytes) -> None:
         """Write a file, whole or absent."""
         self.store.write(f"{self.prefix}/{file}", data)
@@ -218,8 +225,7 @@ def records(store: Store, manifest: Manifest, kind: type[R], prefix: str = "") -
             raise StoreError(f"{store.uri}/{manifest.ref}/{entry.name} is missing though its manifest is there")
         if "sha256:" + hashlib.sha256(data).hexdigest() != entry.sha256:
             raise StoreError(f"{store.uri}/{manifest.ref}/{entry.name} does not have the hash that its manifest states")
-        for line in data.splitlines():
-            yield from_json(kind, line)
+        yield from (from_json(kind, line) for line in data.split(b"\n") if line)
 
 
 def pointers(store: Store, run: str) -> Iterator[tuple[Place, str, Mapping[str, str]]]:

@@ -1,0 +1,29 @@
+"""KFP component. See `mmst.promote`."""
+
+from kfp import dsl
+
+from mmst.components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def promote(
+    config: str,
+    round: int,
+    arm: str,
+    step: str,
+    evaluation: str,
+    checkpoint: str,
+    decision: dsl.Output[dsl.Markdown],
+) -> str:
+    """Champion or not: the decision, carried out in the registry."""
+    from pathlib import Path
+
+    from mmst.launch import launch
+
+    made = launch(
+        "promote", config, round=round, arm=arm, step=step, refs={"evaluation": evaluation, "checkpoint": checkpoint}
+    )
+    made_decision = made.facts["decision"]
+    verdict = "promoted" if made_decision["promote"] else "rejected"
+    Path(decision.path).write_text(f"# Round {round}: {verdict}\n\n{made_decision['reason']}\n")
+    return made.ref

@@ -1,0 +1,30 @@
+"""KFP component. See `mmst.sample`."""
+
+from kfp import dsl
+
+from mmst.components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def sample(
+    config: str,
+    round: int,
+    arm: str,
+    step: str,
+    problems: str,
+    checkpoint: str,
+    purpose: str,
+) -> str:
+    """Solutions drawn from a checkpoint, by every method."""
+    from mmst.launch import launch
+
+    made = launch(
+        "sample",
+        config,
+        round=round,
+        arm=arm,
+        step=step,
+        refs={"problems": problems, "checkpoint": checkpoint},
+        purpose=purpose,
+    )
+    return made.ref

@@ -1,0 +1,67 @@
+"""The stop rule: whether a round has enough to train on, and whether another round is worth it. Pure but for `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmst.config import LoopConfig
+from mmst.ports import Engines
+from mmst.records import Decision, from_data
+from mmst.store import Manifest, Place, Stage
+
+VERSION = 1
+STOP = "stop"
+TRAIN = "train"
+
+
+def enough(loop: LoopConfig, new_examples: int) -> str:
+    """`train`, or why the round ends before training."""
+    if loop.arm == "seed-only" or new_examples >= loop.min_new:
+        return ""
+    return f"too few new examples: {new_examples} of at least {loop.min_new} (loop.min_new)"
+
+
+def another(loop: LoopConfig, round: int, decision: Decision) -> str:
+    """Empty when the next round is worth it, else why not."""
+    if round >= loop.rounds:
+        return f"all {loop.rounds} rounds done (loop.rounds)"
+    if not decision.promote:
+        return f"plateau: the challenger was rejected ({decision.reason})"
+    if decision.gain < loop.min_gain:
+        return f"plateau: gained {decision.gain:.3f}, less than {loop.min_gain:g} (loop.min_gain)"
+    return ""
+
+
+def run(
+    engines: Engines,
+    place: Place,
+    trainset: Manifest | None = None,
+    promotion: Manifest | None = None,
+    checkpoint: Manifest | None = None,
+) -> Manifest:
+    """With `trainset`: go on to training? With `promotion` and `checkpoint`: another round?
+
+    facts["next"] is `train`, or the reference of the checkpoint that the next round starts from,
+    or `stop`; facts["reason"] says why it stops.
+    """
+    loop = engines.config.loop
+    inputs: Mapping[str, Manifest | None] = {"trainset": trainset, "promotion": promotion, "checkpoint": checkpoint}
+    config = {"min_new": loop.min_new, "min_gain": loop.min_gain, "rounds": loop.rounds, "round": place.round}
+    stage = Stage.open(
+        engines.store,
+        "proceed",
+        version=VERSION,
+        config=config,
+        place=place,
+        inputs={name: m for name, m in inputs.items() if m is not None},
+    )
+    if stage.manifest is not None:
+        return stage.manifest
+    if trainset is not None:
+        reason, following = enough(loop, trainset.counts.get("new", 0)), TRAIN
+    else:
+        assert promotion is not None, "proceed needs a training set or a promotion"
+        assert checkpoint is not None, "a promotion comes with its checkpoint"
+        reason = another(loop, place.round, from_data(Decision, promotion.facts["decision"]))
+        following = checkpoint.ref
+    return stage.finish(facts={"next": STOP if reason else following, "reason": reason})

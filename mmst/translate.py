@@ -1,0 +1,177 @@
+"""Translation: correct solutions of one method, rewritten by the model into every other method.
+
+This is what makes the training *multi*-method (arXiv 2307.10633, section 3): a problem that one
+method solves yields an example for the others. A translation is not trusted: the check stage
+runs on it as on any sample.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mmst.config import Config, identity
+from mmst.methods import method
+from mmst.methods.prompts import Render, solve_prompt, stop_strings, translate_prompt
+from mmst.ports import Completion, Engines, Request
+from mmst.records import CheckedSample, Problem, Translation, seed_of, short_id
+from mmst.store import Manifest, Place, Stage, records, shard_name
+
+T = TypeVar("T")
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One correct solution to be rewritten into one method, with the request that asks for it."""
+
+    source: CheckedSample
+    target: str
+    target_prompt: str
+    request: Request
+
+
+def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, checkpoint: Manifest) -> Manifest:
+    """Translate the correct solutions in `checked` with the model `checkpoint`.
+
+    Shards hold `Translation` records; counts: `sources` (solutions translated), `translations`,
+    `tokens`, and one `SOURCE→TARGET` per direction.
+    """
+    config, store = engines.config, engines.store
+    stage = Stage.open(
+        store,
+        "translate",
+        version=VERSION,
+        config=config_slice(config),
+        place=place,
+        inputs={"problems": problems, "checked": checked, "checkpoint": checkpoint},
+    )
+    if stage.manifest is not None:
+        return stage.manifest
+    started = time.monotonic()
+    render = engines.renderer(checkpoint) if config.prompt.style == "chat" else None
+    questions = {p.id: p.question for p in records(store, problems, Problem, "train-")}
+
+    def parts() -> Iterator[tuple[str, list[Job]]]:
+        jobs = plan(records(store, checked, CheckedSample), questions, config, render)
+        for i, part in enumerate(batched(jobs, config.sampling.shard)):
+            yield shard_name(i), part
+
+    done, shards, counts, missing = stage.files(), [], Counter[str](), 0
+    for shard, part in parts():
+        shards.append(shard)
+        counts["sources"] += len({job.source.sample.id for job in part})
+        counts.update({f"{job.source.sample.method}→{job.target}": 0 for job in part})
+        for job in part:
+            counts[f"{job.source.sample.method}→{job.target}"] += job.request.n
+        missing += 0 if shard in done else sum(job.request.n for job in part)
+    if missing:
+        with (
+            engines.progress.task("translate", missing, "translations") as task,
+            engines.sampler(checkpoint) as sampler,
+        ):
+            for shard, part in parts():
+                if shard not in done:
+                    answers = sampler.sample([job.request for job in part], task.advance)
+                    stage.write_records(shard, translations(part, answers, checkpoint.digest))
+    for shard in shards:
+        for record in stage.read_records(shard, Translation):
+            counts["translations"] += 1
+            counts["tokens"] += record.tokens
+    seconds = time.monotonic() - started
+    return stage.finish(shards=shards, counts=counts, timing={"seconds": seconds, "tokens": counts["tokens"]})
+
+
+def config_slice(config: Config) -> dict[str, object]:
+    """The settings that a translation depends on."""
+    sampling = config.sampling
+    return {
+        "translate": identity(config.translate),
+        "methods": list(config.methods),
+        "prompt": identity(config.prompt),
+        "sampling": [sampling.seed, sampling.max_tokens, sampling.top_p, sampling.shard],
+        "dtype": config.model.dtype,
+    }
+
+
+def plan(
+    checked: Iterable[CheckedSample], questions: Mapping[str, str], config: Config, render: Render | None
+) -> Iterator[Job]:
+    """What is to be translated, in the order of `checked` (the samples of a problem stand together).
+
+    Per problem and method, the first `translate.sources` correct solutions that differ by more
+    than layout; each into every other method.
+    """
+    style, shots, t = config.prompt.style, config.prompt.shots, config.translate
+    for problem_id, group in itertools.groupby(checked, key=lambda c: c.sample.problem_id):
+        question = questions[problem_id]
+        for source in distinct(group, t.sources):
+            own = method(source.sample.method)
+            for target in config.methods:
+                if target == own.name:
+                    continue
+                into = method(target)
+                yield Job(
+                    source=source,
+                    target=target,
+                    target_prompt=solve_prompt(into, question, style, shots, render),
+                    request=Request(
+                        id=f"{source.sample.id}→{target}",
+                        prompt=translate_prompt(own, into, question, source.solution, style, shots, render),
+                        n=t.n,
+                        seed=seed_of(config.sampling.seed, "translate", source.sample.id, target),
+                        temperature=t.temperature,
+                        top_p=config.sampling.top_p,
+                        max_tokens=config.sampling.max_tokens,
+                        stop=stop_strings(style),
+                        problem_id=problem_id,
+                        question=question,
+                        method=target,
+                    ),
+                )
+
+
+def distinct(checked: Iterable[CheckedSample], most: int) -> Iterator[CheckedSample]:
+    """The first `most` correct solutions per method that are not the same but for layout."""
+    seen: dict[str, set[str]] = {}
+    for c in checked:
+        found = seen.setdefault(c.sample.method, set())
+        if c.passed and len(found) < most and (form := method(c.sample.method).canonical(c.solution)) not in found:
+            found.add(form)
+            yield c
+
+
+def translations(jobs: Sequence[Job], answers: Sequence[Sequence[Completion]], model: str) -> Iterator[Translation]:
+    """The records of what the model answered, each with its lineage."""
+    for job, completions in zip(jobs, answers, strict=True):
+        source, request = job.source.sample, job.request
+        for index, completion in enumerate(completions):
+            yield Translation(
+                id=short_id("t", model, source.id, job.target, index, request.seed),
+                problem_id=source.problem_id,
+                method=job.target,
+                index=index,
+                prompt=request.prompt,
+                completion=completion.text,
+                finish=completion.finish,
+                prompt_tokens=completion.prompt_tokens,
+                tokens=completion.tokens,
+                seed=request.seed,
+                model=model,
+                temperature=request.temperature,
+                source_sample=source.id,
+                source_method=source.method,
+                target_prompt=job.target_prompt,
+            )
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while part := list(itertools.islice(iterator, size)):
+        yield part

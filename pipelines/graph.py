@@ -1,0 +1,113 @@
+"""The order of the stages, stated here and nowhere else.
+
+    gather, base → measure → promote (round 0: the first champion)
+    then per round: sample → check → translate → check → trainset → enough?
+                      → train → measure, beside the same for each control → promote → another?
+    measure = sample (held out) → check → evaluate
+
+Rounds are unrolled when the graph is built, each inside the previous one's condition; every
+condition compares one plain string (kfp skips a condition that it cannot read, with only a
+warning). kfp's cache is off on every task: the store resumes.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kfp import compiler, dsl
+
+from mmst.components.base import base
+from mmst.components.check import check
+from mmst.components.evaluate import evaluate
+from mmst.components.gather import gather
+from mmst.components.proceed import another, enough
+from mmst.components.promote import promote
+from mmst.components.report import report
+from mmst.components.sample import sample
+from mmst.components.train import train
+from mmst.components.trainset import trainset
+from mmst.components.translate import translate
+from mmst.config import Config, to_text
+from mmst.proceed import STOP, TRAIN
+
+
+def step(component: Callable[..., Any], **arguments: Any) -> Any:
+    """A task of the graph, without kfp's own cache."""
+    arguments.setdefault("step", component.name.replace("-", "_"))  # type: ignore[attr-defined]
+    return component(**arguments).set_caching_options(False)
+
+
+@dsl.pipeline(name="measure")
+def measure(config: str, round: int, arm: str, problems: str, checkpoint: str) -> str:
+    """Sample held-out problems from a checkpoint, check, evaluate; returns the evaluation."""
+    at = {"config": config, "round": round, "arm": arm, "problems": problems}
+    drawn = step(sample, **at, checkpoint=checkpoint, purpose="heldout", step="sample-heldout")
+    checked = step(check, **at, samples=drawn.output, step="check-heldout")
+    return step(evaluate, **at, checked=checked.output, checkpoint=checkpoint).outputs["Output"]
+
+
+def build(config: Config) -> Any:
+    """The pipeline of a configuration: its rounds and controls are unrolled here."""
+
+    @dsl.pipeline(name="learn")
+    def learn(config: str, round: int, arm: str, problems: str, checkpoint: str, checked: str, translated: str) -> str:
+        """Train and measure one control, beside the round's own arm."""
+        at = {"config": config, "round": round, "arm": arm}
+        chosen = step(trainset, **at, problems=problems, checked=checked, translated=translated, checkpoint=checkpoint)
+        trained = step(train, **at, trainset=chosen.output, checkpoint=checkpoint)
+        return measure(config=config, round=round, arm=arm, problems=problems, checkpoint=trained.output).output
+
+    arm = config.loop.arm
+    controls = config.loop.controls
+
+    @dsl.pipeline(name="round")
+    def one_round(config: str, round: int, problems: str, checkpoint: str) -> str:
+        """One round from a checkpoint; returns the next round's checkpoint, or `stop`."""
+        at = {"config": config, "round": round, "arm": arm}
+        drawn = step(sample, **at, problems=problems, checkpoint=checkpoint, purpose="train")
+        checked = step(check, **at, problems=problems, samples=drawn.output)
+        rewritten = step(translate, **at, problems=problems, checked=checked.output, checkpoint=checkpoint)
+        translated = step(check, **at, problems=problems, samples=rewritten.output, step="check-translations")
+        verified = {"problems": problems, "checked": checked.output, "translated": translated.output}
+        chosen = step(trainset, **at, **verified, checkpoint=checkpoint)
+        go = step(enough, **at, trainset=chosen.output)
+        with dsl.If(go.output == TRAIN):
+            trained = step(train, **at, trainset=chosen.output, checkpoint=checkpoint)
+            measured = measure(**at, problems=problems, checkpoint=trained.output)
+            beside = [
+                learn(config=config, round=round, arm=control, **verified, checkpoint=checkpoint)
+                for control in controls
+            ]
+            decided = step(promote, **at, evaluation=measured.output, checkpoint=trained.output).after(*beside)
+            following = step(another, **at, promotion=decided.outputs["Output"], checkpoint=trained.output)
+        with dsl.Else():
+            ended = step(enough, **at, trainset=chosen.output, step="ended")
+        return dsl.OneOf(following.output, ended.output)
+
+    def unroll(round: int, config_text: str, problems: Any, checkpoint: Any, before: Any) -> None:
+        this = one_round(config=config_text, round=round, problems=problems, checkpoint=checkpoint)
+        if before is not None:
+            this.after(before)
+        if round < config.loop.rounds:
+            with dsl.If(this.output != STOP):
+                unroll(round + 1, config_text, problems, this.output, None)
+
+    @dsl.pipeline(name=f"mmst-{config.name}", description=config.title or "Multi-Method Self-Training")
+    def pipeline(config: str = to_text(config)) -> None:
+        """The whole run; the page is made whether it succeeds or fails."""
+        start = {"config": config, "round": 0, "arm": "base"}
+        page = step(report, **start)
+        with dsl.ExitHandler(page, name="run"):
+            problems = step(gather, **start)
+            checkpoint = step(base, **start)
+            common = {"problems": problems.output, "checkpoint": checkpoint.output}
+            measured = measure(**start, **common)
+            first = step(promote, **start, evaluation=measured.output, checkpoint=checkpoint.output)
+            unroll(1, config, problems.output, checkpoint.output, first)
+
+    return pipeline
+
+
+def compile_to(path: Path, config: Config) -> None:
+    """Write the pipeline's IR YAML, as Kubeflow Pipelines takes it."""
+    compiler.Compiler().compile(build(config), str(path))

@@ -1,0 +1,99 @@
+"""Run the graph on this machine through `kfp.local`: the same components, each its own process.
+
+kfp.local patches `print` and logs freely, so it gets a process and a log file of its own; what
+people see comes from the stages' progress events.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from mmst import config as configuration
+from mmst import errors
+from mmst.errors import MmstError, PlatformError, Stopped
+from mmst.process import die_with_parent
+
+GRACE = 20.0
+"""Seconds that a stage has to close what is open after Ctrl-C."""
+
+
+def run(config: configuration.Config, folder: Path, show: Callable[[Path], AbstractContextManager[object]]) -> None:
+    """Run the whole graph; logs, events and kfp's own files go to `folder`.
+
+    `show(events)` displays progress while the graph runs. A failing stage's own error is raised
+    here, with its kind, message and exit code.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    events, log = folder / "events.jsonl", folder / "run.log"
+    failure = Path(tempfile.mkdtemp(dir=folder, prefix="failure-")) / "failure.json"
+    events.write_bytes(b"")
+    environment = os.environ | {"MMST_EVENTS": str(events), "MMST_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"}
+    with show(events), log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(folder / "kfp")],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            child.communicate(configuration.to_text(config).encode())
+        except (KeyboardInterrupt, Stopped):
+            end(child)
+            raise Stopped("stopped; the same command continues where this run was") from None
+        except BaseException:
+            end(child)
+            raise
+    reason = json.loads(failure.read_text(encoding="utf-8")) if failure.exists() else None
+    failure.unlink(missing_ok=True)
+    failure.parent.rmdir()
+    if reason is not None:
+        raise again(reason, log)
+    if child.returncode != 0:
+        raise PlatformError(f"the run ended with exit code {child.returncode} without a named reason; see {log}")
+
+
+def again(reason: dict[str, object], log: Path) -> MmstError:
+    """The error that a stage's process left behind, as the same kind of error here."""
+    kind = getattr(errors, str(reason["kind"]), PlatformError)
+    step, round_, arm = str(reason["place"]).split("|")
+    error: MmstError = kind.__new__(kind)
+    Exception.__init__(error, f"{step} (round {round_}, {arm}): {reason['message']} [log: {log}]")
+    return error
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Let the stages close what is open, then make sure that nothing is left."""
+    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(child.pid, number)
+            child.wait(timeout=patience)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def main() -> None:
+    """The process of its own: reads the config from standard input."""
+    die_with_parent()
+    from kfp import local
+
+    from mmst.pipelines.graph import build
+
+    config = configuration.from_text(sys.stdin.read())
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[1], raise_on_error=True)
+    build(config)(config=configuration.to_text(config))
+
+
+if __name__ == "__main__":
+    main()
