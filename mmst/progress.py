@@ -1,11 +1,48 @@
-"""Progress shown to people, or written as events for the process that shows it. (owned by helper G)"""
+"""Progress shown to people, or written as events for the process that shows it.
+
+Everything that is shown passes as an event, so a stage in a child process looks like one in this process:
+
+    {"event": "start", "id": "812.0", "place": "sample|1|mmst", "name": "sample", "total": 3200, "unit": "samples"}
+    {"event": "advance", "id": "812.0", "done": 64, "note": ""}
+    {"event": "end", "id": "812.0", "done": 3200, "seconds": 41.2, "ok": true}
+
+`$MMST_EVENTS` names the file that children append to and `follow` reads; `$MMST_PLACE` says where in a run they are.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from mmst.ports import Progress, Task
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+Event = Mapping[str, Any]
+EVENTS = "MMST_EVENTS"
+PLACE = "MMST_PLACE"
+EVENT_EVERY = 0.2
+PLAIN_EVERY = 5.0
+
+
+class Display(Protocol):
+    """What is done with events."""
+
+    def show(self, event: Event) -> None:
+        """Show or pass on one event."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
 
 
 class Quiet:
@@ -23,5 +60,223 @@ class _Nothing:
 
 
 def from_environment() -> Progress:
-    """The progress display that fits where this process runs."""
-    return Quiet()
+    """The progress display that fits where this process runs: events for a parent, a terminal, or plain lines."""
+    place = os.environ.get(PLACE, "")
+    if path := os.environ.get(EVENTS):
+        return Reporter(Writer(Path(path)), place)
+    return Reporter(_display(sys.stderr), place)
+
+
+@contextlib.contextmanager
+def follow(path: Path, stream: TextIO | None = None) -> Iterator[None]:
+    """Show, until the block ends, the events that child processes append to `path` (set as their `$MMST_EVENTS`)."""
+    display = _display(stream or sys.stderr)
+    path.touch()
+    done = threading.Event()
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        tail = threading.Thread(target=_tail, args=(file, display, done), name="progress", daemon=True)
+        tail.start()
+        try:
+            yield
+        finally:
+            done.set()
+            tail.join()
+            display.close()
+
+
+class Reporter:
+    """Fulfils `ports.Progress` by turning work into events."""
+
+    _ids = itertools.count()
+
+    def __init__(self, display: Display, place: str = "") -> None:
+        self.display, self.place = display, place
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
+        """Start work; the end is reported also when it fails, with `ok` false."""
+        task = _Reported(self.display, f"{os.getpid()}.{next(self._ids)}")
+        start = {"event": "start", "id": task.id, "place": self.place, "name": name, "total": total, "unit": unit}
+        self.display.show(start)
+        started, ok = time.monotonic(), False
+        try:
+            yield task
+            ok = True
+        finally:
+            seconds = round(time.monotonic() - started, 3)
+            self.display.show({"event": "end", "id": task.id, "done": task.done, "seconds": seconds, "ok": ok})
+
+
+class _Reported:
+    """A task that reports at most every `EVENT_EVERY` seconds; callable from any thread."""
+
+    def __init__(self, display: Display, id: str) -> None:
+        self.display, self.id, self.done = display, id, 0
+        self.last = 0.0
+        self.lock = threading.Lock()
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """`n` more items are done."""
+        with self.lock:
+            self.done += n
+            if (now := time.monotonic()) - self.last < EVENT_EVERY:
+                return
+            self.last = now
+            self.display.show({"event": "advance", "id": self.id, "done": self.done, "note": note})
+
+
+class Writer:
+    """Appends events to a file, a line each; several processes may write to the same one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def show(self, event: Event) -> None:
+        """One write per line, so that lines of different processes never mix. A lost line is no failure."""
+        line = json.dumps(event, ensure_ascii=False) + "\n"
+        with contextlib.suppress(OSError):
+            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(fd, line.encode("utf-8", "replace"))
+            finally:
+                os.close(fd)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+@dataclass
+class _Running:
+    """What a display remembers of a task under way."""
+
+    label: str
+    total: int
+    unit: str
+    started: float
+    shown: float
+    bar: TaskID | None = None
+
+
+class Plain:
+    """Lines for logs: one every `PLAIN_EVERY` seconds of work, one at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.running: dict[str, _Running] = {}
+
+    def show(self, event: Event) -> None:
+        """Print a line when one is due."""
+        now = time.monotonic()
+        if event["event"] == "start":
+            self.running[event["id"]] = _started(event, now)
+        elif (task := self.running.get(event["id"])) is None:
+            return
+        elif event["event"] == "advance" and now - task.shown >= PLAIN_EVERY:
+            task.shown = now
+            rate = event["done"] / max(now - task.started, 1e-9)
+            left = max(task.total - event["done"], 0) / rate if rate else 0.0
+            note = f"  {event['note']}" if event.get("note") else ""
+            self._print(
+                f"{task.label}  {event['done']}/{task.total} {task.unit}  {rate:.3g}/s  about {left:.0f} s left{note}"
+            )
+        elif event["event"] == "end":
+            del self.running[event["id"]]
+            self._print(_finished(task, event))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _print(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            print(line, file=self.stream, flush=True)
+
+
+class Live:
+    """A live display on a terminal: a bar for each task under way, a line for each that ended."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}  {task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=Console(file=stream),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.running: dict[str, _Running] = {}
+
+    def show(self, event: Event) -> None:
+        """Move a bar, or turn it into a line."""
+        now = time.monotonic()
+        if event["event"] == "start":
+            task = self.running[event["id"]] = _started(event, now)
+            self.progress.start()
+            task.bar = self.progress.add_task(task.label, total=task.total, unit=task.unit, rate="", note="")
+        elif (known := self.running.get(event["id"])) is None or known.bar is None:
+            return
+        elif event["event"] == "advance":
+            rate = event["done"] / max(now - known.started, 1e-9)
+            self.progress.update(
+                known.bar, completed=event["done"], rate=f"{rate:.3g}/s", note=str(event.get("note", ""))
+            )
+        elif event["event"] == "end":
+            del self.running[event["id"]]
+            self.progress.remove_task(known.bar)
+            mark = "[green]✓[/]" if event["ok"] else "[red]✗[/]"
+            self.progress.console.print(f"{mark} {_finished(known, event)}", highlight=False)
+            if not self.running:
+                self.progress.stop()
+
+    def close(self) -> None:
+        """Give the terminal back, also when a killed task never said that it ended."""
+        self.progress.stop()
+
+
+def _display(stream: TextIO) -> Display:
+    return Live(stream) if stream.isatty() and os.environ.get("TERM") != "dumb" else Plain(stream)
+
+
+def _tail(file: Any, display: Display, done: threading.Event) -> None:
+    rest = b""
+    while True:
+        last = done.is_set()
+        *lines, rest = (rest + file.read()).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                display.show(json.loads(line))
+        if last:
+            return
+        done.wait(0.1)
+
+
+def _started(event: Event, now: float) -> _Running:
+    step, _, place = str(event.get("place", "")).partition("|")
+    name = str(event["name"])
+    label = name if not step else step if step.startswith(name) else f"{step}: {name}"
+    round, _, arm = place.partition("|")
+    where = f"round {round}  {arm:<14}" if round else ""
+    return _Running(f"{label:<22} {where}".rstrip(), int(event["total"]), str(event["unit"]), now, now)
+
+
+def _finished(task: _Running, event: Event) -> str:
+    seconds = float(event["seconds"])
+    if not event["ok"]:
+        return f"{task.label}  stopped after {event['done']} of {task.total} {task.unit}, {seconds:.1f} s"
+    rate = f"  {event['done'] / seconds:.3g}/s" if seconds > 0.05 else ""
+    return f"{task.label}  {event['done']} {task.unit}  {seconds:.1f} s{rate}"

@@ -208,8 +208,8 @@ def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[
     sources = (*config.problems.train, *config.problems.seeds)
     if any(s.format == "generated" for s in sources):
         yield (
-            "Generated problems: which families the seed data annotates for which method is set by the generator, "
-            "so that the methods' strengths differ on purpose. This demonstrates the mechanism, not an effect in nature."
+            "Generated problems: the generator sets which families the seed data annotates for which method, so that "
+            "the methods' strengths differ on purpose. This shows the mechanism, not an effect in nature."
         )
     if rounds and not config.loop.controls and config.loop.arm == "mmst":
         yield "No controls were trained beside it (loop.controls): a gain may come from the extra training steps alone."
