@@ -1,0 +1,98 @@
+r"""Chain of thought: the model reasons in words, does the arithmetic itself, states an answer.
+
+    3 + 4 = 7 .
+    The answer is 7
+
+A solution that states no answer has none: the last number in it is not taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+_STATED = re.compile(r"answer[ \t]*(?:is|:|=)[ \t]*:?[ \t]*([^\n]*)|####[ \t]*([^\n]*)", re.IGNORECASE)
+_BOXED = re.compile(r"\\boxed\s*\{")
+_SENTENCE_END = re.compile(r"\s*[.;!](?:\s|$)")
+
+
+class TextMethod:
+    """Fulfils `mmst.methods.Method`."""
+
+    name: ClassVar[str] = "text"
+    label: ClassVar[str] = "Text"
+    executes: ClassVar[bool] = False
+    instruction: ClassVar[str] = (
+        "Solve the problem. Reason step by step and do the arithmetic yourself, then end with a line "
+        '"The answer is X" where X is the final number or expression alone.'
+    )
+    translation: ClassVar[str] = (
+        "Here is a problem with a correct solution. Rewrite the solution as reasoning in words: the same steps, "
+        'each with its result, and a last line "The answer is X". Write no program.'
+    )
+    shots: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "A bakery sold 14 loaves in the morning and 9 in the afternoon. How many loaves did it sell?",
+            "The bakery sold 14 + 9 = 23 loaves.\nThe answer is 23",
+        ),
+        (
+            "Noor had 50 stickers. She gave 8 stickers to each of her 4 cousins. How many are left?",
+            "She gave away 8 * 4 = 32 stickers. She has 50 - 32 = 18 left.\nThe answer is 18",
+        ),
+        (
+            "A rope of 45 metres is cut into 6 equal parts. How many metres long is each part?",
+            "Each part is 45 / 6 = 7.5 metres long.\nThe answer is 7.5",
+        ),
+        (
+            "Tickets cost $12, and children pay half. What do 2 adults and 3 children pay together, in dollars?",
+            "A child pays 12 / 2 = 6 dollars. The adults pay 2 * 12 = 24 and the children 3 * 6 = 18 dollars. "
+            "Together that is 24 + 18 = 42 dollars.\nThe answer is 42",
+        ),
+        (
+            "A tank holds 80 litres and is 35% full. How many litres are missing?",
+            "There are 80 * 35 / 100 = 28 litres in it. So 80 - 28 = 52 litres are missing.\nThe answer is 52",
+        ),
+        (
+            "Ivo is 3 years older than twice Mara's age. Mara is 11. How old is Ivo?",
+            "Twice Mara's age is 2 * 11 = 22. Ivo is 22 + 3 = 25.\nThe answer is 25",
+        ),
+        (
+            "A bus needs 40 minutes for 30 km. At the same speed, how many km does it drive in 2 hours?",
+            "2 hours are 120 minutes, 120 / 40 = 3 times as long. So it drives 3 * 30 = 90 km.\nThe answer is 90",
+        ),
+        (
+            "Three friends share 7 bars of chocolate equally. How many bars does each get?",
+            "Each gets 7 / 3 of a bar, which is 2 1/3 bars.\nThe answer is 7/3",
+        ),
+    )
+
+    def solution(self, completion: str) -> str:
+        """The reasoning, up to where the model goes on to another question."""
+        return re.split(r"\n\s*Question:", completion, maxsplit=1)[0].strip()
+
+    def answer(self, solution: str, stdout: str | None) -> str | None:
+        r"""The last answer stated: "The answer is X", "Answer: X", "#### X" or "\boxed{X}"."""
+        stated = [
+            (m.start(), _SENTENCE_END.split(m[1] or m[2] or "", maxsplit=1)[0]) for m in _STATED.finditer(solution)
+        ]
+        boxed = [(m.start(), _braced(solution, m.end())) for m in _BOXED.finditer(solution)]
+        given = [(at, text.strip().strip("*`\"'").strip()) for at, text in sorted([*stated, *boxed])]
+        return next((text for _, text in reversed(given) if any(c.isalnum() for c in text)), None)
+
+    def canonical(self, solution: str) -> str:
+        """The text in one case and with single spaces, none before punctuation."""
+        text = " ".join(solution.casefold().split())
+        return re.sub(r"\s+([.,;:!?])", r"\1", text)
+
+
+def _braced(text: str, start: int, limit: int = 1000) -> str:
+    """What stands up to the brace that closes one opened just before `start`; "" when none does."""
+    depth = 1
+    for at, c in enumerate(text[start : start + limit], start):
+        depth += (c == "{") - (c == "}")
+        if depth == 0:
+            return text[start:at]
+    return ""
+
+
+METHOD = TextMethod()
