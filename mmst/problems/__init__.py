@@ -37,7 +37,8 @@ FORMATS = {
 }
 """Format → module of this package with `read(path) -> Iterator[Problem]`."""
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|\S")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\s.,;?\"]")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
 
 
@@ -137,11 +138,14 @@ def make_problem(
 def normalise_question(question: str) -> str:
     """The question as tokens with single spaces: case, typography and tokenisation don't matter.
 
-    >>> normalise_question("Ann’s  3 cats.") == normalise_question("ann 's 3 cats .")
+    Stops, commas and quotes go, so that the published forms of one question agree; what can
+    change a question's meaning (signs, operators, brackets) stays.
+
+    >>> normalise_question("Ann’s  3 cats, 1,000 mice.") == normalise_question("ann 's 3 cats 1000 mice .")
     True
     """
     plain = unicodedata.normalize("NFKC", question).translate(_TYPOGRAPHY).casefold()
-    return " ".join(_TOKEN.findall(plain))
+    return " ".join(_TOKEN.findall(_THOUSANDS.sub("", plain)))
 
 
 def problem_id(question: str) -> str:
