@@ -213,8 +213,22 @@ class Registry(Protocol):
     ) -> str:
         """Log one round (step = round) of the run named `run`; returns the MLflow run id."""
 
-    def register(self, name: str, folder: Path, *, run: str, checkpoint: str, ref: str, tags: Mapping[str, str]) -> str:
-        """A version of model `name` for this checkpoint digest, made once; returns it."""
+    def register(
+        self,
+        name: str,
+        source: Path | str,
+        *,
+        run: str,
+        checkpoint: str,
+        ref: str,
+        tags: Mapping[str, str],
+        answering: Mapping[str, Any],
+    ) -> str:
+        """A version of model `name` for this checkpoint digest, made once; returns it.
+
+        A `source` folder is copied, with what makes it answer problems by itself (`answering`
+        says how: a part of a recipe); a URI is only referred to. Again, it sets the tags anew.
+        """
 
     def point(self, name: str, version: str) -> None:
         """Make the alias `champion` point at this version."""

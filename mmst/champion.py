@@ -1,0 +1,82 @@
+"""Who is champion, and how it was measured: compare-and-set records in the store.
+
+`champions/<name>.jsonl`, the truth that the registry's alias mirrors, holds one line per
+promotion, the newest last; the whole file is swapped at once, and only while it is still what
+the decision was made against. So no promotion is lost, and a promotion that was interrupted
+finds out that it had been carried out.
+
+`reports/<held-out set>-<protocol>/<checkpoint>.ref` says which evaluate stage measured a
+checkpoint there, so that a later challenger can be compared on the same problems.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mmst.errors import ConfigError
+from mmst.ports import Champion, Store
+from mmst.records import from_json, to_json
+
+ALL_METHODS = "*"
+"""The method of a `Score` that is the mean over all methods."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reign:
+    """One promotion: the champion, and the promote stage (`by`) that decided it."""
+
+    champion: Champion
+    by: str
+
+
+Record = tuple[Reign, ...]
+"""Every promotion of a name, oldest first; the last is the champion."""
+
+
+def check_name(name: str) -> None:
+    """`ConfigError` for a name that MLflow or a path could not hold."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,199}", name):
+        raise ConfigError(
+            "promote.name must be letters, digits, dots, dashes, underscores or spaces",
+            value=name,
+            remedy="--set promote.name=my-model",
+        )
+
+
+def read(store: Store, name: str) -> Record:
+    """The promotions of `name` so far; empty when there never was one."""
+    raw = store.read(_path(name))
+    return () if raw is None else tuple(from_json(Reign, line) for line in raw.splitlines())
+
+
+def standing(store: Store, name: str) -> Champion | None:
+    """The champion that stands now."""
+    record = read(store, name)
+    return record[-1].champion if record else None
+
+
+def crown(store: Store, name: str, expected: Record, reign: Reign) -> bool:
+    """Make `reign` the newest promotion while the record is still `expected`; False when it is not.
+
+    Repeating it after a crash cannot promote twice: look for one's own `by` in the record first.
+    """
+    return store.replace(_path(name), _bytes((*expected, reign)), _bytes(expected) if expected else None)
+
+
+def report_name(heldout: str, protocol: str, checkpoint: str) -> str:
+    """Where the reference of the evaluation of a checkpoint on a held-out set stands (three digests).
+
+    `protocol` is how the problems were put (methods, prompts, length): reports that differ in it
+    are not comparable.
+    """
+    return f"reports/{heldout[7:23]}-{protocol[7:15]}/{checkpoint[7:23]}.ref"
+
+
+def _path(name: str) -> str:
+    check_name(name)
+    return f"champions/{name}.jsonl"
+
+
+def _bytes(record: Record) -> bytes:
+    return "".join(to_json(r) + "\n" for r in record).encode()
