@@ -1,0 +1,120 @@
+"""Runs one untrusted program in the process that it is given; never returns.
+
+Standard library only: it runs inside the sandbox (forked by `gvisor_zygote`), and as a script
+of its own for the subprocess sandbox. On fd 0 come the length of the source (8 bytes, big
+endian), the source, and then the program's own stdin.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import resource
+import sys
+import types
+from typing import Any, NoReturn
+
+FILE = "<program>"
+_exit = os._exit
+_REPORT = 16 << 20
+_THREADS = 32
+_FILES = 64
+
+
+def address_space() -> int:
+    """Bytes of address space that this interpreter takes before any program runs in it."""
+    with open("/proc/self/statm", "rb") as f:  # noqa: PTH123  pathlib would be one more module in every program
+        return int(f.read().split()[0]) * resource.getpagesize()
+
+
+def limit(memory: int, cpu: int) -> None:
+    """Lower this process's limits: `memory` bytes of address space, `cpu` seconds.
+
+    The hard memory limit leaves room to report a MemoryError.
+    """
+    for kind, soft, hard in (
+        (resource.RLIMIT_AS, memory, memory + _REPORT),
+        (resource.RLIMIT_CPU, cpu, cpu),
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_NOFILE, _FILES, _FILES),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_STACK, 8 << 20, 8 << 20),
+    ):
+        resource.setrlimit(kind, (soft, hard))
+
+
+def limit_processes() -> None:
+    """Bound the processes and threads of this user id; only sound where the id is its own."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (_THREADS, _THREADS))
+
+
+def receive() -> bytes:
+    """The source from fd 0; what follows it there is the program's stdin."""
+    return _exactly(int.from_bytes(_exactly(8), "big"))
+
+
+def execute(source: bytes) -> NoReturn:
+    """Run `source` as `__main__` and end the process as a fresh interpreter would."""
+    random.seed(0)
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    sys.argv[:] = ["program.py"]
+    status = 1
+    try:
+        exec(compile(source, FILE, "exec", dont_inherit=True), main.__dict__)
+        status = 0
+    except SystemExit as e:
+        status = _status_of(e.code)
+    except BaseException as e:
+        _report(e)
+    try:
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    except BaseException:
+        status = status or 120
+    _exit(status)
+    raise AssertionError("unreachable")
+
+
+def _report(error: BaseException) -> None:
+    """The traceback on stderr, without the frame of this module."""
+    try:
+        if isinstance(error, MemoryError):
+            hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        tb = error.__traceback__
+        sys.excepthook(type(error), error, tb.tb_next if tb else None)
+        sys.stderr.flush()
+    except BaseException:
+        os.write(2, b"\nMemoryError\n" if isinstance(error, MemoryError) else b"\n" + type(error).__name__.encode())
+
+
+def _status_of(code: Any) -> int:
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    try:
+        sys.stderr.write(f"{code}\n")
+        sys.stderr.flush()
+    except BaseException:
+        return 1
+    return 1
+
+
+def _exactly(n: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < n:
+        part = os.read(0, n - len(parts))
+        if not part:
+            _exit(125)
+        parts += part
+    return bytes(parts)
+
+
+if __name__ == "__main__":
+    limit(address_space() + int(sys.argv[1]), int(sys.argv[2]))
+    execute(receive())

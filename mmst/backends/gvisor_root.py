@@ -1,0 +1,135 @@
+"""The read-only root folder of the sandbox: this machine's Python, its libraries, nothing else."""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from mmst.errors import SetupError
+
+_INSIDE = ("gvisor_program", "gvisor_seccomp", "gvisor_supervisor", "gvisor_watch", "gvisor_wire", "gvisor_zygote")
+_LEFT_OUT = (
+    "site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3",
+    "config-*", "*_test*.so", "_testcapi*", "_tkinter*", "__phello__*", "pydoc_data", "*.opt-?.pyc",
+    "_xxtestfuzz*", "nis.*",
+)  # fmt: skip
+_VERSION = 1
+
+
+def cache() -> Path:
+    """`$XDG_CACHE_HOME/mmst`, made when it is not there."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(base).expanduser() / "mmst"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    return folder
+
+
+def bundle() -> Path:
+    """An OCI bundle (`rootfs` and `config.json`), built once on this machine.
+
+    Built aside and renamed, so that two processes may build it at once and a killed one leaves
+    no half of it in use.
+    """
+    target = cache() / f"sandbox-{_fingerprint()}"
+    if target.is_dir():
+        return target
+    aside = Path(tempfile.mkdtemp(prefix="building-", dir=cache()))
+    try:
+        _fill(aside / "rootfs")
+        (aside / "config.json").write_text(json.dumps(_oci_config(), indent=1))
+        aside.chmod(0o755)
+        try:
+            aside.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    except (OSError, subprocess.CalledProcessError) as e:
+        remedy = f"free some space, or set XDG_CACHE_HOME to a folder that can be written (now {cache()})"
+        raise SetupError("the sandbox's root folder could not be built", why=str(e), remedy=remedy) from e
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def _base_python() -> Path:
+    return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
+
+
+def _stdlib() -> Path:
+    return Path(sysconfig.get_path("stdlib")).resolve()
+
+
+def _dynload() -> Path:
+    return next((Path(p) for p in sys.path if p.endswith("lib-dynload")), _stdlib() / "lib-dynload")
+
+
+def _fingerprint() -> str:
+    """Changes with the interpreter and with everything that we put beside it."""
+    stat = _base_python().stat()
+    parts = [str(_VERSION), str(_base_python()), sys.version, str(stat.st_size), str(stat.st_mtime_ns), str(_stdlib())]
+    parts += [(Path(__file__).parent / f"{m}.py").read_text() for m in _INSIDE] + [json.dumps(_oci_config())]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _fill(root: Path) -> None:
+    for folder in ("usr/bin", "proc", "dev", "sys", "tmp", "etc", "opt/mmst/backends", "usr/lib/shared"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy2(_base_python(), root / "usr/bin/python3")
+    lib = root / "usr" / sys.platlibdir / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    ignore = shutil.ignore_patterns(*_LEFT_OUT)
+    shutil.copytree(_stdlib(), lib, ignore=ignore)
+    if not (lib / "lib-dynload").is_dir():
+        shutil.copytree(_dynload(), lib / "lib-dynload", ignore=ignore)
+    for module in _INSIDE:
+        shutil.copy2(Path(__file__).parent / f"{module}.py", root / "opt/mmst/backends")
+    for package in ("opt/mmst", "opt/mmst/backends"):
+        (root / package / "__init__.py").touch()
+    compileall.compile_dir(lib, quiet=2)
+    compileall.compile_dir(root / "opt", quiet=2)
+    copied = {p.name for p in (lib / "lib-dynload").iterdir()}
+    _copy_libraries(root, [_base_python(), *(p for p in _dynload().glob("*.so") if p.name in copied)])
+    for path in root.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o755 | (0o555 if path.is_dir() else 0o444))
+
+
+def _copy_libraries(root: Path, binaries: list[Path]) -> None:
+    """Every shared library that they need, into one folder; the loader to where it is looked for."""
+    listed = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False).stdout
+    for name, path in re.findall(r"^\s+(?:(\S+) => )?(/\S+) \(0x", listed, re.MULTILINE):
+        target = root / "usr/lib/shared" / name if name else root / path.lstrip("/")
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+
+
+def _oci_config() -> dict[str, object]:
+    rights = ["CAP_SETUID", "CAP_SETGID", "CAP_KILL"]
+    return {
+        "ociVersion": "1.0.2",
+        "hostname": "box",
+        "root": {"path": "rootfs", "readonly": True},
+        "process": {
+            "cwd": "/",
+            "user": {"uid": 0, "gid": 0},
+            "args": ["/usr/bin/python3", "-s", "-P", "/opt/mmst/backends/gvisor_zygote.py"],
+            "env": [
+                "PATH=/usr/bin", "HOME=/", "LANG=C.UTF-8", "TZ=UTC", "PYTHONHOME=/usr", "PYTHONPATH=/opt",
+                "PYTHONHASHSEED=0", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1", "PYTHONIOENCODING=utf-8:strict",
+                "LD_LIBRARY_PATH=/usr/lib/shared", "MALLOC_ARENA_MAX=1",
+            ],
+            "capabilities": {kind: rights for kind in ("bounding", "effective", "permitted")},
+            "noNewPrivileges": True,
+        },
+        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "linux": {"namespaces": [{"type": t} for t in ("pid", "network", "ipc", "uts", "mount")]},
+    }  # fmt: skip

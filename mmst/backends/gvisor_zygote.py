@@ -1,0 +1,86 @@
+"""Process 1 of the sandbox: forks a confined child for every program.
+
+Standard library only: it runs inside the sandbox. It never sees a program: the supervisor, an
+interpreter of its own, hands over three pipes and the limits, and the child reads the source
+from its pipe when it is already confined. So no child finds another's text in its memory.
+"""
+
+from __future__ import annotations
+
+import _socket
+import collections  # noqa: F401  the modules that solutions use are imported once, here
+import datetime  # noqa: F401
+import decimal  # noqa: F401
+import fractions  # noqa: F401
+import functools  # noqa: F401
+import gc
+import itertools  # noqa: F401
+import math  # noqa: F401
+import os
+import re  # noqa: F401
+import struct
+import sys
+from typing import NoReturn
+
+from mmst.backends import gvisor_program, gvisor_seccomp
+from mmst.backends.gvisor_wire import END, ORDER, UNCONFINED
+
+
+def main() -> None:
+    """Start the supervisor, then fork children until it is gone."""
+    mine, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    os.set_inheritable(theirs.fileno(), True)
+    supervisor = os.path.join(os.path.dirname(__file__), "gvisor_supervisor.py")  # noqa: PTH118, PTH120
+    arguments = [sys.executable, "-s", "-P", supervisor, str(theirs.fileno())]
+    os.posix_spawn(sys.executable, arguments, os.environ)
+    theirs.close()
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    base = gvisor_program.address_space()
+    gc.collect()
+    gc.freeze()
+    while True:
+        order, attached, _, _ = mine.recvmsg(ORDER.size, _socket.CMSG_SPACE(3 * 4))
+        if not order:
+            return
+        fds = struct.unpack("3i", attached[0][2][:12])
+        pid = os.fork()
+        if pid == 0:
+            _child(fds, base, *ORDER.unpack(order))
+        for fd in fds:
+            os.close(fd)
+        _, status, usage = os.wait4(pid, 0)
+        mine.send(END.pack(os.waitstatus_to_exitcode(status), usage.ru_maxrss))
+        _reap()
+
+
+def _child(fds: tuple[int, int, int], base: int, uid: int, cpu: int, memory: int) -> NoReturn:
+    """Give up every right, and only then read the program."""
+    try:
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target)
+        os.closerange(3, 256)
+        sys.path.remove("/opt")
+        gvisor_program.limit(base + memory, cpu)
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        gvisor_program.limit_processes()
+        gvisor_seccomp.install()
+    except BaseException:
+        os._exit(UNCONFINED)
+    gvisor_program.execute(gvisor_program.receive())
+
+
+def _reap() -> None:
+    """Bury whatever was left to process 1."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+if __name__ == "__main__":
+    main()

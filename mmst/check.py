@@ -1,0 +1,161 @@
+"""The stage that says which samples are right: run what is to be run, compare answers.
+
+Expected answers never enter the sandbox. Identical programs of a shard run once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+from mmst import answers
+from mmst.config import identity
+from mmst.errors import DataError, SandboxError
+from mmst.methods import method
+from mmst.ports import Engines, Execution, Limits, Program, Sandbox, Store
+from mmst.records import CheckedSample, Problem, Sample, Verdict, from_json, short_id
+from mmst.store import Manifest, Place, Stage, records, shard_name
+
+VERSION = 1
+SANDBOX_TRIES = 2
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
+
+def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -> Manifest:
+    """Check `samples` (shards of `Sample` or `Translation`) against the answers of `problems`.
+
+    Shards of `CheckedSample`, in the samples' order, `check.shard` samples each. Counts:
+    `asked`, every verdict, and the same per method (`code.asked`, `code.passed`, …).
+    """
+    config = engines.config.check
+    inputs = {"problems": problems, "samples": samples}
+    stage = Stage.open(engines.store, "check", version=VERSION, config=identity(config), inputs=inputs, place=place)
+    if stage.manifest is not None:
+        return stage.manifest
+    began, total, counts, ran = time.monotonic(), _size(samples), Counter[str](), 0
+    gold = {p.id: p.answer for p in records(engines.store, problems, Problem)}
+    limits = Limits(timeout=config.timeout, memory_mib=config.memory_mib, output_kib=config.output_kib)
+    there, names = stage.files(), []
+    with ExitStack() as stack, engines.progress.task("check", total, "samples") as task:
+        sandbox: Sandbox | None = None
+        for i, shard in enumerate(_batches(records(engines.store, samples, Sample), config.shard)):
+            names.append(shard_name(i))
+            if names[-1] in there:
+                counts.update(tally(_written(engines.store, stage, names[-1])))
+                task.advance(len(shard))
+                continue
+            solutions = [method(s.method).solution(s.completion) for s in shard]
+            programs = to_run(shard, solutions)
+            if programs and sandbox is None:
+                sandbox = stack.enter_context(engines.sandbox())
+            weight = Counter(program_id(c) for c in solutions)
+            executions = (
+                _execute(sandbox, programs, limits, lambda e, w=weight: task.advance(w[e.id])) if sandbox else {}
+            )
+            task.advance(len(shard) - sum(weight[p.id] for p in programs))
+            checked = [judge(s, c, _gold(gold, s), executions) for s, c in zip(shard, solutions, strict=True)]
+            stage.write_records(names[-1], checked)
+            counts.update(tally(checked))
+            ran += len(programs)
+    return stage.finish(
+        shards=names,
+        counts=complete(counts),
+        timing={"seconds": time.monotonic() - began, "programs": ran},
+    )
+
+
+def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]:
+    """The different programs among the solutions, each once; its id is its source's hash."""
+    sources = {c: None for s, c in zip(samples, solutions, strict=True) if method(s.method).executes}
+    return [Program(id=program_id(source), source=source) for source in sources]
+
+
+def program_id(source: str) -> str:
+    """The name under which a solution's execution is found."""
+    return short_id("x", source)
+
+
+def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Execution]) -> CheckedSample:
+    """The verdict on one sample, from its solution and (for programs) what running it gave."""
+    by, stdout = method(sample.method), None
+    if by.executes:
+        execution = executions[program_id(solution)]
+        if execution.outcome != "ok":
+            verdict, detail = Verdict(execution.outcome), steady(execution.detail)
+            return CheckedSample(sample=sample, verdict=verdict, solution=solution, answer=None, detail=detail)
+        stdout = steady(execution.stdout)
+    answer = by.answer(solution, stdout)
+    if answer is None:
+        verdict, detail = Verdict.NO_ANSWER, "printed no answer" if by.executes else "states no answer"
+    elif answers.equal(gold, answer):
+        verdict, detail = Verdict.PASSED, ""
+    else:
+        verdict, detail = Verdict.WRONG, f"answered {answer[:80]}, gold {gold[:80]}"
+    return CheckedSample(sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail)
+
+
+def steady(text: str) -> str:
+    """Output without the memory addresses in it, which differ from run to run.
+
+    >>> steady("<function f at 0x7f21c0>")
+    '<function f at 0x…>'
+    """
+    return _ADDRESS.sub("at 0x…", text)
+
+
+def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
+    """Counts of `asked` and of each verdict, over all and per method (`code.asked`)."""
+    counts = Counter[str]()
+    for c in checked:
+        counts.update(("asked", c.verdict.value, f"{c.sample.method}.asked", f"{c.sample.method}.{c.verdict.value}"))
+    return counts
+
+
+def complete(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts with every verdict named, also those that nobody got; in a fixed order."""
+    methods = sorted({name.split(".")[0] for name in counts if "." in name})
+    names = ("asked", *(v.value for v in Verdict))
+    return {f"{m}{n}": counts.get(f"{m}{n}", 0) for m in ("", *(f"{m}." for m in methods)) for n in names}
+
+
+def _execute(sandbox: Sandbox, programs: Sequence[Program], limits: Limits) -> Iterator[Execution]:
+    """Run a shard's programs, and once more those that a failing sandbox left unanswered."""
+    left = {p.id: p for p in programs}
+    for tries_left in reversed(range(SANDBOX_TRIES)):
+        try:
+            for execution in sandbox.run(list(left.values()), limits):
+                del left[execution.id]
+                yield execution
+            return
+        except SandboxError:
+            if not tries_left:
+                raise
+
+
+def _gold(gold: Mapping[str, str], sample: Sample) -> str:
+    if sample.problem_id not in gold:
+        raise DataError(
+            f"sample {sample.id} is of a problem that is not in the problem set",
+            value=sample.problem_id,
+            remedy="check samples against the problems that they were drawn for",
+        )
+    return gold[sample.problem_id]
+
+
+def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+    while batch := list(itertools.islice(samples, size)):
+        yield batch
+
+
+def _size(samples: Manifest) -> int:
+    return sum(f.records for f in samples.files if f.name.endswith(".jsonl"))
+
+
+def _written(store: Store, stage: Stage, name: str) -> Iterator[CheckedSample]:
+    """The records of a shard that an earlier, interrupted run wrote."""
+    for line in (store.read(f"{stage.prefix}/{name}") or b"").splitlines():
+        yield from_json(CheckedSample, line)

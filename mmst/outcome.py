@@ -1,0 +1,59 @@
+"""What the end of a program's process means. Pure; every sandbox uses the same rules."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from mmst.ports import Limits
+
+FILE = "<program>"
+"""The name under which a program is compiled, so that its lines are known in a traceback."""
+
+_LINE = re.compile(rf'^ *File "{re.escape(FILE)}", line (\d+)', re.MULTILINE)
+_EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.MULTILINE)
+_BARE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning))(?:: (.*))?$", re.MULTILINE)
+
+
+def outcome(*, status: int, cut: str, stderr: str, limits: Limits) -> tuple[str, str]:
+    """(`Execution.outcome`, `Execution.detail`) of a process that is gone.
+
+    `status` is its exit status, negative for a signal; `cut` says why the sandbox killed it
+    ("time", "output", or "" when it did not).
+
+    >>> text = 'Traceback:\\n  File "<program>", line 3, in <module>\\nZeroDivisionError: division by zero\\n'
+    >>> outcome(status=1, cut="", stderr=text, limits=Limits())
+    ('crashed', 'ZeroDivisionError, line 3: division by zero')
+    """
+    if cut == "time" or status == -signal.SIGXCPU:
+        return "timed_out", f"stopped after {limits.timeout:g} s"
+    if cut == "output":
+        return "output_limit", f"wrote more than {limits.output_kib} KiB"
+    if status == 0:
+        return "ok", ""
+    if status < 0:
+        return "crashed", f"killed by {_signal_name(-status)}"
+    name, line, message = _exception(stderr)
+    if name == "MemoryError":
+        return "out_of_memory", f"needed more than {limits.memory_mib} MiB" + (f", line {line}" if line else "")
+    if not name:
+        return "crashed", f"exit status {status}"
+    return "crashed", name + (f", line {line}" if line else "") + (f": {message[:200]}" if message else "")
+
+
+def _exception(stderr: str) -> tuple[str, str, str]:
+    """(name, line, message) of the traceback that ends `stderr`; empty strings without one."""
+    lines = list(_LINE.finditer(stderr))
+    if lines:
+        found = _EXCEPTION.search(stderr, lines[-1].end())
+        if found:
+            return found[1], lines[-1][1], found[2] or ""
+    bare = list(_BARE.finditer(stderr))
+    return (bare[-1][1], "", bare[-1][2] or "") if bare else ("", "", "")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
