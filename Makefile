@@ -1,0 +1,63 @@
+# Every target sets up what it needs by itself; a second time that takes a blink.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check format docs bench base-model compile constraints clean
+
+BIN := .venv/bin
+VENV := scripts/setup.sh
+GVISOR := scripts/gvisor.sh
+# Some packages look for the internet when they are loaded; nothing here needs it.
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+help:  ## This list
+	@echo "MMST: a language model that teaches itself by several methods."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "PYTHON=/path/to/python3.11 chooses the Python. Everything installed goes to .venv, but for gVisor (a system package)."
+
+setup:  ## Make .venv with the pinned packages; install gVisor if it is missing
+	@$(VENV)
+	@$(GVISOR)
+
+demo: setup  ## Watch the shipped model teach itself: one run, at most 10 minutes on 2 cores
+	@$(BIN)/mmst run --recipe demo
+
+test: setup  ## The tests, but for the slow ones
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+test-all: setup  ## All tests
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+check:  ## Lint, format, types, import contracts, docs that are up to date
+	@$(VENV)
+	@scripts/check.sh
+
+format:  ## Put the code into the form that `make check` asks for
+	@$(VENV)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs:  ## Write the parts of docs/ that come from the code
+	@$(VENV)
+	@$(BIN)/python docs/generate.py
+
+bench: setup  ## The side-by-side benchmarks; each prints a ratio
+	@for b in bench/*.py; do [ -e "$$b" ] || { echo "no benchmarks yet; see bench/README.md"; break; }; $(BIN)/python "$$b" || exit 1; done
+
+base-model: setup  ## Train the shipped base model anew, from its seed
+	@$(BIN)/python -m mmst.models.build
+
+compile:  ## Compile the demo's pipeline to KFP IR YAML: build/demo.yaml
+	@$(VENV)
+	@mkdir -p build
+	@$(BIN)/mmst compile --recipe demo --to build/demo.yaml
+
+constraints:  ## Resolve constraints.txt anew from pyproject.toml
+	@$(VENV)
+	@scripts/constraints.sh
+
+clean:  ## Remove what was built; keeps runs (mmst-out)
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
