@@ -1,0 +1,139 @@
+"""The first stage: the problems of a run, cleaned of duplicates and of what would leak.
+
+Shards `train-…`, `heldout-…` (test and related problems) and `seeds-…`. Training and held-out
+problems lose their annotated solutions; only seeds keep them.
+
+- A question twice in one role counts once (`duplicates`).
+- A training or seed problem that stands in the test set stops the run (`LeakError`).
+- One that nearly does (word 5-grams, `problems.near_duplicate`) is left out and reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+from mmst.config import ProblemsConfig, Source, identity
+from mmst.errors import LeakError, UserError
+from mmst.ports import Engines
+from mmst.problems import load
+from mmst.problems.near import NearIndex
+from mmst.records import Problem, digest
+from mmst.store import Manifest, Place, Stage, file_sha256
+
+VERSION = 1
+SHARD = 1024
+EXAMPLES = 20
+ROLES = ("train", "test", "related", "seeds")
+
+
+def run(engines: Engines, place: Place) -> Manifest:
+    """The problems that the configuration names; `UserError` when they cannot be used."""
+    config = engines.config.problems
+    key = {role: [content(s) for s in getattr(config, role)] for role in ROLES}
+    key["near_duplicate"] = [{"share": config.near_duplicate}]
+    stage = Stage.open(engines.store, "gather", version=VERSION, config=key, inputs={}, place=place)
+    if stage.manifest is not None:
+        return stage.manifest
+    with engines.progress.task("problems", len(ROLES), "sets") as task:
+        loaded = {}
+        for role in ROLES:
+            loaded[role] = read(role, getattr(config, role))
+            task.advance(note=f"{len(loaded[role])} {role}")
+    sets, counts, near = clean(loaded, config)
+    shards = []
+    for role, problems in sets.items():
+        for i, part in enumerate(batched(problems, SHARD)):
+            shards.append(f"{role}-{i:05d}.jsonl")
+            stage.write_records(shards[-1], part)
+    return stage.finish(shards=shards, counts=counts, facts={"near_duplicates": near})
+
+
+def content(source: Source) -> dict[str, Any]:
+    """What decides which problems a source yields: the file's content, wherever it is, or what is generated."""
+    slice_ = identity(source)
+    path = slice_.pop("path")
+    if source.format == "generated":
+        return {**slice_, "sha256": digest(list(load(source)))}
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(
+            f"the {source.format} problem file does not exist", value=path, remedy="correct `path` in the recipe"
+        )
+    return {**slice_, "sha256": file_sha256(file)}
+
+
+def read(role: str, sources: Sequence[Source]) -> list[Problem]:
+    """The problems of a role, in order; a role with sources but without problems is an error."""
+    problems = [p for source in sources for p in load(source)]
+    if not problems and (sources or role in ("train", "test")):
+        named = ", ".join(f"{s.format} {s.path} split={s.split}".replace("  ", " ") for s in sources)
+        raise UserError(
+            f"problems.{role} holds no problem" + (f" ({named})" if named else ""),
+            remedy=f"name a source in problems.{role}, or widen its split or limit",
+        )
+    return problems
+
+
+def clean(
+    loaded: dict[str, list[Problem]], config: ProblemsConfig
+) -> tuple[dict[str, list[Problem]], dict[str, int], list[dict[str, Any]]]:
+    """The sets to write by role (train, heldout, seeds), the counts, and examples of near duplicates."""
+    heldout = unique(
+        [replace(p, task="main", solutions={}) for p in loaded["test"]]
+        + [replace(p, task="related", solutions={}) for p in loaded["related"]]
+    )
+    train = unique(replace(p, solutions={}) for p in loaded["train"])
+    sets = {"train": train, "heldout": heldout, "seeds": unique(loaded["seeds"])}
+    duplicates = sum(map(len, loaded.values())) - sum(map(len, sets.values()))
+    refuse_overlap(sets)
+    near = drop_near(sets, config.near_duplicate)
+    if not sets["train"]:
+        raise UserError(
+            "every training problem is a near duplicate of a held-out one",
+            remedy="hold out another file or split; or raise problems.near_duplicate",
+        )
+    counts = {role: len(problems) for role, problems in sets.items()}
+    counts["related"] = sum(p.task == "related" for p in sets["heldout"])
+    return sets, counts | {"duplicates": duplicates, "near_duplicates": len(near)}, near[:EXAMPLES]
+
+
+def unique(problems: Iterable[Problem]) -> list[Problem]:
+    """The first problem of each question."""
+    found: dict[str, Problem] = {}
+    for problem in problems:
+        found.setdefault(problem.id, problem)
+    return list(found.values())
+
+
+def refuse_overlap(sets: dict[str, list[Problem]]) -> None:
+    """`LeakError` when a training or seed problem stands in the held-out set."""
+    heldout = {p.id for p in sets["heldout"]}
+    leaked = [f"{role}: {p.question}" for role in ("train", "seeds") for p in sets[role] if p.id in heldout]
+    if leaked:
+        shown = "; ".join(q if len(q) <= 100 else q[:100] + "…" for q in leaked[:3])
+        raise LeakError(
+            f"{len(leaked)} problems to train on stand in the held-out set ({shown})",
+            remedy="set `split: train` on the sources of problems.train and problems.seeds and `split: test` on those "
+            "held out, or hold out another file",
+        )
+
+
+def drop_near(sets: dict[str, list[Problem]], threshold: float) -> list[dict[str, Any]]:
+    """Take the near duplicates of held-out questions out of train and seeds; returns what was taken."""
+    index = NearIndex(threshold)
+    index.add(p.question for p in sets["heldout"])
+    dropped = []
+    for role in ("train", "seeds"):
+        kept = []
+        for problem in sets[role]:
+            if (found := index.nearest(problem.question)) is None:
+                kept.append(problem)
+            else:
+                like, share = found
+                dropped.append({"role": role, "question": problem.question, "heldout": like, "share": round(share, 3)})
+        sets[role] = kept
+    return dropped
