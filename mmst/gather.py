@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,9 @@ def run(engines: Engines, place: Place) -> Manifest:
     sets, counts, near = clean(loaded, config)
     shards = []
     for role, problems in sets.items():
-        for i, part in enumerate(batched(problems, SHARD)):
-            shards.append(f"{role}-{i:05d}.jsonl")
-            stage.write_records(shards[-1], part)
+        for start in range(0, len(problems), SHARD):
+            shards.append(f"{role}-{start // SHARD:05d}.jsonl")
+            stage.write_records(shards[-1], problems[start : start + SHARD])
     return stage.finish(shards=shards, counts=counts, facts={"near_duplicates": near})
 
 
