@@ -1,0 +1,163 @@
+"""Sampling: solutions of every problem by every method, drawn from one checkpoint.
+
+What is drawn depends on the `purpose`:
+
+    train     `sampling.k` solutions at `sampling.temperature` of each training problem
+    heldout   one greedy solution (index 0, for pass@1) of each held-out problem, and
+              `evaluate.k` at `evaluate.temperature` (index 1 …, for pass@k and the vote)
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmst.config import Config, identity
+from mmst.errors import ConfigError
+from mmst.methods import method
+from mmst.methods.prompts import Render, solve_prompt, stop_strings
+from mmst.ports import Completion, Engines, Request
+from mmst.records import Problem, Sample, seed_of, short_id
+from mmst.store import Manifest, Place, Stage, file_sha256, records, shard_name
+
+VERSION = 1
+PREFIXES = {"train": "train-", "heldout": "heldout-"}
+"""Purpose → the shards of the problem set that are sampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request, and the index that its first completion has among the problem's samples."""
+
+    request: Request
+    first: int
+
+
+def run(engines: Engines, place: Place, problems: Manifest, checkpoint: Manifest, purpose: str) -> Manifest:
+    """Sample the problems for a purpose; a restart makes only the shards that are missing.
+
+    Shards hold `Sample` records, those of a problem together. Counts: `problems`, `asked`
+    (completions asked for), `samples`, `tokens`, and `METHOD.samples`. Raises `ConfigError`,
+    `DataError` or `ModelError` before anything is sampled, `SamplerError` when the model fails.
+    """
+    config, store = engines.config, engines.store
+    if purpose not in PREFIXES:
+        raise ConfigError("unknown purpose of sampling", value=purpose, remedy=f"one of {', '.join(PREFIXES)}")
+    for name in config.methods:
+        method(name)
+    recorded = purpose == "train" and config.sampling.backend == "recorded"
+    stage = Stage.open(
+        store,
+        "sample",
+        version=VERSION,
+        config=config_slice(config, purpose),
+        place=place,
+        inputs={"problems": problems, "checkpoint": checkpoint},
+    )
+    if stage.manifest is not None:
+        return stage.manifest
+    started = time.monotonic()
+    render = engines.renderer(checkpoint) if config.prompt.style == "chat" and not recorded else None
+
+    def parts() -> Iterator[tuple[str, list[Ask]]]:
+        chosen = records(store, problems, Problem, PREFIXES[purpose])
+        for i in itertools.count():
+            part = list(itertools.islice(chosen, config.sampling.shard))
+            if not part:
+                return
+            yield shard_name(i), list(plan(part, config, purpose, render))
+
+    done, shards, missing = stage.files(), [], 0
+    counts = Counter(dict.fromkeys(("problems", "asked", "samples", "tokens"), 0))
+    counts.update({f"{name}.samples": 0 for name in config.methods})
+    for shard, asks in parts():
+        shards.append(shard)
+        n = sum(ask.request.n for ask in asks)
+        counts.update(problems=len({ask.request.problem_id for ask in asks}), asked=n)
+        missing += 0 if shard in done else n
+    if missing:
+        with (
+            engines.progress.task("sample", missing, "samples") as task,
+            engines.sampler(checkpoint, recorded=recorded) as sampler,
+        ):
+            for shard, asks in parts():
+                if shard not in done:
+                    answers = sampler.sample([ask.request for ask in asks], task.advance)
+                    model = "recorded" if recorded else checkpoint.digest
+                    stage.write_records(shard, samples(asks, answers, model))
+    for shard in shards:
+        for sample in stage.read_records(shard, Sample):
+            counts.update({"samples": 1, f"{sample.method}.samples": 1, "tokens": sample.tokens})
+    seconds = time.monotonic() - started
+    return stage.finish(shards=shards, counts=counts, timing={"seconds": seconds, "tokens": counts["tokens"]})
+
+
+def config_slice(config: Config, purpose: str) -> dict[str, object]:
+    """The settings that the samples of a purpose depend on."""
+    s = config.sampling
+    common = {"purpose": purpose, "methods": list(config.methods), "prompt": identity(config.prompt), "shard": s.shard}
+    if purpose == "train" and s.backend == "recorded":
+        path = Path(s.recorded)
+        if not path.is_file():
+            raise ConfigError("sampling.recorded is not a file", value=s.recorded, remedy="check the path")
+        return {**common, "recorded": file_sha256(path), "k": s.k}
+    drawn = [s.k, s.temperature] if purpose == "train" else [config.evaluate.k, config.evaluate.temperature]
+    return {**common, "drawn": [*drawn, s.top_p, s.max_tokens, s.seed], "dtype": config.model.dtype}
+
+
+def plan(problems: Iterable[Problem], config: Config, purpose: str, render: Render | None) -> Iterator[Ask]:
+    """What is asked of the model about each problem, method by method.
+
+    A request's seed follows from the run's seed, problem, method and purpose, so it doesn't
+    depend on which other problems there are.
+    """
+    s = config.sampling
+    style = "plain" if purpose == "train" and s.backend == "recorded" else config.prompt.style
+    if purpose == "train":
+        draws = [(0, s.k, s.temperature)]
+    else:
+        draws = [(0, 1, 0.0), (1, config.evaluate.k, config.evaluate.temperature)]
+    for problem in problems:
+        for name in config.methods:
+            prompt = solve_prompt(method(name), problem.question, style, config.prompt.shots, render)
+            for first, n, temperature in draws:
+                if n:
+                    request = Request(
+                        id=f"{problem.id}/{name}/{first}",
+                        prompt=prompt,
+                        n=n,
+                        seed=seed_of(s.seed, problem.id, name, purpose),
+                        temperature=temperature,
+                        top_p=s.top_p,
+                        max_tokens=s.max_tokens,
+                        stop=stop_strings(style),
+                        problem_id=problem.id,
+                        question=problem.question,
+                        method=name,
+                    )
+                    yield Ask(request, first)
+
+
+def samples(asks: Sequence[Ask], answers: Sequence[Sequence[Completion]], model: str) -> Iterator[Sample]:
+    """The records of what the model answered."""
+    for ask, completions in zip(asks, answers, strict=True):
+        request = ask.request
+        for index, completion in enumerate(completions, ask.first):
+            yield Sample(
+                id=short_id("s", model, request.problem_id, request.method, index, request.seed, request.temperature),
+                problem_id=request.problem_id,
+                method=request.method,
+                index=index,
+                prompt=request.prompt,
+                completion=completion.text,
+                finish=completion.finish,
+                prompt_tokens=completion.prompt_tokens,
+                tokens=completion.tokens,
+                seed=request.seed,
+                model=model,
+                temperature=request.temperature,
+            )
