@@ -115,6 +115,17 @@ def _exactly(n: int) -> bytes:
     return bytes(parts)
 
 
-if __name__ == "__main__":
-    limit(address_space() + int(sys.argv[1]), int(sys.argv[2]))
+def _as_script(memory: str, cpu: str, root: str) -> NoReturn:
+    """For the subprocess sandbox; `root` is the folder to import ourselves from."""
+    limit(address_space() + int(memory), int(cpu))
+    if os.uname().machine == "x86_64":
+        sys.path.insert(0, root)
+        from mmst.backends import gvisor_seccomp
+
+        sys.path.remove(root)
+        gvisor_seccomp.install()
     execute(receive())
+
+
+if __name__ == "__main__":
+    _as_script(*sys.argv[1:])

@@ -23,9 +23,10 @@ from mmst.outcome import outcome
 from mmst.ports import Execution, Limits, Program
 
 WARNING = (
-    "mmst: check.sandbox=subprocess runs model-written programs UNCONFINED, as you: they can read and delete your "
-    "files, use the network, start processes that outlive them, and see and signal each other. Only time, memory, "
-    "file size and output are limited. Install gVisor (runsc) and use check.sandbox=gvisor for code you do not trust."
+    "mmst: check.sandbox=subprocess runs model-written programs UNCONFINED, as you: they can read and overwrite what "
+    "you can. Time, memory and output are limited; a system-call filter (x86-64 only) keeps them from processes, "
+    "signals and the network, and without it they can kill all that you run. Install gVisor (runsc) and use "
+    "check.sandbox=gvisor for code that you do not trust."
 )
 _RUNNER = Path(__file__).with_name("gvisor_program.py")
 _warned = False
@@ -72,7 +73,8 @@ class SubprocessSandbox:
 
 def _run(program: Program, limits: Limits) -> Execution:
     """One program in a process group of its own, in an empty folder."""
-    command = [sys.executable, "-s", "-P", str(_RUNNER), str(limits.memory_mib << 20), str(int(limits.timeout) + 2)]
+    settings = str(limits.memory_mib << 20), str(int(limits.timeout) + 2), str(_RUNNER.parents[2])
+    command = [sys.executable, "-s", "-P", str(_RUNNER), *settings]
     environment = {
         "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
         "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict", "MALLOC_ARENA_MAX": "1",
