@@ -61,7 +61,7 @@ def run(
     engines = connect(config)
     place = Place(run=configuration.run_id(config), round=round, arm=arm, step=step or stage)
     manifests = {name: load(engines.store, ref) for name, ref in refs.items()}
-    if stage == "promote":
+    if stage == "promote" and "controls" not in settings:
         settings["controls"] = {
             p.arm: load(engines.store, ref)
             for p, ref, _ in pointers(engines.store, place.run)

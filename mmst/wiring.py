@@ -104,6 +104,13 @@ class Wired:
         return MlflowRegistry(uri or default_tracking_uri(self.config.out), experiment=p.experiment)
 
 
+def gvisor() -> str:
+    """Version and platform of this machine's gVisor, really started; `SetupError` with the remedy when it can't be."""
+    from mmst.backends.gvisor import available
+
+    return available()
+
+
 def default_tracking_uri(out: str) -> str:
     """SQLite in the run's folder; for a bucket, in the current folder."""
     folder = Path.cwd() if out.startswith("s3://") else Path(out.removeprefix("file://")).absolute()
