@@ -50,13 +50,13 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                 continue
             solutions = [method(s.method).solution(s.completion) for s in shard]
             programs = to_run(shard, solutions)
-            if programs and sandbox is None:
-                sandbox = stack.enter_context(engines.sandbox())
-            weight = Counter(program_id(c) for c in solutions)
-            executions = (
-                _execute(sandbox, programs, limits, lambda e, w=weight: task.advance(w[e.id])) if sandbox else {}
-            )
-            task.advance(len(shard) - sum(weight[p.id] for p in programs))
+            executions: dict[str, Execution] = {}
+            if programs:
+                sandbox = sandbox or stack.enter_context(engines.sandbox())
+                for execution in _execute(sandbox, programs, limits):
+                    executions[execution.id] = execution
+                    task.advance()
+            task.advance(len(shard) - len(programs))
             checked = [judge(s, c, _gold(gold, s), executions) for s, c in zip(shard, solutions, strict=True)]
             stage.write_records(names[-1], checked)
             counts.update(tally(checked))
