@@ -1,0 +1,138 @@
+"""Fine-tuning on this machine: runs `mmst.finetune` as child processes.
+
+One rank is started directly: torchrun would import torch once more, 3 to 6 seconds, only to
+start one process. Several ranks run under torchrun, which picks a free port for them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmst.errors import DivergedError, TrainingError, UserError
+from mmst.ports import TrainSpec
+from mmst.process import die_with_parent
+from mmst.records import to_json
+
+MARK = "MMST "
+TAIL = 20
+GRACE = 10.0
+
+
+class Torchrun:
+    """Fulfils `ports.Trainer` with `ranks` processes on this machine."""
+
+    def __init__(self, ranks: int = 1) -> None:
+        self.ranks = ranks
+
+    def train(
+        self, spec: TrainSpec, on_step: Callable[[int, float], None] = lambda step, loss: None
+    ) -> Mapping[str, float]:
+        """See `ports.Trainer.train`; the worker's log is `train.log` in the scratch folder."""
+        scratch = Path(spec.scratch)
+        scratch.mkdir(parents=True, exist_ok=True)
+        with one_at_a_time(scratch / "lock"):
+            if not Path(spec.out).exists():
+                (scratch / "spec.json").write_text(to_json(spec), encoding="utf-8")
+                self._launch(scratch, on_step)
+            figures: dict[str, float] = json.loads((scratch / "figures.json").read_text())
+            return figures
+
+    def _launch(self, scratch: Path, on_step: Callable[[int, float], None]) -> None:
+        several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.ranks)]
+        command = [
+            sys.executable,
+            *(several if self.ranks > 1 else ()),
+            "-m",
+            "mmst.finetune",
+            str(scratch / "spec.json"),
+        ]
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // self.ranks))
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+            "PYTHONUNBUFFERED": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        tail: deque[str] = deque(maxlen=TAIL)
+        failures: list[dict[str, Any]] = []
+        with (scratch / "train.log").open("a", encoding="utf-8") as log, group(command, environment) as worker:
+            assert worker.stdout is not None
+            for line in worker.stdout:
+                if not line.startswith(MARK):
+                    log.write(line)
+                    tail.append(line.rstrip())
+                    continue
+                event = json.loads(line.removeprefix(MARK))
+                if "failed" in event:
+                    failures.append(event)
+                    log.write(event["trace"])
+                else:
+                    on_step(event["step"], event["loss"])
+            code = worker.wait()
+        if code:
+            raise failure(code, failures, list(tail), scratch / "train.log")
+
+
+def failure(code: int, failures: list[dict[str, Any]], tail: list[str], log: Path) -> Exception:
+    """What a failed worker's events and last lines amount to."""
+    if not failures:
+        died = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        lines = "\n    ".join(tail)
+        return TrainingError(f"the training worker died ({died}); see {log}. Its last lines:\n    {lines}")
+    first = failures[0]
+    if first["kind"] == "diverged":
+        return DivergedError(first["message"])
+    if first["kind"] == "user":
+        return UserError(first["message"].rstrip("."))
+    lines = "\n    ".join(first["trace"].rstrip().splitlines()[-TAIL:])
+    return TrainingError(
+        f"rank {first['failed']} of the training worker failed; see {log}. Its last lines:\n    {lines}"
+    )
+
+
+@contextmanager
+def group(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A child in a process group of its own, whose group is ended with the block."""
+    worker = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+    try:
+        yield worker
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(worker.pid, number)
+                worker.wait(GRACE)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        worker.wait()
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock file while working, so that a second process waits for what the first makes."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,141 @@
+"""Training: the order in which examples are seen, then the worker that fine-tunes on them.
+
+The order is fixed here, so that it is the same on every trainer: new and seed examples in the
+proportion of `trainset.seed_share`, each reshuffled whenever it has been seen once. Every arm
+gets the same number of steps and tokens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from mmst.config import Config, identity
+from mmst.errors import UserError
+from mmst.ports import Engines, TrainSpec
+from mmst.records import Example, seed_of, to_data, to_json
+from mmst.store import Manifest, Place, Stage, checkpoint_folder, file_entries, records
+
+T = TypeVar("T")
+
+VERSION = 1
+
+
+def run(engines: Engines, place: Place, trainset: Manifest, checkpoint: Manifest) -> Manifest:
+    """The checkpoint fine-tuned on a training set: a Hugging Face folder as a stage.
+
+    Facts: `arm`, and the worker's figures (`loss`, `steps`, `tokens`, `dropped`, `threads`). The
+    weights depend on the number of threads (sums are taken in another order), so the same work
+    has the same digest on machines with as many cores.
+    """
+    config, store = engines.config, engines.store
+    stage = Stage.open(
+        store,
+        "train",
+        version=VERSION,
+        config=config_slice(config),
+        inputs={"trainset": trainset, "checkpoint": checkpoint},
+        place=place,
+    )
+    if stage.manifest is not None:
+        return stage.manifest
+    started = time.monotonic()
+    new = list(records(store, trainset, Example, "new-"))
+    seeds = list(records(store, trainset, Example, "seed-"))
+    arm, seed = str(trainset.facts["arm"]), seed_of(config.sampling.seed, "train")
+    share = seed_share(len(new), len(seeds), config.trainset.seed_share, arm)
+
+    scratch = stage.scratch()
+    scratch.mkdir(parents=True, exist_ok=True)
+    budget = config.train.steps * config.train.batch_tokens * config.train.ranks
+    with (scratch / "order.jsonl").open("w", encoding="utf-8", errors="surrogatepass") as file:
+        file.writelines(to_json(e) + "\n" for e in enough(order(new, seeds, share, seed), budget))
+    folder = checkpoint_folder(store, checkpoint)
+    spec = TrainSpec(
+        model=str(folder),
+        examples=str(scratch / "order.jsonl"),
+        out=str(scratch / "out"),
+        scratch=str(scratch / "work"),
+        seed=seed,
+        settings=to_data(config.train),
+        trust_remote_code=bool(config.model.trust_remote_code) and config.model.trust_remote_code == config.model.base,
+    )
+    with engines.progress.task("train", config.train.steps, "steps") as task:
+        before = 0
+
+        def on_step(step: int, loss: float) -> None:
+            nonlocal before
+            task.advance(step - before, f"loss {loss:.3f}")
+            before = step
+
+        figures = engines.trainer().train(spec, on_step)
+    files = file_entries(Path(spec.out))
+    for entry in files:
+        stage.put_file(entry.name, Path(spec.out) / entry.name)
+    manifest = stage.finish(
+        files=files,
+        counts={"new": len(new), "seed": len(seeds)},
+        facts={"arm": arm, **figures},
+        timing={"seconds": time.monotonic() - started, "tokens": figures["tokens"]},
+    )
+    shutil.rmtree(scratch, ignore_errors=True)
+    return manifest
+
+
+def config_slice(config: Config) -> dict[str, object]:
+    """The settings that a fine-tuned model depends on."""
+    return {
+        "train": identity(config.train),
+        "seed_share": config.trainset.seed_share,
+        "seed": config.sampling.seed,
+        "trust_remote_code": config.model.trust_remote_code,
+    }
+
+
+def seed_share(new: int, seeds: int, wanted: float, arm: str) -> float:
+    """The share of seed examples among those seen: as wanted, or all of what there is.
+
+    >>> seed_share(new=0, seeds=10, wanted=0.5, arm="mmst")
+    1.0
+    """
+    share = 1.0 if arm == "seed-only" or (not new and wanted) else wanted if seeds else 0.0
+    if not (seeds if share == 1.0 else new):
+        raise UserError(
+            f"nothing to train on: the training set of arm '{arm}' has {new} new and {seeds} seed examples",
+            remedy="raise sampling.k or add problems to problems.train, or give annotated ones as problems.seeds"
+            + (" (and trainset.seed_share above 0)" if seeds else ""),
+        )
+    return share
+
+
+def order(new: Sequence[T], seeds: Sequence[T], share: float, seed: int) -> Iterator[T]:
+    """An endless sequence of examples in which `share` of any stretch are seeds. Pure."""
+    from_new, from_seeds = epochs(new, seed_of(seed, "new")), epochs(seeds, seed_of(seed, "seeds"))
+    for i in itertools.count():
+        yield next(from_seeds if int((i + 1) * share) > int(i * share) else from_new)
+
+
+def epochs(examples: Sequence[T], seed: int) -> Iterator[T]:
+    """All examples in a random order, again and again, each time another one."""
+    for epoch in itertools.count():
+        turn = list(examples)
+        random.Random(seed_of(seed, epoch)).shuffle(turn)
+        yield from turn
+
+
+def enough(examples: Iterator[Example], tokens: int) -> Iterator[Example]:
+    """As many examples as surely fill `tokens`; the worker starts over if they did not.
+
+    No tokenizer is asked: a token seldom spans two words, or more than 16 characters.
+    """
+    seen = 0
+    while seen < tokens:
+        e = next(examples)
+        text = e.prompt + e.completion
+        seen += max(len(text.split()), len(text) // 16) + 1
+        yield e
