@@ -34,6 +34,9 @@ STEPS = (
 )
 """The steps of a run in the order in which people read them."""
 
+MAIN_ONLY = ("gather", "sample")
+"""Steps that only a run's own arm has, never a control."""
+
 FUNNEL = ("asked", "passed", "translated", "passed_again", "kept")
 """From problems to training examples: samples asked for, correct ones, translations, correct ones, examples kept."""
 
@@ -57,11 +60,6 @@ class StageState:
         """Whether the stage's manifest is written."""
         return self.manifest is not None
 
-    @property
-    def label(self) -> str:
-        """The step, with the arm where it is a control's: `train`, `own-method/train`."""
-        return self.place.step if self.place.arm in ("base", "mmst") else f"{self.place.arm}/{self.place.step}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSummary:
@@ -82,10 +80,15 @@ class RoundSummary:
     timings: Mapping[str, Mapping[str, float]]
     stages: tuple[StageState, ...]
 
+    @property
+    def main_arm(self) -> str:
+        """The arm that the run itself follows: the one that samples; all others are controls."""
+        return next((s.place.arm for s in self.stages if s.place.step in MAIN_ONLY), "mmst")
+
     def stage(self, step: str, arm: str = "") -> StageState | None:
         """The stage of a step; of the main arm unless named."""
-        wanted = (arm,) if arm else ("mmst", "base")
-        return next((s for s in self.stages if s.place.step == step and s.place.arm in wanted), None)
+        wanted = arm or self.main_arm
+        return next((s for s in self.stages if s.place.step == step and s.place.arm == wanted), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +161,8 @@ def summarise(store: Store, run: str) -> RunSummary:
 
 def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
     facts = {(s.place.arm, s.place.step): s.manifest.facts for s in found if s.manifest is not None}
-    counts = {s.place.step: s.manifest.counts for s in found if s.manifest is not None and s.place.arm == "mmst"}
+    main = next((s.place.arm for s in found if s.place.step in MAIN_ONLY), "")
+    counts = {s.place.step: s.manifest.counts for s in found if s.manifest is not None and s.place.arm == main}
     reports = {arm: f for (arm, step), f in facts.items() if step == "evaluate" and "report" in f}
     decisions = [f["decision"] for (_, step), f in facts.items() if step == "promote" and "decision" in f]
     stops = [f["reason"] for (_, step), f in facts.items() if step.startswith("proceed") and f.get("reason")]
@@ -175,25 +179,29 @@ def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
         },
         decision=from_data(Decision, decisions[-1]) if decisions else None,
         stopped=stops[-1] if stops else "",
-        timings={s.label: s.timing for s in found if s.timing},
+        timings={
+            s.place.step if s.place.arm == main else f"{s.place.arm}/{s.place.step}": s.timing
+            for s in found
+            if s.timing
+        },
         stages=found,
     )
 
 
 def _funnel(counts: Mapping[str, Mapping[str, int]], method: str = "") -> dict[str, int]:
-    """The counts along the way; only of the steps that are complete."""
+    """The counts along the way, of one method or all; only of the steps that are complete."""
     where = {
-        "asked": ("sample", "samples"),
+        "asked": ("check", "asked"),
         "passed": ("check", "passed"),
-        "translated": ("translate", "translations"),
+        "translated": ("check-translations", "asked"),
         "passed_again": ("check-translations", "passed"),
-        "kept": ("trainset", "new"),
     }
-    funnel = {}
-    for name, (step, count) in where.items():
-        key = f"{method}.{count}" if method else count
-        if key in counts.get(step, {}):
-            funnel[name] = counts[step][key]
+    keys = {name: (step, f"{method}.{count}" if method else count) for name, (step, count) in where.items()}
+    funnel = {name: counts[step].get(key, 0) for name, (step, key) in keys.items() if step in counts}
+    if "trainset" in counts:
+        kept = counts["trainset"]
+        mine = (n for key, n in kept.items() if key.startswith(f"new.{method}."))
+        funnel["kept"] = sum(mine) if method else kept.get("new", 0)
     return funnel
 
 

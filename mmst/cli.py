@@ -1,0 +1,110 @@
+"""The command line: `mmst …`. What the commands do stands in `mmst.commands`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from mmst import __version__
+from mmst.commands import look, machine, run, stages
+from mmst.errors import MmstError
+from mmst.process import stop_on_signals
+
+EPILOG = (
+    "Exit codes: [bold]0[/] done · [bold]1[/] unexpected error · [bold]2[/] wrong input · [bold]3[/] this machine lacks "
+    "something (mmst doctor) · [bold]4[/] an engine failed, the same command continues · [bold]130[/] stopped by Ctrl-C "
+    "or SIGTERM, the same command continues."
+)
+
+app = typer.Typer(
+    name="mmst",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Multi-Method Self-Training: a language model that teaches itself by several methods.
+
+    Start with:
+
+      mmst doctor
+
+      mmst run --recipe demo
+
+      mmst show demo
+    """
+    if debug:
+        os.environ["MMST_DEBUG"] = "1"
+
+
+PANELS = {
+    "Whole runs": (run.run, look.status, look.show, stages.report),
+    "Single stages, each on what the one before made": (
+        stages.gather,
+        stages.base,
+        stages.sample,
+        stages.check,
+        stages.translate,
+        stages.trainset,
+        stages.train,
+        stages.evaluate,
+        stages.promote,
+    ),
+    "Around them": (run.recipes, run.compile, machine.serve, machine.doctor),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(look.problems, name="problems", rich_help_panel="Around them")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; errors become one message on stderr and an exit code (see `EPILOG`)."""
+    stop_on_signals()
+    try:
+        app(arguments, prog_name="mmst")
+    except SystemExit as e:
+        return e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MmstError as e:
+        _complain(str(e), e)
+        return e.exit_code
+    except Exception as e:
+        hint = "" if os.environ.get("MMST_DEBUG") else " (`mmst --debug …` shows where)"
+        _complain(f"unexpected {type(e).__name__}: {e}{hint}", e)
+        return 1
+    return 0
+
+
+def _complain(message: str, error: Exception) -> None:
+    if os.environ.get("MMST_DEBUG"):
+        traceback.print_exception(error)
+    console = Console(stderr=True)
+    console.print(f"[bold red]mmst:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

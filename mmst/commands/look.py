@@ -1,0 +1,207 @@
+"""`mmst status`, `mmst show`, `mmst problems`: look at what is there; nothing is computed or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.columns import Columns
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
+from mmst.records import CheckedSample
+
+if TYPE_CHECKING:
+    from mmst.inspect_run import RoundStory, Story
+    from mmst.summary import RunSummary
+
+RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="The run, or the beginning of its name.")]
+
+
+def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
+    """Show how far a run is; without RUN, list the runs of the store.
+
+    Examples:
+
+      mmst status
+
+      mmst status demo --out runs
+    """
+    from mmst import summary
+    from mmst.commands import tables
+    from mmst.wiring import open_store
+
+    store = open_store(out)
+    if not run:
+        _list_runs(store.uri, [summary.summarise(store, name) for name in summary.runs(store)], json)
+        return
+    found = summary.summarise(store, summary.find_run(store, run))
+    emit(
+        found, json, tables.stage_table(found), *tables.accuracy(found), *tables.decisions(found), *tables.funnel(found)
+    )
+
+
+def show(
+    run: RunName = "",
+    problem: Annotated[str, typer.Option("--problem", metavar="ID", help="The problem's id, p-….")] = "",
+    index: Annotated[int, typer.Option("--index", "-n", min=0, help="Its place among the training problems.")] = -1,
+    out: StoreOut = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Walk through one problem: prompt, every sample, verdict, translation, and whether it was trained on.
+
+    Without --problem or --index it shows one from which a translation was trained on.
+
+    Examples:
+
+      mmst show demo
+
+      mmst show demo --index 12
+
+      mmst show demo --problem p-5d1c0f2b9a7e4c31
+    """
+    from mmst import inspect_run, summary
+    from mmst.wiring import open_store
+
+    store = open_store(out)
+    name = summary.find_run(store, run)
+    told = inspect_run.story(store, name, problem, None if index < 0 else index)
+    emit(told, json, *_story(told))
+
+
+def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
+    table = Table("run", "title", "rounds", "stages complete", "last decision", box=None, header_style="bold")
+    rows = []
+    for s in found:
+        states = [state for r in s.rounds for state in r.stages]
+        complete = sum(state.complete for state in states)
+        word = "" if s.decision is None else "promoted" if s.decision.promote else "rejected"
+        title = s.config.title if s.config else ""
+        rounds = max((r.round for r in s.rounds), default=0)
+        table.add_row(s.run, escape(title), str(rounds), f"{complete} of {len(states)} begun", word)
+        rows.append({"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)})
+    empty = f"No runs in {uri}. `mmst run --recipe demo` makes one; --out names another store."
+    emit(rows, json, table if rows else empty)
+
+
+def _story(told: Story) -> Iterator[RenderableType]:
+    p = told.problem
+    head = f"[bold]{escape(p.question)}[/]\ngold answer: [bold]{escape(p.answer)}[/]"
+    family = f", family {p.family}" if p.family else ""
+    yield Panel(head, title=f"{p.id}  ({told.part}, {p.source}, task {p.task}{family})", title_align="left")
+    for name, solution in p.solutions.items():
+        yield Panel(escape(solution), title=f"annotated, {name}", title_align="left", border_style="dim")
+    if not told.rounds:
+        yield "Nothing was sampled for it yet."
+    for r in told.rounds:
+        yield f"\n[bold reverse] Round {r.round} [/]"
+        yield from _round(r)
+
+
+def _round(r: RoundStory) -> Iterator[RenderableType]:
+    prompts = dict.fromkeys((s.sample.method, s.sample.prompt) for s in r.samples)
+    for method, prompt in prompts:
+        yield Panel(escape(prompt.rstrip()), title=f"prompt, {method}", title_align="left", border_style="dim")
+        yield Columns([_sample(s, r) for s in r.samples if s.sample.method == method])
+    for t in r.translations:
+        source = r.source_of(t)
+        table = Table.grid(padding=(0, 2), expand=False)
+        left = escape(source.solution) if source else t.sample.source_sample
+        title = f"translation {t.sample.source_method} → {t.sample.method}"
+        table.add_row(Panel(left, title=f"{t.sample.source_method} (passed)", border_style="green"), _sample(t, r))
+        yield Panel(table, title=title, title_align="left", border_style="cyan")
+    for arm, examples in r.trained.items():
+        listed = ", ".join(f"{e.method} ({e.origin})" for e in examples)
+        yield f"trained on by {arm}: {listed}"
+    if r.samples and not r.trained:
+        yield "not trained on"
+    for arm, outcomes in r.outcomes.items():
+        listed = ", ".join(f"{o.method} {'[green]passed[/]' if o.passed else '[red]failed[/]'}" for o in outcomes)
+        yield f"held out, {arm} of round {r.round}: {listed}"
+        yield Columns([_sample(s, r) for s in r.heldout.get(arm, ())])
+
+
+def _sample(s: CheckedSample, r: RoundStory) -> Panel:
+    used = any(s.sample.id in e.lineage[:1] for examples in r.trained.values() for e in examples)
+    title = f"{s.sample.method} {s.sample.index}: {s.verdict.value}"
+    answer = f"answer: {s.answer}" if s.answer is not None else "no answer"
+    detail = f"\n{s.detail}" if s.detail else ""
+    body = escape(s.solution or s.sample.completion or "(empty)") + f"\n[dim]{escape(answer + detail)}[/]"
+    return Panel(
+        body,
+        title=title,
+        title_align="left",
+        subtitle="trained on" if used else None,
+        border_style="green" if s.passed else "red",
+    )
+
+
+problems = typer.Typer(no_args_is_help=True, help="Problem sets: list the formats, import a file, describe one.")
+Format = Annotated[str, typer.Argument(help="One of `mmst problems list`.")]
+File = Annotated[Path, typer.Argument(help="The file, as it was published.")]
+
+
+@problems.command("list")
+def list_formats(json: Json = False) -> None:
+    """List the formats that can be imported.
+
+    Example:
+
+      mmst problems list
+    """
+    from importlib import import_module
+
+    from mmst.problems import FORMATS
+
+    modules = {**FORMATS, "generated": "generated"}
+    docs = {name: (import_module(f"mmst.problems.{module}").__doc__ or "") for name, module in modules.items()}
+    rows = [{"format": name, "help": doc.strip().split("\n")[0]} for name, doc in docs.items()]
+    table = Table("format", "what it is", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(row["format"], escape(row["help"]))
+    emit(rows, json, table)
+
+
+@problems.command("import")
+def import_file(
+    format: Format,
+    file: File,
+    to: Annotated[Path, typer.Option("--to", help="Where to write them as our own JSONL.")],
+    json: Json = False,
+) -> None:
+    """Read a published file and write its problems as JSONL, which recipes name with format: jsonl.
+
+    A bad line stops the import, with file, line, field and value; then nothing is written.
+
+    Example:
+
+      mmst problems import gsm8k gsm8k/test.jsonl --to my-test.jsonl
+    """
+    from mmst import problems as sets
+
+    count = sets.export(sets.import_file(format, file), to)
+    emit({"problems": count, "file": str(to)}, json, f"{count} problems written to {escape(str(to))}")
+
+
+@problems.command("describe")
+def describe(format: Format, file: File, json: Json = False) -> None:
+    """Say what a problem file holds: counts by split, family and answer, duplicates, lengths.
+
+    Example:
+
+      mmst problems describe svamp SVAMP.json
+    """
+    from mmst import problems as sets
+
+    found = sets.describe(sets.import_file(format, file))
+    table = Table("what", "how many", box=None, header_style="bold", title=str(file), title_justify="left")
+    for name, value in found.items():
+        counted = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
+        more = f" … and {len(counted) - 12} more" if len(counted) > 12 else ""
+        table.add_row(name, escape(", ".join(counted[:12]) + more))
+    emit(found, json, table)

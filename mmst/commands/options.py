@@ -1,0 +1,67 @@
+"""What the commands share: the options that mean the same everywhere, and how a result is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+
+from mmst.config import Config
+from mmst.records import to_data
+
+DEFAULT_OUT = "mmst-out"
+
+Recipe = Annotated[
+    str,
+    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A shipped recipe (`mmst recipes`), or a YAML file."),
+]
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        default_factory=list,
+        show_default=False,
+        help="Change a recipe key; may be repeated. Values are YAML.",
+    ),
+]
+RecipeOut = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="URI",
+        help="Where everything is stored: a folder or s3://bucket/prefix.",
+        show_default="the recipe's",
+    ),
+]
+StoreOut = Annotated[str, typer.Option("--out", "-o", metavar="URI", help="The store: a folder or s3://bucket/prefix.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for scripts.")]
+
+
+def configured(recipe: str, settings: list[str], out: str = "") -> Config:
+    """The recipe with `--set` and `--out` applied."""
+    from mmst import recipes
+
+    config = recipes.load(recipe, settings)
+    return dataclasses.replace(config, out=out) if out else config
+
+
+def emit(result: Any, as_json: bool, *rendered: RenderableType) -> None:
+    """Print a result: as JSON (records included) or as it is rendered for people."""
+    if as_json:
+        print(json.dumps(to_data(result), ensure_ascii=False, indent=2))
+        return
+    out = console()
+    for item in rendered:
+        out.print(item, highlight=False, soft_wrap=isinstance(item, str))
+
+
+def console() -> Console:
+    """Standard output; wide when nobody watches, so that tables in logs are not cut."""
+    return Console(width=None if sys.stdout.isatty() else 120)

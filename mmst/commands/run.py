@@ -1,0 +1,109 @@
+"""`mmst run`, `mmst compile`, `mmst recipes`: whole experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmst.commands.options import Json, Recipe, RecipeOut, Settings, configured, console, emit
+from mmst.config import Config, options, run_id
+
+
+def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = False) -> None:
+    """Run a whole recipe on this machine; the same command again continues.
+
+    What is complete is found and kept, so a run that was stopped (Ctrl-C, kill, power) goes on where it was.
+
+    Examples:
+
+      mmst run --recipe demo
+
+      mmst run -r demo -s sampling.k=8 -s 'loop.controls=[seed-only]' -o runs
+
+      mmst run -r my.yaml -o s3://bucket/experiments
+    """
+    from mmst import preflight, progress, summary
+    from mmst.commands import tables
+    from mmst.errors import SetupError
+    from mmst.wiring import default_tracking_uri, open_store
+
+    config = configured(recipe, settings, out)
+    preflight.check(config)
+    store, name = open_store(config.out), run_id(config)
+    summary.record_config(store, config)
+    try:
+        from mmst.pipelines import local
+    except ImportError as e:
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
+    local.run(config, work_folder(config), progress.follow)
+    done = summary.summarise(store, name)
+    uri = config.promote.tracking_uri or default_tracking_uri(config.out)
+    emit(done, json, f"\n[bold]{config.title or config.name}[/]  run {name}", *tables.results(done))
+    if not json:
+        for line in tables.next_steps(done, config, uri):
+            console().print(line, highlight=False, soft_wrap=True)
+
+
+def work_folder(config: Config) -> Path:
+    """Where a run's logs and events go: beside a folder's runs; for a bucket, below the current folder."""
+    base = Path("mmst-work") if config.out.startswith("s3://") else Path(config.out.removeprefix("file://")) / "work"
+    return (base / run_id(config)).absolute()
+
+
+def compile(
+    recipe: Recipe,
+    settings: Settings,
+    out: RecipeOut = "",
+    file: Annotated[Path, typer.Option("--file", "-f", help="Where to write the YAML.")] = Path("pipeline.yaml"),
+) -> None:
+    """Compile a recipe's graph to the YAML that Kubeflow Pipelines takes.
+
+    Example:
+
+      mmst compile --recipe demo --out s3://bucket/experiments --file pipeline.yaml
+    """
+    from mmst.errors import SetupError
+
+    config = configured(recipe, settings, out)
+    try:
+        from mmst.pipelines import graph
+    except ImportError as e:
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    graph.compile_to(file, config)
+    print(file)
+
+
+def recipes(
+    keys: Annotated[bool, typer.Option("--keys", help="List every key that a recipe may set, instead.")] = False,
+    json: Json = False,
+) -> None:
+    """List the shipped recipes, or with --keys all that a recipe can set.
+
+    Examples:
+
+      mmst recipes
+
+      mmst recipes --keys
+    """
+    from rich.table import Table
+
+    from mmst import recipes as shipped
+    from mmst.commands.options import emit
+    from mmst.records import to_data
+
+    if keys:
+        rows = [
+            {"key": k, "type": t, "default": None if callable(d) else to_data(d), "help": h} for k, t, d, h in options()
+        ]
+        table = Table("key", "type", "default", "what it does", box=None, header_style="bold")
+        for row in rows:
+            table.add_row(row["key"], row["type"], str(row["default"]), row["help"])
+    else:
+        rows = [{"name": n, "title": str(shipped.read(n).get("title", ""))} for n in shipped.names()]
+        table = Table("recipe", "what it is", box=None, header_style="bold")
+        for row in rows:
+            table.add_row(row["name"], row["title"])
+    emit(rows, json, table)

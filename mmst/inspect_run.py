@@ -1,0 +1,115 @@
+"""One problem's way through a run: every sample, verdict, translation, training example and later outcome."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mmst.errors import UserError
+from mmst.ports import Store
+from mmst.records import CheckedSample, Example, Outcome, Problem, from_json
+from mmst.store import Manifest, records
+from mmst.summary import StageState, stages
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStory:
+    """What one round did with the problem.
+
+    `samples` and `translations` are checked; `trained` holds, per arm, the examples taken from it;
+    `outcomes`, per arm, how the round's model does on it when it is held out.
+    """
+
+    round: int
+    samples: tuple[CheckedSample, ...]
+    translations: tuple[CheckedSample, ...]
+    trained: dict[str, tuple[Example, ...]]
+    heldout: dict[str, tuple[CheckedSample, ...]]
+    outcomes: dict[str, tuple[Outcome, ...]]
+
+    def source_of(self, translation: CheckedSample) -> CheckedSample | None:
+        """The solution that a translation rewrites."""
+        return next((s for s in self.samples if s.sample.id == translation.sample.source_sample), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A problem and its rounds."""
+
+    run: str
+    problem: Problem
+    part: str
+    rounds: tuple[RoundStory, ...]
+
+
+def story(store: Store, run: str, problem_id: str = "", index: int | None = None) -> Story:
+    """The story of a problem by id, by its place among the problems sampled for training, or of a telling one.
+
+    Without either, it is one that a translation taught; else the first. Complete stages only.
+    """
+    found = [s for s in stages(store, run) if s.manifest is not None]
+    gathered = next((s.manifest for s in found if s.place.step == "gather"), None)
+    if gathered is None:
+        raise UserError(f"run {run} has no problems yet", remedy=f"mmst status {run}")
+    wanted = problem_id or ("" if index is not None else _telling(store, found))
+    part, problem = _problem(store, gathered, wanted, index or 0)
+    by_round = itertools.groupby(found, key=lambda s: s.place.round)
+    rounds = [_round(store, number, list(states), problem.id) for number, states in by_round]
+    told = tuple(r for r in rounds if r.samples or r.outcomes)
+    return Story(run=run, problem=problem, part=part, rounds=told)
+
+
+def lines_about(store: Store, manifest: Manifest | None, kind: type[R], problem_id: str) -> Iterator[R]:
+    """A stage's records of one problem. Other lines are skipped unread, so it is quick for millions."""
+    needle = problem_id.encode()
+    for entry in manifest.files if manifest else ():
+        if entry.name.endswith(".jsonl"):
+            data = store.read(f"{manifest.ref}/{entry.name}") if manifest else None
+            yield from (from_json(kind, line) for line in (data or b"").split(b"\n") if needle in line)
+
+
+def _problem(store: Store, gathered: Manifest, problem_id: str, index: int) -> tuple[str, Problem]:
+    if problem_id:
+        for part in ("train", "heldout", "seeds"):
+            for problem in records(store, gathered, Problem, f"{part}-"):
+                if problem.id == problem_id:
+                    return part, problem
+        raise UserError("no problem of the run has this id", value=problem_id, remedy="mmst show RUN --index 0")
+    chosen = next(itertools.islice(records(store, gathered, Problem, "train-"), index, None), None)
+    if chosen is None:
+        n = sum(e.records for e in gathered.files if e.name.startswith("train-"))
+        raise UserError("--index is beyond the problems of the run", value=index, remedy=f"0 to {n - 1}")
+    return "train", chosen
+
+
+def _telling(store: Store, found: list[StageState]) -> str:
+    for state in found:
+        if state.place.step == "trainset" and state.manifest is not None:
+            for example in records(store, state.manifest, Example, "new-"):
+                if example.origin == "translation":
+                    return example.problem_id
+    return ""
+
+
+def _round(store: Store, number: int, states: list[StageState], problem_id: str) -> RoundStory:
+    def about(step: str, kind: type[R]) -> dict[str, tuple[R, ...]]:
+        by_arm = {
+            s.place.arm: tuple(lines_about(store, s.manifest, kind, problem_id)) for s in states if s.place.step == step
+        }
+        return {arm: found for arm, found in by_arm.items() if found}
+
+    def main(step: str) -> tuple[CheckedSample, ...]:
+        return next(iter(about(step, CheckedSample).values()), ())
+
+    return RoundStory(
+        round=number,
+        samples=main("check"),
+        translations=main("check-translations"),
+        trained=about("trainset", Example),
+        heldout=about("check-heldout", CheckedSample),
+        outcomes=about("evaluate", Outcome),
+    )

@@ -1,0 +1,95 @@
+"""What can be known to be wrong before anything expensive is done: `mmst run` begins with it.
+
+Each check raises the error that a stage would raise much later, with the value and the remedy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmst import doctor, wiring
+from mmst.base import model_folder
+from mmst.config import Config, Source
+from mmst.errors import ConfigError, DataError, SetupError
+from mmst.methods import method
+
+LEAST_GIB = 0.5
+
+
+def check(config: Config) -> None:
+    """Look at all that the configuration names; raises for the first thing that cannot work."""
+    for name in config.methods:
+        method(name)
+    problem_files(config)
+    recorded_file(config)
+    if config.model.base != "champion":
+        model_folder(config.model.base)
+    for finding in machine(config):
+        if not finding.ok:
+            raise SetupError(f"{finding.what}: {finding.found}", why=finding.why, remedy=finding.remedy)
+    wiring.open_store(config.out).write("probe", b"mmst run\n")
+    engines(config)
+
+
+def problem_files(config: Config) -> None:
+    """Every problem file is there and not empty; there is something to sample and to hold out."""
+    p = config.problems
+    for part in ("train", "test"):
+        if not getattr(p, part):
+            raise ConfigError(f"problems.{part} names no problems", remedy="see `mmst recipes --keys` (problems.*)")
+    for part in ("train", "test", "related", "seeds"):
+        for i, source in enumerate(getattr(p, part)):
+            _source_file(f"problems.{part}.{i}", source)
+
+
+def _source_file(key: str, source: Source) -> None:
+    if source.format == "generated":
+        return
+    if not source.format:
+        raise ConfigError(f"{key}.format is empty", remedy=f"--set {key}.format=gsm8k (see `mmst problems list`)")
+    path = Path(source.path).expanduser()
+    if not source.path or not path.is_file():
+        raise ConfigError(f"{key}.path is not a file", value=source.path, remedy=f"--set {key}.path=FILE")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty", remedy=f"give a file with problems of the format {source.format}")
+
+
+def recorded_file(config: Config) -> None:
+    """The file of recorded completions is there."""
+    s = config.sampling
+    if s.backend == "recorded" and not Path(s.recorded).expanduser().is_file():
+        raise ConfigError(
+            "sampling.recorded is not a file", value=s.recorded, remedy="--set sampling.recorded=completions.jsonl"
+        )
+
+
+def machine(config: Config) -> list[doctor.Finding]:
+    """What this machine needs for this configuration."""
+    needed = {name for name, _, _, always in doctor.PACKAGES if always}
+    if config.train.lora_rank:
+        needed.add("peft")
+    if config.train.ranks > 1 or config.train.zero:
+        needed.add("deepspeed")
+    if config.sampling.backend == "openai":
+        needed.add("httpx")
+    if config.out.startswith("s3://"):
+        needed.add("boto3")
+    packages = [doctor.package(name, extra, why, True) for name, extra, why, _ in doctor.PACKAGES if name in needed]
+    return [doctor.python(), *packages, doctor.disk(config.out, LEAST_GIB)]
+
+
+def engines(config: Config) -> None:
+    """The servers that are named answer, and the sandbox starts."""
+    if config.sampling.backend == "openai":
+        server = doctor.answering("server", f"{config.sampling.url.rstrip('/')}/models", "", "")
+        if not server.ok:
+            raise ConfigError(
+                f"no model server answers at sampling.url ({server.found})",
+                value=config.sampling.url,
+                remedy="start one (`mmst serve MODEL`), or --set sampling.backend=local",
+            )
+    tracking = doctor.tracking(config.promote.tracking_uri)
+    if not tracking.ok:
+        raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)
+    if config.check.sandbox == "gvisor":
+        wiring.gvisor()
