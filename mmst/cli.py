@@ -8,8 +8,6 @@ import traceback
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from mmst import __version__
 from mmst.commands import look, machine, run, stages
@@ -17,9 +15,9 @@ from mmst.errors import MmstError
 from mmst.process import stop_on_signals
 
 EPILOG = (
-    "Exit codes: [bold]0[/] done · [bold]1[/] unexpected error · [bold]2[/] wrong input · [bold]3[/] this machine lacks "
-    "something (mmst doctor) · [bold]4[/] an engine failed, the same command continues · [bold]130[/] stopped by Ctrl-C "
-    "or SIGTERM, the same command continues."
+    "Exit codes: [bold]0[/] done · [bold]1[/] unexpected error · [bold]2[/] wrong input · [bold]3[/] this machine "
+    "lacks something (mmst doctor) · [bold]4[/] an engine failed, the same command continues · [bold]130[/] stopped "
+    "by Ctrl-C or SIGTERM, the same command continues."
 )
 
 app = typer.Typer(
@@ -102,6 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _complain(message: str, error: Exception) -> None:
     if os.environ.get("MMST_DEBUG"):
         traceback.print_exception(error)
+    from rich.console import Console
+    from rich.markup import escape
+
     console = Console(stderr=True)
     console.print(f"[bold red]mmst:[/] {escape(message)}", highlight=False, soft_wrap=True)
 

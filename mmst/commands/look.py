@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.columns import Columns
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.panel import Panel
-from rich.table import Table
 
 from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
-from mmst.records import CheckedSample
 
 if TYPE_CHECKING:
-    from mmst.inspect_run import RoundStory, Story
     from mmst.summary import RunSummary
 
 RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="The run, or the beginning of its name.")]
@@ -66,15 +58,19 @@ def show(
       mmst show demo --problem p-5d1c0f2b9a7e4c31
     """
     from mmst import inspect_run, summary
+    from mmst.commands.story import tell
     from mmst.wiring import open_store
 
     store = open_store(out)
     name = summary.find_run(store, run)
     told = inspect_run.story(store, name, problem, None if index < 0 else index)
-    emit(told, json, *_story(told))
+    emit(told, json, *tell(told))
 
 
 def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table("run", "title", "rounds", "stages complete", "last decision", box=None, header_style="bold")
     rows = []
     for s in found:
@@ -87,58 +83,6 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
         rows.append({"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)})
     empty = f"No runs in {uri}. `mmst run --recipe demo` makes one; --out names another store."
     emit(rows, json, table if rows else empty)
-
-
-def _story(told: Story) -> Iterator[RenderableType]:
-    p = told.problem
-    head = f"[bold]{escape(p.question)}[/]\ngold answer: [bold]{escape(p.answer)}[/]"
-    family = f", family {p.family}" if p.family else ""
-    yield Panel(head, title=f"{p.id}  ({told.part}, {p.source}, task {p.task}{family})", title_align="left")
-    for name, solution in p.solutions.items():
-        yield Panel(escape(solution), title=f"annotated, {name}", title_align="left", border_style="dim")
-    if not told.rounds:
-        yield "Nothing was sampled for it yet."
-    for r in told.rounds:
-        yield f"\n[bold reverse] Round {r.round} [/]"
-        yield from _round(r)
-
-
-def _round(r: RoundStory) -> Iterator[RenderableType]:
-    prompts = dict.fromkeys((s.sample.method, s.sample.prompt) for s in r.samples)
-    for method, prompt in prompts:
-        yield Panel(escape(prompt.rstrip()), title=f"prompt, {method}", title_align="left", border_style="dim")
-        yield Columns([_sample(s, r) for s in r.samples if s.sample.method == method])
-    for t in r.translations:
-        source = r.source_of(t)
-        table = Table.grid(padding=(0, 2), expand=False)
-        left = escape(source.solution) if source else t.sample.source_sample
-        title = f"translation {t.sample.source_method} → {t.sample.method}"
-        table.add_row(Panel(left, title=f"{t.sample.source_method} (passed)", border_style="green"), _sample(t, r))
-        yield Panel(table, title=title, title_align="left", border_style="cyan")
-    for arm, examples in r.trained.items():
-        listed = ", ".join(f"{e.method} ({e.origin})" for e in examples)
-        yield f"trained on by {arm}: {listed}"
-    if r.samples and not r.trained:
-        yield "not trained on"
-    for arm, outcomes in r.outcomes.items():
-        listed = ", ".join(f"{o.method} {'[green]passed[/]' if o.passed else '[red]failed[/]'}" for o in outcomes)
-        yield f"held out, {arm} of round {r.round}: {listed}"
-        yield Columns([_sample(s, r) for s in r.heldout.get(arm, ())])
-
-
-def _sample(s: CheckedSample, r: RoundStory) -> Panel:
-    used = any(s.sample.id in e.lineage[:1] for examples in r.trained.values() for e in examples)
-    title = f"{s.sample.method} {s.sample.index}: {s.verdict.value}"
-    answer = f"answer: {s.answer}" if s.answer is not None else "no answer"
-    detail = f"\n{s.detail}" if s.detail else ""
-    body = escape(s.solution or s.sample.completion or "(empty)") + f"\n[dim]{escape(answer + detail)}[/]"
-    return Panel(
-        body,
-        title=title,
-        title_align="left",
-        subtitle="trained on" if used else None,
-        border_style="green" if s.passed else "red",
-    )
 
 
 problems = typer.Typer(no_args_is_help=True, help="Problem sets: list the formats, import a file, describe one.")
@@ -155,6 +99,9 @@ def list_formats(json: Json = False) -> None:
       mmst problems list
     """
     from importlib import import_module
+
+    from rich.markup import escape
+    from rich.table import Table
 
     from mmst.problems import FORMATS
 
@@ -182,6 +129,8 @@ def import_file(
 
       mmst problems import gsm8k gsm8k/test.jsonl --to my-test.jsonl
     """
+    from rich.markup import escape
+
     from mmst import problems as sets
 
     count = sets.export(sets.import_file(format, file), to)
@@ -196,6 +145,9 @@ def describe(format: Format, file: File, json: Json = False) -> None:
 
       mmst problems describe svamp SVAMP.json
     """
+    from rich.markup import escape
+    from rich.table import Table
+
     from mmst import problems as sets
 
     found = sets.describe(sets.import_file(format, file))

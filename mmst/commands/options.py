@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
 
-from mmst.config import Config
-from mmst.records import to_data
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from mmst.config import Config
 
 DEFAULT_OUT = "mmst-out"
 
@@ -55,6 +56,8 @@ def configured(recipe: str, settings: list[str], out: str = "") -> Config:
 def emit(result: Any, as_json: bool, *rendered: RenderableType) -> None:
     """Print a result: as JSON (records included) or as it is rendered for people."""
     if as_json:
+        from mmst.records import to_data
+
         print(json.dumps(to_data(result), ensure_ascii=False, indent=2))
         return
     out = console()
@@ -64,4 +67,6 @@ def emit(result: Any, as_json: bool, *rendered: RenderableType) -> None:
 
 def console() -> Console:
     """Standard output; wide when nobody watches, so that tables in logs are not cut."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 120)

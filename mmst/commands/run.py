@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmst.commands.options import Json, Recipe, RecipeOut, Settings, configured, console, emit
-from mmst.config import Config, options, run_id
+
+if TYPE_CHECKING:
+    from mmst.config import Config
 
 
 def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = False) -> None:
@@ -26,6 +28,7 @@ def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = Fa
     """
     from mmst import preflight, progress, summary
     from mmst.commands import tables
+    from mmst.config import run_id
     from mmst.errors import SetupError
     from mmst.wiring import default_tracking_uri, open_store
 
@@ -48,6 +51,8 @@ def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = Fa
 
 def work_folder(config: Config) -> Path:
     """Where a run's logs and events go: beside a folder's runs; for a bucket, below the current folder."""
+    from mmst.config import run_id
+
     base = Path("mmst-work") if config.out.startswith("s3://") else Path(config.out.removeprefix("file://")) / "work"
     return (base / run_id(config)).absolute()
 
@@ -91,7 +96,7 @@ def recipes(
     from rich.table import Table
 
     from mmst import recipes as shipped
-    from mmst.commands.options import emit
+    from mmst.config import options
     from mmst.records import to_data
 
     if keys:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmst.commands.options import DEFAULT_OUT, Json, Recipe, RecipeOut, Settings, StoreOut, configured, emit
-from mmst.config import Config, from_text, run_id
 from mmst.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmst.config import Config
 
 Round = Annotated[int, typer.Option("--round", min=0, help="Which round of the run it counts as (0: the base model).")]
 Arm = Annotated[
@@ -136,7 +138,8 @@ def trainset(
 
     Example:
 
-      mmst trainset -r demo --arm own-method --problems stages/gather/3f… --checked stages/check/c1… --translated stages/check/d2… --checkpoint stages/base/9a…
+      mmst trainset -r demo --arm own-method --problems stages/gather/3f… --checked stages/check/c1…
+      --translated stages/check/d2… --checkpoint stages/base/9a…
     """
     refs = {"problems": problems, "checked": checked, "translated": translated, "checkpoint": checkpoint}
     _stage("trainset", configured(recipe, settings, out), json, round, arm, "trainset", refs)
@@ -203,7 +206,8 @@ def promote(
 
     Example:
 
-      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7… --control seed-only=stages/evaluate/c9…
+      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7…
+      --control seed-only=stages/evaluate/c9…
     """
     from mmst.store import load
     from mmst.wiring import open_store
@@ -232,6 +236,7 @@ def report(
       mmst report --run demo
     """
     from mmst import summary
+    from mmst.config import from_text
     from mmst.wiring import open_store
 
     store = open_store(out)
@@ -256,6 +261,7 @@ def _stage(
 ) -> None:
     """Run a stage here and print what it made."""
     from mmst import launch, summary
+    from mmst.config import run_id
     from mmst.wiring import open_store
 
     summary.record_config(open_store(config.out), config)
