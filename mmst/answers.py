@@ -67,7 +67,7 @@ def normalise(answer: str) -> str:
     if found is None:
         return _text(answer)
     value = _rounded(found.value) if found.decimal else found.value
-    return _written(value)
+    return written(value)
 
 
 def number(text: str) -> Number | None:
@@ -107,7 +107,10 @@ def _value(match: re.Match[str]) -> Fraction | None:
     whole, fraction, exponent = match["whole"].replace(",", ""), match["fraction"] or "", match["exponent"] or "0"
     if not whole + fraction or abs(int(exponent)) > _MAX_EXPONENT:
         return None
-    return Fraction(int(whole + fraction), 10 ** len(fraction)) * Fraction(10) ** int(exponent)
+    if not (fraction or match["exponent"]):
+        return Fraction(int(whole))
+    power = int(exponent) - len(fraction)
+    return Fraction(int(whole + fraction) * 10 ** max(power, 0), 10 ** max(-power, 0))
 
 
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -135,6 +138,8 @@ _SYMBOLS = {"$": " dollar ", "€": " euro ", "£": " pound ", "¥": " yen ", "%
 
 
 def _unit(text: str) -> frozenset[str]:
+    if not text or text.isspace():
+        return frozenset()
     for symbol, word in _SYMBOLS.items():
         text = text.replace(symbol, word)
     return frozenset(w.removesuffix("s") or w for w in re.findall(r"[^\W\d_]+", text.casefold()))
@@ -145,7 +150,8 @@ def _rounded(value: Fraction) -> Fraction:
     return Fraction(f"{float(value):.{_SIGNIFICANT - 1}e}") if abs(value) < 10**_MAX_EXPONENT else value
 
 
-def _written(value: Fraction) -> str:
+def written(value: Fraction) -> str:
+    """A fraction as an integer, a decimal where it ends soon, or p/q."""
     if value.denominator == 1:
         return str(value.numerator)
     digits = next((d for d in range(1, 2 * _SIGNIFICANT) if 10**d % value.denominator == 0), None)
@@ -171,9 +177,10 @@ _LATEX = (
 
 def _plain(text: str) -> str:
     """The text without its dress: LaTeX, markdown, typographic signs, closing period."""
-    text = re.sub(r"([\u00bc-\u00be\u2150-\u215f])", r" \1", text)
-    text = re.sub(r"([\u00b2\u00b3\u00b9\u2070-\u2079])", r"^\1", text)
-    text = unicodedata.normalize("NFKC", text).replace("\u2044", "/").translate(_DASHES)
+    if not text.isascii():
+        text = re.sub(r"([\u00bc-\u00be\u2150-\u215f])", r" \1", text)
+        text = re.sub(r"([\u00b2\u00b3\u00b9\u2070-\u2079])", r"^\1", text)
+        text = unicodedata.normalize("NFKC", text).replace("\u2044", "/").translate(_DASHES)
     for pattern, plain in _LATEX if "\\" in text or "{" in text else ():
         text = pattern.sub(plain, text)
     text = text.strip().strip("*`\"'").strip()

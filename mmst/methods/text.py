@@ -75,14 +75,18 @@ class TextMethod:
         stated = [
             (m.start(), _SENTENCE_END.split(m[1] or m[2] or "", maxsplit=1)[0]) for m in _STATED.finditer(solution)
         ]
-        boxed = [(m.start(), _braced(solution, m.end())) for m in _BOXED.finditer(solution)]
-        given = [(at, text.strip().strip("*`\"'").strip()) for at, text in sorted([*stated, *boxed])]
+        given = [(at, text.strip().strip("*`\"'").strip()) for at, text in sorted([*stated, *boxed(solution)])]
         return next((text for _, text in reversed(given) if any(c.isalnum() for c in text)), None)
 
     def canonical(self, solution: str) -> str:
         """The text in one case and with single spaces, none before punctuation."""
         text = " ".join(solution.casefold().split())
         return re.sub(r"\s+([.,;:!?])", r"\1", text)
+
+
+def boxed(text: str) -> list[tuple[int, str]]:
+    r"""Every `\boxed{X}` of a text, as position and X."""
+    return [(m.start(), _braced(text, m.end())) for m in _BOXED.finditer(text)]
 
 
 def _braced(text: str, start: int, limit: int = 1000) -> str:
