@@ -48,6 +48,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                 counts.update(tally(_written(engines.store, stage, names[-1])))
                 task.advance(len(shard))
                 continue
+            golds = [_gold(gold, s) for s in shard]
             solutions = [method(s.method).solution(s.completion) for s in shard]
             programs = to_run(shard, solutions)
             executions: dict[str, Execution] = {}
@@ -57,7 +58,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                     executions[execution.id] = execution
                     task.advance()
             task.advance(len(shard) - len(programs))
-            checked = [judge(s, c, _gold(gold, s), executions) for s, c in zip(shard, solutions, strict=True)]
+            checked = [judge(s, c, g, executions) for s, c, g in zip(shard, solutions, golds, strict=True)]
             stage.write_records(names[-1], checked)
             counts.update(tally(checked))
             ran += len(programs)

@@ -1,0 +1,60 @@
+"""What the sandbox tests share: the sandboxes, and one program or many run in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from mmst.backends.gvisor import GvisorSandbox
+from mmst.backends.subprocess_sandbox import SubprocessSandbox
+from mmst.errors import SetupError
+from mmst.ports import Execution, Limits, Program, Sandbox
+
+AMPLE = Limits(timeout=20.0)
+"""For programs that must not be cut, on a machine that is busy with other things."""
+
+
+def gvisor(workers: int = 2) -> GvisorSandbox:
+    """An open gVisor sandbox; skips where there is none."""
+    try:
+        return GvisorSandbox(workers).__enter__()
+    except SetupError as e:
+        pytest.skip(f"no usable gVisor here: {e}")
+
+
+@pytest.fixture(scope="module", params=[pytest.param("gvisor", marks=pytest.mark.gvisor), "subprocess"])
+def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Each sandbox in turn."""
+    with ExitStack() as stack:
+        if request.param == "gvisor":
+            made = gvisor()
+            stack.callback(made.__exit__, None, None, None)
+            yield made
+        else:
+            yield stack.enter_context(SubprocessSandbox(2))
+
+
+@pytest.fixture(scope="module")
+def prison() -> Iterator[GvisorSandbox]:
+    """gVisor alone, with one worker: each program follows the one before in the same sandbox."""
+    made = gvisor(1)
+    try:
+        yield made
+    finally:
+        made.__exit__(None, None, None)
+
+
+def run(box: Sandbox, source: str, limits: Limits = AMPLE, stdin: str = "") -> Execution:
+    """One program."""
+    [execution] = box.run([Program(id="one", source=source, stdin=stdin)], limits)
+    assert execution.id == "one"
+    return execution
+
+
+def results(box: Sandbox, sources: list[str], limits: Limits = AMPLE) -> list[Execution]:
+    """Many programs, results in their order; each answered exactly once."""
+    found = list(box.run([Program(id=str(i), source=s) for i, s in enumerate(sources)], limits))
+    assert sorted(int(e.id) for e in found) == list(range(len(sources)))
+    return sorted(found, key=lambda e: int(e.id))

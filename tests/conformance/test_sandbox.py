@@ -1,0 +1,250 @@
+"""What every sandbox must do, and what gVisor alone must withstand.
+
+Programs that could harm the machine stand only in the gVisor part: the other sandbox is unconfined.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from mmst.errors import UserError
+from mmst.ports import Limits, Program, Sandbox
+from tests.conformance.sandboxes import AMPLE, box, prison, results, run
+
+__all__ = ["box", "prison"]
+
+SHORT = Limits(timeout=0.5)
+
+
+def test_prints(box: Sandbox) -> None:
+    e = run(box, "print(6 * 7)")
+    assert (e.outcome, e.stdout, e.stderr, e.detail) == ("ok", "42\n", "", "")
+    assert 0 < e.seconds < 20
+    assert 1 < e.peak_mib < 200
+
+
+def test_crash_names_exception_and_line(box: Sandbox) -> None:
+    e = run(box, "a = 1\nb = 0\nprint(a)\nprint(a / b)\n")
+    assert (e.outcome, e.stdout, e.detail) == ("crashed", "1\n", "ZeroDivisionError, line 4: division by zero")
+    assert "Traceback" in e.stderr
+
+
+def test_crash_inside_the_library_names_the_programs_own_line(box: Sandbox) -> None:
+    e = run(box, "from fractions import Fraction\n\nFraction('x')")
+    assert e.detail == "ValueError, line 3: Invalid literal for Fraction: 'x'"
+
+
+def test_crash_without_message(box: Sandbox) -> None:
+    assert run(box, "assert 0").detail == "AssertionError, line 1"
+
+
+def test_syntax_error(box: Sandbox) -> None:
+    e = run(box, "x = 1\ny = (")
+    assert (e.outcome, e.detail) == ("crashed", "SyntaxError, line 2: '(' was never closed")
+
+
+@pytest.mark.parametrize("source", ["a\0b", "x = '\ud800'", "é = (", "\t" * 200 + "x", "(" * 5000])
+def test_source_that_is_no_program_crashes(box: Sandbox, source: str) -> None:
+    assert run(box, source).outcome in ("crashed", "out_of_memory")
+
+
+def test_empty_program(box: Sandbox) -> None:
+    e = run(box, "")
+    assert (e.outcome, e.stdout) == ("ok", "")
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome", "detail"),
+    [
+        ("raise SystemExit", "ok", ""),
+        ("import sys; sys.exit(0)", "ok", ""),
+        ("import sys; sys.exit(3)", "crashed", "exit status 3"),
+        ("import sys; sys.exit('no')", "crashed", "exit status 1"),
+        ("import os; os._exit(0)", "ok", ""),
+        ("import os; os._exit(4)", "crashed", "exit status 4"),
+        ("import os; os.abort()", "crashed", "killed by SIGABRT"),
+        ("import ctypes; ctypes.string_at(0)", "crashed", "killed by SIGSEGV"),
+        ("import signal; signal.raise_signal(signal.SIGKILL)", "crashed", "killed by SIGKILL"),
+    ],
+)
+def test_ways_to_end(box: Sandbox, source: str, outcome: str, detail: str) -> None:
+    e = run(box, source)
+    assert (e.outcome, e.detail) == (outcome, detail)
+
+
+@pytest.mark.parametrize("source", ["while True: pass", "import time; time.sleep(99)", "input()" * 0 + "10**10**8"])
+def test_endless_programs_are_stopped(box: Sandbox, source: str) -> None:
+    began = time.monotonic()
+    e = run(box, source, SHORT)
+    assert (e.outcome, e.detail) == ("timed_out", "stopped after 0.5 s")
+    assert time.monotonic() - began < 15
+
+
+def test_what_was_printed_before_a_timeout_is_kept(box: Sandbox) -> None:
+    e = run(box, "print('so far', flush=True)\nwhile True: pass", Limits(timeout=2.0))
+    assert (e.outcome, e.stdout) == ("timed_out", "so far\n")
+
+
+def test_ignoring_every_signal_does_not_help(box: Sandbox) -> None:
+    source = (
+        "import signal\nfor s in range(1, 32):\n try: signal.signal(s, signal.SIG_IGN)\n"
+        " except OSError: pass\nwhile True: pass"
+    )
+    assert run(box, source, SHORT).outcome == "timed_out"
+
+
+@pytest.mark.parametrize("source", ["x = [0] * 10**9", "x = 'a' * 2**30", "x = []\nwhile True: x.append('a' * 10**6)"])
+def test_too_much_memory(box: Sandbox, source: str) -> None:
+    e = run(box, source)
+    assert (e.outcome, e.detail[:27]) == ("out_of_memory", "needed more than 256 MiB, l")
+
+
+def test_memory_limit_is_the_one_asked_for(box: Sandbox) -> None:
+    source = "x = bytearray(100 << 20)\nprint(len(x) >> 20)"
+    assert run(box, source, Limits(timeout=20.0, memory_mib=64)).outcome == "out_of_memory"
+    assert run(box, source, Limits(timeout=20.0, memory_mib=128)).stdout == "100\n"
+
+
+def test_a_caught_memory_error_is_the_programs_own_business(box: Sandbox) -> None:
+    e = run(box, "try:\n x = [0] * 10**10\nexcept MemoryError:\n print('fine')")
+    assert (e.outcome, e.stdout) == ("ok", "fine\n")
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_too_much_output(box: Sandbox, stream: str) -> None:
+    e = run(box, f"import sys\nwhile True: print('a' * 1000, file=sys.{stream})", Limits(timeout=20.0, output_kib=16))
+    assert (e.outcome, e.detail) == ("output_limit", "wrote more than 16 KiB")
+    assert len(e.stdout) <= 16 << 10
+    assert len(e.stderr) <= 4096
+
+
+def test_output_up_to_the_limit_is_whole(box: Sandbox) -> None:
+    limits = Limits(timeout=20.0, output_kib=64)
+    e = run(box, f"print('a' * {(64 << 10) - 1})", limits)
+    assert (e.outcome, len(e.stdout)) == ("ok", 64 << 10)
+    assert run(box, f"print('a' * {64 << 10})", limits).outcome == "output_limit"
+
+
+def test_stdin(box: Sandbox) -> None:
+    assert run(box, "print(input()[::-1], input())", stdin="añ€\nb\n").stdout == "€ña b\n"
+
+
+def test_stdin_ends(box: Sandbox) -> None:
+    assert run(box, "import sys; print(repr(sys.stdin.read()))").stdout == "''\n"
+    assert run(box, "input()").detail.startswith("EOFError, line 1")
+
+
+def test_large_stdin_read_and_unread(box: Sandbox) -> None:
+    text = "x" * 1_000_000
+    assert run(box, "import sys; print(len(sys.stdin.read()))", stdin=text).stdout == "1000000\n"
+    assert run(box, "print(1)", stdin=text).stdout == "1\n"
+
+
+def test_large_source(box: Sandbox) -> None:
+    assert run(box, "# filler\n" * 200_000 + "print('end')").stdout == "end\n"
+
+
+def test_unicode_and_nul_output(box: Sandbox) -> None:
+    assert run(box, r"print('\u20ac\U0001f600\0|\r\x1b')").stdout == "€😀\0|\r\x1b\n"
+
+
+def test_bytes_that_are_no_utf8(box: Sandbox) -> None:
+    e = run(box, r"import sys; sys.stdout.buffer.write(b'a\xff\xfeb')")
+    assert (e.outcome, e.stdout) == ("ok", "a��b")
+
+
+def test_lone_surrogate_output_crashes(box: Sandbox) -> None:
+    assert run(box, r"print('\ud800')").detail.startswith("UnicodeEncodeError, line 1")
+
+
+def test_recursion(box: Sandbox) -> None:
+    e = run(box, "def f(n):\n    return f(n + 1)\nf(0)")
+    assert (e.outcome, e.detail) == ("crashed", "RecursionError, line 2: maximum recursion depth exceeded")
+
+
+def test_threads_are_waited_for(box: Sandbox) -> None:
+    source = (
+        "import threading, time\ndef f(i):\n time.sleep(.05)\n print(i, flush=True)\n"
+        "for i in range(4): threading.Thread(target=f, args=(i,)).start()"
+    )
+    e = run(box, source)
+    assert (e.outcome, sorted(e.stdout.split())) == ("ok", list("0123"))
+
+
+def test_atexit_and_buffers(box: Sandbox) -> None:
+    e = run(box, "import atexit; atexit.register(print, 'bye'); print('hi', end=' ')")
+    assert (e.outcome, e.stdout) == ("ok", "hi bye\n")
+
+
+def test_asyncio(box: Sandbox) -> None:
+    assert run(box, "import asyncio\nasync def f(): print(3)\nasyncio.run(f())").stdout == "3\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(__name__); import sys, __main__; print(sys.argv, __main__.__name__)",
+        "import decimal, statistics, itertools, heapq, json, string, datetime, cmath, bisect; print(1)",
+        "class A: pass\nimport pickle, dataclasses\nprint(pickle.loads(pickle.dumps(A())).__class__ is A)",
+        "from __future__ import annotations\ndef f(x: Undefined) -> None: ...\nprint(f.__annotations__)",
+    ],
+)
+def test_it_is_python_as_usual(box: Sandbox, source: str) -> None:
+    e = run(box, source)
+    assert e.outcome == "ok", e.stderr
+
+
+def test_hashes_sets_and_random_are_the_same_every_time(box: Sandbox) -> None:
+    source = "import random; print(hash('a'), {c for c in 'hello world'}, random.random(), random.sample(range(99), 5))"
+    found = {e.stdout for e in results(box, [source, "import random; random.seed(5)", source, source])}
+    assert len(found) == 2  # the same line from three runs, and the empty output of the other program
+
+
+def test_one_program_leaves_nothing_for_the_next(box: Sandbox) -> None:
+    spoil = (
+        "import builtins, sys, math\nbuiltins.print = None\nmath.pi = 3\nsys.path.clear()\nsys.setrecursionlimit(50)"
+    )
+    after = "import math, sys\nprint(math.pi > 3.1, sys.getrecursionlimit(), len(sys.path) > 1)"
+    for e in results(box, [spoil, after] * 3)[1::2]:
+        assert e.stdout == "True 1000 True\n"
+
+
+def test_ids_must_be_unique(box: Sandbox) -> None:
+    with pytest.raises(UserError, match="same id"):
+        list(box.run([Program(id="a", source=""), Program(id="a", source="")], AMPLE))
+
+
+def test_nothing_to_run(box: Sandbox) -> None:
+    assert list(box.run([], AMPLE)) == []
+
+
+def test_programs_are_taken_as_they_are_needed(box: Sandbox) -> None:
+    taken = []
+
+    def endless():  # type: ignore[no-untyped-def]
+        while True:
+            taken.append(1)
+            yield Program(id=str(len(taken)), source="print(1)")
+
+    answers = box.run(endless(), AMPLE)
+    for _ in range(4):
+        assert next(answers).stdout == "1\n"
+    answers.close()  # type: ignore[attr-defined]
+    assert len(taken) < 12
+    assert run(box, "print(2)").stdout == "2\n"
+
+
+def test_many_programs_each_get_their_own_answer(box: Sandbox) -> None:
+    n = 200
+    for i, e in enumerate(results(box, [f"print({i} * 3)" for i in range(n)])):
+        assert (e.outcome, e.stdout) == ("ok", f"{i * 3}\n")
+
+
+def test_good_programs_beside_bad_ones(box: Sandbox) -> None:
+    bad = ["while True: pass", "x = [0] * 10**9", "1 / 0", "while True: print('a' * 999)", "import os; os.abort()"]
+    limits = Limits(timeout=3.0)
+    found = results(box, [s for i, b in enumerate(bad) for s in (f"print({i})", b)], limits)
+    assert [e.stdout for e in found[::2]] == [f"{i}\n" for i in range(5)]
+    assert [e.outcome for e in found[1::2]] == ["timed_out", "out_of_memory", "crashed", "output_limit", "crashed"]

@@ -1,0 +1,228 @@
+"""The check stage: verdicts, identical programs once, resume, and trouble that is no verdict."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst import check
+from mmst.backends.folder_store import FolderStore
+from mmst.config import Config, parse
+from mmst.errors import DataError, SandboxError
+from mmst.ports import Execution, Limits, Program, Sandbox
+from mmst.progress import Quiet
+from mmst.records import CheckedSample, Problem, Sample, Split, Translation, Verdict
+from mmst.store import Manifest, Place, Stage, records, shard_name
+
+PLACE = Place(run="r", round=1, arm="mmst", step="check")
+
+
+class Scripted:
+    """A sandbox that answers `print(N)` with N, and other programs by their first word."""
+
+    name = "scripted"
+
+    def __init__(self, die: int = 0) -> None:
+        self.die, self.ran, self.order = die, [], 1
+
+    def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+        for p in list(programs)[:: self.order]:
+            if self.die:
+                self.die -= 1
+                raise SandboxError("the sandbox died")
+            self.ran.append(p.source)
+            word = p.source.split("(")[0]
+            ok = word == "print"
+            out = p.source[6:-1] + "\n" if ok else ""
+            yield Execution(id=p.id, outcome="ok" if ok else word, stdout=out, stderr="", detail="" if ok else "why")
+
+
+class Wired:
+    """Engines of which the check stage may use the store, the progress and the sandbox."""
+
+    def __init__(self, folder: Path, box: Sandbox | None = None, **settings: object) -> None:
+        self.config: Config = parse({"check": settings})
+        self.store, self.progress, self.box = FolderStore(folder), Quiet(), box
+
+    @contextlib.contextmanager
+    def sandbox(self) -> Iterator[Sandbox]:
+        assert self.box, "no program is there to be run"
+        yield self.box
+
+
+def sample(i: int, method: str, completion: str, problem: str = "p-1") -> Sample:
+    return Sample(
+        id=f"s-{i}", problem_id=problem, method=method, index=i, prompt="", completion=completion,
+        finish="stop", prompt_tokens=1, tokens=1, seed=0, model="m",
+    )  # fmt: skip
+
+
+def inputs(engines: Wired, samples: Iterable[Sample]) -> tuple[Manifest, Manifest]:
+    problems = [Problem(id=f"p-{n}", question=f"{n}?", answer=str(n), source="t", split=Split.TRAIN) for n in (1, 7)]
+    made = []
+    for name, shard, content in (("problems", "train-00000.jsonl", problems), ("sample", shard_name(0), samples)):
+        stage = Stage.open(engines.store, name, version=1, config=0, inputs={})
+        stage.write_records(shard, content)
+        made.append(stage.finish(shards=[shard]))
+    return made[0], made[1]
+
+
+def checked(engines: Wired, manifest: Manifest) -> list[CheckedSample]:
+    return list(records(engines.store, manifest, CheckedSample))
+
+
+ASKED = [
+    sample(0, "code", "print(7)", "p-7"),
+    sample(1, "code", "print(8)", "p-7"),
+    sample(2, "code", "print()", "p-7"),
+    sample(3, "code", "crashed()", "p-7"),
+    sample(4, "code", "timed_out()", "p-7"),
+    sample(5, "code", "out_of_memory()", "p-7"),
+    sample(6, "code", "output_limit()", "p-7"),
+    sample(7, "text", "3 + 4 = 7 .\nThe answer is 7", "p-7"),
+    sample(8, "text", "The answer is 6", "p-7"),
+]
+VERDICTS = [
+    "passed", "wrong", "no_answer", "crashed", "timed_out", "out_of_memory", "output_limit", "passed", "wrong",
+]  # fmt: skip
+
+
+def test_every_outcome_becomes_its_verdict(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted())
+    found = checked(engines, check.run(engines, PLACE, *inputs(engines, ASKED)))
+    assert [c.sample for c in found] == ASKED
+    assert [c.verdict.value for c in found] == VERDICTS
+
+
+def test_counts_name_every_verdict_and_add_up(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted())
+    counts = check.run(engines, PLACE, *inputs(engines, ASKED)).counts
+    assert counts["asked"] == 9
+    assert counts["passed"] == 2
+    assert counts["text.wrong"] == 1
+    for prefix in ("", "text.", "code."):
+        assert sum(counts[f"{prefix}{v.value}"] for v in Verdict) == counts[f"{prefix}asked"]
+    assert counts["code.asked"] + counts["text.asked"] == 9
+
+
+def test_detail_says_how_a_wrong_answer_differed(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted())
+    found = checked(engines, check.run(engines, PLACE, *inputs(engines, ASKED)))
+    assert found[1].detail == "answered 8, gold 7"
+    assert found[2].detail == "printed no answer"
+    assert found[3].detail == "why"
+
+
+def test_identical_programs_of_a_shard_run_once(tmp_path: Path) -> None:
+    box = Scripted()
+    engines = Wired(tmp_path, box)
+    asked = [sample(i, "code", "print(7)", p) for i, p in enumerate(("p-7", "p-1", "p-7"))]
+    found = checked(engines, check.run(engines, PLACE, *inputs(engines, asked)))
+    assert box.ran == ["print(7)"]
+    assert [c.passed for c in found] == [True, False, True]
+
+
+def test_text_alone_needs_no_sandbox(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, None)
+    manifest = check.run(engines, PLACE, *inputs(engines, [sample(0, "text", "The answer is 1")]))
+    assert manifest.counts["passed"] == 1
+
+
+def test_no_samples_make_a_complete_empty_stage(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, None)
+    assert check.run(engines, PLACE, *inputs(engines, [])).counts["asked"] == 0
+
+
+def test_translations_keep_their_lineage(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted())
+    fields = {f: getattr(ASKED[0], f) for f in Sample.__slots__} | {"source_sample": "s-x", "source_method": "text"}
+    found = checked(engines, check.run(engines, PLACE, *inputs(engines, [Translation(**fields)])))
+    assert (found[0].sample.source_sample, found[0].verdict) == ("s-x", Verdict.PASSED)
+
+
+def test_interrupted_stage_goes_on_and_is_the_same(tmp_path: Path) -> None:
+    calm = Wired(tmp_path / "calm", Scripted(), shard=2)
+    whole = check.run(calm, PLACE, *inputs(calm, ASKED))
+
+    class Killed(Exception):
+        pass
+
+    class Dying(Scripted):
+        def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+            for e in super().run(programs, limits):
+                if e.outcome == "out_of_memory":
+                    raise Killed
+                yield e
+
+    engines = Wired(tmp_path / "killed", Dying(), shard=2)
+    given_ = inputs(engines, ASKED)
+    with pytest.raises(Killed):
+        check.run(engines, PLACE, *given_)
+    engines.box = second = Scripted()
+    assert check.run(engines, PLACE, *given_) == whole
+    assert second.ran == ["timed_out()", "out_of_memory()", "output_limit()"]
+
+
+def test_complete_stage_is_not_done_again(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted())
+    given_ = inputs(engines, ASKED)
+    first = check.run(engines, PLACE, *given_)
+    engines.box = None
+    assert check.run(engines, PLACE, *given_) == first
+
+
+def test_order_of_executions_changes_nothing(tmp_path: Path) -> None:
+    digests = set()
+    for order in (1, -1):
+        box = Scripted()
+        box.order = order
+        engines = Wired(tmp_path / str(order), box)
+        digests.add(check.run(engines, PLACE, *inputs(engines, ASKED)).digest)
+    assert len(digests) == 1
+
+
+def test_workers_and_sandbox_are_no_part_of_the_key(tmp_path: Path) -> None:
+    keys = set()
+    for i, settings in enumerate(({"workers": 1}, {"workers": 2, "sandbox": "subprocess"})):
+        engines = Wired(tmp_path / str(i), Scripted(), **settings)
+        keys.add(check.run(engines, PLACE, *inputs(engines, ASKED)).key)
+    assert len(keys) == 1
+
+
+def test_a_sandbox_that_fails_once_costs_no_verdict(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted(die=1))
+    found = checked(engines, check.run(engines, PLACE, *inputs(engines, ASKED)))
+    assert [c.verdict.value for c in found] == VERDICTS
+
+
+def test_a_sandbox_that_fails_again_raises_and_keeps_finished_shards(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted(die=2), shard=2)
+    asked = [ASKED[7], ASKED[8], *ASKED[:2]]
+    with pytest.raises(SandboxError):
+        check.run(engines, PLACE, *inputs(engines, asked))
+    assert [n for n in engines.store.names("stages/check/") if n.endswith(shard_name(0))]
+    assert not [n for n in engines.store.names("stages/check/") if n.endswith((shard_name(1), "manifest.json"))]
+
+
+def test_a_sample_of_an_unknown_problem_is_a_user_error(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted())
+    with pytest.raises(DataError, match="p-nowhere"):
+        check.run(engines, PLACE, *inputs(engines, [sample(0, "text", "The answer is 1", "p-nowhere")]))
+
+
+def test_memory_addresses_are_left_out_of_answers(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Scripted())
+    found = checked(engines, check.run(engines, PLACE, *inputs(engines, [sample(0, "code", "print(<f at 0x7fa3>)")])))
+    assert found[0].answer == "<f at 0x…>"
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_judging_any_output_never_raises(stdout: str, gold: str) -> None:
+    s = sample(0, "code", "x")
+    done = {check.program_id("x"): Execution(id="", outcome="ok", stdout=stdout, stderr="")}
+    assert check.judge(s, "x", gold, done).verdict in (Verdict.PASSED, Verdict.WRONG, Verdict.NO_ANSWER)
