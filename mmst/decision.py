@@ -62,10 +62,9 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
         change = _differences(now, before, task, method)
         mean = sum(change) / len(change)
         holds = mean >= -rule.tolerance
-        low, high = stats.bootstrap(change)
         checks.append(
-            f"{task}, {method}: {_points(mean)} (95 % interval {_points(low)} to {_points(high)}, "
-            f"{len(change)} problems); may lose {100 * rule.tolerance:.1f}: {_word(holds)}"
+            f"{task}, {method}: {_points(mean)} ({change.count(1)} gained, {change.count(-1)} lost of {len(change)} "
+            f"problems); may lose {100 * rule.tolerance:.1f}: {_word(holds)}"
         )
         if not holds:
             worse.append(f"{method} on {task} by {abs(100 * mean):.1f} points")
