@@ -287,6 +287,8 @@ def checked_name(name: str) -> str:
         segments = []
     if not all(s and len(s) <= 200 and s[:1] != b"." for s in segments) or not segments or len(name) > 800:
         raise StoreError(f"{name[:80]!r} cannot be a name in a store")
+    if name.startswith("work/") or name == "work":
+        raise StoreError(f"{name[:80]!r} cannot be a name in a store: work/ holds scratch folders")
     if not name.isprintable() or "\\" in name:
         raise StoreError(f"{name[:80]!r} cannot be a name in a store: control characters or backslashes")
     return name

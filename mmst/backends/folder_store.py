@@ -29,6 +29,7 @@ _REMEDIES = {
     errno.EACCES: "make the folder writable for this user or choose another with --out",
     errno.EPERM: "make the folder writable for this user or choose another with --out",
     errno.ENOTDIR: "a file stands where a folder is needed: move it away or choose another folder with --out",
+    errno.EEXIST: "a file stands where a folder is needed: move it away or choose another folder with --out",
     errno.EISDIR: "a folder stands where a file is needed: move it away or choose another folder with --out",
 }
 
@@ -101,9 +102,7 @@ class FolderStore:
         return path
 
     def _path(self, name: str) -> Path:
-        if checked_name(name).split("/", 1)[0] == _WORK:
-            raise StoreError(f"'{name}' cannot be a name in {self.uri}: {_WORK}/ holds scratch folders")
-        return self.root / name
+        return self.root / checked_name(name)
 
     def _put(self, path: Path, save: Callable[[Path], None], may: Callable[[], bool] = lambda: True) -> bool:
         """Save aside, then, under the lock and if still allowed, rename."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mmst.problems import make_problem
 from mmst.problems.equations import linked
-from mmst.problems.reading import jsonl_rows
+from mmst.problems.reading import jsonl_rows, without_blank_lines
 from mmst.records import Problem
 
 _MARK = re.compile(r"<<([^<>]*)>>")
@@ -28,7 +28,7 @@ def read(path: Path) -> Iterator[Problem]:
             row.fail("answer", "holds no final answer", "end it with a line '#### 72'")
         gold = gold.strip().replace(",", "")
         calculations = [m.rpartition("=")[::2] for m in _MARK.findall(rationale)]
-        text = _MARK.sub("", rationale).strip()
+        text = without_blank_lines(_MARK.sub("", rationale))
         yield make_problem(
             row.text("question"),
             gold,

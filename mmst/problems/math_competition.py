@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmst.methods.text import boxed
 from mmst.problems import make_problem
-from mmst.problems.reading import jsonl_rows
+from mmst.problems.reading import jsonl_rows, without_blank_lines
 from mmst.records import Problem
 
 
@@ -29,5 +29,5 @@ def read(path: Path) -> Iterator[Problem]:
             answers[-1],
             "math",
             family=" ".join(filter(None, (row.text("type", ""), row.text("level", "")))),
-            solutions={"text": f"{solution.strip()}\nThe answer is {answers[-1]}"},
+            solutions={"text": f"{without_blank_lines(solution)}\nThe answer is {answers[-1]}"},
         )

@@ -60,6 +60,11 @@ def shortest(number: str) -> str:
     return number.rstrip("0").rstrip(".") or "0" if "." in number and "e" not in number.lower() else number
 
 
+def without_blank_lines(text: str) -> str:
+    """A solution in one paragraph of lines: completions end at a blank line."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines() if line.strip())
+
+
 def text_of(path: Path) -> str:
     """The file as UTF-8 text; `DataError` names the line that is not."""
     raw = path.read_bytes()

@@ -1,0 +1,210 @@
+"""The store as a prefix of an S3 bucket: AWS, or any server that knows conditional writes.
+
+Credentials, region and address come from where boto3 looks for them (`AWS_PROFILE`,
+`AWS_ENDPOINT_URL`, a pod's role …). An object is there when its upload is complete, so readers
+never see half of one. What a killed upload leaves is invisible but billed: give the bucket a
+lifecycle rule that aborts incomplete multipart uploads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
+
+from mmst.errors import ConfigError, StoreError
+from mmst.store import checked_name, checked_prefix
+
+ATTEMPTS = 4
+_CLIENT = Config(
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    connect_timeout=3,
+    read_timeout=60,
+    # The checksums that newer clients add to every request are refused by older servers; the
+    # manifests hold the hash of every file anyway.
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+_TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20, max_concurrency=4)
+_WRITER = "mmst-writer"
+_ABSENT = {"NoSuchKey", "404", "NotFound"}
+_REFUSED = {"PreconditionFailed", "412"}
+_CONFLICT = {"ConditionalRequestConflict", "409"}
+_REMEDIES = {
+    "NoSuchBucket": "create the bucket, or correct --out",
+    "AccessDenied": "the credentials need s3:GetObject, PutObject and ListBucket on this bucket",
+    "403": "the credentials need s3:GetObject, PutObject and ListBucket on this bucket",
+    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL",
+    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "log in again; the same command then continues",
+    "NotImplemented": "this server does not know conditional writes (If-Match, If-None-Match); use one that does",
+}
+
+
+class S3Store:
+    """Fulfils `ports.Store` with the objects below `s3://bucket/prefix`."""
+
+    def __init__(self, uri: str, client: Any = None) -> None:
+        self.bucket, _, prefix = uri.removeprefix("s3://").strip("/").partition("/")
+        if not uri.startswith("s3://") or not self.bucket:
+            raise ConfigError("not the address of a bucket", value=uri, remedy="--out s3://bucket/prefix")
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.uri = f"s3://{self.bucket}/{prefix}".rstrip("/")
+        with self._trouble("open", ""):
+            self.client = client or boto3.client("s3", config=_CLIENT)
+
+    def read(self, name: str) -> bytes | None:
+        """The content, or None when there is no such name."""
+        found = self._get(name)
+        return found and found[0]
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or overwrite."""
+        key = self._key(name)
+        with self._trouble("write", name):
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write only if absent, atomically among processes; False when the name exists."""
+        return self._put_if(name, data, {"IfNoneMatch": "*"})
+
+    def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
+        """Compare-and-set: write only while the content is `expected` (None: absent)."""
+        if expected is None:
+            return self.create(name, data)
+        found = self._get(name)
+        return found is not None and found[0] == expected and self._put_if(name, data, {"IfMatch": found[1]})
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """All names that start with `prefix`, in the order of their UTF-8 bytes; paged."""
+        checked_prefix(prefix)
+        with self._trouble("list", prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    if not item["Key"].endswith("/"):
+                        yield item["Key"].removeprefix(self.prefix)
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Store a local file of any size, streamed in parts."""
+        key = self._key(name)
+        with self._trouble("write", name):
+            self.client.upload_file(str(path), self.bucket, key, Config=_TRANSFER)
+
+    def get_file(self, name: str, path: Path) -> None:
+        """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
+        key = self._key(name)
+        aside = path.parent / f".tmp-{uuid.uuid4().hex}"
+        with self._trouble("read", name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.client.download_file(self.bucket, key, str(aside), Config=_TRANSFER)
+                aside.replace(path)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def folder(self, prefix: str) -> None:
+        """None: a bucket is no local folder."""
+        checked_prefix(prefix)
+
+    def scratch(self, prefix: str) -> Path:
+        """`$XDG_CACHE_HOME/mmst/<hash of the store's address>/<prefix>`, made if need be."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        path = cache / "mmst" / hashlib.sha256(self.uri.encode()).hexdigest()[:16] / checked_prefix(prefix)
+        with self._trouble("make scratch folder for", prefix):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _key(self, name: str) -> str:
+        return self.prefix + checked_name(name)
+
+    def _get(self, name: str) -> tuple[bytes, str] | None:
+        """Content and ETag. botocore retries requests, but not a body that breaks off midway."""
+        key = self._key(name)
+        for attempt in range(ATTEMPTS):
+            with self._trouble("read", name):
+                try:
+                    found = self.client.get_object(Bucket=self.bucket, Key=key)
+                    return found["Body"].read(), found["ETag"]
+                except HTTPClientError:
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                except ClientError as e:
+                    if _code(e) in _ABSENT:
+                        return None
+                    raise
+            _pause(attempt)
+        raise AssertionError("unreachable")
+
+    def _put_if(self, name: str, data: bytes, condition: dict[str, Any]) -> bool:
+        """A conditional write; False when the condition does not hold.
+
+        A retry after a lost reply meets our own object: its writer's token tells.
+        """
+        key, token = self._key(name), uuid.uuid4().hex
+        for attempt in range(3 * ATTEMPTS):
+            with self._trouble("write", name):
+                try:
+                    self.client.put_object(
+                        Bucket=self.bucket, Key=key, Body=data, Metadata={_WRITER: token}, **condition
+                    )
+                    return True
+                except ClientError as e:
+                    if _code(e) in _REFUSED:
+                        return self._writer(key) == token
+                    if _code(e) in _ABSENT:
+                        return False
+                    if _code(e) not in _CONFLICT:
+                        raise
+            _pause(attempt)
+        raise StoreError(f"cannot write {self.uri}/{name}: other writers were always faster")
+
+    def _writer(self, key: str) -> str:
+        try:
+            return str(self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"].get(_WRITER, ""))
+        except ClientError as e:
+            if _code(e) in _ABSENT:
+                return ""
+            raise
+
+    @contextlib.contextmanager
+    def _trouble(self, doing: str, name: str) -> Iterator[None]:
+        """Whatever boto3 raises, as a `StoreError` that says what to do."""
+        try:
+            yield
+        except (NoCredentialsError, PartialCredentialsError) as e:
+            remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}. Remedy: {remedy}") from e
+        except ClientError as e:
+            remedy = _REMEDIES.get(_code(e), "")
+            raise StoreError(
+                f"cannot {doing} {self.uri}/{name}: {e}" + (f". Remedy: {remedy}" if remedy else "")
+            ) from e
+        except (HTTPClientError, BotoCoreError, Boto3Error) as e:
+            remedy = next((r for code, r in _REMEDIES.items() if code in str(e)), "")
+            remedy = remedy or "check AWS_ENDPOINT_URL and the network; the same command then continues"
+            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}. Remedy: {remedy}") from e
+        except OSError as e:
+            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}") from e
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, min(0.1 * 2**attempt, 2.0)))
