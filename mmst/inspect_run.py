@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -65,7 +66,7 @@ def story(store: Store, run: str, problem_id: str = "", index: int | None = None
 
 def lines_about(store: Store, manifest: Manifest | None, kind: type[R], problem_id: str) -> Iterator[R]:
     """A stage's records of one problem. Other lines are skipped unread, so it is quick for millions."""
-    needle = problem_id.encode()
+    needle = json.dumps(problem_id).encode()
     for entry in manifest.files if manifest else ():
         if entry.name.endswith(".jsonl"):
             data = store.read(f"{manifest.ref}/{entry.name}") if manifest else None

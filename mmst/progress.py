@@ -208,12 +208,12 @@ class Live:
 
         self.progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}  {task.fields[rate]}"),
+            TextColumn("{task.fields[unit]}  {task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=Console(file=stream),
             transient=True,
             redirect_stdout=False,
@@ -236,10 +236,13 @@ class Live:
                 known.bar, completed=event["done"], rate=f"{rate:.3g}/s", note=str(event.get("note", ""))
             )
         elif event["event"] == "end":
+            from rich.markup import escape
+
             del self.running[event["id"]]
             self.progress.remove_task(known.bar)
             mark = "[green]✓[/]" if event["ok"] else "[red]✗[/]"
-            self.progress.console.print(f"{mark} {_finished(known, event)}", highlight=False)
+            line = escape(_finished(known, event))
+            self.progress.console.print(f"{mark} {line}", highlight=False)
             if not self.running:
                 self.progress.stop()
 
