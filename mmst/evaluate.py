@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mmst import stats
 from mmst.answers import normalise
@@ -90,13 +90,8 @@ def _evaluate(
 
 
 def held_out(store: Store, problems: Manifest) -> list[Problem]:
-    """The held-out problems; `LeakError` when one is also trained on, `DataError` when there is none.
-
-    Those of `problems.related` are never of the task `main`, whatever their file's importer says.
-    """
-    found = {p.id: p for p in records(store, problems, Problem, "test-")}
-    for p in records(store, problems, Problem, "related-"):
-        found.setdefault(p.id, replace(p, task="related") if p.task == "main" else p)
+    """The held-out problems; `LeakError` when one is also trained on, `DataError` when there is none."""
+    found = {p.id: p for p in records(store, problems, Problem, "heldout-")}
     if not found:
         raise DataError("no held-out problems", remedy="name some in problems.test")
     trained = itertools.chain.from_iterable(records(store, problems, Problem, p) for p in ("train-", "seeds-"))

@@ -56,7 +56,7 @@ def problem(n: int, task: str = "main") -> Problem:
 
 
 def gathered(store: Store, **parts: Iterable[Problem]) -> Manifest:
-    """A problems manifest; parts are `test`, `related`, `train`, `seeds`."""
+    """A problems manifest; parts are `heldout`, `train`, `seeds`."""
     lists = {name: list(listed) for name, listed in parts.items()}
     stage = Stage.open(store, "gather", version=1, config={k: [p.id for p in v] for k, v in lists.items()}, inputs={})
     if stage.manifest is not None:
@@ -121,7 +121,7 @@ def candidate(
 ) -> tuple[Manifest, Manifest]:
     """(checkpoint, evaluation) of a model that passes where `passes` says."""
     main = [p for p in problems if p.task == "main"]
-    listed = gathered(world.store, test=main, related=[p for p in problems if p.task != "main"])
+    listed = gathered(world.store, heldout=problems)
     model = checkpoint(world.store, name)
     results = checked(world.store, problems, model, passes, world.config.methods, world.config.evaluate.k)
     return model, evaluate.run(world, at or place(), listed, results, model)
@@ -144,7 +144,11 @@ class LightRegistry:
             known = data["versions"]
             version = next((v for v, made in known.items() if made["checkpoint"] == checkpoint), str(len(known) + 1))
             tags = {**known.get(version, {}).get("tags", {}), **tags}
-            known[version] = {"checkpoint": checkpoint, "tags": tags, "source": source if isinstance(source, str) else source.name}
+            known[version] = {
+                "checkpoint": checkpoint,
+                "tags": tags,
+                "source": source if isinstance(source, str) else source.name,
+            }
         return version
 
     def point(self, name: str, version: str) -> None:

@@ -80,22 +80,11 @@ def test_families_count_greedy_passes(tmp_path: Path) -> None:
     }
 
 
-def test_a_related_set_never_counts_as_the_main_task(tmp_path: Path) -> None:
-    world = engines(tmp_path)
-    imported = problem(99)
-    assert imported.task == "main"
-    model = checkpoint(world.store, "m")
-    listed = gathered(world.store, test=MAIN, related=[imported])
-    results = checked(world.store, [*MAIN, imported], model, by_text_only, world.config.methods)
-    report = from_data(Report, evaluate.run(world, place(), listed, results, model).facts["report"])
-    assert {s.task: s.n for s in report.scores} == {"main": 10, "related": 1}
-
-
 @pytest.mark.parametrize("part", ["train", "seeds"])
 def test_a_held_out_problem_that_is_trained_on_is_refused(tmp_path: Path, part: str) -> None:
     world = engines(tmp_path)
     model = checkpoint(world.store, "m")
-    leaking = gathered(world.store, test=MAIN, **{part: [replace(MAIN[3], split=Split.TRAIN)]})
+    leaking = gathered(world.store, heldout=MAIN, **{part: [replace(MAIN[3], split=Split.TRAIN)]})
     results = checked(world.store, MAIN, model, by_text_only, world.config.methods)
     with pytest.raises(LeakError, match="1 held-out problems are also trained on") as e:
         evaluate.run(world, place(), leaking, results, model)
@@ -107,7 +96,7 @@ def test_a_held_out_problem_without_its_greedy_sample_is_no_wrong_answer(tmp_pat
     model = checkpoint(world.store, "m")
     results = checked(world.store, MAIN[1:], model, by_text_only, world.config.methods)
     with pytest.raises(DataError, match="no greedy sample by text"):
-        evaluate.run(world, place(), gathered(world.store, test=MAIN), results, model)
+        evaluate.run(world, place(), gathered(world.store, heldout=MAIN), results, model)
 
 
 def test_no_held_out_problem_at_all_is_a_user_error(tmp_path: Path) -> None:
