@@ -80,7 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors become one message on stderr and an exit code (see `EPILOG`)."""
     stop_on_signals()
     try:
-        app(arguments, prog_name="mmst")
+        try:
+            app(arguments, prog_name="mmst")
+        finally:
+            sys.stdout.flush()
     except SystemExit as e:
         return e.code if isinstance(e.code, int) else 0 if e.code is None else 1
     except BrokenPipeError:

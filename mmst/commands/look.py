@@ -41,7 +41,9 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, json: Json = False) -
 def show(
     run: RunName = "",
     problem: Annotated[str, typer.Option("--problem", metavar="ID", help="The problem's id, p-….")] = "",
-    index: Annotated[int, typer.Option("--index", "-n", min=0, help="Its place among the training problems.")] = -1,
+    index: Annotated[
+        int | None, typer.Option("--index", "-n", min=0, help="Its place among the training problems.")
+    ] = None,
     out: StoreOut = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
@@ -63,7 +65,7 @@ def show(
 
     store = open_store(out)
     name = summary.find_run(store, run)
-    told = inspect_run.story(store, name, problem, None if index < 0 else index)
+    told = inspect_run.story(store, name, problem, index)
     emit(told, json, *tell(told))
 
 

@@ -1,0 +1,298 @@
+"""The command line: help that teaches, JSON for scripts, one message and an exit code for every error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mmst import __version__, cli, doctor, launch, wiring
+from mmst.errors import MmstError, SetupError
+from mmst.store import Manifest
+from tests.run_support import Made
+
+COMMANDS = [c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback]
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output without colours, wide enough; signal handlers as they were."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return Made(tmp_path / "out")
+
+
+@pytest.fixture
+def mmst(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_every_stage_of_the_flow_is_a_command() -> None:
+    stages = {"gather", "base", "sample", "check", "translate", "trainset", "train", "evaluate", "promote", "report"}
+    assert stages | {"run", "status", "show", "recipes", "compile", "doctor", "serve"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "problems list", "problems import", "problems describe"])
+def test_every_help_shows_an_example_of_its_command(command: str) -> None:
+    result = CliRunner().invoke(cli.app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert f"mmst {command}" in result.output.split("Example", 1)[1]
+
+
+def test_the_main_help_states_every_exit_code() -> None:
+    text = CliRunner().invoke(cli.app, ["--help"]).output.split("Exit codes")[1]
+    codes = {e.exit_code for e in kinds(MmstError)}
+    assert {code for code in range(256) if f" {code} " in text.replace("\n", " ")} == codes | {0}
+
+
+def kinds(kind: type[MmstError]) -> list[type[MmstError]]:
+    return [kind, *(k for sub in kind.__subclasses__() for k in kinds(sub))]
+
+
+def test_help_loads_no_heavy_package() -> None:
+    code = "import sys; from mmst import cli; cli.main(['--help']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "kfp", "mlflow", "kserve", "boto3", "numpy", "yaml"} & set(loaded)
+
+
+def test_the_version_is_printed(mmst: Run) -> None:
+    assert mmst("--version") == (0, f"{__version__}\n", "")
+
+
+def test_a_wrong_recipe_is_one_message_and_exit_code_2(mmst: Run) -> None:
+    code, out, err = mmst("run", "--recipe", "demmo")
+    assert (code, out) == (2, "")
+    assert err.startswith("mmst: unknown recipe, got 'demmo'. Remedy:")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("setting", ["sampling.k=-1", "sampling.q=1", "loop.arm=best", "sampling.k=many"])
+def test_a_wrong_setting_is_refused_before_anything_is_made(mmst: Run, tmp_path: Path, setting: str) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("title: x")
+    out = tmp_path / "out"
+    code, _, err = mmst("run", "--recipe", str(recipe), "--set", setting, "--out", str(out))
+    assert code == 2
+    assert setting.split("=")[0] in err
+    assert not out.exists()
+
+
+def test_a_missing_argument_is_exit_code_2(mmst: Run) -> None:
+    assert mmst("run")[0] == 2
+    assert mmst("nonsense")[0] == 2
+
+
+@pytest.mark.parametrize("kind", kinds(MmstError))
+def test_every_error_has_its_exit_code_and_no_traceback(
+    mmst: Run, monkeypatch: pytest.MonkeyPatch, kind: type[MmstError]
+) -> None:
+    def fail(out: str) -> Any:
+        raise kind("it broke [red]here[/red]")
+
+    monkeypatch.setattr(doctor, "examine", fail)
+    code, out, err = mmst("doctor")
+    assert (code, out) == (kind.exit_code, "")
+    assert "it broke [red]here[/red]" in err
+    assert "Traceback" not in err
+
+
+def test_an_unexpected_error_is_exit_code_1_and_its_place_is_shown_on_request(
+    mmst: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(out: str) -> Any:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(doctor, "examine", fail)
+    code, _, err = mmst("doctor")
+    assert (code, "Traceback" in err, "--debug" in err) == (1, False, True)
+    code, _, err = mmst("--debug", "doctor")
+    assert (code, "Traceback" in err) == (1, True)
+
+
+def test_doctor_says_what_is_missing_and_ends_with_3(mmst: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise SetupError("no runsc", why="not on PATH", remedy="apt-get install runsc")
+
+    monkeypatch.setattr(wiring, "gvisor", missing)
+    code, out, err = mmst("doctor")
+    assert code == 3
+    assert "apt-get install runsc" in out
+    assert "gVisor" in err
+
+
+def test_status_lists_the_runs_of_a_store(mmst: Run, made: Made) -> None:
+    made.whole()
+    code, out, _ = mmst("status", "--out", str(made.config.out), "--json")
+    assert code == 0
+    assert [r["run"] for r in json.loads(out)] == [made.run]
+    assert made.run in mmst("status", "--out", str(made.config.out))[1]
+
+
+def test_status_of_a_run_shows_stages_accuracy_and_decision(mmst: Run, made: Made) -> None:
+    made.whole()
+    code, out, _ = mmst("status", "made", "--out", str(made.config.out))
+    assert code == 0
+    for expected in ("check-translations", "in progress, 1 shards", "50.0 [45.0, 55.0]", "seed-only (control)"):
+        assert expected in out
+    assert "Round 1 promoted: better by 10.0 points" in out
+
+
+def test_status_as_json_holds_reports_and_funnel(mmst: Run, made: Made) -> None:
+    made.whole()
+    data = json.loads(mmst("status", "made", "--out", str(made.config.out), "--json")[1])
+    assert data["rounds"][1]["funnel"]["kept"] == 1
+    assert data["rounds"][1]["arms"]["mmst"]["scores"][0]["pass_at_1"] == 0.5
+
+
+def test_status_of_an_unknown_run_names_those_that_there_are(mmst: Run, made: Made) -> None:
+    made.whole()
+    code, _, err = mmst("status", "other", "--out", str(made.config.out))
+    assert code == 2
+    assert made.run in err
+
+
+def test_looking_at_a_store_does_not_make_one(mmst: Run, tmp_path: Path) -> None:
+    assert mmst("status", "--out", str(tmp_path / "none"))[0] == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_show_walks_through_a_problem(mmst: Run, made: Made) -> None:
+    made.whole()
+    code, out, _ = mmst("show", "made", "--out", str(made.config.out))
+    assert code == 0
+    for expected in (
+        "What is 1 [red] and 1?",
+        "gold answer: 2",
+        "code 0: passed",
+        "text 0: wrong",
+        "gold 2",
+        "translation code → text",
+        "trained on by mmst: text (translation)",
+    ):
+        assert expected in out
+
+
+def test_show_as_json_is_the_whole_story(mmst: Run, made: Made) -> None:
+    made.whole()
+    data = json.loads(mmst("show", "made", "--index", "1", "--out", str(made.config.out), "--json")[1])
+    assert data["problem"]["id"] == "p-1"
+    assert [s["verdict"] for s in data["rounds"][0]["samples"]] == ["passed", "wrong"]
+
+
+def test_a_stage_alone_gets_its_place_and_prints_what_it_made(
+    mmst: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def run(stage: str, config: object, **given: Any) -> Manifest:
+        asked.update(given, stage=stage)
+        return Manifest(stage=stage, key="k", inputs={}, files=(), counts={"samples": 3})
+
+    monkeypatch.setattr(launch, "run", run)
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("loop: {arm: own-method}")
+    common = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), "--problems", "stages/gather/1"]
+    code, out, _ = mmst("sample", *common, "--checkpoint", "stages/base/2", "--purpose", "heldout", "--json")
+    assert code == 0
+    assert json.loads(out)["manifest"]["counts"] == {"samples": 3}
+    assert json.loads(out)["ref"] == "stages/sample/k"
+    assert asked == {
+        "stage": "sample",
+        "round": 1,
+        "arm": "own-method",
+        "step": "sample-heldout",
+        "refs": {"problems": "stages/gather/1", "checkpoint": "stages/base/2"},
+        "purpose": "heldout",
+    }
+    code, out, _ = mmst("check", *common, "--samples", "stages/translate/3", "--round", "0")
+    assert (asked["step"], asked["arm"], asked["round"]) == ("check-translations", "base", 0)
+    assert out.splitlines() == ["ref     stages/check/k", f"digest  {run('check', None).digest}", "counts  samples 3"]
+
+
+def test_a_stage_on_a_manifest_that_is_not_there_is_refused(mmst: Run, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("title: x")
+    refs = ["--problems", "stages/gather/no", "--samples", "stages/sample/no"]
+    code, _, err = mmst("check", "--recipe", str(recipe), "--out", str(tmp_path / "out"), *refs)
+    assert code == 2
+    assert "stages/gather/no" in err
+
+
+def test_recipe_keys_come_with_type_default_and_help(mmst: Run) -> None:
+    keys = {row["key"]: row for row in json.loads(mmst("recipes", "--keys", "--json")[1])}
+    assert keys["sampling.k"] == {
+        "key": "sampling.k",
+        "type": "int",
+        "default": 4,
+        "help": "solutions per problem and method",
+    }
+
+
+def test_importing_problems_writes_our_own_format_whole(mmst: Run, tmp_path: Path) -> None:
+    published = tmp_path / "gsm8k.jsonl"
+    published.write_text(json.dumps({"question": "What is 1 + 2?", "answer": "It is 3.\n#### 3"}) + "\n")
+    target = tmp_path / "ours.jsonl"
+    code, out, _ = mmst("problems", "import", "gsm8k", str(published), "--to", str(target), "--json")
+    assert (code, json.loads(out)["problems"]) == (0, 1)
+    assert mmst("problems", "describe", "jsonl", str(target))[0] == 0
+    published.write_text("{}\n")
+    code, _, err = mmst("problems", "import", "gsm8k", str(published), "--to", str(tmp_path / "bad.jsonl"))
+    assert code == 2
+    assert "line 1" in err
+    assert not (tmp_path / "bad.jsonl").exists()
+
+
+def test_output_cut_off_by_the_reader_is_no_traceback(made: Made) -> None:
+    made.whole()
+    command = f"{sys.executable} -m mmst.cli status made --out {made.config.out} --json | head -c 10"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+
+
+STAGE_THAT_WAITS = """
+import sys, time
+from mmst import cli, doctor
+
+def examine(out):
+    print("waiting", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+doctor.examine = examine
+sys.exit(cli.main(["doctor"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_soon_with_130_and_says_that_it_continues(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", STAGE_THAT_WAITS], stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline() == "waiting\n"
+        sent = time.monotonic()
+        child.send_signal(number)
+        assert child.wait(timeout=10) == 130
+        assert time.monotonic() - sent < 3
+        message = child.stderr.read()
+    assert "the same command continues" in message
+    assert "Traceback" not in message
