@@ -120,7 +120,6 @@ def candidate(
     world: Any, name: str, passes: Passes, problems: Sequence[Problem], *, at: Place | None = None
 ) -> tuple[Manifest, Manifest]:
     """(checkpoint, evaluation) of a model that passes where `passes` says."""
-    main = [p for p in problems if p.task == "main"]
     listed = gathered(world.store, heldout=problems)
     model = checkpoint(world.store, name)
     results = checked(world.store, problems, model, passes, world.config.methods, world.config.evaluate.k)
