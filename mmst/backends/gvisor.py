@@ -12,7 +12,6 @@ dies, however it dies, its sandboxes end: their stdin closes.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform as host
@@ -189,17 +188,15 @@ class _Box:
     """One running sandbox and the program in it."""
 
     def __init__(self, bundle: str, platform: str) -> None:
-        state = gvisor_root.cache() / "state"
-        state.mkdir(exist_ok=True, mode=0o700)
+        self._state = gvisor_root.cache() / "state"
+        self._state.mkdir(exist_ok=True, mode=0o700)
         self.id = f"mmst-{os.getpid()}-{secrets.token_hex(4)}"
-        self._runsc = ["runsc", f"--root={state}", "--network=none", "--ignore-cgroups"]
-        if os.geteuid() != 0:
-            self._runsc.append("--rootless")
-        if platform:
-            self._runsc.append(f"--platform={platform}")
+        options = [f"--root={self._state}", "--network=none", "--ignore-cgroups"]
+        options += ["--rootless"] if os.geteuid() != 0 else []
+        options += [f"--platform={platform}"] if platform else []
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the sandbox
         self._process = subprocess.Popen(
-            [*self._runsc, "run", f"--bundle={bundle}", self.id],
+            ["runsc", *options, "run", f"--bundle={bundle}", self.id],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -254,19 +251,16 @@ class _Box:
             if frame is not None:
                 return
 
-    def kill(self, patience: float = 0.0) -> None:
+    def kill(self, patience: float = 1.0) -> None:
         """End it, leaving nothing behind; `patience` are the seconds it may take to go by itself."""
         self.stdin.close()
-        gone = True
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:
-            gone = False
-        if not gone or self._process.returncode != 0:
-            subprocess.run([*self._runsc, "delete", "--force", self.id], capture_output=True, check=False)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self._process.pid, signal.SIGKILL)  # the sandbox dies with its `runsc run`
             self._process.wait()
+        for left in self._state.glob(f"*{self.id}*"):
+            left.unlink(missing_ok=True)
         self.out.close()
         self._log.close()
 

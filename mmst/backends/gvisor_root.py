@@ -83,6 +83,7 @@ def _fingerprint() -> str:
 def _fill(root: Path) -> None:
     for folder in ("usr/bin", "proc", "dev", "sys", "tmp", "etc", "opt/mmst/backends", "usr/lib/shared"):
         (root / folder).mkdir(parents=True)
+    (root / "tmp/read-only").touch()  # over an empty /tmp runsc would mount a writable one, shared by all programs
     shutil.copy2(_base_python(), root / "usr/bin/python3")
     lib = root / "usr" / sys.platlibdir / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     ignore = shutil.ignore_patterns(*_LEFT_OUT)

@@ -1,0 +1,144 @@
+"""Sandboxes that die, hang or outlive: no verdict is wrong, lost or doubled, and nothing stays."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmst.backends import gvisor
+from mmst.backends.gvisor import GvisorSandbox
+from mmst.errors import SandboxError, SetupError
+from mmst.ports import Limits, Program
+
+pytestmark = pytest.mark.gvisor
+LIMITS = Limits(timeout=20.0)
+
+
+@pytest.fixture
+def box() -> Iterator[GvisorSandbox]:
+    try:
+        with GvisorSandbox(2) as made:
+            yield made
+    except SetupError as e:
+        pytest.skip(f"no usable gVisor here: {e}")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a `runsc run` started: the sandbox and its gofer."""
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def processes_of(driver: int) -> list[int]:
+    """The live processes of all sandboxes that the process `driver` started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"mmst-{driver}-".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def hit(box: GvisorSandbox, number: int, which: str) -> None:
+    """Send a signal to one of the sandbox's processes, or to `runsc run` itself."""
+    busy = [b for b in box._pool if b.program]
+    if busy:
+        pid = random.choice(busy)._process.pid
+        os.kill(pid if which == "runsc" else random.choice(children(pid)), number)
+
+
+@pytest.mark.parametrize("which", ["runsc", "sandbox or gofer"])
+def test_killed_sandboxes_cost_no_verdict(box: GvisorSandbox, which: str) -> None:
+    n, found = 48, []
+    for e in box.run([Program(id=str(i), source=f"print({i} * 3)") for i in range(n)], LIMITS):
+        found.append(e)
+        if len(found) % 16 == 8:
+            hit(box, signal.SIGKILL, which)
+    assert sorted(int(e.id) for e in found) == list(range(n))
+    assert all((e.outcome, e.stdout) == ("ok", f"{int(e.id) * 3}\n") for e in found)
+
+
+def test_a_hanging_sandbox_is_noticed_and_replaced(box: GvisorSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gvisor, "GRACE_SECONDS", 3.0)
+    programs = [Program(id=str(i), source=f"print({i})") for i in range(12)]
+    found = []
+    for e in box.run(programs, Limits(timeout=3.0)):
+        found.append(e)
+        if len(found) == 4:
+            busy = next(b for b in box._pool if b.program)
+            for pid in children(busy._process.pid):
+                os.kill(pid, signal.SIGSTOP)
+    assert sorted((int(e.id), e.stdout) for e in found) == [(i, f"{i}\n") for i in range(12)]
+    assert len(processes_of(os.getpid())) <= 6
+
+
+def test_a_program_that_takes_every_sandbox_down_ends_in_an_error_that_names_it(box: GvisorSandbox) -> None:
+    def assassin() -> None:
+        while not over.is_set():
+            for b in list(box._pool):
+                if b.program and b.program.id == "poison":
+                    for pid in children(b._process.pid):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    over, found = threading.Event(), []
+    thread = threading.Thread(target=assassin)
+    thread.start()
+    programs = [Program(id="a", source="print(1)"), Program(id="poison", source="import time; time.sleep(9)")]
+    try:
+        with pytest.raises(SandboxError, match=r"3 sandboxes in a row .* 'poison'"):
+            found.extend(e.stdout for e in box.run(programs, LIMITS))
+    finally:
+        over.set()
+        thread.join()
+    assert found == ["1\n"]
+    assert [e.stdout for e in box.run([Program(id="b", source="print(2)")], LIMITS)] == ["2\n"]
+
+
+DRIVER = """
+import sys
+from mmst.backends.gvisor import GvisorSandbox
+from mmst.ports import Limits, Program
+with GvisorSandbox(2) as box:
+    programs = [Program(id=str(i), source="while True: pass" if i else "print(1)") for i in range(3)]
+    for e in box.run(programs, Limits(timeout=60)):
+        print(e.stdout, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_outlives_the_driver(number: int) -> None:
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert driver.stdout
+    try:
+        assert driver.stdout.readline() == b"1\n"
+        assert processes_of(driver.pid)
+        driver.send_signal(number)
+        driver.wait(20)
+        end = time.monotonic() + 20
+        while processes_of(driver.pid) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert processes_of(driver.pid) == []
+        assert not list((gvisor.gvisor_root.cache() / "state").glob(f"*mmst-{driver.pid}-*"))
+    finally:
+        driver.kill()
+        driver.stdout.close()
+
+
+def test_nothing_is_left_after_the_context(box: GvisorSandbox) -> None:
+    with GvisorSandbox(2) as other:
+        assert len(list(other.run([Program(id=str(i), source="") for i in range(8)], LIMITS))) == 8
+        ids = [b.id for b in other._pool]
+    alive = b"".join(p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists())
+    assert ids
+    assert not [i for i in ids if i.encode() in alive]
