@@ -14,13 +14,13 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mmst.config import Config
 from mmst.ports import Engines, Store
-from mmst.records import CheckedSample, Outcome, Problem, to_data
-from mmst.report_page import Content, Specimen, page
+from mmst.records import CheckedSample, Outcome, Problem, Verdict, to_data
+from mmst.report_content import Content, Specimen
+from mmst.report_page import page
 from mmst.store import Manifest, Place, Stage, records
 from mmst.summary import RoundSummary, RunSummary, StageState, summarise
 
@@ -72,7 +72,8 @@ def collect(store: Store, summary: RunSummary, config: Config) -> Content:
         config=config,
         sizes=_sizes(summary),
         round=latest.round if latest else 0,
-        verdicts=by_method(latest.stage("check") if latest else None),
+        funnels={r.round: funnels(r, config.methods) for r in summary.rounds if r.funnel},
+        verdicts=by_method(latest.stage("check") if latest else None, config.methods),
         solvers={r.round: solvers(store, r.stage("evaluate")) for r in summary.rounds if _complete(r, "evaluate")},
         samples=[Specimen(problem=problems.get(c.sample.problem_id), checked=c) for c in samples],
         pairs=[(Specimen(problem=problems.get(s.sample.problem_id), checked=s), t) for s, t in pairs],
@@ -108,14 +109,19 @@ def couples(
     return [(by_id[t.sample.source_sample], t) for t in itertools.islice((t for t in in_turn if t is not None), most)]
 
 
-def by_method(check: StageState | None) -> dict[str, dict[str, int]]:
+def funnels(r: RoundSummary, methods: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The round's funnel per method; the training set counts `new.METHOD.ORIGIN`."""
+    chosen = r.stage("trainset")
+    counts = chosen.manifest.counts if chosen and chosen.manifest else {}
+    kept = {m: sum(n for name, n in counts.items() if name.startswith(f"new.{m}.")) for m in methods}
+    return {m: {**r.funnels.get(m, {}), **({"kept": kept[m]} if kept[m] else {})} for m in methods}
+
+
+def by_method(check: StageState | None, methods: Sequence[str]) -> dict[str, dict[str, int]]:
     """{method: {verdict: samples}} of a check stage, from its counts."""
-    table: dict[str, dict[str, int]] = {}
-    for name, count in (check.manifest.counts if check and check.manifest else {}).items():
-        method, _, verdict = name.rpartition(".")
-        if method and verdict != "asked":
-            table.setdefault(method, {})[verdict] = count
-    return table
+    counts = check.manifest.counts if check and check.manifest else {}
+    table = {m: {v.value: counts.get(f"{m}.{v.value}", 0) for v in Verdict} for m in methods}
+    return {m: found for m, found in table.items() if any(found.values())}
 
 
 def solvers(store: Store, evaluate: StageState | None) -> dict[str, dict[str, int]]:
@@ -141,7 +147,7 @@ def steady(content: Content) -> dict[str, Any]:
                     "round": r.round,
                     "arms": dict(sorted(r.arms.items())),
                     "funnel": r.funnel,
-                    "funnels": r.funnels,
+                    "funnels": content.funnels.get(r.round, {}),
                     "families": r.families,
                     "decision": r.decision,
                     "stopped": r.stopped,

@@ -33,9 +33,8 @@ class Series:
     mark: int = 0
 
 
-def accuracy_chart(series: Sequence[Series], label: str) -> str:
-    """Accuracy by round: the run's own arm as a line, controls as marks beside it, 95 % whiskers."""
-    top = ceiling(max((p.high for s in series for p in s.points), default=1.0))
+def accuracy_chart(series: Sequence[Series], top: float, label: str) -> str:
+    """Accuracy by round up to `top`: the own arm as a line, controls as marks beside it, 95 % whiskers."""
     rounds = sorted({p.round for s in series for p in s.points})
     slot = (WIDTH - LEFT - RIGHT) / max(len(rounds), 1)
     room = slot / (len(series) + 1)

@@ -138,7 +138,10 @@ def make_run(e: FakeEngines, *, problems: int = 40, heldout: int = 60, rounds: i
             counts=_verdicts(rewritten),
         )
         for arm in ("mmst", *config.loop.controls):
-            finish(stage("trainset", round, arm, checked=check), counts={"new": 37, "seed": 24})
+            finish(
+                stage("trainset", round, arm, checked=check),
+                counts={"new": 37, "new.text.own": 20, "new.code.own": 9, "new.code.translation": 8, "seed": 24},
+            )
             finish(stage("train", round, arm, checked=check))
             measured = evaluate(round, arm, 0.5 + 0.08 * round if arm == "mmst" else 0.53)
         decision = Decision(

@@ -1,0 +1,80 @@
+"""Who may import whom, where import-linter's contracts cannot say it. Lazy imports count."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "transformers", "kfp", "kserve", "mlflow", "boto3", "deepspeed", "peft", "httpx", "numpy", "pandas")
+
+
+def imports(file: Path, *, lazy: bool = True) -> Iterator[str]:
+    """The full names that a module imports: with `lazy`, also inside functions; never those for type checkers."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree) if lazy else tree.body:
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def users(folder: Path, prefix: str) -> set[str]:
+    """The modules below `folder` that import something that starts with `prefix`."""
+    return {
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in folder.rglob("*.py")
+        if any(f"{name}.".startswith(f"{prefix}.") for name in imports(path))
+    }
+
+
+def test_only_wiring_and_backends_themselves_import_backends(repo_root):
+    found = {name for name in users(repo_root / "mmst", "mmst.backends") if not name.startswith("backends/")}
+    assert found == {"wiring"}
+
+
+def test_only_the_worker_imports_deepspeed(repo_root):
+    assert {name for name in users(repo_root / "mmst", "deepspeed") if not name.startswith("finetune")} == set()
+
+
+def test_only_a_command_reaches_the_graph_and_lazily(repo_root):
+    mmst = repo_root / "mmst"
+    assert {name.split("/")[0] for name in users(mmst, "mmst.pipelines")} <= {"commands", "cli"}
+    assert users(mmst, "mmst.components") == set()
+    assert users(mmst, "kfp") <= {"doctor"}
+    for path in mmst.rglob("*.py"):
+        assert not [name for name in imports(path, lazy=False) if name.startswith(("mmst.pipelines", "kfp"))], path
+
+
+def test_backends_do_not_import_one_another(repo_root):
+    """Modules of one engine share the first word of their names; `gvisor_watch` watches any process."""
+    for path in (repo_root / "mmst/backends").glob("*.py"):
+        parts = [name.split(".") for name in imports(path) if name.startswith("mmst.backends.")]
+        others = {p[2].split("_")[0] for p in parts if p[2] != "gvisor_watch"}
+        assert others <= {path.stem.split("_")[0]}, path.name
+
+
+def test_components_import_mmst_only_in_their_bodies(repo_root):
+    for path in (repo_root / "components").glob("*.py"):
+        at_top = {name for name in imports(path, lazy=False) if name.startswith("mmst.")}
+        assert at_top <= {"mmst.components.image.IMAGE", "mmst.__version__"}, path.name
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 40, path.name
+
+
+@pytest.mark.parametrize("module", ["mmst.cli", "mmst.wiring", "mmst.report", "mmst.store"])
+def test_light_modules_load_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}} & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
