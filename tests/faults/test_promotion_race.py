@@ -1,0 +1,114 @@
+"""Racing promotions by several processes: whoever wins, the champion never gets worse."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmst import champion as champions
+from mmst import promote
+from mmst.backends.mlflow_registry import MlflowRegistry
+from mmst.decision import decide
+from mmst.records import Decision, from_data
+from mmst.store import Manifest, load
+from tests.promotion_support import LightRegistry, candidate, engines, place, problem
+
+ROOT = Path(__file__).parents[2]
+PROBLEMS = [problem(n) for n in range(40)] + [problem(n, "related") for n in range(10)]
+
+
+def prepare(world: Any, count: int) -> list[tuple[Manifest, Manifest]]:
+    """Candidates of any skill between 20 and 95 %, each method on its own, in random order."""
+    rng = random.Random(7)
+    made = []
+    for i in range(count):
+        # The first ones are weak, so that there is something to climb over.
+        skill = {m: rng.uniform(0.2, min(0.95, 0.3 + 3 * i / count)) for m in world.config.methods}
+        luck = {(p.id, m): rng.random() < skill[m] for p in PROBLEMS for m in world.config.methods}
+        made.append(candidate(world, f"c{i}", lambda p, m, _, luck=luck: luck[p.id, m], PROBLEMS))
+    return made
+
+
+def race(folder: Path, uri: str, count: int, processes: int) -> None:
+    """Promote every candidate, dealt out to processes that start at the same moment."""
+    prepared = prepare(engines(folder / "store"), count)
+    refs = [[model.ref, evaluation.ref] for model, evaluation in prepared]
+    start = time.time() + 3
+    code = "import sys; from tests.faults import test_promotion_race as t; t.racer(*sys.argv[1:])"
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(folder), uri, str(start), json.dumps(refs[i::processes])],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(processes)
+    ]
+    errors = [racer.communicate(timeout=280)[1] for racer in racers]
+    assert [racer.returncode for racer in racers] == [0] * processes, errors
+
+
+def racer(folder: str, uri: str, start: str, refs: str) -> None:
+    """One of the processes."""
+    world = engines(Path(folder) / "store", connect(folder, uri))
+    time.sleep(max(0.0, float(start) - time.time()))
+    for model, evaluation in json.loads(refs):
+        promote.run(world, place(f"promote-{model[-8:]}"), load(world.store, evaluation), load(world.store, model), {})
+
+
+def connect(folder: str | Path, uri: str) -> Any:
+    return MlflowRegistry(uri) if uri else LightRegistry(Path(folder) / "registry.json")
+
+
+def verify(folder: Path, count: int) -> champions.Record:
+    """The invariants of a race that is over; the record that it left."""
+    world = engines(folder / "store")
+    record = champions.read(world.store, "mmst")
+    measured = {}
+    for name in world.store.names("stages/evaluate/"):
+        if name.endswith("manifest.json"):
+            manifest = load(world.store, name)
+            measured[manifest.facts["report"]["checkpoint"]] = promote.evaluated(world.store, manifest)
+    reigns = [r.champion.checkpoint for r in record]
+    assert len(set(reigns)) == len(reigns), "nobody is crowned twice"
+    for before, after in itertools.pairwise(reigns):
+        assert decide(measured[after], measured[before], world.config.promote).promote, "a worse champion"
+    decisions = []
+    for name in world.store.names("stages/promote/"):
+        if name.endswith("manifest.json"):
+            decisions.append(from_data(Decision, load(world.store, name).facts["decision"]))
+    assert len(decisions) == count
+    assert {d.challenger for d in decisions if d.promote} == set(reigns), "decisions and record agree"
+    predecessors = dict(zip(reigns, ["", *reigns], strict=False))
+    assert all(predecessors[d.challenger] == d.champion for d in decisions if d.promote)
+    assert all(d.champion in reigns for d in decisions if not d.promote)
+    return record
+
+
+def test_200_racing_promotions_by_4_processes_never_leave_a_worse_champion(tmp_path: Path) -> None:
+    race(tmp_path, "", 200, 4)
+    record = verify(tmp_path, 200)
+    data = LightRegistry(tmp_path / "registry.json").read()
+    assert len(record) >= 3, "a race that promotes hardly anybody shows nothing"
+    assert data["alias"] == record[-1].champion.version
+    assert len(data["versions"]) == 200
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
+def test_the_alias_in_mlflow_is_the_champion_on_record_after_a_race(tmp_path: Path, count: int) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    race(tmp_path, uri, count, 4)
+    record = verify(tmp_path, count)
+    registry = MlflowRegistry(uri)
+    alias = registry._client.get_model_version_by_alias("mmst", "champion")
+    assert str(alias.version) == record[-1].champion.version
+    assert alias.tags["mmst.checkpoint"] == record[-1].champion.checkpoint
+    assert len(registry._client.search_model_versions("name = 'mmst'")) == count
