@@ -86,7 +86,8 @@ def _report(error: BaseException) -> None:
             hard = resource.getrlimit(resource.RLIMIT_AS)[1]
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         tb = error.__traceback__
-        sys.excepthook(type(error), error, tb.tb_next if tb else None)
+        error.__traceback__ = tb.tb_next if tb else None
+        sys.excepthook(type(error), error, error.__traceback__)
         sys.stderr.flush()
     except BaseException:
         os.write(2, b"\nMemoryError\n" if isinstance(error, MemoryError) else b"\n" + type(error).__name__.encode())
