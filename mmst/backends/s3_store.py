@@ -57,13 +57,13 @@ class S3Store:
     """Fulfils `ports.Store` with the objects below `s3://bucket/prefix`."""
 
     def __init__(self, uri: str, client: Any = None) -> None:
-        self.bucket, _, prefix = uri.removeprefix("s3://").strip("/").partition("/")
+        self.bucket, _, prefix = uri.removeprefix("s3://").rstrip("/").partition("/")
         if not uri.startswith("s3://") or not self.bucket:
             raise ConfigError("not the address of a bucket", value=uri, remedy="--out s3://bucket/prefix")
         self.prefix = f"{prefix}/" if prefix else ""
         self.uri = f"s3://{self.bucket}/{prefix}".rstrip("/")
         with self._trouble("open", ""):
-            self.client = client or boto3.client("s3", config=_CLIENT)
+            self.client = client or boto3.Session().client("s3", config=_CLIENT)
 
     def read(self, name: str) -> bytes | None:
         """The content, or None when there is no such name."""
