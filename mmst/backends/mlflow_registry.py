@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import http.client
 import logging
 import os
 import tempfile
@@ -224,11 +225,10 @@ class MlflowRegistry:
             except Exception as e:
                 raise RegistryError(f"MLflow at {self.uri}: {_line(e)}") from e
             from mlflow.exceptions import MlflowException
-            from requests.exceptions import RequestException
 
             try:
                 yield client
-            except (MlflowException, RequestException, OSError) as e:
+            except (MlflowException, OSError) as e:
                 raise RegistryError(f"MLflow at {self.uri}: {_line(e)}" + (f" ({hint})" if hint else "")) from e
 
 
@@ -245,7 +245,7 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
             return
         except urllib.error.HTTPError:
             return
-        except OSError as e:
+        except (OSError, http.client.HTTPException) as e:
             if not left:
                 raise RegistryError(
                     f"no MLflow server answers at {uri} ({getattr(e, 'reason', e)}). Remedy: start it, or leave "
