@@ -47,12 +47,12 @@ bench: setup  ## The side-by-side benchmarks; each prints a ratio
 	@for b in bench/*.py; do [ -e "$$b" ] || { echo "no benchmarks yet; see bench/README.md"; break; }; $(BIN)/python "$$b" || exit 1; done
 
 base-model: setup  ## Train the shipped base model anew, from its seed
-	@$(BIN)/python -m mmst.models.build
+	@$(BIN)/python -m base_model.build --out mmst/models/tiny
 
 compile:  ## Compile the demo's pipeline to KFP IR YAML: build/demo.yaml
 	@$(VENV)
 	@mkdir -p build
-	@$(BIN)/mmst compile --recipe demo --to build/demo.yaml
+	@$(BIN)/mmst compile --recipe demo --file build/demo.yaml
 
 constraints:  ## Resolve constraints.txt anew from pyproject.toml
 	@$(VENV)

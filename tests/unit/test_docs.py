@@ -1,0 +1,123 @@
+"""The docs say what the code does: generated parts are fresh, examples run, commands exist."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmst import config, methods, problems, recipes
+from mmst.config import Source
+from mmst.errors import DataError
+from mmst.methods.prompts import solve_prompt, translate_prompt
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def test_generated_parts_are_fresh_and_links_lead_somewhere():
+    done = subprocess.run([sys.executable, ROOT / "docs/generate.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_stale_docs_are_noticed(monkeypatch, capsys, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    generate = importlib.import_module("generate")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- from: options -->\nold\n<!-- end -->\nsee [there](nowhere.md)\n", encoding="utf-8")
+    monkeypatch.setattr(generate, "PAGES", (page,))
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    assert generate.main(check=True) == 1
+    assert "stale" in (said := capsys.readouterr().out)
+    assert "no nowhere.md" in said
+    assert "old" in page.read_text(encoding="utf-8")
+
+
+def test_every_option_stands_in_the_recipe_page():
+    text = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    for path, *_, help in config.options():
+        assert f"| `{path.rpartition('.')[2]}` |" in text
+        assert help.replace("|", "/") in text
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}" for name in PAGES)])
+def test_every_command_shown_exists(page):
+    import typer.main
+
+    from mmst.cli import app
+
+    known = typer.main.get_command(app)
+    shown = re.findall(r"(?:^ +|`)(?:\.venv/bin/)?mmst ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.M)
+    assert set(shown) <= set(known.commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}" for name in PAGES)])
+def test_every_make_target_shown_exists(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    shown = set(re.findall(r"(?:^ +|`)make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.M))
+    assert shown <= targets
+
+
+def test_every_key_set_in_the_docs_exists():
+    known = {path for path, *_ in config.options()}
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        keys = set(re.findall(r"--set '?([a-z_.]+)=", page.read_text(encoding="utf-8")))
+        assert keys <= known, page.name
+
+
+def test_the_example_recipe_is_valid():
+    made = recipes.load(str(ROOT / "docs/examples/recipe.yaml"))
+    assert made.loop.rounds == 2
+    assert {s.format for s in made.problems.train} <= {"generated", *problems.FORMATS}
+
+
+@pytest.fixture
+def equation(monkeypatch):
+    """The worked example, as if it stood in mmst/methods."""
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(ROOT / "docs/examples/methods")])
+    yield methods.method("equation")
+    sys.modules.pop("mmst.methods.equation", None)
+
+
+def test_the_example_method_is_found_and_answers(equation):
+    assert set(methods.methods()) == {"text", "code", "equation"}
+    assert equation.answer(equation.solution("\n ( 3 + 4 ) * 2 \nbecause"), None) == "14"
+    assert equation.answer("7 / 2", None) == "7/2"
+    assert equation.answer("fourteen", None) is None
+    assert equation.answer("1 / 0", None) is None
+    assert equation.canonical("3+ 4") == equation.canonical("3 + 4")
+
+
+@pytest.mark.parametrize("style", ["plain", "instruct", "few-shot"])
+def test_the_example_method_can_be_prompted_and_translated_both_ways(equation, style):
+    text = methods.method("text")
+    assert solve_prompt(equation, "How many?", style, 4).endswith("Question: How many?\nEquation:\n")
+    assert translate_prompt(text, equation, "How many?", "It is 3.", style, 4).endswith("It is 3.\nEquation:\n")
+    assert translate_prompt(equation, text, "How many?", "1 + 2", style, 4).endswith("Equation:\n1 + 2\nText:\n")
+
+
+@pytest.fixture
+def sheet(monkeypatch):
+    """The worked example, as if it stood in mmst/problems and its FORMATS."""
+    monkeypatch.setattr(problems, "__path__", [*problems.__path__, str(ROOT / "docs/examples/problems")])
+    monkeypatch.setitem(problems.FORMATS, "sheet", "sheet")
+    yield "sheet"
+    sys.modules.pop("mmst.problems.sheet", None)
+
+
+def test_the_example_problem_set_is_read(sheet, tmp_path):
+    file = tmp_path / "sheet.csv"
+    file.write_text("question,answer,topic\nHow many are 3 and 4?,7,sums\nAnd 2 and 2?,4,sums\n", encoding="utf-8")
+    made = list(problems.load(Source(format=sheet, path=str(file))))
+    assert [(p.answer, p.family, p.source) for p in made] == [("7", "sums", "sheet"), ("4", "sums", "sheet")]
+
+
+def test_the_example_problem_set_refuses_a_bad_line_by_name(sheet, tmp_path):
+    file = tmp_path / "sheet.csv"
+    file.write_text("question,answer\nHow many are 3 and 4?,\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"line 2.*answer"):
+        list(problems.load(Source(format=sheet, path=str(file))))
