@@ -1,12 +1,12 @@
 """The fine-tuning worker: `torchrun --nproc-per-node R -m mmst.finetune SPEC.json`.
 
     SPEC.json     a `ports.TrainSpec`; its settings are a `config.TrainConfig`
-    one rank      plain torch
+    one rank      plain torch (torchrun may be left out)
     more, or zero > 0   DeepSpeed ZeRO (gloo on CPUs)
 
 What it says to whoever started it are lines `MMST {"step": 7, "loss": 0.52}`, and on failure
 `MMST {"failed": RANK, "kind": "diverged", "message": …, "trace": …}`; all else is log.
-The exit codes are those of `mmst.errors`, torchrun's own is 1.
+The exit codes are those of `mmst.errors`; torchrun's own is 1.
 
 The same specification gives the same bytes for the same number of ranks and threads
 (`OMP_NUM_THREADS`), also when the run was killed and resumed on the way.
@@ -14,162 +14,18 @@ The same specification gives the same bytes for the same number of ranks and thr
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
-import math
 import os
-import shutil
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import torch
-import transformers
-
-from mmst import finetune_checkpoint as checkpoints
-from mmst.config import TrainConfig
-from mmst.errors import DivergedError, MmstError, TrainingError, UserError
-from mmst.finetune_data import Plan, Row
-from mmst.finetune_engines import Engine, Plain, Zero, fill, load_model, trainable
+from mmst.errors import DivergedError, MmstError, UserError
 from mmst.ports import TrainSpec
 from mmst.process import die_with_parent
-from mmst.records import from_data, from_json
-
-RUNNING_MEAN = 20
-"""Steps over whose mean loss a spike is judged, once there are half as many."""
-FLOOR = 0.1
-"""A mean loss below this counts as this: near zero, any hard batch is a multiple of the mean."""
-
-log = logging.getLogger("mmst.finetune")
-
-
-def learning_rate(step: int, s: TrainConfig) -> float:
-    """Linear warm-up, then a cosine to (almost) zero; `step` counts from 0."""
-    warm = round(s.warmup * s.steps)
-    if step < warm:
-        return s.lr * (step + 1) / warm
-    return s.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, s.steps - warm)))
-
-
-def pad(rows: Sequence[Row], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (rows, tokens), padded on the right, and where a token is to be learnt (a mask).
-
-    A causal model needs no attention mask for padding on the right: nothing looks that way.
-    """
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + row.ids[-1:] * (width - len(row.ids)) for row in rows])
-    at = torch.arange(width)
-    starts, ends = (torch.tensor([[n] for n in ns]) for ns in zip(*((r.start, len(r.ids)) for r in rows), strict=True))
-    return ids.to(device), ((at >= starts) & (at < ends)).to(device)
-
-
-def completion_loss(logits: torch.Tensor, ids: torch.Tensor, learnt: torch.Tensor) -> torch.Tensor:
-    """Cross entropy summed over the completions' tokens, in fp32."""
-    wanted = learnt[:, 1:]
-    return torch.nn.functional.cross_entropy(logits[:, :-1][wanted].float(), ids[:, 1:][wanted], reduction="sum")
-
-
-def check_loss(loss: float, before: Sequence[float], step: int, spike: float) -> None:
-    """`DivergedError` when the loss is not a number or jumped."""
-    remedy = "lower train.lr, raise train.warmup or look at the data (mmst show)"
-    if not math.isfinite(loss):
-        raise DivergedError(f"the loss of step {step} is {loss}; {remedy}")
-    recent = before[-RUNNING_MEAN:]
-    if spike and len(recent) >= RUNNING_MEAN // 2 and loss > spike * max(fmean(recent), FLOOR):
-        raise DivergedError(
-            f"the loss jumped to {loss:.3f} at step {step}, more than {spike:g} times the mean before it "
-            f"({fmean(recent):.3f}); {remedy}"
-        )
-
-
-def train(spec: TrainSpec, rank: int, ranks: int) -> None:
-    """Train from the newest checkpoint, if any, to a loadable folder at `spec.out`."""
-    s = from_data(TrainConfig, spec.settings, "train")
-    work, first = Path(spec.scratch), rank == 0
-    work.mkdir(parents=True, exist_ok=True)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
-    model_config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
-    context = getattr(model_config, "max_position_embeddings", None) or s.batch_tokens
-    plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens), s.batch_tokens, spec.seed)
-    stream = plan.batches()
-    stream = itertools.chain([next(stream)], stream)  # unusable examples are found before a model is loaded
-
-    engine: Engine = Zero(spec, s) if s.zero or ranks > 1 else Plain(spec, s)
-    losses: list[float] = []
-    tokens = 0
-    resumed = checkpoints.latest(work)
-    if resumed is not None:
-        step, folder = resumed
-        engine.load(folder)
-        state = json.loads((folder / checkpoints.PROGRESS).read_text())
-        losses, tokens = state["losses"], state["tokens"]
-        say(first, step=step, loss=losses[-1])
-    batches = itertools.islice(stream, len(losses) * ranks, None)
-    for step in range(len(losses), s.steps):
-        part = [next(batches) for _ in range(ranks)]
-        learnt = sum(len(row.ids) - row.start for rows in part for row in rows)
-        ids, mask = pad(part[rank], engine.device)
-        # Gradients are averaged over ranks: with this factor the average is over tokens.
-        loss = completion_loss(engine.logits(ids), ids, mask) * (ranks / learnt)
-        value = engine.total(loss.item()) / ranks
-        check_loss(value, losses, step + 1, s.spike)
-        engine.update(loss, learning_rate(step, s))
-        losses.append(value)
-        tokens += sum(len(row.ids) for rows in part for row in rows)
-        say(first, step=step + 1, loss=value)
-        if (step + 1) % s.checkpoint_every == 0 and step + 1 < s.steps:
-            progress = json.dumps({"losses": losses, "tokens": tokens})
-            checkpoints.write(work, step + 1, progress, engine.save, first=first, wait=engine.wait)
-    figures = {
-        "loss": round(fmean(losses[-max(1, s.steps // 10) :]), 6),
-        "steps": s.steps,
-        "tokens": tokens,
-        "dropped": plan.dropped,
-        "threads": torch.get_num_threads(),
-    }
-    probe, _ = pad(next(batches)[:4], engine.device)
-    expected, weights = engine.probe(probe), engine.trained()
-    if first:
-        export(spec, s, weights, tokenizer, work / "out", probe, expected)
-        (work / "figures.json").write_text(json.dumps(figures))
-        (work / "out").rename(spec.out)
-    engine.close()
-
-
-def export(
-    spec: TrainSpec,
-    s: TrainConfig,
-    weights: Mapping[str, torch.Tensor],
-    tokenizer: Any,
-    folder: Path,
-    probe: torch.Tensor,
-    expected: torch.Tensor,
-) -> None:
-    """A Hugging Face folder in fp32, adapters merged; loaded again to see that it computes the same."""
-    shutil.rmtree(folder, ignore_errors=True)
-    model = trainable(spec, s)
-    fill(model, weights)
-    if s.lora_rank:
-        model = model.merge_and_unload()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    again = load_model(folder, expected.dtype, spec.trust_remote_code).to(probe.device).eval()
-    with torch.no_grad():
-        found = again(input_ids=probe, use_cache=False).logits
-    exact = 2e-2 if expected.dtype is torch.bfloat16 else 1e-3
-    difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
-    if not difference <= exact * max(1.0, scale):
-        raise TrainingError(f"the exported model's logits differ by {difference:g} from the trained one's ({scale:g})")
-
-
-def say(first: bool, **event: object) -> None:
-    """Tell whoever started this worker."""
-    if first:
-        print("MMST " + json.dumps(event), flush=True)
+from mmst.records import from_json
 
 
 def main(path: str) -> int:
@@ -177,21 +33,38 @@ def main(path: str) -> int:
     die_with_parent()
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    transformers.utils.logging.disable_progress_bar()
-    cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // ranks)))
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        train(from_json(TrainSpec, Path(path).read_bytes()), rank, ranks)
+        spec = from_json(TrainSpec, Path(path).read_bytes())
+        leave_out_unused(zero=ranks > 1 or bool(spec.settings.get("zero")), lora=bool(spec.settings.get("lora_rank")))
+        from mmst.finetune_loop import train
+
+        train(spec, rank, ranks, lambda step, loss: None if rank else say(step=step, loss=loss))
         return 0
     except Exception as error:
         kind = "diverged" if isinstance(error, DivergedError) else "user" if isinstance(error, UserError) else "failed"
-        say(True, failed=rank, kind=kind, message=str(error) or repr(error), trace=traceback.format_exc())
+        say(failed=rank, kind=kind, message=str(error) or repr(error), trace=traceback.format_exc())
         code = error.exit_code if isinstance(error, MmstError) else 1
     if ranks > 1:
         os._exit(code)  # the others wait in a collective that this rank will not join
     return code
+
+
+def leave_out_unused(zero: bool, lora: bool) -> None:
+    """Hide installed packages that would be imported only because they are there.
+
+    transformers, accelerate and DeepSpeed look for them; together they cost several seconds.
+    """
+    unused = ["mlflow", "boto3", "scipy"]
+    if not zero:
+        unused += ["deepspeed"] if lora else ["deepspeed", "accelerate"]
+    modules: dict[str, Any] = sys.modules
+    for name in unused:
+        modules[name] = None
+
+
+def say(**event: object) -> None:
+    """Tell whoever started this worker."""
+    print("MMST " + json.dumps(event), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,152 @@
+"""The fine-tuning worker's work: the loop over batches, and the folder that it ends in."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+import transformers
+
+from mmst import finetune_checkpoint as checkpoints
+from mmst.config import TrainConfig
+from mmst.errors import DivergedError, TrainingError
+from mmst.finetune_data import Plan, Row
+from mmst.finetune_engines import Engine, Plain, Zero, fill, load_model, trainable
+from mmst.ports import TrainSpec
+from mmst.records import from_data
+
+RUNNING_MEAN = 20
+"""Steps over whose mean loss a spike is judged, once there are half as many."""
+FLOOR = 0.1
+"""A mean loss below this counts as this: near zero, any hard batch is a multiple of the mean."""
+
+
+def learning_rate(step: int, s: TrainConfig) -> float:
+    """Linear warm-up, then a cosine to (almost) zero; `step` counts from 0."""
+    warm = round(s.warmup * s.steps)
+    if step < warm:
+        return s.lr * (step + 1) / warm
+    return s.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, s.steps - warm)))
+
+
+def pad(rows: Sequence[Row], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids (rows, tokens), padded on the right, and where a token is to be learnt (a mask).
+
+    A causal model needs no attention mask for padding on the right: nothing looks that way.
+    """
+    width = max(len(row.ids) for row in rows)
+    ids = torch.tensor([row.ids + row.ids[-1:] * (width - len(row.ids)) for row in rows])
+    at = torch.arange(width)
+    starts, ends = (torch.tensor([[n] for n in ns]) for ns in zip(*((r.start, len(r.ids)) for r in rows), strict=True))
+    return ids.to(device), ((at >= starts) & (at < ends)).to(device)
+
+
+def completion_loss(logits: torch.Tensor, ids: torch.Tensor, learnt: torch.Tensor) -> torch.Tensor:
+    """Cross entropy summed over the completions' tokens, in fp32."""
+    wanted = learnt[:, 1:]
+    return torch.nn.functional.cross_entropy(logits[:, :-1][wanted].float(), ids[:, 1:][wanted], reduction="sum")
+
+
+def check_loss(loss: float, before: Sequence[float], step: int, spike: float) -> None:
+    """`DivergedError` when the loss is not a number or jumped."""
+    remedy = "lower train.lr, raise train.warmup or look at the data (mmst show)"
+    if not math.isfinite(loss):
+        raise DivergedError(f"the loss of step {step} is {loss}; {remedy}")
+    recent = before[-RUNNING_MEAN:]
+    if spike and len(recent) >= RUNNING_MEAN // 2 and loss > spike * max(fmean(recent), FLOOR):
+        raise DivergedError(
+            f"the loss jumped to {loss:.3f} at step {step}, more than {spike:g} times the mean before it "
+            f"({fmean(recent):.3f}); {remedy}"
+        )
+
+
+def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float], None]) -> None:
+    """Train from the newest checkpoint, if any, to a loadable folder at `spec.out`."""
+    s = from_data(TrainConfig, spec.settings, "train")
+    transformers.utils.logging.disable_progress_bar()
+    work, first = Path(spec.scratch), rank == 0
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
+    model_config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
+    context = getattr(model_config, "max_position_embeddings", None) or s.batch_tokens
+    plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens), s.batch_tokens, spec.seed)
+    stream = plan.batches()
+    stream = itertools.chain([next(stream)], stream)  # unusable examples are found before a model is loaded
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or max(1, len(os.sched_getaffinity(0)) // ranks)))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    engine: Engine = Zero(spec, s) if s.zero or ranks > 1 else Plain(spec, s)
+    losses: list[float] = []
+    tokens = 0
+    resumed = checkpoints.latest(work)
+    if resumed is not None:
+        step, folder = resumed
+        engine.load(folder)
+        state = json.loads((folder / checkpoints.PROGRESS).read_text())
+        losses, tokens = state["losses"], state["tokens"]
+        on_step(step, losses[-1])
+    batches = itertools.islice(stream, len(losses) * ranks, None)
+    for step in range(len(losses), s.steps):
+        part = [next(batches) for _ in range(ranks)]
+        learnt = sum(len(row.ids) - row.start for rows in part for row in rows)
+        ids, mask = pad(part[rank], engine.device)
+        # Gradients are averaged over ranks: with this factor the average is over tokens.
+        loss = completion_loss(engine.logits(ids), ids, mask) * (ranks / learnt)
+        value = engine.total(loss.item()) / ranks
+        check_loss(value, losses, step + 1, s.spike)
+        engine.update(loss, learning_rate(step, s))
+        losses.append(value)
+        tokens += sum(len(row.ids) for rows in part for row in rows)
+        on_step(step + 1, value)
+        if (step + 1) % s.checkpoint_every == 0 and step + 1 < s.steps:
+            progress = json.dumps({"losses": losses, "tokens": tokens})
+            checkpoints.write(work, step + 1, progress, engine.save, first=first, wait=engine.wait)
+    figures = {
+        "loss": round(fmean(losses[-max(1, s.steps // 10) :]), 6),
+        "steps": s.steps,
+        "tokens": tokens,
+        "dropped": plan.dropped,
+        "threads": torch.get_num_threads(),
+    }
+    probe, _ = pad(next(batches)[:4], engine.device)
+    expected, weights = engine.probe(probe), engine.trained()
+    if first:
+        export(spec, s, weights, tokenizer, work / "out", probe, expected)
+        (work / "figures.json").write_text(json.dumps(figures))
+        (work / "out").rename(spec.out)
+    engine.close()
+
+
+def export(
+    spec: TrainSpec,
+    s: TrainConfig,
+    weights: Mapping[str, torch.Tensor],
+    tokenizer: Any,
+    folder: Path,
+    probe: torch.Tensor,
+    expected: torch.Tensor,
+) -> None:
+    """A Hugging Face folder in fp32, adapters merged; loaded again to see that it computes the same."""
+    shutil.rmtree(folder, ignore_errors=True)
+    model = trainable(spec, s)
+    fill(model, weights)
+    if s.lora_rank:
+        model = model.merge_and_unload()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    again = load_model(folder, expected.dtype, spec.trust_remote_code).to(probe.device).eval()
+    with torch.no_grad():
+        found = again(input_ids=probe, use_cache=False).logits
+    exact = 2e-2 if expected.dtype is torch.bfloat16 else 1e-3
+    difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
+    if not difference <= exact * max(1.0, scale):
+        raise TrainingError(f"the exported model's logits differ by {difference:g} from the trained one's ({scale:g})")
