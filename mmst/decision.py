@@ -55,7 +55,7 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
     better = gain > 0 and p < rule.alpha
     checks = [
         f"main, all methods: {_points(gain)} (95 % interval {_points(low)} to {_points(high)}), p = {p:.2g} "
-        f"in the exact paired test over {len(main)} problems; needs p < {rule.alpha:g}: {_word(better)}"
+        f"in the exact paired test over {len(main)} problems; needs a gain with p < {rule.alpha:g}: {_word(better)}"
     ]
     worse = []
     for task, method in sorted({(t, m) for t, m, _ in now}, key=lambda c: (c[0] != "main", c)):
@@ -75,7 +75,7 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
         return verdict(
             False, f"better by {_points(gain)}, but worse in {' and '.join(worse)} ({limit})", gain, p, checks
         )
-    reason = f"not better: {_points(gain)}, p = {p:.2g} (needs more than 0 with p < {rule.alpha:g})"
+    reason = f"not better: {_points(gain)}, p = {p:.2g} (needs a gain with p < {rule.alpha:g})"
     return verdict(False, reason + (f"; worse in {' and '.join(worse)}" if worse else ""), gain, p, checks)
 
 

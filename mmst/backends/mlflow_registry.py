@@ -182,6 +182,8 @@ class MlflowRegistry:
 
         for logger in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(logger).setLevel(logging.WARNING)
+        # Warns of every environment without pip, such as those that uv makes.
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
         uri = f"sqlite:///{self._database}" if self._database else self.uri
         # Also for the artifact store, which asks for the address by itself.
         mlflow.set_tracking_uri(uri)
