@@ -199,7 +199,7 @@ def _router(batcher: Batcher, model: LocalModel, name: str) -> Any:
         error = {"message": message, "type": kind, "param": parameter, "code": status}
         return JSONResponse({"error": error}, status)
 
-    async def completions(http: HttpRequest) -> Any:
+    async def completions(http: HttpRequest) -> JSONResponse:
         try:
             body = Body.model_validate_json(await http.body())
         except ValidationError as e:
@@ -228,25 +228,22 @@ def _router(batcher: Batcher, model: LocalModel, name: str) -> Any:
         tokens = sum(len(row.tokens) for row in ended)
         made.inc(tokens)
         read.inc(len(ended[0].prompt))
-        return {
-            "id": request.id,
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": name,
-            "choices": [_choice(row, model, body.logprobs is not None) for row in ended],
-            "usage": {
-                "prompt_tokens": len(ended[0].prompt),
-                "completion_tokens": tokens,
-                "total_tokens": len(ended[0].prompt) + tokens,
-            },
+        usage = {
+            "prompt_tokens": len(ended[0].prompt),
+            "completion_tokens": tokens,
+            "total_tokens": len(ended[0].prompt) + tokens,
         }
+        answer = {"id": request.id, "object": "text_completion", "created": int(time.time()), "model": name}
+        choices = [_choice(row, model, body.logprobs is not None) for row in ended]
+        return JSONResponse({**answer, "choices": choices, "usage": usage})
 
-    async def models() -> Any:
-        return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "mmst"}]}
+    async def models(http: HttpRequest) -> JSONResponse:
+        served = {"id": name, "object": "model", "created": 0, "owned_by": "mmst"}
+        return JSONResponse({"object": "list", "data": [served]})
 
-    router = APIRouter(prefix="/openai/v1")
-    router.add_api_route("/completions", completions, methods=["POST"], response_model=None)
-    router.add_api_route("/models", models, methods=["GET"], response_model=None)
+    router = APIRouter()
+    router.add_route("/openai/v1/completions", completions, methods=["POST"])
+    router.add_route("/openai/v1/models", models, methods=["GET"])
     return router
 
 
