@@ -12,7 +12,8 @@ import pytest
 
 from mmst.errors import UserError
 from mmst.ports import Limits, Program, Sandbox
-from tests.conformance.sandboxes import AMPLE, box, prison, results, run
+
+from .sandboxes import AMPLE, box, prison, results, run
 
 __all__ = ["box", "prison"]
 

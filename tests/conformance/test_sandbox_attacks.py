@@ -11,7 +11,8 @@ import pytest
 
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.ports import Limits
-from tests.conformance.sandboxes import prison, results, run
+
+from .sandboxes import prison, results, run
 
 __all__ = ["prison"]
 pytestmark = pytest.mark.gvisor
