@@ -22,8 +22,7 @@ def check(config: Config) -> None:
         method(name)
     problem_files(config)
     recorded_file(config)
-    if config.model.base != "champion":
-        model_folder(config.model.base)
+    model_folder(config.model.base)
     for finding in machine(config):
         if not finding.ok:
             raise SetupError(f"{finding.what}: {finding.found}", why=finding.why, remedy=finding.remedy)

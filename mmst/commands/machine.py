@@ -38,7 +38,8 @@ def doctor(out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
 def serve(
     model: Annotated[str, typer.Argument(help="mmst:tiny (shipped), or a Hugging Face folder.")] = "mmst:tiny",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The HTTP port.")] = 8080,
-    name: Annotated[str, typer.Option(help="The model's name in requests.")] = "",
+    name: Annotated[str, typer.Option(help="The model's name in requests.", show_default="the folder's")] = "",
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for other machines.")] = "127.0.0.1",
 ) -> None:
     """Serve a model over the OpenAI completions protocol (KServe), until Ctrl-C.
 
@@ -52,7 +53,7 @@ def serve(
 
     folder = model_folder(model)
     try:
-        from mmst import serve as server
+        from mmst.serve import serve as start
     except ImportError as e:
         raise SetupError("the server cannot be loaded", why=str(e), remedy="pip install 'mmst[serve]'") from None
-    server.run(folder, name=name or folder.name, port=port)
+    start(str(folder), name=name or folder.name, port=port, host=host)

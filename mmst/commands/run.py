@@ -40,7 +40,7 @@ def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = Fa
         from mmst.pipelines import local
     except ImportError as e:
         raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
-    local.run(config, work_folder(config), progress.follow)
+    local.run(config, logs_folder(config), progress.follow)
     done = summary.summarise(store, name)
     uri = config.promote.tracking_uri or default_tracking_uri(config.out)
     emit(done, json, f"\n[bold]{config.title or config.name}[/]  run {name}", *tables.results(done))
@@ -49,11 +49,11 @@ def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = Fa
             console().print(line, highlight=False, soft_wrap=True)
 
 
-def work_folder(config: Config) -> Path:
+def logs_folder(config: Config) -> Path:
     """Where a run's logs and events go: beside a folder's runs; for a bucket, below the current folder."""
     from mmst.config import run_id
 
-    base = Path("mmst-work") if config.out.startswith("s3://") else Path(config.out.removeprefix("file://")) / "work"
+    base = Path("mmst-logs") if config.out.startswith("s3://") else Path(config.out.removeprefix("file://")) / "logs"
     return (base / run_id(config)).absolute()
 
 
