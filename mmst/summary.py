@@ -23,14 +23,15 @@ STEPS = (
     "translate",
     "check-translations",
     "trainset",
-    "proceed-train",
+    "enough",
     "train",
     "sample-heldout",
     "check-heldout",
     "evaluate",
     "promote",
+    "another",
+    "ended",
     "report",
-    "proceed",
 )
 """The steps of a run in the order in which people read them."""
 
@@ -165,7 +166,7 @@ def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
     counts = {s.place.step: s.manifest.counts for s in found if s.manifest is not None and s.place.arm == main}
     reports = {arm: f for (arm, step), f in facts.items() if step == "evaluate" and "report" in f}
     decisions = [f["decision"] for (_, step), f in facts.items() if step == "promote" and "decision" in f]
-    stops = [f["reason"] for (_, step), f in facts.items() if step.startswith("proceed") and f.get("reason")]
+    stops = [f["reason"] for (_, step), f in facts.items() if step in ("enough", "another") and f.get("reason")]
     methods = sorted({key.split(".")[0] for key in counts.get("check", {}) if "." in key})
     return RoundSummary(
         round=number,

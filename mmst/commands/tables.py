@@ -124,10 +124,9 @@ def next_steps(summary: RunSummary, config: Config, tracking_uri: str) -> Iterat
 
 
 def counts_line(state: StageState) -> str:
-    """A stage's counts in one line, the totals first."""
+    """A stage's totals in one line, without those that are 0 or of one method only."""
     counts = state.manifest.counts if state.manifest else {}
-    plain = [f"{k} {v}" for k, v in counts.items() if "." not in k]
-    return escape(", ".join(plain[:6]))
+    return escape(", ".join(f"{k} {v}" for k, v in counts.items() if v and "." not in k and "→" not in k))
 
 
 def _state(state: StageState) -> str:
