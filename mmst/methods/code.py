@@ -68,9 +68,11 @@ class CodeMethod:
     def solution(self, completion: str) -> str:
         """The program: what is fenced, else all up to another question, without prose around it."""
         fenced = _FENCED.search(completion)
-        text = fenced[1] if fenced else completion.split("```", 1)[0]
-        text = re.split(r"\n\s*Question:", text, maxsplit=1)[0].strip("\n").rstrip()
-        return text if _parse(text) else _without_prose(text)
+        before = completion.split("```", 1)[0]
+        # A prompt may have opened the fence: then the first mark closes it.
+        text = before if not fenced or (before.strip() and _parse(before)) else fenced[1]
+        text = re.split(r"\n[ \t]*Question:", text, maxsplit=1)[0].strip("\n").rstrip()
+        return text if len(text) > _LONGEST or _parse(text) else _without_prose(text)
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
         """The last line with something on it that the program printed."""

@@ -68,7 +68,7 @@ class TextMethod:
 
     def solution(self, completion: str) -> str:
         """The reasoning, up to where the model goes on to another question."""
-        return re.split(r"\n\s*Question:", completion, maxsplit=1)[0].strip()
+        return re.split(r"\n[ \t]*Question:", completion, maxsplit=1)[0].strip()
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
         r"""The last answer stated: "The answer is X", "Answer: X", "#### X" or "\boxed{X}"."""

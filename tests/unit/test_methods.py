@@ -1,0 +1,142 @@
+"""Methods: where a solution ends, what its answer is, when two solutions are the same."""
+
+import contextlib
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst.answers import equal
+from mmst.errors import ConfigError
+from mmst.methods import method, methods
+from mmst.problems import problem_id
+
+TEXT, CODE = method("text"), method("code")
+
+
+def test_every_module_that_defines_a_method_is_found() -> None:
+    assert {"text", "code"} <= set(methods())
+
+
+def test_an_unknown_method_names_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"'telepathy'.*code, text"):
+        method("telepathy")
+
+
+def test_the_worked_examples_pair_up_across_methods() -> None:
+    assert [q for q, _ in TEXT.shots] == [q for q, _ in CODE.shots]
+    assert len({problem_id(q) for q, _ in TEXT.shots}) == len(TEXT.shots) == 8
+
+
+@pytest.mark.parametrize(("text", "code"), [(a, b) for (_, a), (_, b) in zip(TEXT.shots, CODE.shots, strict=True)])
+def test_a_worked_text_and_its_program_agree(text: str, code: str) -> None:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})
+    ours, theirs = TEXT.answer(text, None), CODE.answer(code, printed.getvalue())
+    assert ours is not None
+    assert theirs is not None
+    assert equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer"),
+    [
+        ("3 + 4 = 7 .\nThe answer is 7", "7"),
+        ("The answer is 7.", "7"),
+        ("The answer is 7 apples. That was easy.", "7 apples"),
+        ("So the final answer is: **1,200**", "1,200"),
+        ("Answer: 3.5", "3.5"),
+        ("48 + 24\n#### 72", "72"),
+        (r"Hence $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}"),
+        (r"The answer is \boxed{7}.", "7"),
+        ("The answer is 3 . No, wait .\nThe answer is 5", "5"),
+        ("The answer is 7\nThe answer is", "7"),
+        ("3 + 4 = 7", None),
+        ("The answer is", None),
+        ("The answer is .", None),
+        (r"\boxed{7", None),
+        ("", None),
+    ],
+)
+def test_the_answer_is_what_the_text_commits_to(solution: str, answer: str | None) -> None:
+    assert TEXT.answer(solution, None) == answer
+
+
+def test_text_ends_where_the_model_asks_itself_another_question() -> None:
+    assert TEXT.solution(" The answer is 7\n\nQuestion: And 8?\nThe answer is 8") == "The answer is 7"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "answer"), [("7\n", "7"), ("working\n 7 \n\n", "7"), ("", None), (" \n\n", None), (None, None)]
+)
+def test_the_answer_of_a_program_is_its_last_line(stdout: str | None, answer: str | None) -> None:
+    assert CODE.answer("print(7)", stdout) == answer
+
+
+@pytest.mark.parametrize(
+    ("completion", "program"),
+    [
+        ("a = 3 + 4\nprint ( a )", "a = 3 + 4\nprint ( a )"),
+        ("```python\nprint(7)\n```\nThis prints 7.", "print(7)"),
+        ("Here is the program:\n```\nprint(7)\n```", "print(7)"),
+        ("print(7)\n```\nThat's it", "print(7)"),
+        ("```py\nprint(7)", "print(7)"),
+        ("Here is the program:\nprint(7)\n\nIt prints the sum, 7.", "print(7)"),
+        ("print(7)\n\nQuestion: What is 8?\nprint(8)", "print(7)"),
+        ("if 1:\n    print(7)\n\nprint(8)", "if 1:\n    print(7)\n\nprint(8)"),
+    ],
+)
+def test_fences_and_chatter_are_cut_off(completion: str, program: str) -> None:
+    assert CODE.solution(completion) == program
+
+
+@pytest.mark.parametrize("broken", ["print(7)\nprint(", "print(7)\n\nfor x in", "x = = 3\n\nprint(7)", "7 apples"])
+def test_a_broken_program_is_not_mended(broken: str) -> None:
+    assert CODE.solution(broken) == broken
+
+
+def test_programs_that_differ_in_names_layout_and_comments_are_the_same() -> None:
+    a = "total = 3 + 4  # both\nprint ( total )"
+    b = "x=3+4\n\nprint(x)"
+    assert CODE.canonical(a) == CODE.canonical(b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("a = 1\nb = 2\nprint(a - b)", "a = 1\nb = 2\nprint(b - a)"),
+        ("x = 3\nprint(x)", "x = 4\nprint(x)"),
+        ("def f(a, b): return a - b\nprint(f(a=1, b=2))", "def f(b, a): return b - a\nprint(f(a=1, b=2))"),
+        ("v0 = 1\nprint(v0 + len([1]))", "len = 1\nprint(len + len)"),
+        ("a = 7\nprint(eval('a'))", "b = 7\nprint(eval('a'))"),
+        ("print(7)", "print(7"),
+    ],
+)
+def test_programs_that_do_something_else_are_not(a: str, b: str) -> None:
+    assert CODE.canonical(a) != CODE.canonical(b)
+
+
+@given(st.permutations(["left", "given", "total", "price"]))
+def test_renaming_all_variables_changes_no_canonical_form(names: list[str]) -> None:
+    a, b, c, d = names
+    program = f"{a} = 4\n{b} = {a} * 2\ndef {c}({d}):\n    return {d} - {a}\nprint({c}({b}))"
+    original = "a = 4\nb = a * 2\ndef c(d):\n    return d - a\nprint(c(b))"
+    assert CODE.canonical(program) == CODE.canonical(original)
+
+
+@given(st.one_of(st.text(), st.text(alphabet="abc =+()\n:`print 1\"'#\\{}#")))
+def test_no_completion_raises(text: str) -> None:
+    for m in (TEXT, CODE):
+        solution = m.solution(text)
+        assert m.canonical(solution) == m.canonical(solution)
+        m.answer(solution, text)
+
+
+HOSTILE = ["(" * 19_000, "-" * 19_000 + "1", "9" * 19_000, "x" * 3_000_000, "\n" * 100_000, "a\x00"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(6))
+def test_hostile_programs_are_only_text(text: str) -> None:
+    assert isinstance(CODE.canonical(CODE.solution(text)), str)
