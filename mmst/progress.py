@@ -178,7 +178,7 @@ class Plain:
             left = max(task.total - event["done"], 0) / rate if rate else 0.0
             note = f"  {event['note']}" if event.get("note") else ""
             self._print(
-                f"{task.label}  {event['done']}/{task.total} {task.unit}  {rate:.3g}/s  about {left:.0f} s left{note}"
+                f"{task.label}  {event['done']}/{task.total} {task.unit}  {_rate(rate)}  about {left:.0f} s left{note}"
             )
         elif event["event"] == "end":
             del self.running[event["id"]]
@@ -232,9 +232,7 @@ class Live:
             return
         elif event["event"] == "advance":
             rate = event["done"] / max(now - known.started, 1e-9)
-            self.progress.update(
-                known.bar, completed=event["done"], rate=f"{rate:.3g}/s", note=str(event.get("note", ""))
-            )
+            self.progress.update(known.bar, completed=event["done"], rate=_rate(rate), note=str(event.get("note", "")))
         elif event["event"] == "end":
             from rich.markup import escape
 
@@ -281,5 +279,9 @@ def _finished(task: _Running, event: Event) -> str:
     seconds = float(event["seconds"])
     if not event["ok"]:
         return f"{task.label}  stopped after {event['done']} of {task.total} {task.unit}, {seconds:.1f} s"
-    rate = f"  {event['done'] / seconds:.3g}/s" if seconds > 0.05 else ""
+    rate = f"  {_rate(event['done'] / seconds)}" if seconds > 0.05 else ""
     return f"{task.label}  {event['done']} {task.unit}  {seconds:.1f} s{rate}"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
