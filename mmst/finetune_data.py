@@ -84,10 +84,10 @@ def encode(tokenizer: Any, examples: Sequence[Example]) -> list[Row]:
     which is what the model has to write; when the boundary falls inside a token, those of the
     completion alone.
     """
-    if not examples:
-        return []
-    prompts = tokenizer([e.prompt for e in examples])["input_ids"]
-    wholes = tokenizer([e.prompt + e.completion for e in examples])["input_ids"]
+    bos = tokenizer.bos_token
+    special = not (bos and examples[0].prompt.startswith(bos))  # chat templates write it themselves
+    prompts = tokenizer([e.prompt for e in examples], add_special_tokens=special)["input_ids"]
+    wholes = tokenizer([e.prompt + e.completion for e in examples], add_special_tokens=special)["input_ids"]
     end = tokenizer.eos_token_id
     rows = []
     for e, prompt, whole in zip(examples, prompts, wholes, strict=True):

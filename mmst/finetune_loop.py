@@ -17,7 +17,7 @@ import transformers
 
 from mmst import finetune_checkpoint as checkpoints
 from mmst.config import TrainConfig
-from mmst.errors import DivergedError, TrainingError
+from mmst.errors import DivergedError, ModelError, TrainingError
 from mmst.finetune_data import Plan, Row
 from mmst.finetune_engines import Engine, Plain, Zero, fill, load_model, trainable
 from mmst.ports import TrainSpec
@@ -75,6 +75,8 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
     work, first = Path(spec.scratch), rank == 0
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
+    if tokenizer.eos_token_id is None:
+        raise ModelError("the tokenizer has no end token, so no completion would end", remedy="set its eos_token")
     model_config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
     context = getattr(model_config, "max_position_embeddings", None) or s.batch_tokens
     plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens), s.batch_tokens, spec.seed)
