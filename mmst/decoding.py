@@ -13,7 +13,7 @@ below that. Each completion has its own random stream, keyed by its request's se
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -248,27 +248,29 @@ def pick(logits: torch.Tensor, rows: Sequence[Row]) -> tuple[torch.Tensor, torch
     logits = logits.float()
     chosen = logits.argmax(-1)
     drawn = [i for i, row in enumerate(rows) if row.request.temperature > 0]
-    for part in (drawn[i : i + _at_once(logits)] for i in range(0, len(drawn), _at_once(logits))):
-        at = torch.tensor(part, device=logits.device)
-        asked = [rows[i].request for i in part]
-        u = [rows[i].draws[len(rows[i].tokens)] for i in part]
-        chosen[at] = _draw(logits[at], [r.temperature for r in asked], [r.top_p for r in asked], u)
+    # Rows with top_p go through sorted probabilities, the others don't: never mixed, or a
+    # neighbour's top_p would decide on which side of the split a row's number falls.
+    for nucleus in (False, True):
+        mine = [i for i in drawn if (rows[i].request.top_p < 1) is nucleus]
+        for part in (mine[i : i + _at_once(logits)] for i in range(0, len(mine), _at_once(logits))):
+            at = torch.tensor(part, device=logits.device)
+            chosen[at] = _draw(logits[at], [rows[i] for i in part], nucleus)
     logprobs = logits.log_softmax(-1).gather(-1, chosen[:, None])[:, 0]
     return chosen, logprobs
 
 
-def _draw(logits: torch.Tensor, temperature: list[float], top_p: list[float], u: list[float]) -> torch.Tensor:
+def _draw(logits: torch.Tensor, rows: Sequence[Row], nucleus: bool) -> torch.Tensor:
     def column(values: list[float]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.float64, device=logits.device)[:, None]
 
-    p = (logits.double() / column(temperature)).softmax(-1)
+    p = (logits.double() / column([row.request.temperature for row in rows])).softmax(-1)
     order = None
-    if min(top_p) < 1.0:
+    if nucleus:
         p, order = p.sort(dim=-1, descending=True, stable=True)
-        p = p * (p.cumsum(-1) - p < column(top_p))
+        p = p * (p.cumsum(-1) - p < column([row.request.top_p for row in rows]))
     cumulated = p.cumsum(-1)
-    found = torch.searchsorted(cumulated, column(u) * cumulated[:, -1:], right=True)
-    found = found.clamp_(max=logits.shape[-1] - 1)
+    u = column([row.draws[len(row.tokens)] for row in rows])
+    found = torch.searchsorted(cumulated, u * cumulated[:, -1:], right=True).clamp_(max=logits.shape[-1] - 1)
     return (found if order is None else order.gather(-1, found))[:, 0]
 
 
@@ -298,6 +300,3 @@ def _rounded(n: int, to: int) -> int:
 def _power(n: int) -> int:
     """The smallest power of two that is at least n."""
     return 1 << max(0, n - 1).bit_length()
-
-
-OnDone = Callable[[int], None]
