@@ -25,7 +25,7 @@ LONGEST = 1000
 """Longer answers are text."""
 RELATIVE = Fraction(1, 10**6)
 ABSOLUTE = Fraction(1, 10**12)
-_MAX_EXPONENT = 300
+_MAX_EXPONENT = 330
 _SIGNIFICANT = 12
 
 
@@ -75,12 +75,15 @@ def number(text: str) -> Number | None:
     if len(text) > LONGEST:
         return None
     text = _plain(text)
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.match(text)
     value = _value(match) if match else None
     if match is None or value is None:
         return _in_words(text)
+    words = [w for w in re.split(r"[\s/]+|(?<=[%°$€£¥])", text[match.end() :]) if w]
+    if len(words) > _UNIT_WORDS or not all(_UNIT_WORD.fullmatch(w) for w in words):
+        return None
     sign = -1 if (match["sign"] + match["sign2"]).count("-") % 2 else 1
-    unit = _unit(match["currency"] + " " + match["unit"])
+    unit = _unit(" ".join([match["currency"], *words]))
     return Number(sign * value, bool(match["fraction"] or match["exponent"]), unit)
 
 
@@ -91,10 +94,11 @@ _NUMBER = re.compile(
       | (?P<top>\d{1,300})\s*/\s*(?P<bottom>\d{1,300})
       | (?P<whole>\d{1,3}(?:,\d{3})+|\d*)(?:\.(?P<fraction>\d*))?(?:[eE](?P<exponent>[-+]?\d{1,4}))?
     )
-    (?P<unit>(?:\s*[%°$€£¥]|\s*/?\s*\(?[^\W\d_][^\W\d_'.\-]*(?:\^[23])?\)?\.?)*)
     """,
     re.VERBOSE,
 )
+_UNIT_WORD = re.compile(r"[%°$€£¥]|\(?[^\W\d_][^\W\d_]*(?:['.\-][^\W\d_]+)*(?:\^[23])?\)?\.?")
+_UNIT_WORDS = 6
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -147,7 +151,7 @@ def _unit(text: str) -> frozenset[str]:
 
 def _rounded(value: Fraction) -> Fraction:
     """Twelve significant digits: what is left of float noise counts as one vote."""
-    return Fraction(f"{float(value):.{_SIGNIFICANT - 1}e}") if abs(value) < 10**_MAX_EXPONENT else value
+    return Fraction(f"{float(value):.{_SIGNIFICANT - 1}e}") if abs(value) < 10**300 else value
 
 
 def written(value: Fraction) -> str:
