@@ -1,0 +1,198 @@
+"""The model in process: architectures, independence of rows, stop strings, refusals."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.conformance.tiny_models import ARCHITECTURES, tiny_model  # noqa: E402
+
+from mmst.backends.local_model import LocalModel, chat_renderer  # noqa: E402
+from mmst.decoding import Row, pick  # noqa: E402
+from mmst.errors import ModelError, SamplerError  # noqa: E402
+from mmst.ports import Request  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModel]:
+    folder = tiny_model(tmp_path_factory.mktemp("model"), request.param)
+    with LocalModel(folder, dtype="float32", batch=256, trust_remote_code=False) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModel]:
+    folder = tiny_model(tmp_path_factory.mktemp("model"), "llama")
+    with LocalModel(folder, dtype="float32", batch=256, trust_remote_code=False) as loaded:
+        yield loaded
+
+
+def ask(prompt: str = "Question: how many apples\nText:\n", **other: Any) -> Request:
+    base = Request(id="r", prompt=prompt, n=2, seed=7, temperature=1.0, top_p=1.0, max_tokens=8, stop=())
+    return dataclasses.replace(base, **other)
+
+
+def greedy_by_transformers(model: LocalModel, prompt: str, tokens: int) -> list[int]:
+    """The reference: the whole text through the model again for every token, one row, no cache."""
+    ids = model.tokens.prompt(prompt, 512)
+    start = len(ids)
+    for _ in range(tokens):
+        with torch.inference_mode():
+            ids = [*ids, int(model.model(torch.tensor([ids])).logits[0, -1].argmax())]
+        if ids[-1] in model.tokens.end_tokens:
+            break
+    return ids[start:]
+
+
+def test_greedy_decoding_equals_the_model_without_cache_batch_or_padding(model: LocalModel) -> None:
+    prompts = ["Question: a\nText:\n", "x", "The answer is " + "7 apples " * 6 + "\nPython:\n"]
+    answers = model.sample([ask(p, n=1, temperature=0.0, max_tokens=6) for p in prompts])
+    for prompt, (completion,) in zip(prompts, answers, strict=True):
+        tokens = greedy_by_transformers(model, prompt, 6)
+        expected = model.tokens.text(model.tokens.prompt(prompt, 512), tokens)
+        assert (completion.text, completion.tokens) == (expected, len(tokens))
+
+
+def test_a_completion_does_not_depend_on_the_batch_it_fell_into(model: LocalModel) -> None:
+    requests = [
+        ask(
+            "ab " * i + "\n",
+            id=str(i),
+            n=1 + i % 3,
+            seed=i,
+            temperature=(0.0, 0.8, 1.5)[i % 3],
+            top_p=(1.0, 0.9)[i % 2],
+        )
+        for i in range(12)
+    ]
+    together = model.sample(requests)
+    assert model.sample(requests[::-1])[::-1] == together
+    assert [model.sample([r])[0] for r in requests[4:6]] == together[4:6]
+
+
+def test_fewer_slots_than_rows_give_the_same_completions(llama: LocalModel) -> None:
+    requests = [ask("ab " * i + "\n", id=str(i), n=4, seed=i) for i in range(40)]
+    whole = llama.sample(requests)
+    with LocalModel(llama.folder, dtype="float32", batch=64, trust_remote_code=False) as small:
+        assert small.sample(requests) == whole
+
+
+def test_the_j_th_completion_does_not_depend_on_n(llama: LocalModel) -> None:
+    assert llama.sample([ask(n=5)])[0][:2] == llama.sample([ask(n=2)])[0]
+
+
+def test_completions_of_one_request_differ_and_seeds_differ(llama: LocalModel) -> None:
+    one, other = llama.sample([ask(n=8), ask(n=8, seed=8)])
+    assert len({c.text for c in [*one, *other]}) > 12
+
+
+def test_a_stop_string_and_what_follows_are_cut_off(llama: LocalModel) -> None:
+    free = llama.sample([ask(n=8, max_tokens=30)])[0]
+    stop = tuple(c.text[5:7] for c in free if len(c.text) > 10)
+    stopped = llama.sample([ask(n=8, max_tokens=30, stop=stop)])[0]
+    for whole, cut in zip(free, stopped, strict=True):
+        first = min((at for s in stop if (at := whole.text.find(s)) >= 0), default=None)
+        assert cut.text == whole.text[:first]
+        assert (cut.finish == "stop") == (first is not None or whole.finish == "stop")
+    assert any(c.tokens < w.tokens for w, c in zip(free, stopped, strict=True))
+
+
+def test_max_tokens_ends_with_length(llama: LocalModel) -> None:
+    (completion,) = llama.sample([ask(n=1, max_tokens=3, temperature=0.0)])[0]
+    assert (completion.finish, completion.tokens) == ("length", 3)
+
+
+def test_progress_counts_every_completion(llama: LocalModel) -> None:
+    done: list[int] = []
+    llama.sample([ask(n=3), ask(n=4)], done.append)
+    assert sum(done) == 7
+
+
+def test_a_prompt_longer_than_the_context_is_refused_by_its_problem_before_sampling(llama: LocalModel) -> None:
+    done: list[int] = []
+    with pytest.raises(ModelError, match=r"problem p-9 has 600 tokens.*512"):
+        llama.sample([ask(), ask("x" * 600, problem_id="p-9")], done.append)
+    assert done == []
+
+
+def test_a_completion_ends_where_the_context_ends(llama: LocalModel) -> None:
+    (completion,) = llama.sample([ask("x" * 508, n=1, temperature=0.0, max_tokens=50)])[0]
+    assert completion.tokens <= 4
+
+
+def test_running_out_of_memory_is_a_sampler_error(llama: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*args: Any, **kwargs: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("mmst.decoding.pick", explode)
+    with pytest.raises(SamplerError, match=r"sampling\.batch"):
+        llama.sample([ask()])
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.6])
+def test_tokens_are_drawn_as_often_as_their_probability_says(top_p: float) -> None:
+    p = torch.tensor([0.1, 0.5, 0.15, 0.25])
+    n = 4000
+    request: Any = SimpleNamespace(temperature=1.0, top_p=top_p)
+    rows: list[Any] = [SimpleNamespace(request=request, draws=[(i + 0.5) / n], tokens=[]) for i in range(n)]
+    chosen, logprobs = pick(p.log().expand(n, 4), rows)
+    expected = {0: 0.1, 1: 0.5, 2: 0.15, 3: 0.25} if top_p == 1.0 else {1: 2 / 3, 3: 1 / 3}
+    found = {token: count / n for token, count in Counter(chosen.tolist()).items()}
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert torch.allclose(logprobs.exp(), p[chosen])
+
+
+def test_a_folder_with_only_pickled_weights_is_refused(llama: LocalModel, tmp_path: Path) -> None:
+    for file in llama.folder.iterdir():
+        if file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    torch.save(llama.model.state_dict(), tmp_path / "pytorch_model.bin")
+    with (
+        pytest.raises(ModelError, match="safetensors"),
+        LocalModel(tmp_path, dtype="float32", batch=1, trust_remote_code=False),
+    ):
+        pass
+
+
+def test_a_folder_without_a_tokenizer_is_refused(llama: LocalModel, tmp_path: Path) -> None:
+    for file in llama.folder.iterdir():
+        if "token" not in file.name:
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (
+        pytest.raises(ModelError, match="tokenizer"),
+        LocalModel(tmp_path, dtype="float32", batch=1, trust_remote_code=False),
+    ):
+        pass
+
+
+def test_the_chat_template_renders_and_its_absence_is_refused(llama: LocalModel, tmp_path: Path) -> None:
+    render = chat_renderer(tiny_model(tmp_path, "llama", chat=True))
+    assert render([{"role": "user", "content": "hi"}]) == "<s>user\nhi</s>\n<s>assistant\n"
+    with pytest.raises(ModelError, match="template"):
+        chat_renderer(llama.folder)
+
+
+def test_a_start_token_in_a_rendered_prompt_is_not_doubled(llama: LocalModel) -> None:
+    assert llama.tokens.prompt("<s>user", 512).count(1) == 1
+
+
+def test_rows_have_streams_of_their_own() -> None:
+    from mmst.decoding import rows_of
+
+    rows: list[Row] = rows_of(ask(n=3), [1, 2], 100)
+    assert len({row.draws[0] for row in rows}) == 3
+    assert rows_of(ask(n=3), [5], 100)[2].draws == rows[2].draws
