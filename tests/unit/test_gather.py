@@ -1,0 +1,141 @@
+"""Gathering the problems of a run: clean sets, no leaks, the same digest for the same content."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mmst import gather
+from mmst.backends.folder_store import FolderStore
+from mmst.config import parse
+from mmst.errors import LeakError, UserError
+from mmst.problems import export, make_problem
+from mmst.records import Problem
+from mmst.store import Manifest, Place, records
+
+PLACE = Place(run="r", round=0, arm="base", step="gather")
+
+
+class Quiet:
+    @contextlib.contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Any]:
+        yield SimpleNamespace(advance=lambda n=1, note="": None)
+
+
+def engines(folder: Path, **problems: Any) -> Any:
+    return SimpleNamespace(config=parse({"problems": problems}), store=FolderStore(folder / "store"), progress=Quiet())
+
+
+def file(path: Path, questions: list[str], **extra: Any) -> dict[str, str]:
+    export((make_problem(q, "7", "x", **extra) for q in questions), path)
+    return {"format": "jsonl", "path": str(path)}
+
+
+def read(made: Any, manifest: Manifest, role: str) -> list[Problem]:
+    return list(records(made.store, manifest, Problem, f"{role}-"))
+
+
+SENTENCE = "Ann walks {} miles to the old mill and then {} miles back home, how far is that?"
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "train": [file(tmp_path / "train.jsonl", ["What is 1 + 6?", "What is 2 + 5?"], solutions={"text": "7"})],
+        "test": [file(tmp_path / "test.jsonl", ["Is 3 + 4 seven?"], solutions={"text": "7"})],
+        "related": [file(tmp_path / "related.jsonl", ["What makes 8 - 1?"])],
+        "seeds": [file(tmp_path / "seeds.jsonl", ["Say 9 - 2."], solutions={"text": "The answer is 7"})],
+    }
+
+
+def test_only_seeds_keep_their_solutions(tmp_path: Path, sets: dict[str, Any]) -> None:
+    made = engines(tmp_path, **sets)
+    manifest = gather.run(made, PLACE)
+    assert [bool(p.solutions) for role in ("train", "heldout", "seeds") for p in read(made, manifest, role)] == [
+        False, False, False, False, True,
+    ]  # fmt: skip
+    assert [p.task for p in read(made, manifest, "heldout")] == ["main", "related"]
+    assert manifest.counts == {
+        "train": 2, "heldout": 2, "related": 1, "seeds": 1, "duplicates": 0, "near_duplicates": 0,
+    }  # fmt: skip
+
+
+def test_a_question_twice_counts_once(tmp_path: Path, sets: dict[str, Any]) -> None:
+    sets["train"].append(file(tmp_path / "more.jsonl", ["what is 1 + 6 ?", "What is 3 + 3?"]))
+    manifest = gather.run(engines(tmp_path, **sets), PLACE)
+    assert (manifest.counts["train"], manifest.counts["duplicates"]) == (3, 1)
+
+
+@pytest.mark.parametrize("role", ["train", "seeds"])
+@pytest.mark.parametrize("held", ["test", "related"])
+def test_a_problem_that_stands_in_the_test_set_stops_the_run(
+    tmp_path: Path, sets: dict[str, Any], role: str, held: str
+) -> None:
+    sets[role].append(file(tmp_path / "a.jsonl", ["Add 3 and 4 ."]))
+    sets[held].append(file(tmp_path / "b.jsonl", ["add 3 and 4"]))
+    with pytest.raises(LeakError, match=rf"1 problems.*{role}: Add 3 and 4.*Remedy: set `split: train`"):
+        gather.run(engines(tmp_path, **sets), PLACE)
+
+
+def test_near_duplicates_are_left_out_and_reported(tmp_path: Path, sets: dict[str, Any]) -> None:
+    sets["test"].append(file(tmp_path / "a.jsonl", [SENTENCE.format(3, 4)]))
+    sets["train"].append(file(tmp_path / "b.jsonl", [SENTENCE.format(3, 4).replace("how far is", "what length is")]))
+    made = engines(tmp_path, **sets, near_duplicate=0.6)
+    manifest = gather.run(made, PLACE)
+    assert (manifest.counts["train"], manifest.counts["near_duplicates"]) == (2, 1)
+    (example,) = manifest.facts["near_duplicates"]
+    assert (example["role"], example["heldout"]) == ("train", SENTENCE.format(3, 4))
+
+
+def test_a_template_with_other_numbers_is_another_problem(tmp_path: Path, sets: dict[str, Any]) -> None:
+    sets["test"].append(file(tmp_path / "a.jsonl", [SENTENCE.format(3, 4)]))
+    sets["train"].append(file(tmp_path / "b.jsonl", [SENTENCE.format(5, 6)]))
+    assert gather.run(engines(tmp_path, **sets), PLACE).counts["near_duplicates"] == 0
+
+
+def test_generated_sets_lose_almost_nothing_as_near_duplicates(tmp_path: Path) -> None:
+    one = {"format": "generated", "count": 600, "seed": 1}
+    sets = {"train": [one | {"split": "train"}], "test": [one | {"split": "test"}]}
+    counts = gather.run(engines(tmp_path, **sets), PLACE).counts
+    assert counts["train"] > 450
+    assert counts["near_duplicates"] < 0.02 * counts["train"]
+
+
+def test_the_digest_follows_the_content_not_the_path(tmp_path: Path, sets: dict[str, Any]) -> None:
+    first = gather.run(engines(tmp_path / "one", **sets), PLACE)
+    moved = tmp_path / "elsewhere.jsonl"
+    Path(sets["train"][0]["path"]).rename(moved)
+    sets["train"][0]["path"] = str(moved)
+    assert gather.run(engines(tmp_path / "two", **sets), PLACE).digest == first.digest
+    file(moved, ["What is 0 + 7?"])
+    assert gather.run(engines(tmp_path / "one", **sets), PLACE).key != first.key
+
+
+def test_a_complete_stage_is_not_made_again(tmp_path: Path, sets: dict[str, Any], monkeypatch: Any) -> None:
+    first = gather.run(engines(tmp_path, **sets), PLACE)
+    monkeypatch.setattr(gather, "clean", None)
+    assert gather.run(engines(tmp_path, **sets), PLACE) == first
+
+
+@pytest.mark.parametrize("role", ["train", "test"])
+def test_a_run_without_problems_is_refused_with_a_remedy(tmp_path: Path, sets: dict[str, Any], role: str) -> None:
+    del sets[role]
+    with pytest.raises(UserError, match=rf"problems\.{role} holds no problem.*Remedy"):
+        gather.run(engines(tmp_path, **sets), PLACE)
+
+
+def test_a_split_that_leaves_nothing_is_refused(tmp_path: Path, sets: dict[str, Any]) -> None:
+    empty = next(s for s in ("train", "dev", "test") if s != make_problem("Say 9 - 2.", "7", "x").split)
+    sets["seeds"][0]["split"] = empty
+    with pytest.raises(UserError, match=rf"problems\.seeds holds no problem.*split={empty}"):
+        gather.run(engines(tmp_path, **sets), PLACE)
+
+
+def test_a_missing_file_is_refused_before_anything_is_written(tmp_path: Path, sets: dict[str, Any]) -> None:
+    sets["train"][0]["path"] = str(tmp_path / "gone.jsonl")
+    with pytest.raises(UserError, match=r"does not exist.*gone\.jsonl"):
+        gather.run(engines(tmp_path, **sets), PLACE)
+    assert not (tmp_path / "store").exists()

@@ -1,0 +1,285 @@
+"""Problems: identity, splits, importers, and refusals that name file, line, field and remedy."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst.answers import equal
+from mmst.config import Source
+from mmst.errors import ConfigError, DataError, UserError
+from mmst.methods import method
+from mmst.problems import describe, export, import_file, load, make_problem, problem_id, split_of
+from mmst.problems.equations import Unusable, infix, prefix, solutions
+from mmst.problems.near import NearIndex, grams
+from mmst.records import Problem, Split
+
+WORDS = st.lists(
+    st.sampled_from(["Ann", "Bo", "has", "gives", "3", "17", "4.5", "apples", "how", "many", "left"]),
+    min_size=3,
+    max_size=12,
+)
+
+ASDIV = """<?xml version="1.0" encoding="UTF-8"?>
+<Machine-Reading-Corpus-File><ProblemSet>
+<Problem ID="nluds-0001" Grade="1" Source="http://example.org">
+  <Body>Seven red apples and two green apples are in the basket.</Body>
+  <Question>How many apples are in the basket?</Question>
+  <Solution-Type>Addition</Solution-Type><Answer>9 (apples)</Answer><Formula>7+2=9</Formula>
+</Problem>
+<Problem ID="nluds-0002" Grade="2" Source="http://example.org">
+  <Body>Ann has 5 pens and 6 pencils.</Body><Question>How many of each are there?</Question>
+  <Solution-Type>Set</Solution-Type><Answer>5 (pens); 6 (pencils)</Answer><Formula>a=5;b=6</Formula>
+</Problem></ProblemSet></Machine-Reading-Corpus-File>"""
+GSM8K = {"question": "Ann bakes 3 rows of 8 buns. She eats 2. How many are left?",
+         "answer": "She bakes 3*8=<<3*8=24>>24 buns.\n\nShe has 24-2=<<24-2=22>>22 left.\n#### 22"}  # fmt: skip
+SVAMP = [{"ID": "chal-1", "Body": "Each pack costs 76 dollars.", "Question": "What is it at 25 off?",
+          "Equation": "( 76.0 - 25.0 )", "Answer": 51.0, "Type": "Subtraction"}]  # fmt: skip
+MAWPS = [
+    {"iIndex": 1, "sQuestion": "Joan had 70 shells and gave 43 away. How many has she?",
+     "lEquations": ["X=(70.0-43.0)"], "lSolutions": [27.0]},
+    {"id": "2", "original_text": "Tom has 4 cats and 5 dogs . How many pets ?", "equation": "x=4+5", "ans": "9"},
+]  # fmt: skip
+CSV = (
+    "Question,Numbers,Equation,Answer\n"
+    '"Mary has number0 cups , gives number1 away . How many has she ?",8.0 2.0,- number0 number1,6\n'
+)
+MATH = {"problem": "What is $\\frac12+\\frac13$?", "solution": "It is\n\n$\\boxed{\\frac{5}{6}}$.", "level": "Level 1",
+        "type": "Prealgebra"}  # fmt: skip
+PUBLISHED = {
+    "gsm8k": (json.dumps(GSM8K), 1),
+    "svamp": (json.dumps(SVAMP), 1),
+    "asdiv": (ASDIV, 2),
+    "mawps": (json.dumps(MAWPS), 2),
+    "mawps-csv": (CSV, 1),
+    "math": (json.dumps(MATH), 1),
+    "jsonl": ('{"question": "What is 3 + 4?", "answer": 7}\n', 1),
+}
+
+
+def imported(tmp_path: Path, format: str, text: str) -> list[Problem]:
+    path = tmp_path / "problems"
+    path.write_text(text, encoding="utf-8")
+    return import_file(format, path)
+
+
+@pytest.mark.parametrize("format", PUBLISHED)
+def test_every_published_format_is_read(tmp_path: Path, format: str) -> None:
+    text, count = PUBLISHED[format]
+    problems = imported(tmp_path, format, text)
+    assert len(problems) == count
+    assert all(p.source == format and p.id == problem_id(p.question) for p in problems)
+
+
+@pytest.mark.parametrize("format", PUBLISHED)
+def test_a_file_that_breaks_off_is_refused_whole(tmp_path: Path, format: str) -> None:
+    text, _ = PUBLISHED[format]
+    with pytest.raises(DataError, match="problems"):
+        imported(tmp_path, format, text.rstrip()[: -len(text) // 4])
+
+
+@pytest.mark.parametrize("format", PUBLISHED)
+@pytest.mark.parametrize("text", ["", "\n\n", "null", "[1, 2]", "\x00\x01", '{"a": 1}', "[" * 5000])
+def test_what_is_no_problem_file_is_refused(tmp_path: Path, format: str, text: str) -> None:
+    with pytest.raises(DataError):
+        imported(tmp_path, format, text)
+
+
+def test_gsm8k_gives_a_text_and_a_program(tmp_path: Path) -> None:
+    (p,) = imported(tmp_path, "gsm8k", json.dumps(GSM8K))
+    assert p.answer == "22"
+    assert p.solutions["text"] == "She bakes 3*8=24 buns.\nShe has 24-2=22 left.\nThe answer is 22"
+    assert p.solutions["code"] == "a = 3 * 8\nb = a - 2\nprint ( b )"
+
+
+def test_equations_become_solutions_in_both_methods(tmp_path: Path) -> None:
+    (p,) = imported(tmp_path, "svamp", json.dumps(SVAMP))
+    assert p.solutions == {"code": "a = 76 - 25\nprint ( a )", "text": "76 - 25 = 51 .\nThe answer is 51"}
+
+
+def test_units_leave_the_gold_answer_and_several_answers_stay(tmp_path: Path) -> None:
+    assert [p.answer for p in imported(tmp_path, "asdiv", ASDIV)] == ["9", "5; 6"]
+
+
+def test_numbers_are_put_back_into_the_question(tmp_path: Path) -> None:
+    (p,) = imported(tmp_path, "mawps-csv", CSV)
+    assert p.question == "Mary has 8 cups , gives 2 away . How many has she ?"
+    assert p.id == problem_id("Mary has 8 cups, gives 2 away. How many has she?")
+
+
+def test_math_takes_the_boxed_answer(tmp_path: Path) -> None:
+    (p,) = imported(tmp_path, "math", json.dumps(MATH))
+    assert p.answer == r"\frac{5}{6}"
+    assert "\n\n" not in p.solutions["text"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"question": "What is 3 + 4?"}', r"line 2, field 'answer': is missing"),
+        ('{"question": "What is 3 + 4?", "answer": [7]}', r"line 2, field 'answer'.*number or a text, got \[7\]"),
+        ('{"question": "What is 3 + 4?", "answer": true}', r"field 'answer'.*got True"),
+        ('{"question": "What is 3 + 4?", "answer": NaN}', r"field 'answer'.*finite"),
+        ('{"question": " ", "answer": 7}', r"field 'question': is empty"),
+        ('{"question": "What is 3?", "answer": 7, "colour": 1}', r"field 'colour': there is no such field"),
+        ('{"question": "What is 3?", "answer": 7, "split": "test"}', r"field 'split'"),
+        ('{"question": "What is 3?", "answer": 7, "id": "p-0123456789abcdef"}', r"field 'id'"),
+        ('{"question": "What is 3?", "answer": 7', r"line 2: not JSON"),
+    ],
+)
+def test_a_bad_line_is_named_with_field_value_and_remedy(tmp_path: Path, line: str, says: str) -> None:
+    good = '{"question": "What is 5 + 6?", "answer": 11}\n'
+    with pytest.raises(DataError, match=rf"problems, {says}|{says}") as caught:
+        imported(tmp_path, "jsonl", good + line)
+    assert caught.value.remedy
+
+
+def test_a_missing_file_and_an_unknown_format_are_user_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        import_file("gsm8k", tmp_path / "nothing.jsonl")
+    with pytest.raises(ConfigError, match=r"'gsm9k'.*gsm8k, svamp"):
+        import_file("gsm9k", tmp_path)
+
+
+def test_what_is_exported_is_imported_alike(tmp_path: Path) -> None:
+    problems = [make_problem(f"What is {i} + 4?", str(i + 4), "svamp", family="f") for i in range(5)]
+    assert export(problems, tmp_path / "new" / "out.jsonl") == 5
+    assert import_file("jsonl", tmp_path / "new" / "out.jsonl") == problems
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["out.jsonl"]
+
+
+def test_a_source_is_cut_to_its_split_and_limit(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    export((make_problem(f"What is {i} + 4?", str(i + 4), "x") for i in range(200)), path)
+    found = list(load(Source(format="jsonl", path=str(path), split="test", limit=5)))
+    assert len(found) == 5
+    assert {p.split for p in found} == {Split.TEST}
+
+
+def test_a_description_counts_what_there_is(tmp_path: Path) -> None:
+    problems = [make_problem("What is 3 + 4?", "7", "x")] * 2 + [make_problem("Is 3 odd?", "yes", "x")]
+    described = describe(problems)
+    assert (described["problems"], described["duplicates"]) == (3, 1)
+    assert described["answer"] == {"integer": 2, "text": 1}
+    assert sum(described["split"].values()) == 3
+
+
+@given(WORDS)
+def test_layout_case_and_tokenised_punctuation_do_not_change_the_id(words: list[str]) -> None:
+    plain = " ".join(words[:-1]) + ", " + words[-1] + "?"
+    tokenised = "  ".join(words[:-1]).lower() + " , " + words[-1].upper() + " ?"
+    assert problem_id(plain) == problem_id(tokenised)
+
+
+@given(WORDS, WORDS)
+def test_other_words_are_another_problem(a: list[str], b: list[str]) -> None:
+    same = [w.casefold() for w in a] == [w.casefold() for w in b]
+    assert (problem_id(" ".join(a)) == problem_id(" ".join(b))) == same
+
+
+@pytest.mark.parametrize(("a", "b"), [("What is 5 + 3?", "What is 5 - 3?"), ("2.5 kg", "25 kg"), ("(2+3)*4", "2+3*4")])
+def test_signs_that_carry_meaning_count(a: str, b: str) -> None:
+    assert problem_id(a) != problem_id(b)
+
+
+def test_splits_are_fixed_for_ever() -> None:
+    assert problem_id("Ann has 3 apples and buys 4. How many now?") == "p-3e3166447b804c86"
+    assert [split_of(f"p-{i:016x}") for i in (0, 7, 8, 9)] == [Split.TRAIN, Split.TRAIN, Split.DEV, Split.TEST]
+
+
+def test_splits_have_about_their_shares() -> None:
+    splits = [split_of(problem_id(f"What is {i} + 1?")) for i in range(5000)]
+    assert [round(splits.count(s) / 5000, 1) for s in Split] == [0.8, 0.1, 0.1]
+
+
+EXPRESSIONS = st.recursive(
+    st.integers(0, 99).map(str),
+    lambda inner: st.builds(lambda a, op, b: f"({a}{op}{b})", inner, st.sampled_from("+-*/"), inner),
+    max_leaves=6,
+)
+
+
+@given(EXPRESSIONS)
+def test_the_steps_of_an_expression_lead_to_its_value(expression: str) -> None:
+    try:
+        steps = infix(expression)
+    except Unusable:
+        return
+    if steps:
+        assert float(steps[-1].result) == pytest.approx(eval(expression), abs=1e-9)
+
+
+@pytest.mark.parametrize("text", ["9**9**9", "__import__('os')", "(" * 250, "1/0", "x+1", "", "1e9", "9" * 400 + "+1"])
+def test_what_is_not_plain_arithmetic_gives_no_solution(text: str) -> None:
+    assert solutions(text, "7") == {}
+
+
+def test_an_equation_that_misses_the_answer_gives_no_solution() -> None:
+    assert solutions("3 + 4", "8") == {}
+
+
+def test_prefix_equations_become_infix() -> None:
+    assert prefix("+ * number0 2 number1", {"number0": "3", "number1": "4"}) == "( ( 3 * 2 ) + 4 )"
+    for bad in ("", "+ 1", "1 2"):
+        with pytest.raises(Unusable):
+            prefix(bad, {})
+
+
+@given(st.lists(WORDS, max_size=12), WORDS, st.sampled_from([0.5, 0.8, 1.0]))
+def test_the_index_finds_exactly_what_comparing_all_pairs_finds(
+    held: list[list[str]], asked: list[str], threshold: float
+) -> None:
+    questions = [" ".join(w) for w in held]
+    index = NearIndex(threshold)
+    index.add(questions)
+    own = grams(" ".join(asked))
+    shares = [len(own & grams(q)) / max(len(own), len(grams(q))) for q in questions]
+    found = index.nearest(" ".join(asked))
+    if max(shares, default=0) >= threshold:
+        assert found is not None
+        assert found[1] == pytest.approx(max(shares))
+    else:
+        assert found is None
+
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real problem sets (../shared/data) are not here")
+@pytest.mark.parametrize(
+    ("format", "file", "count", "with_program"),
+    [
+        ("gsm8k", "gsm8k/train.jsonl", 7473, 0.85),
+        ("gsm8k", "gsm8k/test.jsonl", 1319, 0.85),
+        ("svamp", "svamp/SVAMP.json", 1000, 0.99),
+        ("mawps-csv", "mawps-asdiv-a/train.csv", 3138, 0.99),
+        ("mawps-csv", "mawps-asdiv-a/dev.csv", 1000, 0.99),
+        ("mawps-csv", "cv_mawps/fold0_train.csv", 1537, 0.99),
+        ("mawps-csv", "cv_asdiv-a/fold0_dev.csv", 238, 0.99),
+    ],
+)
+def test_real_files_are_imported_wholly_and_their_solutions_are_right(
+    format: str, file: str, count: int, with_program: float
+) -> None:
+    problems = import_file(format, DATA / file)
+    assert len(problems) == count
+    programs = [p for p in problems if "code" in p.solutions]
+    assert len(programs) / count > with_program
+    for p in problems[::7]:
+        if "text" in p.solutions:
+            stated = method("text").answer(p.solutions["text"], None)
+            assert stated is not None
+            assert equal(p.answer, stated)
+    for p in programs[::7]:
+        printed: list[str] = []
+        exec(p.solutions["code"], {"print": lambda v, to=printed: to.append(str(v))})
+        assert equal(p.answer, printed[-1])
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real problem sets (../shared/data) are not here")
+def test_the_two_published_forms_of_svamp_agree_on_most_ids() -> None:
+    one = {p.id for p in import_file("svamp", DATA / "svamp/SVAMP.json")}
+    other = {p.id for p in import_file("mawps-csv", DATA / "mawps-asdiv-a/dev.csv")}
+    assert len(one & other) > 900
