@@ -43,7 +43,7 @@ def option(
 
 def section(kind: type[T]) -> T:
     """A nested section with its defaults."""
-    return typing.cast(T, field(default_factory=kind))
+    return field(default_factory=kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
