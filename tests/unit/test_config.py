@@ -1,0 +1,111 @@
+"""Configurations: strict, said with key, value and remedy, and the same after travelling as text."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst.config import Config, from_text, identity, options, override, parse, run_id, to_text
+from mmst.errors import ConfigError
+
+PATHS = {path: (kind, default) for path, kind, default, _ in options()}
+INTEGERS = sorted(
+    p
+    for p, (kind, _) in PATHS.items()
+    if kind == "int" and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots")
+)
+
+
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    return override({}, settings)
+
+
+def test_the_empty_recipe_is_all_defaults() -> None:
+    assert parse({}) == Config()
+
+
+@given(st.dictionaries(st.sampled_from(INTEGERS), st.integers(40, 60), max_size=6))
+def test_a_config_travels_as_text(settings: dict[str, int]) -> None:
+    config = parse(nested(settings))
+    assert from_text(to_text(config)) == config
+
+
+@given(st.sampled_from(sorted(PATHS)), st.text("abcxyz", min_size=1, max_size=4))
+def test_an_unknown_key_is_named_whole_with_a_remedy(path: str, suffix: str) -> None:
+    wrong = f"{path}_{suffix}"
+    with pytest.raises(ConfigError, match=rf"unknown recipe key '{wrong}'.*Remedy") as caught:
+        parse(nested({wrong: 1}))
+    assert "mmst recipes --keys" in caught.value.remedy
+
+
+def test_a_misspelt_key_gets_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean sampling\.temperature"):
+        parse({"sampling": {"temprature": 1.0}})
+
+
+@given(st.sampled_from(sorted(p for p, (kind, _) in PATHS.items() if kind in ("int", "float", "bool"))))
+def test_a_wrong_type_names_the_key(path: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{path} must be"):
+        parse(nested({path: "many"}))
+
+
+@given(st.sampled_from(INTEGERS), st.integers(-(10**6), -1))
+def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^{path} must be at least \d+, got {value}\."):
+        parse(nested({path: value}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"sampling.temperature": float("nan")}, "must be a number"),
+        ({"check.sandbox": "docker"}, r"one of gvisor, subprocess, got 'docker'"),
+        ({"loop.controls": ["own-method", "magic"]}, "got 'magic'"),
+        ({"methods": []}, "each method once"),
+        ({"methods": ["text", "text"]}, "each method once"),
+        ({"sampling.backend": "openai"}, r"needs sampling\.url"),
+        ({"sampling.backend": "recorded"}, r"needs sampling\.recorded"),
+        ({"problems.train": [{"format": "svamp", "limit": -1}]}, r"problems\.train\[0\]\.limit must be at least 0"),
+        ({"problems.train": [{"fromat": "svamp"}]}, r"unknown recipe key 'problems\.train\[0\]\.fromat'"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        parse(nested(settings))
+
+
+@given(st.dictionaries(st.sampled_from(INTEGERS), st.integers(40, 60), max_size=4), st.sampled_from(INTEGERS))
+def test_the_later_setting_wins_and_the_rest_stays(settings: dict[str, int], path: str) -> None:
+    base = nested(settings)
+    changed = override(base, {path: 70})
+    assert base == nested(settings)
+    assert changed == nested({**settings, path: 70})
+
+
+def test_an_item_of_a_list_can_be_overridden() -> None:
+    recipe = {"problems": {"train": [{"format": "svamp", "path": "a"}]}}
+    assert parse(override(recipe, {"problems.train.0.path": "b"})).problems.train[0].path == "b"
+
+
+def test_a_setting_below_a_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"sampling\.k is not a section"):
+        override({"sampling": {"k": 4}}, {"sampling.k.x": 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("out", "elsewhere"), ("sampling.batch", 2), ("check.sandbox", "subprocess")]
+)
+def test_what_cannot_change_a_result_does_not_name_the_run(path: str, value: object) -> None:
+    assert run_id(parse(nested({path: value}))) == run_id(Config())
+
+
+@pytest.mark.parametrize(("path", "value"), [("sampling.k", 2), ("train.lr", 0.5), ("methods", ["code"])])
+def test_what_can_does(path: str, value: object) -> None:
+    assert run_id(parse(nested({path: value}))) != run_id(Config())
+
+
+def test_every_option_has_a_help_text_and_a_valid_default() -> None:
+    assert all(help for *_, help in options())
+    assert identity(Config())["sampling"]["k"] == dataclasses.asdict(Config())["sampling"]["k"]
