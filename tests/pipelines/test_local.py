@@ -1,0 +1,77 @@
+"""The graph on this machine: real sampling, gVisor, training, MLflow; small numbers."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmst.backends.folder_store import FolderStore
+from mmst.config import Config, run_id
+from mmst.errors import SamplerError
+from mmst.pipelines import local
+from mmst.store import Manifest, load, pointers
+
+from .small import small_config
+
+pytestmark = [pytest.mark.gvisor, pytest.mark.timeout(600)]
+
+
+@contextlib.contextmanager
+def unseen(events: Path) -> Iterator[None]:
+    yield
+
+
+def manifests(config: Config) -> dict[str, Manifest]:
+    store = FolderStore(Path(config.out))
+    return {f"{p.round}.{p.arm}.{p.step}": load(store, ref) for p, ref, _ in pointers(store, run_id(config))}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, dict[str, Manifest]]:
+    folder = tmp_path_factory.mktemp("run")
+    config = small_config(folder / "out")
+    local.run(config, folder / "log", unseen)
+    return config, manifests(config)
+
+
+def test_the_whole_round_runs_and_ends_in_a_decision(finished: tuple[Config, dict[str, Manifest]]) -> None:
+    config, made = finished
+    decision = made["1.mmst.promote"].facts["decision"]
+    assert decision["reason"]
+    assert decision["challenger"] == made["1.mmst.train"].digest
+    page = Path(config.out) / "runs" / run_id(config) / "report.html"
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_counts_add_up_from_problems_to_verdicts(finished: tuple[Config, dict[str, Manifest]]) -> None:
+    config, made = finished
+    asked = made["0.base.gather"].counts["train"] * len(config.methods) * config.sampling.k
+    verdicts = made["1.mmst.check"].counts
+    assert made["1.mmst.sample"].counts["samples"] == asked
+    assert verdicts["asked"] == asked
+
+
+def test_a_second_run_does_nothing_again(finished: tuple[Config, dict[str, Manifest]], tmp_path: Path) -> None:
+    config, made = finished
+    before = {p: p.stat().st_mtime_ns for p in (Path(config.out) / "stages").rglob("*") if p.is_file()}
+    local.run(config, tmp_path, unseen)
+    assert manifests(config) == made
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_stage_s_own_error_reaches_the_one_who_started_the_run(tmp_path: Path) -> None:
+    sampling = {"backend": "openai", "url": "http://127.0.0.1:9/openai/v1", "deadline": 2.0}
+    config = small_config(tmp_path / "out", sampling=sampling)
+    with pytest.raises(SamplerError, match=r"127\.0\.0\.1:9") as caught:
+        local.run(config, tmp_path / "log", unseen)
+    assert caught.value.exit_code == 4
+    assert "sample-heldout" in str(caught.value)
+
+
+def test_events_of_every_stage_reach_the_display(finished: tuple[Config, dict[str, Manifest]]) -> None:
+    config, _ = finished
+    lines = (Path(config.out).parent / "log" / "events.jsonl").read_text().splitlines()
+    assert lines
+    assert all(isinstance(json.loads(line), dict) for line in lines)
