@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich import markup
 from rich.columns import Columns
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -65,3 +65,8 @@ def _sample(s: CheckedSample, r: RoundStory) -> Panel:
         subtitle="trained on" if used else None,
         border_style="green" if s.passed else "red",
     )
+
+
+def escape(text: str) -> str:
+    """Text as it is: no markup, and no control character of a model's output reaches the terminal."""
+    return markup.escape("".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text))

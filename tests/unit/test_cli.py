@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mmst import __version__, cli, doctor, launch, wiring
+from mmst.commands import story
 from mmst.errors import MmstError, SetupError
 from mmst.store import Manifest
 from tests.run_support import Made
@@ -192,6 +193,10 @@ def test_show_walks_through_a_problem(mmst: Run, made: Made) -> None:
         "trained on by mmst: text (translation)",
     ):
         assert expected in out
+
+
+def test_what_a_model_wrote_cannot_drive_the_terminal() -> None:
+    assert story.escape("\x1b[2Jgone\r[red]") == "\ufffd[2Jgone\ufffd\\[red]"
 
 
 def test_show_as_json_is_the_whole_story(mmst: Run, made: Made) -> None:
