@@ -80,7 +80,7 @@ class ProblemsConfig:
 class ModelConfig:
     """The model that the first round starts from."""
 
-    base: str = option("mmst:tiny", "mmst:tiny (shipped), a Hugging Face folder, or champion (from the registry)")
+    base: str = option("mmst:tiny", "mmst:tiny (shipped), or a Hugging Face folder")
     trust_remote_code: str = option("", "name of a model folder whose own Python code may run (empty: none)")
     dtype: str = option("float32", "dtype for sampling", choices=("float32", "bfloat16", "float16"))
 
