@@ -22,7 +22,7 @@ from mmst.errors import RegistryError
 from .tiny_models import tiny_model
 
 CHECKPOINT, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
-ANSWERING = {"methods": ["text", "code"], "sampling": {"max_tokens": 8}}
+ANSWERING = {"methods": ["text", "code"], "sampling": {"max_tokens": 8}, "check": {"timeout": 2.0}}
 
 
 @pytest.fixture(scope="session")
