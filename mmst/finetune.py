@@ -19,6 +19,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def main(path: str) -> int:
     die_with_parent()
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    warnings.simplefilter("ignore", FutureWarning)  # DeepSpeed's use of torch: several lines a step
     try:
         spec = from_json(TrainSpec, Path(path).read_bytes())
         leave_out_unused(zero=ranks > 1 or bool(spec.settings.get("zero")), lora=bool(spec.settings.get("lora_rank")))

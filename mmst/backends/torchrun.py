@@ -48,14 +48,6 @@ class Torchrun:
             return figures
 
     def _launch(self, scratch: Path, on_step: Callable[[int, float], None]) -> None:
-        several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.ranks)]
-        command = [
-            sys.executable,
-            *(several if self.ranks > 1 else ()),
-            "-m",
-            "mmst.finetune",
-            str(scratch / "spec.json"),
-        ]
         threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // self.ranks))
         environment = {
             **os.environ,
@@ -66,7 +58,10 @@ class Torchrun:
         }
         tail: deque[str] = deque(maxlen=TAIL)
         failures: list[dict[str, Any]] = []
-        with (scratch / "train.log").open("a", encoding="utf-8") as log, group(command, environment) as worker:
+        with (
+            (scratch / "train.log").open("a", encoding="utf-8") as log,
+            group(command(scratch / "spec.json", self.ranks), environment) as worker,
+        ):
             assert worker.stdout is not None
             for line in worker.stdout:
                 if not line.startswith(MARK):
@@ -82,6 +77,12 @@ class Torchrun:
             code = worker.wait()
         if code:
             raise failure(code, failures, list(tail), scratch / "train.log")
+
+
+def command(spec: Path, ranks: int) -> list[str]:
+    """How the worker is started."""
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    return [sys.executable, *(several if ranks > 1 else ()), "-m", "mmst.finetune", str(spec)]
 
 
 def failure(code: int, failures: list[dict[str, Any]], tail: list[str], log: Path) -> Exception:
@@ -102,10 +103,10 @@ def failure(code: int, failures: list[dict[str, Any]], tail: list[str], log: Pat
 
 
 @contextmanager
-def group(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def group(arguments: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A child in a process group of its own, whose group is ended with the block."""
     worker = subprocess.Popen(
-        command,
+        arguments,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

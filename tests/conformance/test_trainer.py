@@ -1,0 +1,88 @@
+"""The trainer with real worker processes: one rank, and two under DeepSpeed."""
+
+from pathlib import Path
+
+import pytest
+
+from mmst.backends.torchrun import Torchrun
+from mmst.errors import TrainingError, UserError
+from tests.train_support import digests, task
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def logits(folder: str):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    ids = AutoTokenizer.from_pretrained(folder)("Question: how many apples?\nText:\n", return_tensors="pt").input_ids
+    with torch.no_grad():
+        return model(ids).logits
+
+
+def test_one_rank_reports_each_step_and_leaves_a_loadable_folder(tmp_path):
+    spec, steps = task(tmp_path, steps=4), []
+    figures = Torchrun(1).train(spec, lambda step, loss: steps.append((step, loss)))
+    assert [step for step, _ in steps] == [1, 2, 3, 4]
+    assert figures["steps"] == 4
+    assert figures["loss"] == pytest.approx(steps[-1][1], abs=1e-6)
+    assert logits(spec.out).isfinite().all()
+    before = digests(spec)
+    assert Torchrun(1).train(spec, lambda step, loss: pytest.fail("trained again")) == figures
+    assert digests(spec) == before
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("zero", [pytest.param(2, marks=pytest.mark.slow), 3])
+def test_two_ranks_leave_the_folder_that_the_consolidated_model_is(tmp_path, zero):
+    """The worker itself fails unless the folder's logits are those of the model that it has sharded."""
+    two = task(tmp_path, "two", steps=3, batch_tokens=256, ranks=2, zero=zero)
+    figures = Torchrun(2).train(two)
+    assert figures["steps"] == 3
+    assert logits(two.out).isfinite().all()
+    assert logits(two.out).sub(logits(two.model)).abs().max() > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_two_ranks_under_zero_3_exit_cleanly_twenty_times_in_a_row(tmp_path):
+    runs = [task(tmp_path, f"run-{n}", steps=2, batch_tokens=256, ranks=2, zero=3) for n in range(20)]
+    for spec in runs:
+        Torchrun(2).train(spec)
+    assert all(digests(spec) == digests(runs[0]) for spec in runs)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_ranks_killed_and_resumed_end_in_the_same_bytes(tmp_path):
+    class Kill(BaseException):
+        pass
+
+    def kill(step: int, loss: float) -> None:
+        if step == 5:
+            raise Kill
+
+    whole, killed = (task(tmp_path, name, batch_tokens=256, ranks=2, zero=3) for name in ("whole", "killed"))
+    Torchrun(2).train(whole)
+    with pytest.raises(Kill):
+        Torchrun(2).train(killed, kill)
+    Torchrun(2).train(killed)
+    assert digests(killed) == digests(whole)
+
+
+def test_what_the_user_did_wrong_is_said_as_such(tmp_path):
+    spec = task(tmp_path, batch_tokens=16)
+    with pytest.raises(UserError, match="longer than 16 tokens"):
+        Torchrun(1).train(spec)
+    assert not Path(spec.out).exists()
+
+
+def test_a_worker_that_fails_is_quoted(tmp_path):
+    spec = task(tmp_path)
+    (Path(spec.model) / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(TrainingError, match=r"rank 0(.|\n)*SafetensorError"):
+        Torchrun(1).train(spec)
