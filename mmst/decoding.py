@@ -5,7 +5,7 @@ are copied into the slots of its n completions; a slot whose row has ended takes
 
 A completion doesn't depend on its neighbours, to the last bit on a CPU in float32. Each row
 starts at column 0 of the cache (a left-padded row would be shifted by its batch's longest
-prompt, and sums over shifted columns round differently); columns are a multiple of 32 and rows
+prompt, and sums over shifted columns round differently); columns are a multiple of 16 and rows
 at least `FLOOR`, because the matrix kernels change their order of summation for remainders
 below that. Each completion has its own random stream, keyed by its request's seed and index.
 """
@@ -29,7 +29,7 @@ FLOOR = 64
 """Rows decoded together at least (idle ones are computed and thrown away); 1 for a large model."""
 FLOOR_BELOW = 200_000_000
 """Parameters below which idle rows cost less than they are worth."""
-COLUMNS = 32
+COLUMNS = 16
 PREFILL_TOKENS = 8192
 """Tokens of prompts read at once."""
 SORTED_NUMBERS = 1 << 23
