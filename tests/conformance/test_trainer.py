@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmst.backends.torchrun import Torchrun
-from mmst.errors import TrainingError, UserError
+from mmst.errors import TrainingError
 from tests.train_support import digests, task
 
 
@@ -72,13 +72,6 @@ def test_two_ranks_killed_and_resumed_end_in_the_same_bytes(tmp_path):
         Torchrun(2).train(killed, kill)
     Torchrun(2).train(killed)
     assert digests(killed) == digests(whole)
-
-
-def test_what_the_user_did_wrong_is_said_as_such(tmp_path):
-    spec = task(tmp_path, batch_tokens=16)
-    with pytest.raises(UserError, match="longer than 16 tokens"):
-        Torchrun(1).train(spec)
-    assert not Path(spec.out).exists()
 
 
 def test_a_worker_that_fails_is_quoted(tmp_path):

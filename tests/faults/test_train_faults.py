@@ -11,7 +11,8 @@ import pytest
 
 from mmst.backends import torchrun
 from mmst.backends.torchrun import Torchrun
-from mmst.errors import DivergedError, TrainingError
+from mmst.errors import DivergedError, TrainingError, UserError
+from mmst.finetune_loop import train
 from mmst.ports import TrainSpec
 from mmst.records import to_json
 from tests.train_support import digests, task
@@ -60,7 +61,7 @@ def gone(spec: TrainSpec, seconds: float = 20.0) -> bool:
 
 def test_training_killed_with_its_parent_resumes_to_the_same_bytes(tmp_path):
     whole, killed = (task(tmp_path, name, steps=10) for name in ("whole", "killed"))
-    Torchrun(1).train(whole)
+    train(whole, 0, 1, lambda step, loss: None)
     parent = started(killed, tmp_path)
     assert parent.stdout is not None
     assert any(line.startswith("5 ") for line in parent.stdout)
@@ -95,9 +96,13 @@ def test_stopping_ends_the_worker(tmp_path):
     assert not workers(spec)
 
 
-def test_divergence_comes_through_by_its_name(tmp_path, monkeypatch):
-    event = '{"failed": 0, "kind": "diverged", "message": "the loss of step 3 is nan", "trace": ""}'
+@pytest.mark.parametrize(
+    ("kind", "error"), [("diverged", DivergedError), ("user", UserError), ("failed", TrainingError)]
+)
+def test_what_a_worker_says_of_its_failure_comes_through_by_its_kind(tmp_path, monkeypatch, kind, error):
+    event = f'{{"failed": 1, "kind": "{kind}", "message": "about this", "trace": "about this"}}'
     worker = f"print('MMST {event}'); raise SystemExit(4)"
     monkeypatch.setattr(torchrun, "command", lambda spec, ranks: [sys.executable, "-c", worker])
-    with pytest.raises(DivergedError, match="step 3 is nan"):
+    with pytest.raises(error, match="about this") as raised:
         Torchrun(1).train(task(tmp_path))
+    assert type(raised.value) is error
