@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmst.errors import ModelError
+from mmst.manifest import Manifest, Place
 from mmst.ports import Engines
-from mmst.store import Manifest, Place, Stage, file_entries
+from mmst.store import Stage, file_entries
 
 VERSION = 1
 COPY_BELOW = 2 << 30

@@ -15,10 +15,11 @@ from contextlib import ExitStack
 from mmst import answers
 from mmst.config import identity
 from mmst.errors import DataError, SandboxError
+from mmst.manifest import Manifest, Place
 from mmst.methods import method
 from mmst.ports import Engines, Execution, Limits, Program, Sandbox, Store
 from mmst.records import CheckedSample, Problem, Sample, Verdict, from_json, short_id
-from mmst.store import Manifest, Place, Stage, records, shard_name
+from mmst.store import Stage, records, shard_name
 
 VERSION = 1
 SANDBOX_TRIES = 2

@@ -30,6 +30,8 @@ FLOOR = 64
 FLOOR_BELOW = 200_000_000
 """Parameters below which idle rows cost less than they are worth."""
 COLUMNS = 16
+WIDER = 64
+"""Columns by which the cache grows, since growing copies it."""
 PREFILL_TOKENS = 8192
 """Tokens of prompts read at once."""
 SORTED_NUMBERS = 1 << 23
@@ -107,6 +109,8 @@ class Decoding:
         ).logits[:, -1]
         at = torch.tensor([i for i, _ in live], device=self.device)
         chosen, logprobs = pick(logits[at], [row for _, row in live])
+        if logprobs.isnan().any():
+            raise ArithmeticError("the model's output is not a number (NaN): damaged weights, or dtype too narrow")
         self.last[at] = chosen
         self.length[at] += 1
         ended = []
@@ -210,7 +214,7 @@ class AlignedCache(DynamicCache):  # type: ignore[misc]
         rows = torch.arange(len(length), device=length.device)
         for layer in self.layers:
             layer.rows, layer.length, layer.columns = rows, length, columns
-            if (more := columns - layer.keys.shape[2]) > 0:
+            if (more := _rounded(columns - layer.keys.shape[2], WIDER)) > 0:
                 layer.keys = _wider(layer.keys, more)
                 layer.values = _wider(layer.values, more)
 

@@ -18,9 +18,10 @@ from mmst.answers import normalise
 from mmst.champion import ALL_METHODS, report_name
 from mmst.config import identity
 from mmst.errors import DataError, LeakError
+from mmst.manifest import Manifest, Place
 from mmst.ports import Engines, Store
 from mmst.records import CheckedSample, Outcome, Problem, Report, Score, digest, to_data
-from mmst.store import Manifest, Place, Stage, records, shard_name
+from mmst.store import Stage, records, shard_name
 
 VERSION = 1
 SHARD = 8192

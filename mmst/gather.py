@@ -17,11 +17,12 @@ from typing import Any
 
 from mmst.config import ProblemsConfig, Source, identity
 from mmst.errors import LeakError, UserError
+from mmst.manifest import Manifest, Place
 from mmst.ports import Engines
 from mmst.problems import load
 from mmst.problems.near import NearIndex
 from mmst.records import Problem, digest
-from mmst.store import Manifest, Place, Stage, file_sha256
+from mmst.store import Stage, file_sha256
 
 VERSION = 1
 SHARD = 1024

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mmst.errors import UserError
+from mmst.manifest import Manifest
 from mmst.ports import Store
 from mmst.records import CheckedSample, Example, Outcome, Problem, from_json
-from mmst.store import Manifest, records
+from mmst.store import records
 from mmst.summary import StageState, stages
 
 R = TypeVar("R")

@@ -15,8 +15,9 @@ from typing import Any
 
 from mmst import config as configuration
 from mmst.errors import MmstError
+from mmst.manifest import Manifest, Place
 from mmst.process import die_with_parent, stop_on_signals
-from mmst.store import Manifest, Place, load, pointers
+from mmst.store import load, pointers
 from mmst.wiring import connect, open_store
 
 

@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 from mmst import wiring
 from mmst.config import Config, parse
 from mmst.errors import ConfigError, DataError, MmstError
+from mmst.manifest import Manifest
 from mmst.methods import method
 from mmst.methods.prompts import solve_prompt, stop_strings
 from mmst.ports import Execution, Limits, Program, Request
 from mmst.progress import Quiet
-from mmst.store import Manifest
 
 if TYPE_CHECKING:
     import pandas

@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from mmst.config import Config
-
-if TYPE_CHECKING:
-    from mmst.store import Manifest
-
+from mmst.manifest import Manifest
 
 # --- storage ----------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmst.config import LoopConfig
+from mmst.manifest import Manifest, Place
 from mmst.ports import Engines
 from mmst.records import Decision, from_data
-from mmst.store import Manifest, Place, Stage
+from mmst.store import Stage
 
 VERSION = 1
 STOP = "stop"

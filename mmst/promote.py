@@ -18,9 +18,10 @@ from mmst import champion as champions
 from mmst.champion import ALL_METHODS, report_name
 from mmst.config import Config, identity
 from mmst.decision import Evaluated, decide
+from mmst.manifest import Manifest, Place
 from mmst.ports import Champion, Engines, Registry, Store
 from mmst.records import Decision, Outcome, Report, from_data, to_data, to_json
-from mmst.store import Manifest, Place, Stage, checkpoint_folder, load, records
+from mmst.store import Stage, checkpoint_folder, load, records
 
 VERSION = 1
 COPY_BELOW = 2 << 30

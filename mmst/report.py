@@ -17,11 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmst.config import Config
+from mmst.manifest import Manifest, Place
 from mmst.ports import Engines, Store
 from mmst.records import CheckedSample, Outcome, Problem, Verdict, to_data
 from mmst.report_content import Content, Specimen
 from mmst.report_page import page
-from mmst.store import Manifest, Place, Stage, records
+from mmst.store import Stage, records
 from mmst.summary import RoundSummary, RunSummary, StageState, summarise
 
 VERSION = 1

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from mmst.config import Config, identity
 from mmst.errors import ConfigError
+from mmst.manifest import Manifest, Place
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, stop_strings
 from mmst.ports import Completion, Engines, Request
 from mmst.records import Problem, Sample, seed_of, short_id
-from mmst.store import Manifest, Place, Stage, file_sha256, records, shard_name
+from mmst.store import Stage, file_sha256, records, shard_name
 
 VERSION = 1
 PREFIXES = {"train": "train-", "heldout": "heldout-"}

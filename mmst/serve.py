@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mmst.backends.local_model import LocalModel, failures
-from mmst.errors import ModelError, PlatformError
+from mmst.errors import ModelError, PlatformError, SamplerError
 from mmst.ports import Request
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ class Batcher:
             try:
                 with failures():
                     ended = decoding.step()
-            except PlatformError as e:
-                self._fail(e)
+            except Exception as e:  # whatever it is, the next requests are served
+                self._fail(e if isinstance(e, PlatformError) else SamplerError(f"the decode loop failed: {e!r}"))
                 decoding = self.model.decoding()
                 continue
             self.observe(len(self.owners))
@@ -120,8 +120,9 @@ class Batcher:
                 break
             if pending is None:
                 return False
-            self.owners.update({id(row): pending for row in pending.rows})
-            decoding.add(pending.rows)
+            if pending.done.set_running_or_notify_cancel():  # else its client has gone
+                self.owners.update({id(row): pending for row in pending.rows})
+                decoding.add(pending.rows)
             deadline = WINDOW if deadline is None or deadline > 0 else 0.0
         return open_
 

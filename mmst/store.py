@@ -21,70 +21,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mmst.errors import StoreError, UserError
+from mmst.manifest import FileEntry, Manifest, Place
 from mmst.ports import Store
-from mmst.records import digest, from_json, to_data, to_json
+from mmst.records import digest, from_json, to_json
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileEntry:
-    """A file of a stage's output."""
-
-    name: str
-    sha256: str
-    bytes: int
-    records: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a complete stage made: all that travels between components.
-
-    `digest` covers everything but `location`, so the same work has the same digest wherever it
-    is stored. `location` is where the files are: "" for beside the manifest, else a folder that
-    is used by reference (a large base model). `facts` holds the small results.
-    """
-
-    stage: str
-    key: str
-    inputs: Mapping[str, str]
-    files: tuple[FileEntry, ...]
-    counts: Mapping[str, int] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    location: str = ""
-
-    @property
-    def ref(self) -> str:
-        """The stage's place in its store: `stages/<stage>/<key>`."""
-        return f"stages/{self.stage}/{self.key}"
-
-    @property
-    def digest(self) -> str:
-        """The hash of what was made, of what, under which settings."""
-        data = to_data(self)
-        del data["location"]
-        return digest(data)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where in a run a stage stands: `runs/<run>/<round>.<arm>.<step>.json` points at it."""
-
-    run: str
-    round: int
-    arm: str
-    step: str
-
-    @property
-    def name(self) -> str:
-        """The pointer's name in the store."""
-        return f"runs/{self.run}/{self.round:02d}.{self.arm}.{self.step}.json"
 
 
 class Stage:

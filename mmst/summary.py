@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from mmst.config import Config, from_text, run_id, to_text
 from mmst.errors import UserError
+from mmst.manifest import Manifest, Place
 from mmst.ports import Store
 from mmst.records import Decision, Report, from_data, from_json
-from mmst.store import Manifest, Place, pointers
+from mmst.store import pointers
 
 STEPS = (
     "gather",

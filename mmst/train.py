@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from mmst.config import Config, identity
 from mmst.errors import UserError
+from mmst.manifest import Manifest, Place
 from mmst.ports import Engines, TrainSpec
 from mmst.records import Example, seed_of, to_data, to_json
-from mmst.store import Manifest, Place, Stage, checkpoint_folder, file_entries, records
+from mmst.store import Stage, checkpoint_folder, file_entries, records
 
 T = TypeVar("T")
 

@@ -25,11 +25,12 @@ from typing import NamedTuple, TypeVar
 
 from mmst.config import Config
 from mmst.errors import ConfigError, LeakError
+from mmst.manifest import Manifest, Place
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.ports import Engines
 from mmst.records import CheckedSample, Example, Problem
-from mmst.store import Manifest, Place, Stage, records
+from mmst.store import Stage, records
 
 T = TypeVar("T")
 

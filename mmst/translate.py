@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mmst.config import Config, identity
+from mmst.manifest import Manifest, Place
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, stop_strings, translate_prompt
 from mmst.ports import Completion, Engines, Request
 from mmst.records import CheckedSample, Problem, Translation, seed_of, short_id
-from mmst.store import Manifest, Place, Stage, records, shard_name
+from mmst.store import Stage, records, shard_name
 
 T = TypeVar("T")
 

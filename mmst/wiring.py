@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mmst import progress as progress_module
 from mmst.config import Config
+from mmst.manifest import Manifest
 from mmst.ports import Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
-from mmst.store import Manifest, checkpoint_folder
+from mmst.store import checkpoint_folder
 
 
 def connect(config: Config, progress: Progress | None = None) -> Wired:

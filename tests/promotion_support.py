@@ -13,10 +13,11 @@ from typing import Any
 from mmst import evaluate
 from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, override, parse
+from mmst.manifest import Manifest, Place
 from mmst.ports import Registry, Store
 from mmst.progress import Quiet
 from mmst.records import CheckedSample, Problem, Sample, Split, Verdict, short_id
-from mmst.store import Manifest, Place, Stage
+from mmst.store import Stage
 
 
 @dataclass

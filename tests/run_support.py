@@ -5,6 +5,7 @@ from typing import Any
 
 from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, parse, run_id
+from mmst.manifest import Manifest, Place
 from mmst.ports import Store
 from mmst.records import (
     CheckedSample,
@@ -19,7 +20,7 @@ from mmst.records import (
     Verdict,
     to_data,
 )
-from mmst.store import Manifest, Place, Stage, shard_name
+from mmst.store import Stage, shard_name
 from mmst.summary import record_config
 
 CONFIG: dict[str, Any] = {

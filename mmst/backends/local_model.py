@@ -64,7 +64,13 @@ class LocalModel:
         from mmst.decoding import rows_of
 
         about = f"problem {request.problem_id}" if request.problem_id else ""
-        return rows_of(request, self.tokens.prompt(request.prompt, self.context, about), self.context)
+        prompt = self.tokens.prompt(request.prompt, self.context, about)
+        if max(prompt) >= (known := self.model.get_input_embeddings().num_embeddings):
+            raise ModelError(
+                f"the tokenizer in {self.folder} makes token {max(prompt)} and the model knows {known}",
+                remedy="give the model its own tokenizer, or resize its embeddings",
+            )
+        return rows_of(request, prompt, self.context)
 
     def decoding(self) -> Decoding:
         """A decode loop in this model."""
@@ -84,7 +90,7 @@ def failures() -> Iterator[None]:
         raise SamplerError(f"out of GPU memory while sampling; set a smaller sampling.batch ({e})") from e
     except MemoryError as e:
         raise SamplerError("out of memory while sampling; set a smaller sampling.batch") from e
-    except RuntimeError as e:
+    except (RuntimeError, ArithmeticError) as e:
         raise SamplerError(f"the model failed while sampling: {e}") from e
 
 

@@ -17,8 +17,9 @@ from mmst import champion as champions
 from mmst import promote
 from mmst.backends.mlflow_registry import MlflowRegistry
 from mmst.decision import decide
+from mmst.manifest import Manifest
 from mmst.records import Decision, from_data
-from mmst.store import Manifest, load
+from mmst.store import load
 from tests.promotion_support import LightRegistry, candidate, engines, place, problem
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,9 @@ import pytest
 from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, run_id
 from mmst.errors import SamplerError
+from mmst.manifest import Manifest
 from mmst.pipelines import local
-from mmst.store import Manifest, load, pointers
+from mmst.store import load, pointers
 
 from .small import small_config
 

@@ -12,8 +12,9 @@ from typing import Any
 from mmst import stats
 from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, parse, run_id
+from mmst.manifest import Manifest, Place
 from mmst.records import CheckedSample, Decision, Outcome, Problem, Report, Sample, Score, Split, Verdict, to_data
-from mmst.store import Manifest, Place, Stage
+from mmst.store import Stage
 from mmst.summary import record_config
 
 FAMILIES = ("add", "share equally", "two steps", "percent")

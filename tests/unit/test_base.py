@@ -10,8 +10,9 @@ from mmst import base
 from mmst.backends.folder_store import FolderStore
 from mmst.config import parse
 from mmst.errors import ModelError
+from mmst.manifest import Manifest, Place
 from mmst.progress import Quiet
-from mmst.store import Manifest, Place, checkpoint_folder
+from mmst.store import checkpoint_folder
 from mmst.wiring import Wired
 
 PLACE = Place(run="r", round=0, arm="base", step="base")

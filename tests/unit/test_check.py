@@ -14,10 +14,11 @@ from mmst import check
 from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, parse
 from mmst.errors import DataError, SandboxError
+from mmst.manifest import Manifest, Place
 from mmst.ports import Execution, Limits, Program, Sandbox
 from mmst.progress import Quiet
 from mmst.records import CheckedSample, Problem, Sample, Split, Translation, Verdict
-from mmst.store import Manifest, Place, Stage, records, shard_name
+from mmst.store import Stage, records, shard_name
 
 PLACE = Place(run="r", round=1, arm="mmst", step="check")
 

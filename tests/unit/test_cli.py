@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mmst import __version__, cli, doctor, launch, wiring
 from mmst.commands import story
 from mmst.errors import MmstError, SetupError
-from mmst.store import Manifest
+from mmst.manifest import Manifest
 from tests.run_support import Made
 
 COMMANDS = [c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback]

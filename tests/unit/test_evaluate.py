@@ -11,8 +11,9 @@ import pytest
 from mmst import evaluate, stats
 from mmst.champion import report_name
 from mmst.errors import DataError, LeakError
+from mmst.manifest import Manifest
 from mmst.records import Outcome, Problem, Report, Score, Split, from_data
-from mmst.store import Manifest, records
+from mmst.store import records
 from tests.promotion_support import candidate, checked, checkpoint, engines, gathered, place, problem
 
 MAIN = [problem(n) for n in range(10)]

@@ -12,9 +12,10 @@ from mmst import gather
 from mmst.backends.folder_store import FolderStore
 from mmst.config import parse
 from mmst.errors import LeakError, UserError
+from mmst.manifest import Manifest, Place
 from mmst.problems import export, make_problem
 from mmst.records import Problem
-from mmst.store import Manifest, Place, records
+from mmst.store import records
 
 PLACE = Place(run="r", round=0, arm="base", step="gather")
 

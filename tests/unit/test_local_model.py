@@ -195,3 +195,28 @@ def test_rows_have_streams_of_their_own() -> None:
     rows: list[Row] = rows_of(ask(n=3), [1, 2], 100)
     assert len({row.draws[0] for row in rows}) == 3
     assert rows_of(ask(n=3), [5], 100)[2].draws == rows[2].draws
+
+
+def test_weights_that_are_not_numbers_are_a_sampler_error(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path, "llama")
+    with LocalModel(folder, dtype="float32", batch=8, trust_remote_code=False) as broken:
+        with torch.no_grad():
+            broken.model.lm_head.weight.fill_(float("nan"))
+        with pytest.raises(SamplerError, match="NaN"):
+            broken.sample([ask()])
+
+
+def test_a_tokenizer_of_another_model_is_refused(llama: LocalModel, tmp_path: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    for file in llama.folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    small = LlamaConfig(
+        vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, eos_token_id=2
+    )
+    LlamaForCausalLM(small).save_pretrained(tmp_path)
+    with (
+        LocalModel(tmp_path, dtype="float32", batch=8, trust_remote_code=False) as mixed,
+        pytest.raises(ModelError, match="the model knows 20"),
+    ):
+        mixed.sample([ask()])

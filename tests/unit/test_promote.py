@@ -17,9 +17,9 @@ from mmst import promote
 from mmst.config import PromoteConfig
 from mmst.decision import Evaluated, decide
 from mmst.errors import ConfigError
+from mmst.manifest import Manifest
 from mmst.ports import Champion
 from mmst.records import Decision, Outcome, Report, from_data, to_data
-from mmst.store import Manifest
 from tests.promotion_support import LightRegistry, candidate, engines, place, problem
 
 RULE = PromoteConfig()

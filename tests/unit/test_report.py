@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst import report
+from mmst.manifest import Place
 from mmst.records import Verdict
 from mmst.report_charts import ceiling
 from mmst.report_content import safe
-from mmst.store import Place
 from tests.unit import report_run as made_up
 
 

@@ -14,11 +14,12 @@ from mmst.backends.folder_store import FolderStore
 from mmst.backends.recorded import Recorded
 from mmst.config import Config, parse
 from mmst.errors import ConfigError, SamplerError
+from mmst.manifest import Manifest, Place
 from mmst.ports import Completion, Message, Request, Sampler
 from mmst.problems import make_problem
 from mmst.progress import Quiet
 from mmst.records import Problem, Sample
-from mmst.store import Manifest, Place, Stage, records, shard_name
+from mmst.store import Stage, records, shard_name
 
 PLACE = Place(run="r", round=1, arm="mmst", step="sample")
 

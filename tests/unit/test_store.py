@@ -8,19 +8,9 @@ from hypothesis import strategies as st
 
 from mmst.backends.folder_store import FolderStore
 from mmst.errors import StoreError, UserError
+from mmst.manifest import Manifest, Place
 from mmst.records import Outcome
-from mmst.store import (
-    Manifest,
-    Place,
-    Stage,
-    checked_name,
-    checkpoint_folder,
-    file_entries,
-    load,
-    pointers,
-    records,
-    shard_name,
-)
+from mmst.store import Stage, checked_name, checkpoint_folder, file_entries, load, pointers, records, shard_name
 
 PLACE = Place(run="r", round=1, arm="mmst", step="check-heldout")
 

@@ -12,10 +12,11 @@ from mmst import train
 from mmst.backends.folder_store import FolderStore
 from mmst.config import parse
 from mmst.errors import UserError
+from mmst.manifest import Manifest, Place
 from mmst.ports import TrainSpec
 from mmst.progress import Quiet
 from mmst.records import Example, from_json
-from mmst.store import Manifest, Place, Stage, checkpoint_folder
+from mmst.store import Stage, checkpoint_folder
 from mmst.train import enough, epochs, order, seed_share
 
 PLACE = Place(run="r", round=1, arm="mmst", step="train")

@@ -12,9 +12,10 @@ from mmst import trainset
 from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, parse
 from mmst.errors import ConfigError, LeakError
+from mmst.manifest import Manifest, Place
 from mmst.progress import Quiet
 from mmst.records import CheckedSample, Example, Problem, Sample, Split, Verdict
-from mmst.store import Manifest, Place, Stage, records
+from mmst.store import Stage, records
 from mmst.trainset import ARMS, Candidate, select
 
 METHODS = ("text", "code")

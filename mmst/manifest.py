@@ -1,0 +1,64 @@
+"""The manifest of a stage: all that travels between components, never the data themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmst.records import digest, to_data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A file of a stage's output."""
+
+    name: str
+    sha256: str
+    bytes: int
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a complete stage made: all that travels between components.
+
+    `digest` covers everything but `location`, so the same work has the same digest wherever it
+    is stored. `location` is where the files are: "" for beside the manifest, else a folder that
+    is used by reference (a large base model). `facts` holds the small results.
+    """
+
+    stage: str
+    key: str
+    inputs: Mapping[str, str]
+    files: tuple[FileEntry, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    location: str = ""
+
+    @property
+    def ref(self) -> str:
+        """The stage's place in its store: `stages/<stage>/<key>`."""
+        return f"stages/{self.stage}/{self.key}"
+
+    @property
+    def digest(self) -> str:
+        """The hash of what was made, of what, under which settings."""
+        data = to_data(self)
+        del data["location"]
+        return digest(data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a run a stage stands: `runs/<run>/<round>.<arm>.<step>.json` points at it."""
+
+    run: str
+    round: int
+    arm: str
+    step: str
+
+    @property
+    def name(self) -> str:
+        """The pointer's name in the store."""
+        return f"runs/{self.run}/{self.round:02d}.{self.arm}.{self.step}.json"
