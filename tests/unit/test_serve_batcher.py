@@ -1,0 +1,70 @@
+"""The server's batcher outlives what its clients and its model do."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from mmst.errors import SamplerError
+from mmst.ports import Request
+from mmst.serve import Batcher
+
+ASKED = Request(id="r", prompt="a", n=2, seed=1, temperature=1.0, top_p=1.0, max_tokens=3, stop=())
+
+
+class Loop:
+    """A decode loop that ends every row in its first step, after failing as often as it is told."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures, self.waiting = failures, []  # type: ignore[var-annotated]
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.waiting)
+
+    def add(self, rows: list[Any]) -> None:
+        self.waiting += rows
+
+    def step(self) -> list[Any]:
+        if self.failures:
+            raise self.failures.pop()
+        ended, self.waiting = self.waiting, []
+        return ended
+
+
+def batcher(*failures: Exception) -> Batcher:
+    left = list(failures)
+    model: Any = SimpleNamespace(
+        rows=lambda request: [SimpleNamespace(j=j) for j in range(request.n)], decoding=lambda: Loop(left)
+    )
+    return Batcher(model)
+
+
+def test_a_failing_model_fails_the_requests_under_way_and_serves_the_next() -> None:
+    running = batcher(KeyError("odd"), RuntimeError("CUDA error"))
+    running.start()
+    for _ in range(2):
+        with pytest.raises(SamplerError):
+            running.submit(ASKED).result(20)
+    assert [row.j for row in running.submit(ASKED).result(20)] == [0, 1]
+    running.stop()
+
+
+def test_a_client_that_has_gone_stops_nobody_else() -> None:
+    running = batcher()
+    gone = running.submit(ASKED)
+    assert gone.cancel()
+    kept = running.submit(ASKED)
+    running.start()
+    assert len(kept.result(20)) == 2
+    running.stop()
+
+
+def test_what_was_submitted_is_done_before_it_stops() -> None:
+    running = batcher()
+    pending = [running.submit(ASKED) for _ in range(5)]
+    running.start()
+    running.stop()
+    assert all(p.done() for p in pending)
