@@ -127,8 +127,8 @@ def _incomparable(report: Report, opponent: Champion, name: str) -> Decision:
         round=report.round,
         reason=(
             f"not comparable: the champion of '{name}' ({opponent.ref}) has no report on this held-out set with these "
-            f"prompts. Remedy: evaluate it on them (`mmst run --set model.base=champion` does), or promote under "
-            "another name (`--set promote.name=…`)"
+            f"prompts. Remedy: promote under another name (`--set promote.name=…`), "
+            "or run with the held-out problems that the champion was measured on"
         ),
         gain=0.0,
         p_value=1.0,
