@@ -21,8 +21,11 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from base_model import data, measure, tokenizer
+from base_model import card, data, tokenizer
 from base_model.muon import Muon
+
+THREADS = 2
+"""Sums are rounded otherwise with another number of threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class Recipe:
     seed: int = 0
     problems: int = 30_000
     drills: int = 20_000
-    steps: int = 2_000
-    rows: int = 128
+    steps: int = 1_000
+    rows: int = 48
     mix: tuple[tuple[str, float], ...] = (("solve", 0.5), ("pair", 0.1), ("translation", 0.25), ("facts", 0.15))
     layers: int = 4
     width: int = 160
@@ -145,6 +148,7 @@ def made(recipe: Recipe, device: str) -> tuple[Any, Any, dict[str, int]]:
     """Tokenizer, trained model (weights rounded to bfloat16, held in float32), and counts of its documents."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(THREADS)
     tok = tokenizer.build()
     trained = data.problems(recipe.problems, recipe.seed)
     data.refuse_held_out(trained)
@@ -163,12 +167,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change the recipe, e.g. steps=100")
     options = parser.parse_args(arguments)
     recipe = Recipe(**{k: json.loads(v) for k, v in (s.split("=", 1) for s in options.set)})
-    started = time.monotonic()
+    wall, cpu = time.monotonic(), time.process_time()
     tok, model, counts = made(recipe, options.device)
-    print(json.dumps({"recipe": asdict(recipe), "counts": counts, "seconds": round(time.monotonic() - started)}))
-    dev = [p for p in data.generate(8000, 7) if p.split == "dev"]
-    found = measure.accuracy(model, tok, dev)
-    print({k: measure.rate(v) for k, v in found.items()})
+    spent = f"{time.monotonic() - wall:.0f} s ({time.process_time() - cpu:.0f} s of processor time) on {options.device}"
+    save(tok, model, options.out)
+    text = card.write(tok, model, asdict(recipe), counts, spent)
+    (options.out / "README.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def save(tok: Any, model: Any, folder: Path) -> None:
+    """The folder that `from_pretrained` loads; what stood in it is written over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.bfloat16().save_pretrained(folder)
+    tok.save_pretrained(folder)
+    model.float()
+    for file in folder.iterdir():
+        file.chmod(0o644)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from mmst.records import Problem
 from mmst.stats import wilson
 
 METHODS = ("text", "code")
+Solved = tuple[str, bool]
+"""A solution, and whether it passes."""
 MAX_NEW = 48
 _OPERATORS = {
     ast.Add: operator.add,
@@ -87,33 +89,35 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
     raise ValueError("not simple arithmetic")
 
 
-def accuracy(model: Any, tokenizer: Any, problems: Sequence[Problem]) -> dict[str, list[bool]]:
-    """Method → for each problem, whether its greedy solution passes."""
+def solve(model: Any, tokenizer: Any, problems: Sequence[Problem]) -> dict[str, list[Solved]]:
+    """Method → for each problem its greedy solution, and whether it passes."""
     found = {}
     for name in METHODS:
         prompts = [solve_prompt(method(name), p.question, "plain", 0) for p in problems]
         completions = complete(model, tokenizer, prompts)
-        found[name] = [passed(p, name, c) for p, c in zip(problems, completions, strict=True)]
+        found[name] = [
+            (method(name).solution(c), passed(p, name, c)) for p, c in zip(problems, completions, strict=True)
+        ]
     return found
 
 
-def translation(
-    model: Any, tokenizer: Any, problems: Sequence[Problem], solutions: Mapping[str, Sequence[str]]
-) -> dict[str, list[bool]]:
-    """Direction → for each problem, whether its greedy translation of `solutions[source]` passes."""
+def translate(
+    model: Any, tokenizer: Any, problems: Sequence[Problem], solved: Mapping[str, Sequence[Solved]]
+) -> dict[str, list[tuple[Problem, bool]]]:
+    """Direction → for each problem that the source method solves, whether its greedy translation passes."""
     found = {}
     for source, target in (("text", "code"), ("code", "text")):
-        prompts = [
-            translate_prompt(method(source), method(target), p.question, s, "plain", 0)
-            for p, s in zip(problems, solutions[source], strict=True)
-        ]
+        right = [(p, solution) for p, (solution, ok) in zip(problems, solved[source], strict=True) if ok]
+        prompts = [translate_prompt(method(source), method(target), p.question, s, "plain", 0) for p, s in right]
         completions = complete(model, tokenizer, prompts)
-        found[f"{source}→{target}"] = [passed(p, target, c) for p, c in zip(problems, completions, strict=True)]
+        found[f"{source}→{target}"] = [(p, passed(p, target, c)) for (p, _), c in zip(right, completions, strict=True)]
     return found
 
 
 def rate(passes: Sequence[bool]) -> str:
     """`61.2 % [58.4, 64.0]`: share and 95 % interval."""
+    if not passes:
+        return "none"
     share = sum(passes) / len(passes)
     low, high = wilson(share, len(passes))
     return f"{100 * share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"

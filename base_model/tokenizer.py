@@ -38,7 +38,11 @@ def build() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_byte_char])
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False, padding_side="left"
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
     )
 
 
@@ -48,4 +52,4 @@ def pieces() -> list[str]:
     words = re.findall(r"[^\W\d_]+|[^\s\w\[\]|]", stories)
     found = {f" {word}" for word in [*words, *NAMES.split(), *THINGS.split(), *SOLUTION.split()]}
     numbers = [f" {n}" for n in range(NUMBERS + 1)]
-    return [*numbers, *sorted(found), *LINE_STARTS, *" //".split()]
+    return [*numbers, *sorted(found), *LINE_STARTS]

@@ -146,36 +146,38 @@ MAIN: tuple[Family, ...] = (
         "[bad|sold]. How many [good ones|{o}] remain?"),
 )  # fmt: skip
 
+# The same skills asked otherwise: other things, places and questions, borrowed from several families.
 RELATED: tuple[Family, ...] = (
-    Family("bus-on-off", (), "a + b, _ - c", _small(a=(8, 50), b=(2, 30), c=(2, 30)),
-        "A [bus|train|ferry] starts with {a} [people|riders] on board. At the [stop|bridge] {b} get on, {n} among"
-        " them, and {c} get off. How many are on board [now|then]?"),
-    Family("three-more", (), "a + b, _ + c", _small(a=(2, 40), b=(2, 40), c=(2, 40)),
-        "{n} has {a} {o}. {m} [brings|sends|lends] {n} {b} more and [later|then] {c} more. How many {o} does {n} "
-        "have [now|then|altogether]?"),
-    Family("twice-lost", (), "a - b, _ - c", _small(a=(30, 90), b=(2, 30), c=(2, 30)),
-        "{n} had {a} {o} [but|and] [lost|broke|sold] {b} of them and {m} [lost|broke|sold] {c} of them. How many "
-        "{o} are [left|still there]?"),
-    Family("groups-lost", (), "a * b, _ - c", _small(a=(2, 12), b=(2, 12), c=(2, 40)),
-        "There are {a} [crates|drawers] in the house of {n}. [Each|Every one] holds {b} {o}. {n} "
-        "[lost|broke|sold] {c} of them. How many {o} are [left|still there]?"),
-    Family("trays-one", (), "a / b", _small(a=(6, 99), b=(2, 9)),
-        "{n} [bakes|cooks] {a} [buns|pies] [early|late]. {m} puts them on trays that hold {b}. How many trays are"
-        " [full|filled|used]?"),
-    Family("tickets-only", (), "a * b", _small(a=(2, 12), b=(2, 12)),
-        "{n} takes {m} to the [fair|show|zoo] and buys {a} tickets that cost {b} dollars each. What [does the "
-        "trip|do they] cost in dollars?"),
-    Family("age-sum", (), "a * b, _ + a", _small(a=(2, 20), b=(2, 6)),
-        "{n} is {a} years old [and|while] {m} is {b} times as old. How old are they [together|altogether|in sum]?"),
-    Family("pages-done", (), "b * c", _small(b=(2, 12), c=(2, 12)),
-        "{n} [reads|is reading] a [novel|story]. {n} [finishes|gets through] {b} pages [a|every] day. How many "
-        "pages is that in {c} days?"),
-    Family("wage-and-gift", (), "a * b, _ + c", _small(a=(2, 9), b=(2, 12), c=(2, 30)),
-        "{n} works {a} hours [at|in] the [mill|bank|farm] [for|and earns] {b} dollars an hour. {m} gives {n} {c} "
-        "dollars more. How much money does {n} have?"),
-    Family("found-both", (), "a - b, _ + a", _small(a=(5, 60), b=(2, 40)),
-        "{n} [found|collected|made] {a} {o}. {m} [found|collected|made] {b} fewer than {n}. How many {o} do they "
-        "have [together|altogether|in sum]?"),
+    Family("shelf-groups", (), "a * b", _small(a=(2, 12), b=(2, 12)),
+        "There are {a} shelves [at|in] the [museum|hall] of {n}. [Each|Every one] holds {b} {o}. "
+        "How many {o} are there?"),
+    Family("school-bus", (), "a - b, _ + c", _small(a=(8, 50), b=(2, 30), c=(2, 30)),
+        "A [bus|train|ferry] starts with {a} [children|pupils] on board. At the [school|market] {b} get off and {c} "
+        "get on. How many [children|pupils] are there [now|then]?"),
+    Family("shopping", (), "a * b, _ + c", _small(a=(2, 9), b=(2, 12), c=(2, 30)),
+        "{n} [takes|brings] {m} to the [market|shop] and [pays for|buys] {a} {o} that cost {b} dollars each. "
+        "Lunch costs {c} dollars more. How many dollars is that in [all|total]?"),
+    Family("drawers", (), "a / b, _ + c", _small(a=(6, 60), b=(2, 9), c=(2, 30)),
+        "{n} [lays|spreads] {a} {o} evenly over {b} drawers. Then {m} adds {c} to [each|every] drawer. "
+        "How many {o} are in one drawer now?"),
+    Family("pages-left", (), "b * c, a - _", _small(a=(20, 99), b=(2, 12), c=(2, 9)),
+        "{n} has a [novel|story] of {a} pages and [reads|finishes] {b} pages daily. "
+        "How many pages are left after {c} days?"),
+    Family("lunch-money", (), "a * b, _ - c", _small(a=(2, 9), b=(3, 15), c=(2, 40)),
+        "{n} works {a} hours in the [shop|zoo] [for|and earns] {b} dollars an hour. "
+        "{n} [spends|owes] {c} dollars of it for lunch. How many dollars does {n} have left?"),
+    Family("found", (), "a + b, _ + c", _small(a=(2, 40), b=(2, 40), c=(2, 40)),
+        "{n} [found|made] {a} {o} on Monday, {b} on [Tuesday|Friday] and {c} on Sunday. "
+        "How many {o} does {n} have altogether?"),
+    Family("camp", (), "a - b, _ / c", _small(a=(8, 60), b=(2, 30), c=(2, 9)),
+        "In the [hall|museum] {a} [friends|guests] meet with {n}. Then {b} of them go home and the others form sets of "
+        "{c}. How many sets are there?"),
+    Family("hens-park", (), "a + b, _ * c", _small(a=(2, 12), b=(2, 12), c=(2, 7)),
+        "[In the park|At school] {n} keeps {a} brown hens and {b} white ones. Each lays {c} eggs in a week. "
+        "How many eggs do they lay?"),
+    Family("supplies", (), "a / b", _small(a=(6, 99), b=(2, 11)),
+        "{n} needs {a} {o} for the [fair|show|museum]. The [market|store] sells them in [packs|bags|cases] of {b}. "
+        "How many does {n} [order|buy]?"),
 )  # fmt: skip
 
 TASKS = {"main": MAIN, "related": RELATED}
