@@ -252,11 +252,12 @@ def pick(logits: torch.Tensor, rows: Sequence[Row]) -> tuple[torch.Tensor, torch
     logits = logits.float()
     chosen = logits.argmax(-1)
     drawn = [i for i, row in enumerate(rows) if row.request.temperature > 0]
+    at_once = max(1, SORTED_NUMBERS // logits.shape[-1])
     # Rows with top_p go through sorted probabilities, the others don't: never mixed, or a
     # neighbour's top_p would decide on which side of the split a row's number falls.
     for nucleus in (False, True):
         mine = [i for i in drawn if (rows[i].request.top_p < 1) is nucleus]
-        for part in (mine[i : i + _at_once(logits)] for i in range(0, len(mine), _at_once(logits))):
+        for part in (mine[i : i + at_once] for i in range(0, len(mine), at_once)):
             at = torch.tensor(part, device=logits.device)
             chosen[at] = _draw(logits[at], [rows[i] for i in part], nucleus)
     logprobs = logits.log_softmax(-1).gather(-1, chosen[:, None])[:, 0]
@@ -276,10 +277,6 @@ def _draw(logits: torch.Tensor, rows: Sequence[Row], nucleus: bool) -> torch.Ten
     u = column([row.draws[len(row.tokens)] for row in rows])
     found = torch.searchsorted(cumulated, u * cumulated[:, -1:], right=True).clamp_(max=logits.shape[-1] - 1)
     return (found if order is None else order.gather(-1, found))[:, 0]
-
-
-def _at_once(logits: torch.Tensor) -> int:
-    return max(1, SORTED_NUMBERS // logits.shape[-1])
 
 
 def _parts(prompts: list[list[int]]) -> list[list[list[int]]]:
