@@ -133,11 +133,13 @@ def train(model: Any, rows: dict[str, list[Row]], recipe: Recipe, pad: int) -> N
             hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
             on = labels[:, 1:] >= 0
             share = cross_entropy(model.lm_head(hidden[on]).float(), labels[:, 1:][on], reduction="sum") / learnt
-            share.backward()
+            share.backward()  # type: ignore[no-untyped-call]
             loss += share.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for o in (*optimisers, *schedules):
-            o.step()
+        for optimiser in optimisers:
+            optimiser.step()
+        for schedule in schedules:
+            schedule.step()
         model.zero_grad()
         if step % 100 == 0 or step == recipe.steps:
             print(f"step {step} of {recipe.steps}, loss {loss:.3f}, {time.monotonic() - started:.0f} s", flush=True)

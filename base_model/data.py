@@ -12,7 +12,7 @@ Four kinds of documents, all in the prompts that the product uses:
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmst.methods import method
@@ -69,7 +69,7 @@ def _solve(p: Problem) -> Iterator[Document]:
         yield Document("solve", solve_prompt(method(name), p.question, "plain", 0), solution)
 
 
-def _pairs(question: str, solutions: dict[str, str], kind: str) -> Iterator[Document]:
+def _pairs(question: str, solutions: Mapping[str, str], kind: str) -> Iterator[Document]:
     for source, target in (("text", "code"), ("code", "text")):
         if source in solutions and target in solutions:
             prompt = translate_prompt(method(source), method(target), question, solutions[source], "plain", 0)

@@ -173,8 +173,8 @@ RELATED: tuple[Family, ...] = (
         "In the [hall|museum] {a} [friends|guests] meet with {n}. Then {b} of them go home and the others form sets of "
         "{c}. How many sets are there?"),
     Family("hens-park", (), "a + b, _ * c", _small(a=(2, 12), b=(2, 12), c=(2, 7)),
-        "[In the park|At school] {n} keeps {a} brown hens and {b} white ones. Each lays {c} eggs in a week. "
-        "How many eggs do they lay?"),
+        "[In the park|At school] {n} keeps {a} [brown|black] hens and {b} white ones. "
+        "Each lays {c} eggs [in a|a|per] week. How many eggs do they lay?"),
     Family("supplies", (), "a / b", _small(a=(6, 99), b=(2, 11)),
         "{n} needs {a} {o} for the [fair|show|museum]. The [market|store] sells them in [packs|bags|cases] of {b}. "
         "How many does {n} [order|buy]?"),
