@@ -103,7 +103,7 @@ class SamplingConfig:
 
     backend: str = option(
         "local",
-        "local (in process), openai (a completions server), recorded (a file)",
+        "local (in process), openai (a completions server that serves model.base), recorded (a file)",
         choices=("local", "openai", "recorded"),
         affects=False,
     )

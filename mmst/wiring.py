@@ -49,13 +49,17 @@ class Wired:
 
     @contextlib.contextmanager
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> Iterator[Sampler]:
-        """The sampler of a checkpoint; see `ports.Engines.sampler`."""
+        """The sampler of a checkpoint; see `ports.Engines.sampler`.
+
+        A completions server serves the model that the run starts from; the checkpoints that the
+        run makes are sampled in process, never by a server that serves another model.
+        """
         s, m = self.config.sampling, self.config.model
         if s.backend == "recorded" and recorded:
             from mmst.backends.recorded import Recorded
 
             yield Recorded(Path(s.recorded))
-        elif s.backend == "openai":
+        elif s.backend == "openai" and checkpoint.stage == "base":  # a server serves what it was started with
             from mmst.backends.openai_http import OpenAIServer
 
             with OpenAIServer(s.url, s.served_model, concurrency=s.concurrency, deadline=s.deadline) as server:
