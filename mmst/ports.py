@@ -128,7 +128,8 @@ class Execution:
     """What became of a program.
 
     `outcome` is `ok`, `crashed`, `timed_out`, `out_of_memory` or `output_limit`; `stderr` is
-    its end; a `crashed` one's `detail` names exception and line ("ValueError, line 3: …").
+    its end; a `crashed` one's `detail` names exception and line ("ValueError, line 3: …");
+    `peak_mib` is 0 where the engine cannot know it.
     """
 
     id: str

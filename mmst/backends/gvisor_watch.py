@@ -13,6 +13,9 @@ import time
 STDERR_KEPT = 4096
 """Bytes of stderr that are kept: its end, where the last lines of a traceback stand."""
 
+LOOK_EVERY = 0.5
+"""Seconds after which a poll is asked anew: gVisor may not wake one when the host hangs up."""
+
 
 class HostGone(Exception):
     """Who asked for the program is gone."""
@@ -61,7 +64,7 @@ class Watched:
             left = deadline - time.monotonic()
             if left <= 0:
                 return "time"
-            for fd, _ in self._poll.poll(left * 1000 + 1):
+            for fd, _ in self._poll.poll(min(left, LOOK_EVERY) * 1000 + 1):
                 if fd == self._ended:
                     return ""
                 if fd == host:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -79,6 +80,8 @@ def _run(program: Program, limits: Limits) -> Execution:
         "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
         "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict", "MALLOC_ARENA_MAX": "1",
     }  # fmt: skip
+    # Linux counts what this process used until the child's exec as the child's; below that nothing is known.
+    inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(prefix="mmst-", ignore_cleanup_errors=True) as folder:
         began = time.monotonic()
         try:
@@ -122,5 +125,5 @@ def _run(program: Program, limits: Limits) -> Execution:
         stderr=watched.err,
         detail=detail,
         seconds=time.monotonic() - began,
-        peak_mib=usage.ru_maxrss / 1024,
+        peak_mib=usage.ru_maxrss / 1024 if usage.ru_maxrss > inherited else 0.0,
     )

@@ -106,7 +106,8 @@ def test_a_program_that_takes_every_sandbox_down_ends_in_an_error_that_names_it(
 
 
 DRIVER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children inherit that it is ignored
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.ports import Limits, Program
 with GvisorSandbox(2) as box:

@@ -322,7 +322,7 @@ def test_a_champion_without_a_report_here_is_not_replaced_until_it_is_measured(t
         report.unlink()
     unmeasured = decision_of(promote.run(w, place("promote"), evaluation, model, {}))
     assert not unmeasured.promote
-    assert "Remedy: evaluate it" in unmeasured.reason
+    assert "Remedy: promote under another name" in unmeasured.reason
     skilled(w, "old", 50)
     assert decision_of(promote.run(w, place("promote"), evaluation, model, {})).promote
 
