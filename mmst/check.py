@@ -5,7 +5,6 @@ Expected answers never enter the sandbox. Identical programs of a shard run once
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from collections import Counter
@@ -17,9 +16,9 @@ from mmst.config import identity
 from mmst.errors import DataError, SandboxError
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
-from mmst.ports import Engines, Execution, Limits, Program, Sandbox, Store
-from mmst.records import CheckedSample, Problem, Sample, Verdict, from_json, short_id
-from mmst.store import Stage, records, shard_name
+from mmst.ports import Engines, Execution, Limits, Program, Sandbox
+from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
+from mmst.store import Stage, records, sharded
 
 VERSION = 1
 SANDBOX_TRIES = 2
@@ -43,10 +42,10 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
     there, names = stage.files(), []
     with ExitStack() as stack, engines.progress.task("check", total, "samples") as task:
         sandbox: Sandbox | None = None
-        for i, shard in enumerate(_batches(records(engines.store, samples, Sample), config.shard)):
-            names.append(shard_name(i))
-            if names[-1] in there:
-                counts.update(tally(_written(engines.store, stage, names[-1])))
+        for name, shard in sharded(records(engines.store, samples, Sample), config.shard):
+            names.append(name)
+            if name in there:
+                counts.update(tally(stage.read_records(name, CheckedSample)))
                 task.advance(len(shard))
                 continue
             golds = [_gold(gold, s) for s in shard]
@@ -60,7 +59,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                     task.advance()
             task.advance(len(shard) - len(programs))
             checked = [judge(s, c, g, executions) for s, c, g in zip(shard, solutions, golds, strict=True)]
-            stage.write_records(names[-1], checked)
+            stage.write_records(name, checked)
             counts.update(tally(checked))
             ran += len(programs)
     return stage.finish(
@@ -148,16 +147,5 @@ def _gold(gold: Mapping[str, str], sample: Sample) -> str:
     return gold[sample.problem_id]
 
 
-def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
-    while batch := list(itertools.islice(samples, size)):
-        yield batch
-
-
 def _size(samples: Manifest) -> int:
     return sum(f.records for f in samples.files if f.name.endswith(".jsonl"))
-
-
-def _written(store: Store, stage: Stage, name: str) -> Iterator[CheckedSample]:
-    """The records of a shard that an earlier, interrupted run wrote."""
-    for line in (store.read(f"{stage.prefix}/{name}") or b"").splitlines():
-        yield from_json(CheckedSample, line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmst import doctor, wiring
+from mmst import champion, doctor, wiring
 from mmst.base import model_folder
 from mmst.config import Config, Source
 from mmst.errors import ConfigError, DataError, SetupError
@@ -23,6 +23,7 @@ def check(config: Config) -> None:
     problem_files(config)
     recorded_file(config)
     model_folder(config.model.base)
+    champion.check_name(config.promote.name)
     for finding in machine(config):
         if not finding.ok:
             raise SetupError(f"{finding.what}: {finding.found}", why=finding.why, remedy=finding.remedy)

@@ -255,17 +255,24 @@ def to_data(record: Any) -> Any:
 
 
 def to_json(record: Any) -> str:
-    """One line of canonical JSON: the same record is the same bytes everywhere."""
-    return json.dumps(to_data(record), ensure_ascii=False, separators=(",", ":"))
+    """One line of canonical JSON: the same record is the same bytes everywhere.
+
+    Raises `ValueError` for NaN and infinities, which JSON does not have.
+    """
+    return json.dumps(to_data(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def from_json(kind: type[R], line: str | bytes) -> R:
     """Read a record back; raises `DataError` for anything that is not such a record."""
     try:
-        data = json.loads(line)
+        data = json.loads(line, parse_constant=_no_number)
     except ValueError as e:
         raise DataError(f"not a JSON object ({e})", value=line[:80]) from None
     return from_data(kind, data)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def from_data(kind: type[R], data: Any, where: str = "") -> R:

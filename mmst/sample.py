@@ -9,10 +9,9 @@ What is drawn depends on the `purpose`:
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, stop_strings
 from mmst.ports import Completion, Engines, Request
 from mmst.records import Problem, Sample, seed_of, short_id
-from mmst.store import Stage, file_sha256, records, shard_name
+from mmst.rollouts import draw, drawn
+from mmst.store import Stage, file_sha256, records, sharded
 
 VERSION = 1
 PREFIXES = {"train": "train-", "heldout": "heldout-"}
@@ -64,32 +64,22 @@ def run(engines: Engines, place: Place, problems: Manifest, checkpoint: Manifest
     started = time.monotonic()
     render = engines.renderer(checkpoint) if config.prompt.style == "chat" and not recorded else None
 
-    def parts() -> Iterator[tuple[str, list[Ask]]]:
-        chosen = records(store, problems, Problem, PREFIXES[purpose])
-        for i in itertools.count():
-            part = list(itertools.islice(chosen, config.sampling.shard))
-            if not part:
-                return
-            yield shard_name(i), list(plan(part, config, purpose, render))
-
-    done, shards, missing = stage.files(), [], 0
     counts = Counter(dict.fromkeys(("problems", "asked", "samples", "tokens"), 0))
     counts.update({f"{name}.samples": 0 for name in config.methods})
+
+    def parts() -> Iterator[tuple[str, list[Ask]]]:
+        for shard, part in sharded(records(store, problems, Problem, PREFIXES[purpose]), config.sampling.shard):
+            yield shard, list(plan(part, config, purpose, render))
+
+    def record(ask: Ask, i: int, completion: Completion) -> Sample:
+        return sampled(ask, ask.first + i, completion, "recorded" if recorded else checkpoint.digest)
+
+    shards = []
     for shard, asks in parts():
         shards.append(shard)
-        n = sum(ask.request.n for ask in asks)
-        counts.update(problems=len({ask.request.problem_id for ask in asks}), asked=n)
-        missing += 0 if shard in done else n
-    if missing:
-        with (
-            engines.progress.task("sample", missing, "samples") as task,
-            engines.sampler(checkpoint, recorded=recorded) as sampler,
-        ):
-            for shard, asks in parts():
-                if shard not in done:
-                    answers = sampler.sample([ask.request for ask in asks], task.advance)
-                    model = "recorded" if recorded else checkpoint.digest
-                    stage.write_records(shard, samples(asks, answers, model))
+        counts["problems"] += len({ask.request.problem_id for ask in asks})
+        counts["asked"] += sum(ask.request.n for ask in asks)
+    draw(engines, stage, checkpoint, parts, record, unit="samples", recorded=recorded)
     for shard in shards:
         for sample in stage.read_records(shard, Sample):
             counts.update({"samples": 1, f"{sample.method}.samples": 1, "tokens": sample.tokens})
@@ -143,22 +133,8 @@ def plan(problems: Iterable[Problem], config: Config, purpose: str, render: Rend
                     yield Ask(request, first)
 
 
-def samples(asks: Sequence[Ask], answers: Sequence[Sequence[Completion]], model: str) -> Iterator[Sample]:
-    """The records of what the model answered."""
-    for ask, completions in zip(asks, answers, strict=True):
-        request = ask.request
-        for index, completion in enumerate(completions, ask.first):
-            yield Sample(
-                id=short_id("s", model, request.problem_id, request.method, index, request.seed, request.temperature),
-                problem_id=request.problem_id,
-                method=request.method,
-                index=index,
-                prompt=request.prompt,
-                completion=completion.text,
-                finish=completion.finish,
-                prompt_tokens=completion.prompt_tokens,
-                tokens=completion.tokens,
-                seed=request.seed,
-                model=model,
-                temperature=request.temperature,
-            )
+def sampled(ask: Ask, index: int, completion: Completion, model: str) -> Sample:
+    """The record of one completion."""
+    r = ask.request
+    name = short_id("s", model, r.problem_id, r.method, index, r.seed, r.temperature)
+    return Sample(id=name, index=index, model=model, **drawn(r, completion))

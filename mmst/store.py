@@ -10,15 +10,16 @@ there is complete; one that has some shards makes the others.
 Example:
     stage = Stage.open(store, "sample", version=1, config=slice_, inputs={"problems": problems})
     if stage.manifest is None:
-        for i, part in enumerate(parts):
-            if not stage.has(shard_name(i)):
-                stage.write_records(shard_name(i), make(part))
+        for shard, part in sharded(things, 1000):
+            if not stage.has(shard):
+                stage.write_records(shard, make(part))
         manifest = stage.finish(counts={"samples": n})
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from mmst.ports import Store
 from mmst.records import digest, from_json, to_json
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Stage:
@@ -141,6 +143,18 @@ class Stage:
 def shard_name(index: int) -> str:
     """`shard-00042.jsonl`."""
     return f"shard-{index:05d}.jsonl"
+
+
+def sharded(items: Iterable[T], size: int) -> Iterator[tuple[str, list[T]]]:
+    """The items, `size` to a shard, each shard with its name.
+
+    >>> [(name, part) for name, part in sharded("abc", 2)]
+    [('shard-00000.jsonl', ['a', 'b']), ('shard-00001.jsonl', ['c'])]
+    """
+    iterator, index = iter(items), 0
+    while part := list(itertools.islice(iterator, size)):
+        yield shard_name(index), part
+        index += 1
 
 
 def load(store: Store, ref: str) -> Manifest:

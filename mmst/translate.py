@@ -10,9 +10,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from mmst.config import Config, identity
 from mmst.manifest import Manifest, Place
@@ -20,9 +19,8 @@ from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, stop_strings, translate_prompt
 from mmst.ports import Completion, Engines, Request
 from mmst.records import CheckedSample, Problem, Translation, seed_of, short_id
-from mmst.store import Stage, records, shard_name
-
-T = TypeVar("T")
+from mmst.rollouts import draw, drawn
+from mmst.store import Stage, records, sharded
 
 VERSION = 1
 
@@ -59,31 +57,22 @@ def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, c
     questions = {p.id: p.question for p in records(store, problems, Problem, "train-")}
 
     def parts() -> Iterator[tuple[str, list[Job]]]:
-        jobs = plan(records(store, checked, CheckedSample), questions, config, render)
-        for i, part in enumerate(batched(jobs, config.sampling.shard)):
-            yield shard_name(i), part
+        return sharded(plan(records(store, checked, CheckedSample), questions, config, render), config.sampling.shard)
 
-    done, shards, counts, missing = stage.files(), [], Counter[str](), 0
+    def record(job: Job, index: int, completion: Completion) -> Translation:
+        return translated(job, index, completion, checkpoint.digest)
+
+    shards, counts = [], Counter[str]()
     for shard, part in parts():
         shards.append(shard)
         counts["sources"] += len({job.source.sample.id for job in part})
-        counts.update({f"{job.source.sample.method}→{job.target}": 0 for job in part})
         for job in part:
             counts[f"{job.source.sample.method}→{job.target}"] += job.request.n
-        missing += 0 if shard in done else sum(job.request.n for job in part)
-    if missing:
-        with (
-            engines.progress.task("translate", missing, "translations") as task,
-            engines.sampler(checkpoint) as sampler,
-        ):
-            for shard, part in parts():
-                if shard not in done:
-                    answers = sampler.sample([job.request for job in part], task.advance)
-                    stage.write_records(shard, translations(part, answers, checkpoint.digest))
+    draw(engines, stage, checkpoint, parts, record, unit="translations")
     for shard in shards:
-        for record in stage.read_records(shard, Translation):
+        for translation in stage.read_records(shard, Translation):
             counts["translations"] += 1
-            counts["tokens"] += record.tokens
+            counts["tokens"] += translation.tokens
     seconds = time.monotonic() - started
     return stage.finish(shards=shards, counts=counts, timing={"seconds": seconds, "tokens": counts["tokens"]})
 
@@ -147,32 +136,15 @@ def distinct(checked: Iterable[CheckedSample], most: int) -> Iterator[CheckedSam
             yield c
 
 
-def translations(jobs: Sequence[Job], answers: Sequence[Sequence[Completion]], model: str) -> Iterator[Translation]:
-    """The records of what the model answered, each with its lineage."""
-    for job, completions in zip(jobs, answers, strict=True):
-        source, request = job.source.sample, job.request
-        for index, completion in enumerate(completions):
-            yield Translation(
-                id=short_id("t", model, source.id, job.target, index, request.seed),
-                problem_id=source.problem_id,
-                method=job.target,
-                index=index,
-                prompt=request.prompt,
-                completion=completion.text,
-                finish=completion.finish,
-                prompt_tokens=completion.prompt_tokens,
-                tokens=completion.tokens,
-                seed=request.seed,
-                model=model,
-                temperature=request.temperature,
-                source_sample=source.id,
-                source_method=source.method,
-                target_prompt=job.target_prompt,
-            )
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter."""
-    iterator = iter(items)
-    while part := list(itertools.islice(iterator, size)):
-        yield part
+def translated(job: Job, index: int, completion: Completion, model: str) -> Translation:
+    """The record of one completion, with its lineage."""
+    source = job.source.sample
+    return Translation(
+        id=short_id("t", model, source.id, job.target, index, job.request.seed),
+        index=index,
+        model=model,
+        source_sample=source.id,
+        source_method=source.method,
+        target_prompt=job.target_prompt,
+        **drawn(job.request, completion),
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mmst.config import Config, parse
 from mmst.ports import Completion
 from mmst.records import CheckedSample, Sample, Verdict
-from mmst.translate import plan, translations
+from mmst.translate import plan, translated
 
 QUESTIONS = {"p-1": "Ann has 3 apples and buys 4. How many now?", "p-2": "What is 5 times 6?"}
 
@@ -64,8 +64,8 @@ def test_the_prompt_shows_question_and_source_and_ends_with_the_target_s_label()
 
 def test_a_translation_carries_its_lineage_and_the_prompt_it_is_trained_under() -> None:
     jobs = list(plan([checked("print(7)")], QUESTIONS, config(n=2), None))
-    answers = [[Completion(text=t, finish="stop", prompt_tokens=9, tokens=3) for t in ("a", "b")]]
-    first, second = translations(jobs, answers, "sha256:m")
+    a, b = (Completion(text=t, finish="stop", prompt_tokens=9, tokens=3) for t in ("a", "b"))
+    first, second = translated(jobs[0], 0, a, "sha256:m"), translated(jobs[0], 1, b, "sha256:m")
     assert (first.source_sample, first.source_method, first.method) == ("s-p-1-code-0", "code", "text")
     assert first.target_prompt == f"Question: {QUESTIONS['p-1']}\nText:\n"
     assert first.id != second.id
