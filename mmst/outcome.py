@@ -26,7 +26,7 @@ def outcome(*, status: int, cut: str, stderr: str, limits: Limits) -> tuple[str,
     ('crashed', 'ZeroDivisionError, line 3: division by zero')
     """
     if cut == "time" or status == -signal.SIGXCPU:
-        return "timed_out", f"stopped after {limits.timeout:g} s"
+        return "timed_out", f"did not end within {limits.timeout:g} s"
     if cut == "output":
         return "output_limit", f"wrote more than {limits.output_kib} KiB"
     if status == 0:

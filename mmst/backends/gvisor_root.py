@@ -14,9 +14,10 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from mmst import inside
 from mmst.errors import SetupError
 
-_INSIDE = ("gvisor_program", "gvisor_seccomp", "gvisor_supervisor", "gvisor_watch", "gvisor_wire", "gvisor_zygote")
+_INSIDE = Path(inside.__file__).parent
 _LEFT_OUT = (
     "site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3",
     "config-*", "*_test*.so", "_testcapi*", "_tkinter*", "__phello__*", "pydoc_data", "*.opt-?.pyc",
@@ -76,12 +77,12 @@ def _fingerprint() -> str:
     """Changes with the interpreter and with everything that we put beside it."""
     stat = _base_python().stat()
     parts = [str(_VERSION), str(_base_python()), sys.version, str(stat.st_size), str(stat.st_mtime_ns), str(_stdlib())]
-    parts += [(Path(__file__).parent / f"{m}.py").read_text() for m in _INSIDE] + [json.dumps(_oci_config())]
+    parts += [module.read_text() for module in sorted(_INSIDE.glob("*.py"))] + [json.dumps(_oci_config())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _fill(root: Path) -> None:
-    for folder in ("usr/bin", "proc", "dev", "sys", "tmp", "etc", "opt/mmst/backends", "usr/lib/shared"):
+    for folder in ("usr/bin", "proc", "dev", "sys", "tmp", "etc", "opt/mmst/inside", "usr/lib/shared"):
         (root / folder).mkdir(parents=True)
     (root / "tmp/read-only").touch()  # over an empty /tmp runsc would mount a writable one, shared by all programs
     shutil.copy2(_base_python(), root / "usr/bin/python3")
@@ -90,10 +91,9 @@ def _fill(root: Path) -> None:
     shutil.copytree(_stdlib(), lib, ignore=ignore)
     if not (lib / "lib-dynload").is_dir():
         shutil.copytree(_dynload(), lib / "lib-dynload", ignore=ignore)
-    for module in _INSIDE:
-        shutil.copy2(Path(__file__).parent / f"{module}.py", root / "opt/mmst/backends")
-    for package in ("opt/mmst", "opt/mmst/backends"):
-        (root / package / "__init__.py").touch()
+    for module in _INSIDE.glob("*.py"):
+        shutil.copy2(module, root / "opt/mmst/inside")
+    (root / "opt/mmst/__init__.py").touch()
     compileall.compile_dir(lib, quiet=2)
     compileall.compile_dir(root / "opt", quiet=2)
     copied = {p.name for p in (lib / "lib-dynload").iterdir()}
@@ -122,7 +122,7 @@ def _oci_config() -> dict[str, object]:
         "process": {
             "cwd": "/",
             "user": {"uid": 0, "gid": 0},
-            "args": ["/usr/bin/python3", "-s", "-P", "/opt/mmst/backends/gvisor_zygote.py"],
+            "args": ["/usr/bin/python3", "-s", "-P", "/opt/mmst/inside/zygote.py"],
             "env": [
                 "PATH=/usr/bin", "HOME=/", "LANG=C.UTF-8", "TZ=UTC", "PYTHONHOME=/usr", "PYTHONPATH=/opt",
                 "PYTHONHASHSEED=0", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1", "PYTHONIOENCODING=utf-8:strict",

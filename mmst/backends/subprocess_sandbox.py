@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from mmst.backends.gvisor_watch import Watched
 from mmst.errors import SandboxError, UserError
+from mmst.inside import alone
+from mmst.inside.watch import Watched
 from mmst.outcome import outcome
 from mmst.ports import Execution, Limits, Program
 
@@ -29,7 +30,7 @@ WARNING = (
     "signals and the network, and without it they can kill all that you run. Install gVisor (runsc) and use "
     "check.sandbox=gvisor for code that you do not trust."
 )
-_RUNNER = Path(__file__).with_name("gvisor_program.py")
+_RUNNER = Path(alone.__file__)
 _warned = False
 
 

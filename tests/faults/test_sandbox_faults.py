@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends import gvisor
+from bench import programs
+from mmst.backends import gvisor_box, gvisor_root
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.errors import SandboxError, SetupError
 from mmst.ports import Limits, Program
@@ -26,7 +28,7 @@ LIMITS = Limits(timeout=20.0)
 @pytest.fixture
 def box() -> Iterator[GvisorSandbox]:
     try:
-        with GvisorSandbox(2) as made:
+        with GvisorSandbox(2, bundle=1) as made:
             yield made
     except SetupError as e:
         pytest.skip(f"no usable gVisor here: {e}")
@@ -51,7 +53,7 @@ def processes_of(driver: int) -> list[int]:
 
 def hit(box: GvisorSandbox, number: int, which: str) -> None:
     """Send a signal to one of the sandbox's processes, or to `runsc run` itself."""
-    busy = [b for b in box._pool if b.program]
+    busy = [b for b in box._pool if b.work]
     if busy:
         pid = random.choice(busy)._process.pid
         os.kill(pid if which == "runsc" else random.choice(children(pid)), number)
@@ -68,14 +70,32 @@ def test_killed_sandboxes_cost_no_verdict(box: GvisorSandbox, which: str) -> Non
     assert all((e.outcome, e.stdout) == ("ok", f"{int(e.id) * 3}\n") for e in found)
 
 
+def test_random_kills_among_2000_programs_cost_no_verdict() -> None:
+    cases = {case.id: case for case in programs.mixed(2000, seed=3) if case.outcome in ("ok", "crashed")}
+    kills, found = 0, []
+    with GvisorSandbox(2) as box:
+        asked = [Program(id=case.id, source=case.source) for case in cases.values()]
+        for e in box.run(asked, LIMITS):
+            found.append(e)
+            if len(found) % 100 == 50:
+                hit(box, signal.SIGKILL, random.choice(["runsc", "sandbox or gofer"]))
+                kills += 1
+    assert kills >= 15
+    assert len(found) == len(cases)
+    assert {e.id for e in found} == set(cases)
+    for e in found:
+        case = cases[e.id]
+        assert (e.outcome, case.stdout or e.stdout) == (case.outcome, e.stdout), case
+
+
 def test_a_hanging_sandbox_is_noticed_and_replaced(box: GvisorSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gvisor, "GRACE_SECONDS", 3.0)
-    programs = [Program(id=str(i), source=f"print({i})") for i in range(12)]
+    monkeypatch.setattr(gvisor_box, "GRACE_SECONDS", 3.0)
+    asked = [Program(id=str(i), source=f"print({i})") for i in range(12)]
     found = []
-    for e in box.run(programs, Limits(timeout=3.0)):
+    for e in box.run(asked, Limits(timeout=3.0)):
         found.append(e)
         if len(found) == 4:
-            busy = next(b for b in box._pool if b.program)
+            busy = next(b for b in box._pool if b.work)
             for pid in children(busy._process.pid):
                 os.kill(pid, signal.SIGSTOP)
     assert sorted((int(e.id), e.stdout) for e in found) == [(i, f"{i}\n") for i in range(12)]
@@ -86,18 +106,20 @@ def test_a_program_that_takes_every_sandbox_down_ends_in_an_error_that_names_it(
     def assassin() -> None:
         while not over.is_set():
             for b in list(box._pool):
-                if b.program and b.program.id == "poison":
+                work = b.work
+                if work and work.programs[0].id == "poison":
                     for pid in children(b._process.pid):
-                        os.kill(pid, signal.SIGKILL)
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
 
     over, found = threading.Event(), []
     thread = threading.Thread(target=assassin)
     thread.start()
-    programs = [Program(id="a", source="print(1)"), Program(id="poison", source="import time; time.sleep(9)")]
+    asked = [Program(id="a", source="print(1)"), Program(id="poison", source="import time; time.sleep(9)")]
     try:
         with pytest.raises(SandboxError, match=r"3 sandboxes in a row .* 'poison'"):
-            found.extend(e.stdout for e in box.run(programs, LIMITS))
+            found.extend(e.stdout for e in box.run(asked, LIMITS))
     finally:
         over.set()
         thread.join()
@@ -110,7 +132,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children inherit that it is ignored
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.ports import Limits, Program
-with GvisorSandbox(2) as box:
+with GvisorSandbox(2, bundle=1) as box:
     programs = [Program(id=str(i), source="while True: pass" if i else "print(1)") for i in range(3)]
     for e in box.run(programs, Limits(timeout=60)):
         print(e.stdout, flush=True)
@@ -130,7 +152,8 @@ def test_nothing_outlives_the_driver(number: int) -> None:
         while processes_of(driver.pid) and time.monotonic() < end:
             time.sleep(0.1)
         assert processes_of(driver.pid) == []
-        assert not list((gvisor.gvisor_root.cache() / "state").glob(f"*mmst-{driver.pid}-*"))
+        gvisor_box.sweep()
+        assert not list((gvisor_root.cache() / "state").glob(f"*mmst-{driver.pid}-*"))
     finally:
         driver.kill()
         driver.stdout.close()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends import gvisor, gvisor_root, gvisor_seccomp
+from mmst.backends import gvisor, gvisor_box, gvisor_root
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.errors import SandboxError, SetupError
+from mmst.inside import seccomp
 from mmst.ports import Limits, Program
 
 LIMITS = Limits(timeout=1.0)
@@ -79,7 +80,7 @@ def test_another_platform_is_taken_when_the_default_fails(fake_runsc: Path) -> N
 def test_a_sandbox_that_lies_or_dies_is_never_a_verdict(
     fake_runsc: Path, lie: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gvisor, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(gvisor_box, "GRACE_SECONDS", 0.0)
     write(fake_runsc, f"send({{'ready': 1}})\nf = receive()\n{lie}")
     with GvisorSandbox(1) as box, pytest.raises(SandboxError, match="program 'a'"):
         list(box.run([Program(id="a", source="")], Limits(timeout=0.3)))
@@ -87,7 +88,7 @@ def test_a_sandbox_that_lies_or_dies_is_never_a_verdict(
 
 def test_an_answer_given_twice_counts_once(fake_runsc: Path) -> None:
     write(fake_runsc, f"send({{'ready': 1}})\nwhile True:\n f = receive(); send({ANSWER}); send({ANSWER})")
-    with GvisorSandbox(1) as box:
+    with GvisorSandbox(1, bundle=1) as box:
         programs = [Program(id=str(i), source="") for i in range(5)]
         assert [e.id for e in box.run(programs, LIMITS)] == ["0", "1", "2", "3", "4"]
 
@@ -102,10 +103,46 @@ def test_a_program_killed_by_nobody_is_run_again(fake_runsc: Path) -> None:
         assert [(e.id, e.outcome) for e in box.run([Program(id="a", source="")], LIMITS)] == [("a", "ok")]
 
 
+RESULTS = "[{'status': 0, 'cut': '', 'stdout': s[6:-1], 'stderr': '', 'seconds': 0} for s in f['sources']]"
+
+
+def test_harmless_programs_share_a_process_and_others_do_not(fake_runsc: Path) -> None:
+    write(
+        fake_runsc,
+        "send({'ready': 1})\nwhile True:\n f = receive()\n"
+        f" if len(f['sources']) > 1: send({{'id': f['id'], 'peak_kib': 1, 'results': {RESULTS}}})\n"
+        f" else: send({{**{ANSWER}, 'stdout': 'alone'}})",
+    )
+    with GvisorSandbox(1) as box:
+        asked = [Program(id=str(i), source="open(0)" if i == 2 else f"print({i})") for i in range(5)]
+        found = {e.id: e.stdout for e in box.run(asked, LIMITS)}
+    assert found == {"0": "0", "1": "1", "2": "alone", "3": "3", "4": "4"}
+
+
+@pytest.mark.parametrize("limits", [Limits(timeout=0.1), Limits(memory_mib=32), Limits(output_kib=1)])
+def test_under_low_limits_every_program_is_alone(fake_runsc: Path, limits: Limits) -> None:
+    write(fake_runsc, f"send({{'ready': 1}})\nwhile True: f = receive(); assert len(f['sources']) == 1; send({ANSWER})")
+    with GvisorSandbox(1) as box:
+        assert len(list(box.run([Program(id=str(i), source="print(1)") for i in range(3)], limits))) == 3
+
+
+@pytest.mark.parametrize("broken", ["[]", RESULTS + "[1:]"])
+def test_a_bundle_that_is_not_carried_out_whole_is_run_program_by_program(fake_runsc: Path, broken: str) -> None:
+    write(
+        fake_runsc,
+        "send({'ready': 1})\nwhile True:\n f = receive()\n"
+        f" if len(f['sources']) > 1: send({{'id': f['id'], 'peak_kib': 1, 'results': {broken}}})\n"
+        f" else: send({{**{ANSWER}, 'stdout': 'alone'}})",
+    )
+    with GvisorSandbox(1) as box:
+        found = list(box.run([Program(id=str(i), source=f"print({i})") for i in range(3)], LIMITS))
+    assert sorted((e.id, e.stdout) for e in found) == [("0", "alone"), ("1", "alone"), ("2", "alone")]
+
+
 def verdict(number: int, argument: int = 0, arch: int = 0xC000003E) -> int:
     """What the filter says of a system call: a small interpreter of its instructions."""
     data = struct.pack("=iIQ6Q", number & 0x7FFFFFFF, arch, 0, argument, 0, 0, 0, 0, 0)
-    code, at, accumulator = gvisor_seccomp.bpf(), 0, 0
+    code, at, accumulator = seccomp.bpf(), 0, 0
     while True:
         op, true, false, k = struct.unpack_from("=HBBI", code, at * 8)
         at += 1
@@ -119,7 +156,7 @@ def verdict(number: int, argument: int = 0, arch: int = 0xC000003E) -> int:
 
 def test_the_filter_allows_what_is_listed_and_nothing_else() -> None:
     allowed = {n for n in range(600) if verdict(n) == 0x7FFF0000}
-    assert allowed == set(gvisor_seccomp._ALLOWED.values())
+    assert allowed == set(seccomp._ALLOWED.values())
     assert not allowed & {41, 42, 56, 57, 58, 59, 62, 101, 157, 165, 200, 272, 310, 317, 321, 322, 434, 435}
 
 

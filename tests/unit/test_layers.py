@@ -63,10 +63,10 @@ def test_only_a_command_reaches_the_graph_and_lazily(repo_root):
 
 
 def test_backends_do_not_import_one_another(repo_root):
-    """Modules of one engine share the first word of their names; `gvisor_watch` watches any process."""
+    """Modules of one engine share the first word of their names."""
     for path in (repo_root / "mmst/backends").glob("*.py"):
         parts = [name.split(".") for name in imports(path) if name.startswith("mmst.backends.")]
-        others = {p[2].split("_")[0] for p in parts if p[2] != "gvisor_watch"}
+        others = {p[2].split("_")[0] for p in parts}
         assert others <= {path.stem.split("_")[0]}, path.name
 
 

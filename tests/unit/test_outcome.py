@@ -17,8 +17,8 @@ AT = 'Traceback (most recent call last):\n  File "<program>", line 3, in f\n'
     [
         (0, "", "a warning\n", ("ok", "")),
         (0, "output", "", ("output_limit", "wrote more than 64 KiB")),
-        (-9, "time", "", ("timed_out", "stopped after 2 s")),
-        (-24, "", "", ("timed_out", "stopped after 2 s")),
+        (-9, "time", "", ("timed_out", "did not end within 2 s")),
+        (-24, "", "", ("timed_out", "did not end within 2 s")),
         (-11, "", "", ("crashed", "killed by SIGSEGV")),
         (-77, "", "", ("crashed", "killed by signal 77")),
         (2, "", "nothing known", ("crashed", "exit status 2")),

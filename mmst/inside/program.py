@@ -1,19 +1,25 @@
 """Runs one untrusted program in the process that it is given; never returns.
 
-Standard library only: it runs inside the sandbox (forked by `gvisor_zygote`), and as a script
-of its own for the subprocess sandbox. On fd 0 come the length of the source (8 bytes, big
-endian), the source, and then the program's own stdin.
+Standard library only: it runs inside the sandbox (forked by `zygote`), and in `alone` for the
+subprocess sandbox. On fd 0 come the length of the source (8 bytes, big
+endian), the source, and then the program's own stdin. Instead of one source it may be a bundle
+of many that are proven harmless (`mmst.harmless`): they run one after the other in this process,
+each as if it were alone.
 """
 
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import random
 import resource
 import sys
+import time
 import types
 from typing import Any, NoReturn
+
+from mmst.inside.wire import LENGTH, RESULT
 
 FILE = "<program>"
 _exit = os._exit
@@ -56,18 +62,7 @@ def receive() -> bytes:
 
 def execute(source: bytes) -> NoReturn:
     """Run `source` as `__main__` and end the process as a fresh interpreter would."""
-    random.seed(0)
-    main = types.ModuleType("__main__")
-    sys.modules["__main__"] = main
-    sys.argv[:] = ["program.py"]
-    status = 1
-    try:
-        exec(compile(source, FILE, "exec", dont_inherit=True), main.__dict__)
-        status = 0
-    except SystemExit as e:
-        status = _status_of(e.code)
-    except BaseException as e:
-        _report(e)
+    status = _run(source)
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
@@ -77,6 +72,45 @@ def execute(source: bytes) -> NoReturn:
         status = status or 120
     _exit(status)
     raise AssertionError("unreachable")
+
+
+def execute_bundle(bundle: bytes) -> NoReturn:
+    """Run harmless programs one after the other; their results are written to fd 1 (`wire.RESULT`)."""
+    at, results = 0, bytearray()
+    while at < len(bundle):
+        (size,) = LENGTH.unpack_from(bundle, at)
+        at += LENGTH.size
+        out, err = io.BytesIO(), io.BytesIO()
+        sys.stdout = io.TextIOWrapper(out, encoding="utf-8", errors="strict", newline="\n")
+        sys.stderr = io.TextIOWrapper(err, encoding="utf-8", errors="backslashreplace", newline="\n")
+        began = time.perf_counter()
+        status = _run(bundle[at : at + size])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        seconds = time.perf_counter() - began
+        results += RESULT.pack(status, seconds, out.tell(), err.tell()) + out.getvalue() + err.getvalue()
+        at += size
+    left = memoryview(results)
+    while left:
+        left = left[os.write(1, left) :]
+    _exit(0)
+    raise AssertionError("unreachable")
+
+
+def _run(source: bytes) -> int:
+    """Run `source` in a new `__main__`; the status that its process would exit with."""
+    random.seed(0)
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    sys.argv[:] = ["program.py"]
+    try:
+        exec(compile(source, FILE, "exec", dont_inherit=True), main.__dict__)
+    except SystemExit as e:
+        return _status_of(e.code)
+    except BaseException as e:
+        _report(e)
+        return 1
+    return 0
 
 
 def _report(error: BaseException) -> None:
@@ -114,19 +148,3 @@ def _exactly(n: int) -> bytes:
             _exit(125)
         parts += part
     return bytes(parts)
-
-
-def _as_script(memory: str, cpu: str, root: str) -> NoReturn:
-    """For the subprocess sandbox; `root` is the folder to import ourselves from."""
-    limit(address_space() + int(memory), int(cpu))
-    if os.uname().machine == "x86_64":
-        sys.path.insert(0, root)
-        from mmst.backends import gvisor_seccomp
-
-        sys.path.remove(root)
-        gvisor_seccomp.install()
-    execute(receive())
-
-
-if __name__ == "__main__":
-    _as_script(*sys.argv[1:])

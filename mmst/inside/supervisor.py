@@ -1,8 +1,8 @@
 """The supervisor inside the sandbox: takes programs from the host, has them run, answers.
 
 Standard library only: it runs inside the sandbox, in an interpreter of its own. Frames both
-ways are 4 bytes of length (big endian) and JSON. One program at a time: whatever still lives
-when it is over is killed, so nothing survives its program.
+ways are 4 bytes of length (big endian) and JSON. One program at a time, or one bundle of harmless
+ones: whatever still lives when it is over is killed, so nothing survives its program.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import sys
 import time
 from typing import Any
 
-from mmst.backends.gvisor_watch import HostGone, Watched
-from mmst.backends.gvisor_wire import END, ORDER, UNCONFINED
+from mmst.inside.watch import STDERR_KEPT, HostGone, Watched
+from mmst.inside.wire import END, LENGTH, ORDER, RESULT, UNCONFINED
 
 _FIRST_UID, _UIDS = 10_000, 50_000
 
@@ -34,15 +34,17 @@ def main() -> None:
 
 
 def _run(zygote: socket.socket, frame: dict[str, Any], uid: int) -> dict[str, Any]:
-    """Have one program run under its limits; the frame that tells what became of it."""
+    """Have one program, or a bundle, run under its limits; the frame that tells what became of it."""
+    sources = [source.encode("utf-8", "surrogatepass") for source in frame["sources"]]
+    bundle = len(sources) > 1
+    feed = b"".join(LENGTH.pack(len(source)) + source for source in sources) if bundle else sources[0]
     (in_r, in_w), (out_r, out_w), (err_r, err_w) = os.pipe(), os.pipe(), os.pipe()
-    order = ORDER.pack(uid, int(frame["timeout"]) + 2, frame["memory"])
+    order = ORDER.pack(uid, int(frame["timeout"]) + 2, frame["memory"], bundle)
     began = time.monotonic()
     socket.send_fds(zygote, [order], [in_r, out_w, err_w])
     for fd in (in_r, out_w, err_w):
         os.close(fd)
-    source = frame["source"].encode("utf-8", "surrogatepass")
-    feed = len(source).to_bytes(8, "big") + source + frame["stdin"].encode("utf-8", "surrogatepass")
+    feed = len(feed).to_bytes(8, "big") + feed + frame["stdin"].encode("utf-8", "surrogatepass")
     program = Watched(zygote.fileno(), in_w, out_r, err_r, feed, frame["output"])
     try:
         cut = program.watch(began + frame["timeout"], host=0)
@@ -54,15 +56,30 @@ def _run(zygote: socket.socket, frame: dict[str, Any], uid: int) -> dict[str, An
     program.drain()
     if status == UNCONFINED and not (program.out or program.err):
         raise SystemExit("a child could not be confined")
+    answer = {"id": frame["id"], "peak_kib": peak}
+    if bundle:
+        return {**answer, "results": _results(program.raw_out) if status == 0 and not cut else []}
     return {
-        "id": frame["id"],
+        **answer,
         "status": status,
         "cut": cut or ("output" if program.over else ""),
         "stdout": program.out,
         "stderr": program.err,
         "seconds": seconds,
-        "peak_kib": peak,
     }
+
+
+def _results(raw: bytes) -> list[dict[str, Any]]:
+    """What a bundle wrote of each of its programs."""
+    results, at = [], 0
+    while at < len(raw):
+        status, seconds, out, err = RESULT.unpack_from(raw, at)
+        at += RESULT.size
+        stdout, stderr = raw[at : at + out], raw[at + out : at + out + err][-STDERR_KEPT:]
+        at += out + err
+        texts = {"stdout": stdout.decode("utf-8", "replace"), "stderr": stderr.decode("utf-8", "replace")}
+        results.append({"status": status, "cut": "", "seconds": seconds, **texts})
+    return results
 
 
 def _exactly(n: int) -> bytes:

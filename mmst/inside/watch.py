@@ -1,6 +1,6 @@
 """Watches one running program: feeds its stdin, keeps what it writes, knows when it is over.
 
-Standard library only: it runs inside the sandbox (`gvisor_supervisor`), and outside for the
+Standard library only: it runs inside the sandbox (`supervisor`), and outside for the
 subprocess sandbox.
 """
 
@@ -42,6 +42,11 @@ class Watched:
     def out(self) -> str:
         """Its stdout, up to the cap."""
         return self._out[: self._cap].decode("utf-8", "replace")
+
+    @property
+    def raw_out(self) -> bytes:
+        """All bytes that were read from its stdout."""
+        return bytes(self._out)
 
     @property
     def err(self) -> str:

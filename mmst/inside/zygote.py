@@ -22,22 +22,22 @@ import struct
 import sys
 from typing import NoReturn
 
-from mmst.backends import gvisor_program, gvisor_seccomp
-from mmst.backends.gvisor_wire import END, ORDER, UNCONFINED
+from mmst.inside import program, seccomp
+from mmst.inside.wire import END, ORDER, UNCONFINED
 
 
 def main() -> None:
     """Start the supervisor, then fork children until it is gone."""
     mine, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     os.set_inheritable(theirs.fileno(), True)
-    supervisor = os.path.join(os.path.dirname(__file__), "gvisor_supervisor.py")  # noqa: PTH118, PTH120
+    supervisor = os.path.join(os.path.dirname(__file__), "supervisor.py")  # noqa: PTH118, PTH120
     arguments = [sys.executable, "-s", "-P", supervisor, str(theirs.fileno())]
     os.posix_spawn(sys.executable, arguments, os.environ)
     theirs.close()
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    base = gvisor_program.address_space()
+    base = program.address_space()
     gc.collect()
     gc.freeze()
     while True:
@@ -55,22 +55,23 @@ def main() -> None:
         _reap()
 
 
-def _child(fds: tuple[int, int, int], base: int, uid: int, cpu: int, memory: int) -> NoReturn:
+def _child(fds: tuple[int, int, int], base: int, uid: int, cpu: int, memory: int, bundle: bool) -> NoReturn:
     """Give up every right, and only then read the program."""
     try:
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
         os.closerange(3, 256)
         sys.path.remove("/opt")
-        gvisor_program.limit(base + memory, cpu)
+        program.limit(base + memory, cpu)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-        gvisor_program.limit_processes()
-        gvisor_seccomp.install()
+        program.limit_processes()
+        seccomp.install()
     except BaseException:
         os._exit(UNCONFINED)
-    gvisor_program.execute(gvisor_program.receive())
+    (program.execute_bundle if bundle else program.execute)(program.receive())
+    raise AssertionError("unreachable")
 
 
 def _reap() -> None:

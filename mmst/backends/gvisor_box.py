@@ -1,0 +1,191 @@
+"""One running gVisor sandbox: what is given to it, what it answers, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import IO, Any
+
+from mmst.backends import gvisor_root
+from mmst.ports import Limits, Program
+from mmst.process import die_with_parent
+
+START_SECONDS = 60.0
+GRACE_SECONDS = 20.0
+_FRAME_MOST = 64 << 20
+_ANSWER = {"status", "cut", "stdout", "stderr", "seconds"}
+
+
+class Broken(Exception):
+    """A sandbox that cannot be used any more; says how it went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A program, or a bundle of harmless ones that share a process.
+
+    `limits` are those that it runs under; `tries` counts the sandboxes that it has taken down.
+    """
+
+    programs: tuple[Program, ...]
+    limits: Limits
+    tries: int = 0
+
+    @property
+    def bundle(self) -> bool:
+        """Whether it is more than one program."""
+        return len(self.programs) > 1
+
+
+class Box:
+    """A sandbox and the work in it."""
+
+    def __init__(self, bundle: str, platform: str) -> None:
+        self._state = _state()
+        self.id = f"mmst-{os.getpid()}-{secrets.token_hex(4)}"
+        options = [f"--root={self._state}", "--network=none", "--ignore-cgroups"]
+        options += ["--rootless"] if os.geteuid() != 0 else []
+        options += [f"--platform={platform}"] if platform else []
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the sandbox
+        self._process = subprocess.Popen(
+            ["runsc", *options, "run", f"--bundle={bundle}", self.id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # gVisor does not always tell those inside that their stdin is closed
+            bufsize=0,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self.stdin, self.out = self._process.stdin, self._process.stdout
+        os.set_blocking(self.stdin.fileno(), False)
+        self.work: Work | None = None
+        self.deadline = time.monotonic() + START_SECONDS
+        self._got = bytearray()
+
+    def give(self, work: Work) -> None:
+        """Start the work; `advance` then tells its end."""
+        limits, first = work.limits, work.programs[0]
+        frame = {
+            "id": first.id,
+            "sources": [program.source for program in work.programs],
+            "stdin": "" if work.bundle else first.stdin,
+            "timeout": limits.timeout,
+            "memory": limits.memory_mib << 20,
+            "output": limits.output_kib << 10,
+        }
+        data = json.dumps(frame).encode()
+        self.work = work
+        self.deadline = time.monotonic() + limits.timeout + GRACE_SECONDS
+        self._send(memoryview(len(data).to_bytes(4, "big") + data))
+
+    def advance(self) -> list[dict[str, Any]] | None:
+        """What became of each program, None while that is open; `Broken` when it will stay so.
+
+        A bundle that was not carried out as a whole has no answers (an empty list).
+        """
+        frame = self._frame()
+        if frame is None:
+            return None
+        if not self.work or frame.get("id") != self.work.programs[0].id:
+            raise Broken("it answered what it was not asked")
+        answers = frame.get("results") if self.work.bundle else [frame]
+        if not isinstance(answers, list) or not all(isinstance(a, dict) and a.keys() >= _ANSWER for a in answers):
+            raise Broken("it sent something that is no answer")
+        if len(answers) != len(self.work.programs):
+            answers = []
+        self.work = None
+        return [{**answer, "peak_kib": frame.get("peak_kib", 0)} for answer in answers]
+
+    def await_ready(self) -> None:
+        """Wait for its first frame."""
+        while True:
+            ready([self])
+            if self._frame() is not None:
+                return
+
+    def kill(self, patience: float = 1.0) -> None:
+        """End it, leaving nothing behind; `patience` are the seconds it may take to go by itself."""
+        self.stdin.close()
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)  # the sandbox dies with its `runsc run`
+            self._process.wait()
+        for left in self._state.glob(f"*{self.id}*"):
+            left.unlink(missing_ok=True)
+        self.out.close()
+        self._log.close()
+
+    def _send(self, data: memoryview) -> None:
+        """Write all of it; what is wrong with a sandbox that takes none shows in `advance`."""
+        while data:
+            try:
+                data = data[os.write(self.stdin.fileno(), data) :]
+            except BlockingIOError:
+                if time.monotonic() > self.deadline:
+                    return
+                time.sleep(0.001)
+            except BrokenPipeError:
+                return
+
+    def _frame(self) -> dict[str, Any] | None:
+        """The next frame when it is whole."""
+        if not wait([self.out.fileno()], 0):
+            if time.monotonic() >= self.deadline:
+                raise Broken("it was silent for too long")
+            return None
+        data = os.read(self.out.fileno(), 1 << 20)
+        if not data:
+            raise Broken(f"it ended ({self._last_words()})")
+        self._got += data
+        size = int.from_bytes(self._got[:4], "big")
+        if size > _FRAME_MOST:
+            raise Broken("it sent something that is no frame")
+        if len(self._got) < 4 + size or len(self._got) < 4:
+            return None
+        body = bytes(self._got[4 : 4 + size])
+        del self._got[: 4 + size]
+        try:
+            frame = json.loads(body)
+        except ValueError:
+            frame = None
+        if not isinstance(frame, dict):
+            raise Broken("it sent something that is no frame")
+        return frame
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        text = self._log.read()[-600:].decode("utf-8", "replace").strip()
+        return text.splitlines()[-1] if text else "it said nothing"
+
+
+def sweep() -> None:
+    """Remove the notes that gVisor kept of sandboxes whose driver was killed."""
+    for note in _state().iterdir():
+        driver = re.search(r"mmst-(\d+)-", note.name)
+        if driver and not Path(f"/proc/{driver[1]}").exists():
+            note.unlink(missing_ok=True)
+
+
+def _state() -> Path:
+    folder = gvisor_root.cache() / "state"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
+
+
+def ready(boxes: list[Box]) -> list[Box]:
+    """Wait for the boxes that have something to say, or have been silent for too long."""
+    left = min(b.deadline for b in boxes) - time.monotonic()
+    speaking = wait([b.out.fileno() for b in boxes], max(0.0, left))
+    return [b for b in boxes if b.out.fileno() in speaking or b.deadline <= time.monotonic()]
