@@ -1,6 +1,8 @@
 """The stage that says which samples are right: run what is to be run, compare answers.
 
-Expected answers never enter the sandbox. Identical programs of a shard run once.
+Expected answers never enter the sandbox. Identical programs of a shard run once; those that pass
+run a second time, unless they are proven harmless: what then prints something else depends on time
+or chance, and is not to be learned from.
 """
 
 from __future__ import annotations
@@ -10,17 +12,19 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from mmst import answers
 from mmst.config import identity
 from mmst.errors import DataError, SandboxError
+from mmst.harmless import proof
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
 from mmst.ports import Engines, Execution, Limits, Program, Sandbox
 from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.store import Stage, records, sharded
 
-VERSION = 1
+VERSION = 2
 SANDBOX_TRIES = 2
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
@@ -29,7 +33,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
     """Check `samples` (shards of `Sample` or `Translation`) against the answers of `problems`.
 
     Shards of `CheckedSample`, in the samples' order, `check.shard` samples each. Counts:
-    `asked`, every verdict, and the same per method (`code.asked`, `code.passed`, …).
+    `asked`, every verdict, `unsteady`, and the same per method (`code.asked`, `code.passed`, …).
     """
     config = engines.config.check
     inputs = {"problems": problems, "samples": samples}
@@ -59,9 +63,13 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                     task.advance()
             task.advance(len(shard) - len(programs))
             checked = [judge(s, c, g, executions) for s, c, g in zip(shard, solutions, golds, strict=True)]
+            again = to_repeat(checked)
+            if again and sandbox:
+                repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
+                checked = [compare(c, executions, repeated) for c in checked]
             stage.write_records(name, checked)
             counts.update(tally(checked))
-            ran += len(programs)
+            ran += len(programs) + len(again)
     return stage.finish(
         shards=names,
         counts=complete(counts),
@@ -73,6 +81,24 @@ def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]
     """The different programs among the solutions, each once; its id is its source's hash."""
     sources = {c: None for s, c in zip(samples, solutions, strict=True) if method(s.method).executes}
     return [Program(id=program_id(source), source=source) for source in sources]
+
+
+def to_repeat(checked: Iterable[CheckedSample]) -> list[Program]:
+    """The different programs that passed and whose output may depend on more than their text."""
+    sources = {c.solution: None for c in checked if c.passed and method(c.sample.method).executes}
+    return [Program(id=program_id(source), source=source) for source in sources if proof(source) is None]
+
+
+def compare(c: CheckedSample, first: Mapping[str, Execution], second: Mapping[str, Execution]) -> CheckedSample:
+    """The checked sample, marked `unsteady` when its program ended in another way the second time."""
+    name = program_id(c.solution)
+    if not c.passed or name not in second:
+        return c
+    once, again = first[name], second[name]
+    if again.outcome == "ok" and steady(once.stdout) == steady(again.stdout):
+        return c
+    what = f"printed {steady(again.stdout)[-80:]!r}" if again.outcome == "ok" else again.outcome
+    return replace(c, unsteady=True, detail=f"unsteady: run again, it {what}")
 
 
 def program_id(source: str) -> str:
@@ -112,6 +138,8 @@ def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
     """Counts of `asked` and of each verdict, over all and per method (`code.asked`)."""
     counts = Counter[str]()
     for c in checked:
+        if c.unsteady:
+            counts.update(("unsteady", f"{c.sample.method}.unsteady"))
         counts.update(("asked", c.verdict.value, f"{c.sample.method}.asked", f"{c.sample.method}.{c.verdict.value}"))
     return counts
 
@@ -119,7 +147,7 @@ def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
 def complete(counts: Mapping[str, int]) -> dict[str, int]:
     """The counts with every verdict named, also those that nobody got; in a fixed order."""
     methods = sorted({name.split(".")[0] for name in counts if "." in name})
-    names = ("asked", *(v.value for v in Verdict))
+    names = ("asked", *(v.value for v in Verdict), "unsteady")
     return {f"{m}{n}": counts.get(f"{m}{n}", 0) for m in ("", *(f"{m}." for m in methods)) for n in names}
 
 

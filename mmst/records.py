@@ -117,7 +117,8 @@ class CheckedSample:
 
     `solution` is the part of the completion that counts, `answer` what was cut out of it (or
     of what its program printed), `detail` a line for people (exception and line, or how the
-    answer differed).
+    answer differed). `unsteady`: it passed, but its program printed something else when it was
+    run again; nothing is learned from it.
 
     Example:
         {"sample": {…}, "verdict": "passed", "solution": "print(3 + 4)", "answer": "7",
@@ -129,11 +130,17 @@ class CheckedSample:
     solution: str
     answer: str | None
     detail: str = ""
+    unsteady: bool = False
 
     @property
     def passed(self) -> bool:
         """True when the sample's answer equals the gold answer."""
         return self.verdict is Verdict.PASSED
+
+    @property
+    def teaches(self) -> bool:
+        """True when a model may learn from it: it passed, and would again."""
+        return self.passed and not self.unsteady
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

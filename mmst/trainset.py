@@ -10,8 +10,9 @@ solutions and on the other methods' solutions rewritten into it. The controls le
     equal-data      as mmst, cut per method to the count that no-translation has
     seed-only       nothing new; the same number of steps on the annotated examples
 
-Every correct solution ends in one count: `unused` (the arm leaves it out), `duplicate`, `capped`,
-`cut` (balance, or equal-data) or `new`; these add up to `passed` + `translated_passed`.
+Every correct solution ends in one count: `unsteady` (its output depends on time or chance),
+`unused` (the arm leaves it out), `duplicate`, `capped`, `cut` (balance, or equal-data) or `new`;
+these add up to `passed` + `translated_passed`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from mmst.store import Stage, records
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 SHARD = 4096
+COUNTS = ("asked", "passed", "translated", "translated_passed", "unsteady", "new", "seed", "pair")
 ARMS = ("mmst", "own-method", "no-translation", "equal-data", "seed-only")
 
 
@@ -87,7 +89,9 @@ def run(
     started = time.monotonic()
     heldout = {p.id for p in records(store, problems, Problem, "heldout-")}
     render = engines.renderer(checkpoint) if config.prompt.style == "chat" else None
-    counts = Counter(dict.fromkeys(("asked", "passed", "translated", "translated_passed", "new", "seed", "pair"), 0))
+    counts = Counter(
+        dict.fromkeys(("asked", "passed", "translated", "translated_passed", "unsteady", "new", "seed", "pair"), 0)
+    )
 
     def samples() -> Iterator[CheckedSample]:
         yield from records(store, checked, CheckedSample)
@@ -135,6 +139,9 @@ def candidates(
         advance(1)
         if c.passed:
             counts["translated_passed" if s.source_sample else "passed"] += 1
+            if c.unsteady:
+                counts["unsteady"] += 1
+                continue
             form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
             yield Candidate(s.id, s.problem_id, s.method, "translation" if s.source_sample else "own", form)
 

@@ -22,7 +22,7 @@ from mmst.records import CheckedSample, Problem, Translation, seed_of, short_id
 from mmst.rollouts import draw, drawn
 from mmst.store import Stage, records, sharded
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def distinct(checked: Iterable[CheckedSample], most: int) -> Iterator[CheckedSam
     seen: dict[str, set[str]] = {}
     for c in checked:
         found = seen.setdefault(c.sample.method, set())
-        if c.passed and len(found) < most and (form := method(c.sample.method).canonical(c.solution)) not in found:
+        if c.teaches and len(found) < most and (form := method(c.sample.method).canonical(c.solution)) not in found:
             found.add(form)
             yield c
 

@@ -35,6 +35,21 @@ def open_store(uri: str) -> Store:
     return FolderStore(Path(uri.removeprefix("file://")))
 
 
+SANDBOXES = ("gvisor", "subprocess")
+
+
+def sandbox(name: str, workers: int = 0) -> contextlib.AbstractContextManager[Sandbox]:
+    """The sandbox of this name, with as many workers or, for 0, one a core."""
+    workers = workers or os.cpu_count() or 1
+    if name == "subprocess":
+        from mmst.backends.subprocess_sandbox import SubprocessSandbox
+
+        return SubprocessSandbox(workers=workers)
+    from mmst.backends.gvisor import GvisorSandbox
+
+    return GvisorSandbox(workers=workers)
+
+
 class Wired:
     """Fulfils `ports.Engines`."""
 
@@ -78,21 +93,9 @@ class Wired:
 
         return chat_renderer(checkpoint_folder(self.store, checkpoint))
 
-    @contextlib.contextmanager
-    def sandbox(self) -> Iterator[Sandbox]:
+    def sandbox(self) -> contextlib.AbstractContextManager[Sandbox]:
         """The code sandbox that the configuration names."""
-        c = self.config.check
-        workers = c.workers or os.cpu_count() or 1
-        if c.sandbox == "subprocess":
-            from mmst.backends.subprocess_sandbox import SubprocessSandbox
-
-            with SubprocessSandbox(workers=workers) as box:
-                yield box
-        else:
-            from mmst.backends.gvisor import GvisorSandbox
-
-            with GvisorSandbox(workers=workers) as gvisor:
-                yield gvisor
+        return sandbox(self.config.check.sandbox, self.config.check.workers)
 
     def trainer(self) -> Trainer:
         """The training engine."""

@@ -87,9 +87,8 @@ class Writer:
             if r.random() < 0.04:
                 return r.choice((repr(r.choice(("", "x", "12", "été", "\ud800", "a\nb"))), "None", "[1, 2, 3]"))
             small, large = str(r.randint(0, 9)), str(r.randint(0, 10**6))
-            return r.choice(
-                (self.name(), self.name(), self.name(), small, small, large, f"{r.random() * 20:.2f}", "-1")
-            )
+            real = f"{r.random() * 20:.2f}"
+            return r.choice((self.name(), self.name(), self.name(), small, small, large, real, "-1"))
         if kind < 0.65:
             left, right = self.expression(depth - 1), self.expression(depth - 1)
             return f"({left} {r.choice(_BINARY)} {right})"

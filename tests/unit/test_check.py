@@ -227,3 +227,35 @@ def test_judging_any_output_never_raises(stdout: str, gold: str) -> None:
     s = sample(0, "code", "x")
     done = {check.program_id("x"): Execution(id="", outcome="ok", stdout=stdout, stderr="")}
     assert check.judge(s, "x", gold, done).verdict in (Verdict.PASSED, Verdict.WRONG, Verdict.NO_ANSWER)
+
+
+class Moody(Scripted):
+    """A sandbox in which `tick(N)` prints N the first time and something else from then on."""
+
+    def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+        for p in programs:
+            n = "tock" if p.source in self.ran else p.source.split("(")[1][:-1]
+            self.ran.append(p.source)
+            yield Execution(id=p.id, outcome="ok", stdout=f"{n}\n", stderr="")
+
+
+def test_a_solution_that_prints_something_else_the_second_time_passes_but_does_not_teach(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Moody())
+    problems, samples = inputs(engines, [sample(0, "code", "tick(1)"), sample(1, "text", "The answer is 1")])
+    manifest = check.run(engines, PLACE, problems, samples)
+    unsteady, text = checked(engines, manifest)
+    assert (unsteady.passed, unsteady.teaches, unsteady.detail) == (
+        True,
+        False,
+        "unsteady: run again, it printed 'tock\\n'",
+    )
+    assert text.teaches
+    assert (manifest.counts["passed"], manifest.counts["unsteady"], manifest.counts["code.unsteady"]) == (2, 1, 1)
+
+
+def test_only_what_passed_and_is_not_proven_harmless_runs_twice(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, box := Moody())
+    asked = [sample(0, "code", "tick(1)"), sample(1, "code", "tick(2)"), sample(2, "code", "print(1)")]
+    problems, samples = inputs(engines, asked)
+    check.run(engines, PLACE, problems, samples)
+    assert sorted(box.ran) == ["print(1)", "tick(1)", "tick(1)", "tick(2)"]
