@@ -23,6 +23,7 @@ from __future__ import annotations
 import ast
 import enum
 import math
+import re
 import warnings
 from dataclasses import dataclass, field
 from functools import reduce
@@ -38,6 +39,8 @@ OUTPUT = 4000
 SOURCE = 4000
 """Longer programs are not looked at."""
 _DEPTH = 30
+_CODING = re.compile(r"coding[:=]")
+"""By such a comment the same bytes may become another program than the text that is read here (PEP 263)."""
 
 
 class Proof(enum.Enum):
@@ -51,7 +54,7 @@ class Proof(enum.Enum):
 
 def proof(source: str) -> Proof | None:
     """What can be proven of a program; None when nothing can. Raises nothing, takes milliseconds."""
-    if len(source) > SOURCE or "\0" in source:
+    if len(source) > SOURCE or "\0" in source or _CODING.search(source):
         return None
     try:
         with warnings.catch_warnings():

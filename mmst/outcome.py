@@ -38,7 +38,8 @@ def outcome(*, status: int, cut: str, stderr: str, limits: Limits) -> tuple[str,
         return "out_of_memory", f"needed more than {limits.memory_mib} MiB" + (f", line {line}" if line else "")
     if not name:
         return "crashed", f"exit status {status}"
-    return "crashed", name + (f", line {line}" if line else "") + (f": {message[:200]}" if message else "")
+    message = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message[:200])
+    return "crashed", name + (f", line {line}" if line else "") + (f": {message}" if message else "")
 
 
 def _exception(stderr: str) -> tuple[str, str, str]:

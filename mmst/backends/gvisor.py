@@ -20,6 +20,7 @@ import platform as host
 import shutil
 import signal
 import subprocess
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -41,6 +42,8 @@ _LEAST = Limits(timeout=0.2, memory_mib=64, output_kib=20)
 _ENDLESS_SECONDS = 0.1
 """How long a program runs that is proven never to end, in case that the proof is wrong."""
 _BUNDLE_LIMITS = Limits(timeout=10.0, memory_mib=256, output_kib=16 << 10)
+_PATIENCE = 0.5
+"""How many seconds a harmless program may wait for others to share a process with."""
 _OTHER = "use such a machine; for programs that you would run yourself: --set check.sandbox=subprocess"
 _REMEDY = "Debian: `apt-get install runsc`; elsewhere: https://gvisor.dev/docs/user_guide/install/"
 
@@ -175,6 +178,7 @@ class _Waiting:
         self._bundle = bundle if ample else 1
         self._seen: set[str] = set()
         self._harmless: list[Program] = []
+        self._since = 0.0
         self._again: deque[Work] = deque()
 
     def again(self, work: Work, limits: Limits) -> None:
@@ -186,6 +190,8 @@ class _Waiting:
         """What to run next; None when nothing is left."""
         if self._again:
             return self._again.popleft()
+        if self._harmless and time.monotonic() > self._since + _PATIENCE:
+            return self._together()
         for program in self._new:
             if program.id in self._seen:
                 what = "two programs of one call have the same id"
@@ -196,12 +202,16 @@ class _Waiting:
                 return Work((program,), replace(self._limits, timeout=_ENDLESS_SECONDS))
             if known is None:
                 return Work((program,), self._limits)
+            if not self._harmless:
+                self._since = time.monotonic()
             self._harmless.append(program)
             if len(self._harmless) == self._bundle:
                 break
+        return self._together() if self._harmless else None
+
+    def _together(self) -> Work:
+        """The harmless programs found so far."""
         harmless, self._harmless = tuple(self._harmless), []
-        if not harmless:
-            return None
         return Work(harmless, _BUNDLE_LIMITS if len(harmless) > 1 else self._limits)
 
 

@@ -23,7 +23,7 @@ _LEFT_OUT = (
     "config-*", "*_test*.so", "_testcapi*", "_tkinter*", "__phello__*", "pydoc_data", "*.opt-?.pyc",
     "_xxtestfuzz*", "nis.*",
 )  # fmt: skip
-_VERSION = 1
+_VERSION = 2
 
 
 def cache() -> Path:
@@ -94,8 +94,8 @@ def _fill(root: Path) -> None:
     for module in _INSIDE.glob("*.py"):
         shutil.copy2(module, root / "opt/mmst/inside")
     (root / "opt/mmst/__init__.py").touch()
-    compileall.compile_dir(lib, quiet=2)
-    compileall.compile_dir(root / "opt", quiet=2)
+    compileall.compile_dir(lib, quiet=2, stripdir=str(root), prependdir="/")
+    compileall.compile_dir(root / "opt", quiet=2, stripdir=str(root), prependdir="/")
     copied = {p.name for p in (lib / "lib-dynload").iterdir()}
     _copy_libraries(root, [_base_python(), *(p for p in _dynload().glob("*.so") if p.name in copied)])
     for path in root.rglob("*"):

@@ -19,12 +19,11 @@ import time
 import types
 from typing import Any, NoReturn
 
-from mmst.inside.wire import LENGTH, RESULT
+from mmst.inside.wire import LENGTH, RESULT, THREADS
 
 FILE = "<program>"
 _exit = os._exit
 _REPORT = 16 << 20
-_THREADS = 32
 _FILES = 64
 
 
@@ -52,7 +51,7 @@ def limit(memory: int, cpu: int) -> None:
 
 def limit_processes() -> None:
     """Bound the processes and threads of this user id; only sound where the id is its own."""
-    resource.setrlimit(resource.RLIMIT_NPROC, (_THREADS, _THREADS))
+    resource.setrlimit(resource.RLIMIT_NPROC, (THREADS, THREADS))
 
 
 def receive() -> bytes:

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from mmst.inside.watch import STDERR_KEPT, HostGone, Watched
-from mmst.inside.wire import END, LENGTH, ORDER, RESULT, UNCONFINED
+from mmst.inside.wire import END, LENGTH, ORDER, RESULT, THREADS, UNCONFINED
 
 _FIRST_UID, _UIDS = 10_000, 50_000
 
@@ -39,7 +39,7 @@ def _run(zygote: socket.socket, frame: dict[str, Any], uid: int) -> dict[str, An
     bundle = len(sources) > 1
     feed = b"".join(LENGTH.pack(len(source)) + source for source in sources) if bundle else sources[0]
     (in_r, in_w), (out_r, out_w), (err_r, err_w) = os.pipe(), os.pipe(), os.pipe()
-    order = ORDER.pack(uid, int(frame["timeout"]) + 2, frame["memory"], bundle)
+    order = ORDER.pack(uid, (int(frame["timeout"]) + 2) * THREADS, frame["memory"], bundle)
     began = time.monotonic()
     socket.send_fds(zygote, [order], [in_r, out_w, err_w])
     for fd in (in_r, out_w, err_w):
@@ -54,7 +54,7 @@ def _run(zygote: socket.socket, frame: dict[str, Any], uid: int) -> dict[str, An
     status, peak = END.unpack(zygote.recv(END.size))
     seconds = time.monotonic() - began
     program.drain()
-    if status == UNCONFINED and not (program.out or program.err):
+    if status == UNCONFINED:
         raise SystemExit("a child could not be confined")
     answer = {"id": frame["id"], "peak_kib": peak}
     if bundle:

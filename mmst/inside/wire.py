@@ -13,5 +13,7 @@ LENGTH = struct.Struct("=Q")
 """Stands before every source in a bundle."""
 RESULT = struct.Struct("=idQQ")
 """Of every program of a bundle: exit status, seconds, bytes of stdout and of stderr that follow."""
-UNCONFINED = 126
-"""The exit status of a child that could not give up its rights; no program was run in it."""
+THREADS = 32
+"""Of one program. The guest counts a thread that could run as running, so CPU time is bounded for all of them."""
+UNCONFINED = 256
+"""In place of an exit status, which is less: the child could not give up its rights; no program was run in it."""

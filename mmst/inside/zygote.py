@@ -25,6 +25,8 @@ from typing import NoReturn
 from mmst.inside import program, seccomp
 from mmst.inside.wire import END, ORDER, UNCONFINED
 
+exit_at_once = os._exit
+
 
 def main() -> None:
     """Start the supervisor, then fork children until it is gone."""
@@ -45,22 +47,25 @@ def main() -> None:
         if not order:
             return
         fds = struct.unpack("3i", attached[0][2][:12])
+        unconfined, says = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _child(fds, base, *ORDER.unpack(order))
-        for fd in fds:
+            _child((*fds, says), base, *ORDER.unpack(order))
+        for fd in (*fds, says):
             os.close(fd)
+        failed = os.read(unconfined, 1)  # nothing when the child has closed it, before its program began
+        os.close(unconfined)
         _, status, usage = os.wait4(pid, 0)
-        mine.send(END.pack(os.waitstatus_to_exitcode(status), usage.ru_maxrss))
+        mine.send(END.pack(UNCONFINED if failed else os.waitstatus_to_exitcode(status), usage.ru_maxrss))
         _reap()
 
 
-def _child(fds: tuple[int, int, int], base: int, uid: int, cpu: int, memory: int, bundle: bool) -> NoReturn:
+def _child(fds: tuple[int, ...], base: int, uid: int, cpu: int, memory: int, bundle: bool) -> NoReturn:
     """Give up every right, and only then read the program."""
     try:
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
-        os.closerange(3, 256)
+        os.closerange(4, 256)
         sys.path.remove("/opt")
         program.limit(base + memory, cpu)
         os.setgroups([])
@@ -69,9 +74,13 @@ def _child(fds: tuple[int, int, int], base: int, uid: int, cpu: int, memory: int
         program.limit_processes()
         seccomp.install()
     except BaseException:
-        os._exit(UNCONFINED)
-    (program.execute_bundle if bundle else program.execute)(program.receive())
-    raise AssertionError("unreachable")
+        os.write(3, b"!")
+        os._exit(1)
+    os.close(3)
+    try:
+        (program.execute_bundle if bundle else program.execute)(program.receive())
+    finally:
+        exit_at_once(1)  # whatever the program did to what should end it
 
 
 def _reap() -> None:

@@ -133,6 +133,8 @@ def test_what_may_explode_is_not_proven(source: str) -> None:
         "match 1:\n    case 1: pass",
         "print(",
         "\0",
+        "# -*- coding: utf-7 -*-\nprint(1)",
+        "\ufeffprint(1)",
         "1 " + "+ 1 " * 900,
         "x = " + "(" * 150 + "1" + ")" * 150,
         "a" * 5000,
