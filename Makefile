@@ -43,8 +43,8 @@ docs:  ## Write the parts of docs/ that come from the code
 	@$(VENV)
 	@$(BIN)/python docs/generate.py
 
-bench: setup  ## The side-by-side benchmarks; each prints a ratio
-	@for b in bench/*.py; do [ -e "$$b" ] || { echo "no benchmarks yet; see bench/README.md"; break; }; $(BIN)/python "$$b" || exit 1; done
+bench: setup  ## The side-by-side benchmarks; each prints ratios (bench/README.md: peers)
+	@$(BIN)/python -m bench.check
 
 base-model: setup  ## Train the shipped base model anew, from its seed
 	@$(BIN)/python -m base_model.build --out mmst/models/tiny

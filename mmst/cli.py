@@ -68,12 +68,12 @@ PANELS = {
         stages.evaluate,
         stages.promote,
     ),
-    "Verdicts alone": (programs.check_programs,),
+    "Verdicts alone": (programs.check_programs, programs.rerun),
     "Around them": (run.recipes, run.compile, machine.serve, machine.doctor),
 }
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
 app.add_typer(look.problems, name="problems", rich_help_panel="Around them")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mmst.config import Config, from_text
 from mmst.errors import UserError
 from mmst.manifest import Manifest
 from mmst.ports import Store
@@ -65,9 +66,28 @@ def story(store: Store, run: str, problem_id: str = "", index: int | None = None
     return Story(run=run, problem=problem, part=part, rounds=told)
 
 
+def find_sample(store: Store, run: str, sample_id: str) -> tuple[CheckedSample, Config]:
+    """A checked sample or translation of a run by its id (its beginning is enough), with the run's recipe."""
+    recorded = store.read(f"runs/{run}/config.json")
+    checks = [s.manifest for s in stages(store, run) if s.place.step.startswith("check")]
+    found = {
+        c.sample.id: c
+        for manifest in checks
+        for c in _lines(store, manifest, CheckedSample, sample_id.encode())
+        if c.sample.id.startswith(sample_id)
+    }
+    if len(found) != 1 or recorded is None:
+        what = f"{len(found)} samples of run {run} have ids that begin so" if found else f"run {run} has no such sample"
+        raise UserError(what, value=sample_id, remedy=f"mmst show {run} shows the ids")
+    return next(iter(found.values())), from_text(recorded.decode())
+
+
 def lines_about(store: Store, manifest: Manifest | None, kind: type[R], problem_id: str) -> Iterator[R]:
     """A stage's records of one problem. Other lines are skipped unread, so it is quick for millions."""
-    needle = json.dumps(problem_id).encode()
+    return _lines(store, manifest, kind, json.dumps(problem_id).encode())
+
+
+def _lines(store: Store, manifest: Manifest | None, kind: type[R], needle: bytes) -> Iterator[R]:
     for entry in manifest.files if manifest else ():
         if entry.name.endswith(".jsonl"):
             data = store.read(f"{manifest.ref}/{entry.name}") if manifest else None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmst.commands.options import Json, emit
+from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
 from mmst.errors import ConfigError
 
 
@@ -46,3 +46,44 @@ def check_programs(
     )
     shown = ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "no programs"
     emit({"out": str(out), "verdicts": counts}, json, f"{out}: {shown}")
+
+
+def rerun(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run, or the beginning of its name.")],
+    sample: Annotated[str, typer.Argument(metavar="ID", help="A sample's id (s-… or t-…); its beginning is enough.")],
+    out: StoreOut = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Run the program of one sample again as its run did, and show all that it does.
+
+    `mmst show RUN` shows the ids.
+
+    Example:
+
+      mmst rerun demo s-5d1c0f2b
+    """
+    from rich.syntax import Syntax
+
+    from mmst import inspect_run, summary, wiring
+    from mmst.commands.story import escape
+    from mmst.methods import method
+    from mmst.ports import Limits, Program
+
+    store = wiring.open_store(out)
+    checked, config = inspect_run.find_sample(store, summary.find_run(store, run), sample)
+    if not method(checked.sample.method).executes:
+        raise ConfigError("this sample is no program", value=checked.sample.id, remedy="give the id of a code sample")
+    c = config.check
+    limits = Limits(timeout=c.timeout, memory_mib=c.memory_mib, output_kib=c.output_kib)
+    program = Program(id=checked.sample.id, source=checked.solution)
+    with wiring.sandbox(c.sandbox, 1) as box:
+        (execution,) = box.run([program], limits)
+    then = f"then    {checked.verdict.value}" + (f" ({escape(checked.detail)})" if checked.detail else "")
+    now = f"now     {execution.outcome}" + (f" ({escape(execution.detail)})" if execution.detail else "")
+    texts = [
+        f"{name}\n{escape(text)}" for name, text in (("stdout", execution.stdout), ("stderr", execution.stderr)) if text
+    ]
+    emit(
+        {"then": checked, "now": execution}, json,
+        Syntax(checked.solution, "python", line_numbers=True), then, now, *texts,
+    )  # fmt: skip

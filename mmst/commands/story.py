@@ -27,6 +27,8 @@ def tell(told: Story) -> Iterator[RenderableType]:
     for r in told.rounds:
         yield f"\n[bold reverse] Round {r.round} [/]"
         yield from _round(r)
+    if any(s.sample.method == "code" for r in told.rounds for s in r.samples):
+        yield f"Run a program again: [bold]mmst rerun {told.run} ID[/]"
 
 
 def _round(r: RoundStory) -> Iterator[RenderableType]:
@@ -54,7 +56,7 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
 
 def _sample(s: CheckedSample, r: RoundStory) -> Panel:
     used = any(s.sample.id in e.lineage[:1] for examples in r.trained.values() for e in examples)
-    title = f"{s.sample.method} {s.sample.index}: {s.verdict.value}"
+    title = f"{s.sample.method} {s.sample.index}: {s.verdict.value}  [dim]{s.sample.id}[/]"
     answer = f"answer: {s.answer}" if s.answer is not None else "no answer"
     detail = f"\n{s.detail}" if s.detail else ""
     body = escape(s.solution or s.sample.completion or "(empty)") + f"\n[dim]{escape(answer + detail)}[/]"

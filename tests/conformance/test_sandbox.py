@@ -5,11 +5,15 @@ Programs that could harm the machine stand only in the gVisor part: the other sa
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from bench import programs
+from mmst.backends.gvisor import GvisorSandbox
+from mmst.backends.subprocess_sandbox import SubprocessSandbox
 from mmst.errors import UserError
 from mmst.ports import Limits, Program, Sandbox
 
@@ -18,6 +22,7 @@ from .sandboxes import AMPLE, box, prison, results, run
 __all__ = ["box", "prison"]
 
 SHORT = Limits(timeout=0.5)
+BAD = ("endless", "bomb", "flood", "fork_bomb")
 
 
 def test_prints(box: Sandbox) -> None:
@@ -246,6 +251,21 @@ def test_many_programs_each_get_their_own_answer(box: Sandbox) -> None:
     n = 60
     for i, e in enumerate(results(box, [f"print({i} * 3)" for i in range(n)])):
         assert (e.outcome, e.stdout) == ("ok", f"{i * 3}\n")
+
+
+def test_neither_order_nor_workers_nor_neighbours_change_what_comes_out(box: Sandbox) -> None:
+    sources = [case.source for case in programs.mixed(100, seed=9) if case.kind not in BAD]
+    sources += ["print(hash('a'), {1, 'b', 'c'}, sorted(set('xyz')))", "import random\nprint(random.random())"]
+
+    def ends(order: list[str], one: Sandbox) -> dict[str, tuple[str, str, str]]:
+        asked = [Program(id=str(sources.index(s)), source=s) for s in order]
+        return {e.id: (e.outcome, e.stdout, e.detail) for e in one.run(asked, AMPLE)}
+
+    first = ends(sources, box)
+    assert ends(sources[::-1], box) == first
+    other = GvisorSandbox(1) if isinstance(box, GvisorSandbox) else SubprocessSandbox(1)
+    with other:
+        assert ends(random.Random(1).sample(sources, len(sources)), other) == first
 
 
 def test_good_programs_beside_bad_ones(box: Sandbox) -> None:

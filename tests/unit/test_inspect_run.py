@@ -92,6 +92,18 @@ def test_a_problem_that_is_not_there_is_refused(made: Made, problem: str, index:
         inspect_run.story(made.store, made.whole(), problem, index)
 
 
+def test_a_sample_is_found_by_the_beginning_of_its_id(made: Made) -> None:
+    run = made.whole()
+    checked, config = inspect_run.find_sample(made.store, run, "s-p-2-co")
+    assert (checked.sample.id, config) == ("s-p-2-code", made.config)
+
+
+@pytest.mark.parametrize("name", ["s-nothing", "s-p-"])
+def test_no_sample_or_several_are_refused(made: Made, name: str) -> None:
+    with pytest.raises(UserError, match="Remedy: mmst show"):
+        inspect_run.find_sample(made.store, made.whole(), name)
+
+
 def test_a_problem_whose_id_begins_like_another_is_not_mixed_up(made: Made) -> None:
     longer = replace(PROBLEMS[0], id="p-10")
     manifest = made.stage(0, "base", "gather", {"train-00000.jsonl": [longer, *PROBLEMS]})

@@ -70,6 +70,12 @@ def test_backends_do_not_import_one_another(repo_root):
         assert others <= {path.stem.split("_")[0]}, path.name
 
 
+def test_what_runs_inside_the_sandbox_needs_nothing_else(repo_root):
+    for path in (repo_root / "mmst/inside").glob("*.py"):
+        found = {name for name in imports(path) if name.split(".")[0] not in sys.stdlib_module_names}
+        assert all(name.startswith("mmst.inside") for name in found), path.name
+
+
 def test_components_import_mmst_only_in_their_bodies(repo_root):
     for path in (repo_root / "components").glob("*.py"):
         at_top = {name for name in imports(path, lazy=False) if name.startswith("mmst.")}
