@@ -94,8 +94,8 @@ def test_a_problem_that_is_not_there_is_refused(made: Made, problem: str, index:
 
 def test_a_sample_is_found_by_the_beginning_of_its_id(made: Made) -> None:
     run = made.whole()
-    checked, config = inspect_run.find_sample(made.store, run, "s-p-2-co")
-    assert (checked.sample.id, config) == ("s-p-2-code", made.config)
+    checked, config = inspect_run.find_sample(made.store, run, "s-p-1-co")
+    assert (checked.sample.id, config) == ("s-p-1-code", made.config)
 
 
 @pytest.mark.parametrize("name", ["s-nothing", "s-p-"])
