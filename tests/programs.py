@@ -102,6 +102,10 @@ class Writer:
             return f"{name}({', '.join(self.expression(1) for _ in range(n))})"
         if kind < 0.86 and self.math:
             return f"{r.choice(('math.sqrt', 'math.floor', 'math.gcd', 'sqrt', 'math.factorial'))}({inside})"
+        if kind < 0.88:
+            return (
+                f"sum({r.choice(('x * 2', 'x', self.name()))} for x in {r.choice(('range(4)', '[1, 2]', self.name()))})"
+            )
         if kind < 0.9:
             return f"[{inside}, {self.expression(depth - 1)}][{r.choice(('0', '-1', 'a', '2'))}]"
         call = r.choice(_CALLS)

@@ -1,93 +1,45 @@
-"""Proves from a program's text alone that it is harmless and soon over, or never.
-
-A program that is *harmless* does nothing but arithmetic on numbers and short texts that it states
-itself, and prints: no attributes but those of `math`, no imports but `math`, no assignment to
-anything but its own names, no exceptions handled. It can't see or change what another program in
-the same process sees. The text is followed statement by statement on bounds (`mmst.bounds`) instead
-of values; every loop is followed to its end, so a proof also bounds time, memory and output: at most
-`STEPS` steps, `OUTPUT` characters printed. Most model-written solutions of word problems are such.
-
-What is not proven is not accused: it gets a process of its own.
-
-Example:
-    >>> proof("total = 3 * 4\\nprint(total - 2)")
-    <Proof.ENDS: 'ends'>
-    >>> proof("n = 3\\nwhile True:\\n    n += 1")
-    <Proof.NEVER_ENDS: 'never ends'>
-    >>> proof("print(open('/etc/passwd').read())") is None, proof("print(9 ** 9 ** 9)") is None
-    (True, True)
-"""
+"""Follows a program statement by statement, with bounds in place of values; see `mmst.harmless`."""
 
 from __future__ import annotations
 
 import ast
-import enum
-import math
-import re
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TypeAlias
 
-from mmst import bounds
-from mmst.bounds import NONE, UNKNOWN, Items, Number, Other, Text, Unproven, Value
+from mmst.harmless import bounds, calls
+from mmst.harmless.bounds import NONE, UNKNOWN, Items, Number, Other, Text, Unproven, Value
 
 STEPS = 3000
 """Most steps (statements and expressions) that a harmless program takes."""
 OUTPUT = 4000
 """Most characters that it prints."""
-SOURCE = 4000
-"""Longer programs are not looked at."""
 _DEPTH = 30
-_CODING = re.compile(r"coding[:=]")
-"""By such a comment the same bytes may become another program than the text that is read here (PEP 263)."""
 
 
-class Proof(enum.Enum):
-    """What is known of a harmless program."""
-
-    ENDS = "ends"
-    """It is over within `STEPS` steps, whatever happens."""
-    NEVER_ENDS = "never ends"
-    """It does not fail, and within `STEPS` steps it enters a loop that it never leaves."""
-
-
-def proof(source: str) -> Proof | None:
-    """What can be proven of a program; None when nothing can. Raises nothing, takes milliseconds."""
-    if len(source) > SOURCE or "\0" in source or _CODING.search(source):
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what the compiler says of it would stand in its stderr
-            tree = ast.parse(source)
-        _Walk().block(tree.body, _Names({"__name__": Text(8)}))
-    except _Never:
-        return Proof.NEVER_ENDS
-    except (Unproven, SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, Warning):
-        return None
-    return Proof.ENDS
-
-
-Env: TypeAlias = "dict[str, Value | _Function]"
+Env: TypeAlias = "dict[str, Value | Function]"
 
 
 @dataclass
-class _Names:
+class Names:
     """What the names stand for at a place of the program; in a function also the module's."""
 
     own: Env
     module: Env | None = None
     local: frozenset[str] = frozenset()
 
-    def get(self, name: str) -> Value | _Function | None:
+    def get(self, name: str) -> Value | Function | None:
+        """What a name stands for; None when the program has not given it a meaning."""
         if self.module is None or name in self.local:
             return self.own.get(name)
         return self.module.get(name)
 
-    def copy(self) -> _Names:
-        return _Names(dict(self.own), self.module, self.local)
+    def copy(self) -> Names:
+        """The same, to follow one of several ways."""
+        return Names(dict(self.own), self.module, self.local)
 
-    def become(self, others: list[_Names]) -> bool:
+    def become(self, others: list[Names]) -> bool:
         """Take on what holds in all of the others; False when there is none."""
         if not others:
             return False
@@ -97,7 +49,7 @@ class _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _Function:
+class Function:
     """A function that the program defines."""
 
     node: ast.FunctionDef
@@ -105,31 +57,32 @@ class _Function:
 
 
 @dataclass(slots=True)
-class _Loop:
+class Loop:
     """Where a loop under way was left or begun anew."""
 
-    breaks: list[_Names] = field(default_factory=list)
-    continues: list[_Names] = field(default_factory=list)
+    breaks: list[Names] = field(default_factory=list)
+    continues: list[Names] = field(default_factory=list)
 
 
-def _either(a: Value | _Function, b: Value | _Function) -> Value | _Function:
-    if isinstance(a, _Function) or isinstance(b, _Function):
+def _either(a: Value | Function, b: Value | Function) -> Value | Function:
+    if isinstance(a, Function) or isinstance(b, Function):
         return a if a == b else UNKNOWN
     return bounds.join(a, b)
 
 
-class _Never(Exception):
+class Never(Exception):
     """A loop was surely entered that is never left."""
 
 
-class _Walk:
+class Walk:
     """One way through a program, counting what it costs."""
 
-    def __init__(self) -> None:
+    def __init__(self, never_ends: Callable[[ast.While, Names], bool]) -> None:
+        self._never_ends = never_ends
         self._sure = True
         """Whether the program surely comes to where the walk is."""
         self._steps = self._output = self._depth = 0
-        self._loops: list[_Loop] = []
+        self.loops: list[Loop] = []
         self._returns: list[list[Value]] = []
 
     def step(self) -> None:
@@ -140,11 +93,11 @@ class _Walk:
 
     # Statements: each says whether the next one is reached.
 
-    def block(self, body: list[ast.stmt], names: _Names) -> bool:
+    def block(self, body: list[ast.stmt], names: Names) -> bool:
         """Follow the statements; whether the end is reached."""
         return all(self.statement(s, names) for s in body)
 
-    def statement(self, s: ast.stmt, names: _Names) -> bool:
+    def statement(self, s: ast.stmt, names: Names) -> bool:
         """Follow one statement."""
         self.step()
         match s:
@@ -166,8 +119,8 @@ class _Walk:
                 return self._while(s, names)
             case ast.For(orelse=[], type_comment=None):
                 return self._for(s, names)
-            case ast.Break() | ast.Continue() if self._loops:
-                loop = self._loops[-1]
+            case ast.Break() | ast.Continue() if self.loops:
+                loop = self.loops[-1]
                 (loop.breaks if isinstance(s, ast.Break) else loop.continues).append(names.copy())
                 return False
             case ast.Return() if self._returns:
@@ -179,12 +132,12 @@ class _Walk:
                 names.own[s.names[0].asname or "math"] = Other("math")
             case ast.ImportFrom(module="math", level=0):
                 for alias in s.names:
-                    names.own[alias.asname or alias.name] = bounds.attribute(alias.name)
+                    names.own[alias.asname or alias.name] = calls.attribute(alias.name)
             case _:
                 raise Unproven
         return True
 
-    def _assign(self, target: ast.expr, value: Value, names: _Names) -> None:
+    def _assign(self, target: ast.expr, value: Value, names: Names) -> None:
         match target:
             case ast.Name(id=name):
                 names.own[name] = value
@@ -194,7 +147,7 @@ class _Walk:
             case _:
                 raise Unproven
 
-    def _if(self, s: ast.If, names: _Names) -> bool:
+    def _if(self, s: ast.If, names: Names) -> bool:
         known = self._truth(s.test, names)
         if known is not None:
             return self.block(s.body if known else s.orelse, names)
@@ -202,10 +155,10 @@ class _Walk:
         ways = [way for way, body in ((names.copy(), s.body), (other, s.orelse)) if self.block(body, way)]
         return names.become(ways)
 
-    def _while(self, s: ast.While, names: _Names) -> bool:
-        exits: list[_Names] = []
-        loop = _Loop()
-        self._loops.append(loop)
+    def _while(self, s: ast.While, names: Names) -> bool:
+        exits: list[Names] = []
+        loop = Loop()
+        self.loops.append(loop)
         reached, turns, seen = True, 0, set[object]()
         while reached:
             self.step()
@@ -215,31 +168,31 @@ class _Walk:
             if known is False:
                 break
             state = (_state(names), self._output)
-            if state in seen or (turns & (turns - 1) == 0 and _never_ends(s, names)):
-                raise _Never if self._sure else Unproven
+            if state in seen or (turns & (turns - 1) == 0 and self._never_ends(s, names)):
+                raise Never if self._sure else Unproven
             if state[0] is not None:
                 seen.add(state)
-            reached = self._turn(s.body, names, loop)
+            reached = self.turn(s.body, names, loop)
             turns += 1
-        self._loops.pop()
+        self.loops.pop()
         return names.become(exits + loop.breaks)
 
-    def _for(self, s: ast.For, names: _Names) -> bool:
+    def _for(self, s: ast.For, names: Names) -> bool:
         over = self.value(s.iter, names)
         if not isinstance(over, Items):
             raise Unproven
-        loop, reached = _Loop(), True
-        self._loops.append(loop)
+        loop, reached = Loop(), True
+        self.loops.append(loop)
         for item in over.items:
             self.step()
             self._assign(s.target, item, names)
-            reached = self._turn(s.body, names, loop)
+            reached = self.turn(s.body, names, loop)
             if not reached:
                 break
-        self._loops.pop()
+        self.loops.pop()
         return names.become(([names.copy()] if reached else []) + loop.breaks)
 
-    def _turn(self, body: list[ast.stmt], names: _Names, loop: _Loop) -> bool:
+    def turn(self, body: list[ast.stmt], names: Names, loop: Loop) -> bool:
         """One turn of a loop; whether another may follow."""
         loop.continues = []
         reached = self.block(body, names)
@@ -247,9 +200,15 @@ class _Walk:
 
     # Expressions
 
-    def value(self, e: ast.expr, names: _Names) -> Value:
+    def value(self, e: ast.expr, names: Names) -> Value:
         """The bounds of an expression."""
         self.step()
+        value = self._value(e, names)
+        if isinstance(value, Items):
+            self._steps += len(value.items) // 8
+        return value
+
+    def _value(self, e: ast.expr, names: Names) -> Value:
         match e:
             case ast.Constant(value=value, kind=None):
                 return bounds.constant(value)
@@ -271,8 +230,10 @@ class _Walk:
                 return self._call(e, names)
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
                 return bounds.items([self.value(part, names) for part in parts])
+            case ast.ListComp():
+                return self._comprehension(e, names)
             case ast.Attribute(attr=name) if self.value(e.value, names) == Other("math"):
-                return bounds.attribute(name)
+                return calls.attribute(name)
             case ast.Subscript(slice=ast.Slice()):
                 raise Unproven
             case ast.Subscript():
@@ -289,19 +250,19 @@ class _Walk:
             self._sure = self._sure and whole and right != Number(0, 0, True)  # else it may fail
         return bounds.binary(op, left, right)
 
-    def _truth(self, e: ast.expr, names: _Names) -> bool | None:
+    def _truth(self, e: ast.expr, names: Names) -> bool | None:
         """Whether a test holds; None when it may or may not."""
         known = bounds.truth(self.value(e, names))
         self._sure = self._sure and known is not None
         return known
 
-    def _lookup(self, name: str, names: _Names) -> Value:
+    def _lookup(self, name: str, names: Names) -> Value:
         found = names.get(name)
-        if found is None or found == UNKNOWN or isinstance(found, _Function):
+        if found is None or found == UNKNOWN or isinstance(found, Function):
             raise Unproven
         return found
 
-    def _compare(self, e: ast.Compare, names: _Names) -> Value:
+    def _compare(self, e: ast.Compare, names: Names) -> Value:
         results, left = [], self.value(e.left, names)
         for op, operand in zip(e.ops, e.comparators, strict=True):
             right = self.value(operand, names)
@@ -323,10 +284,10 @@ class _Walk:
             return of.items[int(at.low)]
         return reduce(bounds.join, of.items)
 
-    def _part(self, part: ast.expr, names: _Names) -> int:
+    def _part(self, part: ast.expr, names: Names) -> int:
         match part:
             case ast.Constant(value=str(text)):
-                return len(text)
+                return bounds.printed(bounds.constant(text))
             case ast.FormattedValue(value=inner, conversion=-1, format_spec=None):
                 return bounds.printed(self.value(inner, names))
             case ast.FormattedValue(
@@ -335,29 +296,48 @@ class _Walk:
                 return bounds.formatted(self.value(inner, names), spec)
         raise Unproven
 
-    def _call(self, e: ast.Call, names: _Names) -> Value:
+    def _call(self, e: ast.Call, names: Names) -> Value:
         if any(isinstance(a, ast.Starred) for a in e.args):
             raise Unproven
-        called: Value | _Function | None
+        called: Value | Function | None
         if isinstance(e.func, ast.Name):
             called = names.get(e.func.id)
             called = Other(e.func.id) if called is None and e.func.id not in names.local else called
         else:
             called = self.value(e.func, names)
-        args = [self.value(a, names) for a in e.args]
-        if isinstance(called, _Function):
+        args = [self._argument(a, called, names) for a in e.args]
+        if isinstance(called, Function):
             return self._inline(called, args, e, names)
         if called == Other("print"):
             return self._print(args, e.keywords, names)
         if not isinstance(called, Other) or e.keywords:
             raise Unproven
         self._sure = False
-        result = bounds.call(called.name, args)
-        if isinstance(result, Items):
-            self._steps += len(result.items)
-        return result
+        self._steps += sum(len(a.items) for a in args if isinstance(a, Items)) // 8
+        return calls.call(called.name, args)
 
-    def _print(self, args: list[Value], keywords: list[ast.keyword], names: _Names) -> Value:
+    def _argument(self, e: ast.expr, called: Value | Function | None, names: Names) -> Value:
+        if isinstance(e, ast.GeneratorExp) and isinstance(called, Other) and called.name in _GATHER:
+            return self._comprehension(e, names)
+        return self.value(e, names)
+
+    def _comprehension(self, e: ast.ListComp | ast.GeneratorExp, names: Names) -> Items:
+        (part,) = e.generators if len(e.generators) == 1 else [None]
+        over = self.value(part.iter, names) if part and not part.is_async else None
+        if part is None or not isinstance(over, Items):
+            raise Unproven
+        inside, found = names.copy(), list[Value]()
+        for item in over.items:
+            self.step()
+            self._assign(part.target, item, inside)
+            tests = [self._truth(test, inside) for test in part.ifs]
+            if None in tests:
+                raise Unproven
+            if all(tests):
+                found.append(self.value(e.elt, inside))
+        return bounds.items(found)
+
+    def _print(self, args: list[Value], keywords: list[ast.keyword], names: Names) -> Value:
         between = {"sep": 1, "end": 1}
         for keyword in keywords:
             value = self.value(keyword.value, names)
@@ -369,25 +349,26 @@ class _Walk:
             raise Unproven
         return NONE
 
-    def _inline(self, f: _Function, args: list[Value], e: ast.Call, names: _Names) -> Value:
+    def _inline(self, f: Function, args: list[Value], e: ast.Call, names: Names) -> Value:
         parameters = [a.arg for a in f.node.args.args]
         if e.keywords or len(args) != len(parameters) or self._depth >= _DEPTH:
             raise Unproven
         module = names.own if names.module is None else names.module
-        inside = _Names(dict(zip(parameters, args, strict=True)), module, f.local)
-        loops, self._loops = self._loops, []
+        inside = Names(dict(zip(parameters, args, strict=True)), module, f.local)
+        loops, self.loops = self.loops, []
         self._returns.append([])
         self._depth += 1
         reached = self.block(f.node.body, inside)
         self._depth -= 1
-        self._loops = loops
+        self.loops = loops
         results = self._returns.pop() + ([NONE] if reached else [])
         if not results:
             raise Unproven  # never comes back
         return reduce(bounds.join, results)
 
 
-def _function(node: ast.FunctionDef) -> _Function:
+@lru_cache(maxsize=16)
+def _function(node: ast.FunctionDef) -> Function:
     """A function with plain parameters, whose names are its own or the module's."""
     a = node.args
     if a.posonlyargs or a.kwonlyargs or a.vararg or a.kwarg or a.defaults:
@@ -401,84 +382,30 @@ def _function(node: ast.FunctionDef) -> _Function:
             local.add(inner.id)
         elif isinstance(inner, _UNFOLLOWED) and inner is not node:
             raise Unproven
-    return _Function(node, frozenset(local))
+    return Function(node, frozenset(local))
 
 
+_GATHER = {"sum", "min", "max", "sorted", "list", "tuple"}
+"""What takes all of a generator at once."""
 _TYPES = {"int", "float", "str", "bool"}
-_UNFOLLOWED = (ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Lambda, ast.FunctionDef, ast.ClassDef)
+_UNFOLLOWED = (
+    ast.Yield,
+    ast.YieldFrom,
+    ast.Await,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Global,
+    ast.Nonlocal,
+    ast.Lambda,
+    ast.FunctionDef,
+    ast.ClassDef,
+)
 
 
-# --- loops that never end -------------------------------------------------------------------------
-
-
-def _state(names: _Names) -> object:
+def _state(names: Names) -> object:
     """All that the rest of a program depends on, when it is known exactly; else None."""
     for value in names.own.values():
         exact = value.exact if isinstance(value, Number) else not isinstance(value, Text | Items) and value != UNKNOWN
         if not exact:
             return None
-    return frozenset((name, str(value)) for name, value in names.own.items())
-
-
-def _never_ends(loop: ast.While, names: _Names) -> bool:
-    """Whether a loop that is entered is never left: bounds that hold on every turn keep its test true.
-
-    Only bodies of which no statement can fail, leave the loop or use up memory: additions,
-    subtractions and comparisons of numbers, assignments of them, `if`.
-    """
-    held = names.copy()
-    try:
-        for _ in range(4):
-            walk = _Steady()
-            if bounds.truth(walk.value(loop.test, held)) is not True:
-                return False
-            after = held.copy()
-            if not walk.turn(loop.body, after):
-                return False
-            wider = {name: _widened(value, after.own.get(name, UNKNOWN)) for name, value in held.own.items()}
-            if wider == held.own:
-                return True
-            held.own = wider
-    except (Unproven, OverflowError):
-        return False
-    return False
-
-
-def _widened(before: Value | _Function, after: Value | _Function) -> Value | _Function:
-    if before == after:
-        return before
-    if not (isinstance(before, Number) and isinstance(after, Number)):
-        return UNKNOWN
-    low = before.low if after.low >= before.low else -math.inf
-    high = before.high if after.high <= before.high else math.inf
-    return Number(low, high, before.whole and after.whole)
-
-
-class _Steady(_Walk):
-    """A turn of a loop in which nothing can go wrong."""
-
-    def turn(self, body: list[ast.stmt], names: _Names) -> bool:
-        """Follow one turn; False when the loop may be left."""
-        loop = _Loop()
-        self._loops.append(loop)
-        reached = self._turn(body, names, loop)
-        return reached and not loop.breaks
-
-    def statement(self, s: ast.stmt, names: _Names) -> bool:
-        """Only what cannot fail."""
-        if not isinstance(s, ast.Assign | ast.AugAssign | ast.If | ast.Pass | ast.Break | ast.Continue):
-            raise Unproven
-        return super().statement(s, names)
-
-    def value(self, e: ast.expr, names: _Names) -> Value:
-        """Only what cannot fail."""
-        if isinstance(e, ast.BinOp) and not isinstance(e.op, ast.Add | ast.Sub):
-            divisor = e.right.value if isinstance(e.op, ast.Mod) and isinstance(e.right, ast.Constant) else 0
-            if not (isinstance(divisor, int) and divisor):
-                raise Unproven
-        if not isinstance(e, ast.BinOp | ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Name | ast.Constant | ast.IfExp):
-            raise Unproven
-        value = super().value(e, names)
-        if not isinstance(value, Number):
-            raise Unproven
-        return value
+    return frozenset(names.own.items())

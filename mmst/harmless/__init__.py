@@ -1,0 +1,62 @@
+"""Proves from a program's text alone that it is harmless and soon over, or never.
+
+A program that is *harmless* does nothing but arithmetic on numbers and short texts that it states
+itself, and prints: no attributes but those of `math`, no imports but `math`, no assignment to
+anything but its own names, no exceptions handled. It can't see or change what another program in
+the same process sees. The text is followed (`walk`) with bounds in place of values (`bounds`), every
+loop to its end, so a proof also bounds time, memory and output: at most `STEPS` steps, `OUTPUT`
+characters printed. Most model-written solutions of word problems are such.
+
+What is not proven is not accused: it gets a process of its own.
+
+Example:
+    >>> proof("total = 3 * 4\\nprint(total - 2)")
+    <Proof.ENDS: 'ends'>
+    >>> proof("n = 3\\nwhile True:\\n    n += 1")
+    <Proof.NEVER_ENDS: 'never ends'>
+    >>> proof("print(open('/etc/passwd').read())") is None, proof("print(9 ** 9 ** 9)") is None
+    (True, True)
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import re
+import warnings
+
+from mmst.harmless.bounds import Text, Unproven
+from mmst.harmless.endless import never_ends
+from mmst.harmless.walk import OUTPUT, STEPS, Names, Never, Walk
+
+__all__ = ["OUTPUT", "STEPS", "Proof", "proof"]
+
+SOURCE = 4000
+"""Longer programs are not looked at."""
+_CODING = re.compile(r"coding[:=]")
+"""By such a comment the same bytes may become another program than the text that is read here (PEP 263)."""
+
+
+class Proof(enum.Enum):
+    """What is known of a harmless program."""
+
+    ENDS = "ends"
+    """It is over within `STEPS` steps, whatever happens."""
+    NEVER_ENDS = "never ends"
+    """It does not fail, and within `STEPS` steps it enters a loop that it never leaves."""
+
+
+def proof(source: str) -> Proof | None:
+    """What can be proven of a program; None when nothing can. Raises nothing, takes milliseconds."""
+    if len(source) > SOURCE or "\0" in source or _CODING.search(source):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what the compiler says of it would stand in its stderr
+            tree = ast.parse(source)
+        Walk(never_ends).block(tree.body, Names({"__name__": Text(8)}))
+    except Never:
+        return Proof.NEVER_ENDS
+    except (Unproven, SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, Warning):
+        return None
+    return Proof.ENDS
