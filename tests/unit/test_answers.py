@@ -33,14 +33,22 @@ def test_usual_ways_of_writing_an_answer_are_equal(gold: str, answer: str) -> No
 @pytest.mark.parametrize(
     ("gold", "answer"),
     [
-        ("7", "8"), ("7", "7 3"), ("0.25", "25%"), ("5 hours", "5 minutes"), ("5 pm", "5 am"), ("1/3", "0.333"),
+        ("7", "8"), ("7", "7 3"), ("0.25", "26%"), ("5 hours", "5 minutes"), ("5 pm", "5 am"), ("1/3", "0.333"),
         ("123", "1,23"), ("70000000", "70000001"), ("1e999999999", "1"), ("1/0", "1"), ("22", "2²"), ("7", "about 7"),
-        ("7", "[7]"), ("7", ""), ("10", "1 0"), ("3", "3.0001"), ("387420489", "9**9"), ("yes", "no"), ("10:30", "10"),
+        ("7", "[7]"), ("7", ""), ("10", "1 0"), ("3", "3.0001"), ("387420488", "9**9"), ("yes", "no"), ("10:30", "10"),
     ],
 )  # fmt: skip
 def test_other_answers_are_not(gold: str, answer: str) -> None:
     assert not equal(gold, answer)
     assert not equal(answer, gold)
+
+
+def test_only_a_gold_percentage_allows_the_fraction_that_it_is() -> None:
+    assert equal("25%", "1/4")
+    assert equal("25%", "0.25")
+    assert equal("25%", "25")
+    assert not equal("0.25", "25%")
+    assert not equal("1/4", "25%")
 
 
 @given(st.text(), st.text())

@@ -1,30 +1,17 @@
-r"""When are two answers the same? Numbers in all usual ways of writing them, else text. Pure.
-
-    1,234.50 = 1234.5      $3 = 3           25% = 25         7 apples. = 7
-    1/2 = 0.5              1 1/2 = 1.5      −4 = -4          1.5e3 = 1500
-    seven = 7              016 = 16         \boxed{7} = 7    \frac{1}{2} = 1/2
-
-Numbers are compared as exact fractions. Only when one side is written with a decimal point or an
-exponent (a float was printed, a quotient rounded) may they differ by 1e-6 of the larger one.
-A unit may be left out, yet two units that have no word in common contradict: 5 hours ≠ 5 minutes.
-A percent sign is a unit: 25% is 25, never 0.25. Everything else is compared as text, without
-regard to case, spacing and a closing period.
-
-Nothing here raises or takes long, whatever a model wrote: powers are not computed, and texts of
-more than `LONGEST` characters are compared as they stand.
-"""
+"""Plain numbers as people, data sets and programs write them: exact fractions with at most a unit. Pure."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
-LONGEST = 1000
-"""Longer answers are text."""
+from mmst.answers.plain import LONGEST, plain, text_of
+
 RELATIVE = Fraction(1, 10**6)
+"""By how much of the larger two numbers may differ of which one is a decimal."""
 ABSOLUTE = Fraction(1, 10**12)
+PERCENT = frozenset({"percent"})
 _MAX_EXPONENT = 330
 _SIGNIFICANT = 12
 
@@ -38,23 +25,24 @@ class Number:
     unit: frozenset[str]
 
 
-def equal(gold: str, answer: str) -> bool:
-    """Whether `answer` is the gold answer.
+def same_number(gold: Number, answer: Number) -> bool:
+    """Whether two numbers are the same answer; only here does it matter which one is the gold one.
 
-    >>> equal("1234.5", "$1,234.50"), equal("1/3", "0.3333"), equal("5 hours", "5 minutes")
-    (True, False, False)
+    A gold percentage may be given as the fraction that it is: 25% allows 1/4 and 0.25 besides 25.
     """
-    if gold == answer:
-        return True
-    a, b = number(gold), number(answer)
-    if a is None or b is None:
-        return a is b and _text(gold) == _text(answer)
-    if a.unit and b.unit and not a.unit & b.unit:
+    if gold.unit and answer.unit and not gold.unit & answer.unit:
         return False
-    gap = abs(a.value - b.value)
-    if a.decimal or b.decimal:
-        return gap <= max(RELATIVE * max(abs(a.value), abs(b.value)), ABSOLUTE)
-    return gap == 0
+    if _near(gold, answer, gold.value):
+        return True
+    fraction = gold.unit == PERCENT and not answer.unit and answer.value.denominator > 1
+    return fraction and _near(gold, answer, gold.value / 100)
+
+
+def _near(gold: Number, answer: Number, value: Fraction) -> bool:
+    gap = abs(value - answer.value)
+    if not gap or not (gold.decimal or answer.decimal):
+        return not gap
+    return gap <= max(RELATIVE * max(abs(value), abs(answer.value)), ABSOLUTE)
 
 
 def normalise(answer: str) -> str:
@@ -65,7 +53,7 @@ def normalise(answer: str) -> str:
     """
     found = number(answer)
     if found is None:
-        return _text(answer)
+        return text_of(answer)
     value = _rounded(found.value) if found.decimal else found.value
     return written(value)
 
@@ -74,16 +62,23 @@ def number(text: str) -> Number | None:
     """The number that `text` is, or None when it is not one number with at most a unit."""
     if len(text) > LONGEST:
         return None
-    text = _plain(text)
+    text = plain(text)
     match = _NUMBER.match(text)
     value = _value(match) if match else None
     if match is None or value is None:
         return _in_words(text)
-    words = [w for w in re.split(r"[\s/]+|(?<=[%°$€£¥])", text[match.end() :]) if w]
-    if len(words) > _UNIT_WORDS or not all(_UNIT_WORD.fullmatch(w) for w in words):
+    rest = text[match.end() :]
+    words = [w for w in re.split(r"[\s/]+|(?<=[%°$€£¥])", rest) if w] if rest else []
+    if words and words[0] in _SCALES:
+        value *= _SCALES[words.pop(0)]
+    elif words and not rest[0].isspace() and words[0].isalpha() and len(words[0]) <= 3 and words[0] not in _SHORT:
+        return None  # 7xy, 2pi
+    if len(words) > _UNIT_WORDS or not all(_UNIT_WORD.fullmatch(w) and w not in _NO_UNITS for w in words):
         return None
+    if any(len(w) == 1 and w.isalpha() and w not in _SHORT for w in words):
+        return None  # 7 x
     sign = -1 if (match["sign"] + match["sign2"]).count("-") % 2 else 1
-    unit = _unit(" ".join([match["currency"], *words]))
+    unit = unit_of(" ".join([match["currency"], *words]))
     return Number(sign * value, bool(match["fraction"] or match["exponent"]), unit)
 
 
@@ -92,13 +87,25 @@ _NUMBER = re.compile(
     (?P<sign>[-+]?)\s*(?P<currency>[$€£¥]?)\s*(?P<sign2>[-+]?)\s*
     (?: (?P<mixed>\d{1,9})\s+(?P<over>\d{1,9})\s*/\s*(?P<under>\d{1,9})
       | (?P<top>\d{1,300})\s*/\s*(?P<bottom>\d{1,300})
-      | (?P<whole>\d{1,3}(?:,\d{3})+|\d*)(?:\.(?P<fraction>\d*))?(?:[eE](?P<exponent>[-+]?\d{1,4}))?
+      | (?P<whole>[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\ \d{3})+)(?!\d)|\d*)
+        (?:\.(?P<fraction>\d*))?(?:[eE](?P<exponent>[-+]?\d{1,4}))?
     )
     """,
     re.VERBOSE,
 )
 _UNIT_WORD = re.compile(r"[%°$€£¥]|\(?[^\W\d_][^\W\d_]*(?:['.\-][^\W\d_]+)*(?:\^[23])?\)?\.?")
 _UNIT_WORDS = 6
+_SHORT = frozenset(
+    "m g s h l L N J W V C F K cm mm km nm kg mg ml mL cl dl ft in yd mi oz lb lbs hr hrs min sec mph kph kmh deg rad "
+    "am pm AM PM st nd rd th USD usd EUR eur pct GB MB kB Hz kHz MHz kW MW kJ".split()
+)
+"""The short words that are units also without a space before them; other letters there are variables."""
+_NO_UNITS = frozenset(
+    "and or not half halves quarter quarters third thirds more less than to minus plus point over times pi sqrt sin "
+    "cos tan log ln i e mod remainder squared cubed if when".split()
+)
+"""Words that change a number."""
+_SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -108,7 +115,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
     if match["top"]:
         bottom = int(match["bottom"])
         return Fraction(int(match["top"]), bottom) if bottom else None
-    whole, fraction, exponent = match["whole"].replace(",", ""), match["fraction"] or "", match["exponent"] or "0"
+    whole, fraction, exponent = re.sub("[, ]", "", match["whole"]), match["fraction"] or "", match["exponent"] or "0"
     if not whole + fraction or abs(int(exponent)) > _MAX_EXPONENT:
         return None
     if not (fraction or match["exponent"]):
@@ -135,18 +142,27 @@ def _in_words(text: str) -> Number | None:
     if match is None or any(w in _WORDS for w in match["unit"].casefold().split()):
         return None
     value = _WORDS[match["word"].casefold()]
-    return Number(Fraction(-value if match["sign"] else value), False, _unit(match["unit"]))
+    return Number(Fraction(-value if match["sign"] else value), False, unit_of(match["unit"]))
 
 
 _SYMBOLS = {"$": " dollar ", "€": " euro ", "£": " pound ", "¥": " yen ", "%": " percent ", "°": " degree "}
 
 
-def _unit(text: str) -> frozenset[str]:
+_SYNONYMS = {"pct": "percent", "percentage": "percent", "deg": "degree", "hr": "hour", "usd": "dollar"}
+
+
+def unit_of(text: str) -> frozenset[str]:
+    """The words of a unit, in the singular; every way to write percent is one word.
+
+    >>> sorted(unit_of("km/hours")), unit_of("%") == unit_of("pct")
+    (['hour', 'km'], True)
+    """
     if not text or text.isspace():
         return frozenset()
     for symbol, word in _SYMBOLS.items():
         text = text.replace(symbol, word)
-    return frozenset(w.removesuffix("s") or w for w in re.findall(r"[^\W\d_]+", text.casefold()))
+    words = (w.removesuffix("s") or w for w in re.findall(r"[^\W\d_]+", text.casefold()))
+    return frozenset(_SYNONYMS.get(w, w) for w in words)
 
 
 def _rounded(value: Fraction) -> Fraction:
@@ -164,38 +180,3 @@ def written(value: Fraction) -> str:
     sign, scaled = "-" if value < 0 else "", str(abs(value.numerator) * 10**digits // value.denominator)
     scaled = scaled.rjust(digits + 1, "0")
     return f"{sign}{scaled[:-digits]}.{scaled[-digits:]}".rstrip("0")
-
-
-_DASHES = str.maketrans(dict.fromkeys("−–—‐‑‒", "-") | {"’": "'", "‘": "'", "“": '"', "”": '"'})
-_LATEX = (
-    (re.compile(r"\\boxed\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}"), r"\1"),
-    (re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf)\s*\{([^{}]*)\}"), r" \1 "),
-    (re.compile(r"\\[dtc]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}"), r" \1/\2"),
-    (re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)"), r" \1/\2"),
-    (re.compile(r"\\(?:left|right|displaystyle)|\\[!,;: ]|~"), " "),
-    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?"), "°"),
-    (re.compile(r"\\([$%])"), r"\1"),
-    (re.compile(r"(\d)\{,\}(?=\d{3})"), r"\1,"),
-)
-
-
-def _plain(text: str) -> str:
-    """The text without its dress: LaTeX, markdown, typographic signs, closing period."""
-    if not text.isascii():
-        text = re.sub(r"([\u00bc-\u00be\u2150-\u215f])", r" \1", text)
-        text = re.sub(r"([\u00b2\u00b3\u00b9\u2070-\u2079])", r"^\1", text)
-        text = unicodedata.normalize("NFKC", text).replace("\u2044", "/").translate(_DASHES)
-    for pattern, plain in _LATEX if "\\" in text or "{" in text else ():
-        text = pattern.sub(plain, text)
-    text = text.strip().strip("*`\"'").strip()
-    if len(text) > 2 and text[0] == text[-1] == "$":
-        text = text[1:-1]
-    text = re.sub(r"^(?:[a-zA-Z]\s*)?=\s*", "", text.strip())
-    return re.sub(r"\s+", " ", text).strip().rstrip(".").rstrip()
-
-
-def _text(answer: str) -> str:
-    if len(answer) > LONGEST:
-        return answer.strip()
-    text = _plain(answer).casefold()
-    return re.sub(r"\s+", "", text) if "\\" in text or "{" in text or "^" in text else text
