@@ -1,0 +1,207 @@
+"""How well and how fast the answers are graded, beside Math-Verify where its Python is given.
+
+    python bench/grade.py                                     own hard negatives, pairs a CPU-second
+    python bench/grade.py --cases math-verify=FOLDER …        agreement with the cases of a peer's tests
+    python bench/grade.py --peer-python VENV/bin/python       Math-Verify on the same cases and pairs
+
+A peer's folder is read, never run: the pairs and what is expected of them stand in its tests as literals.
+Their answers are often whole messages. Ours is then what `TextMethod.answer` takes from one, and where that
+commits to nothing, what Math-Verify takes: the last formula, else the last number (`reading`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mmst import answers
+from mmst.methods.text import METHOD
+
+HERE = Path(__file__).resolve().parent
+
+
+class Case(NamedTuple):
+    """A pair and whether it is to be equal.
+
+    `formulas` says that the test takes only formulas for answers, `usual` that it changes no setting
+    of the peer's (rounding to two digits, say), which has no counterpart here.
+    """
+
+    gold: str
+    answer: str
+    expected: bool
+    formulas: bool = False
+    usual: bool = True
+
+
+# --- what peers expect ---
+
+
+def cases_of(folder: Path) -> list[Case]:
+    """The cases of all parametrised tests below a folder that name a gold answer, an answer and an expectation."""
+    found: dict[Case, None] = {}
+    for path in sorted(folder.rglob("test_*.py")):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                found.update(dict.fromkeys(_cases(function)))
+    return list(found)
+
+
+GOLD, ANSWER, EXPECTED = {"gold"}, {"pred", "answer"}, {"expected", "result"}
+USUAL = {"precision": 6, "strict": True, "allow_set_relation_comp": False}
+"""Math-Verify's defaults."""
+
+
+def _cases(function: ast.FunctionDef) -> Iterator[Case]:
+    for decorator in function.decorator_list:
+        if not isinstance(decorator, ast.Call) or not ast.unparse(decorator.func).endswith("parametrize"):
+            continue
+        names = [name.strip() for name in str(_literal(decorator.args[0])).split(",")]
+        places = [next((i for i, n in enumerate(names) if n in wanted), None) for wanted in (GOLD, ANSWER, EXPECTED)]
+        if None in places or not isinstance(decorator.args[1], ast.List):
+            continue
+        formulas = "match_types=['latex']" in ast.unparse(function)
+        for row in map(_literal, decorator.args[1].elts):
+            if isinstance(row, tuple):
+                gold, answer, expected = (row[i] for i in places if i is not None)
+                settings = {n: v for i, (n, v) in enumerate(zip(names, row, strict=True)) if i not in places}
+                usual = settings.items() <= USUAL.items()
+                if isinstance(gold, str) and isinstance(answer, str):
+                    yield Case(gold, answer, bool(expected), formulas, usual)
+
+
+def _literal(node: ast.expr) -> object:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+_FORMULA = r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\.|[^$\n\\])+)\$|\\\[(.+?)\\\]|\\\(((?:(?!\\\))[^\n])+)\\\)"
+_FORMULAS = re.compile(_FORMULA, re.DOTALL)
+_VALUES = re.compile(_FORMULA + r"|(?<![\w.])(-?[$€]?\d[\d,. ]*(?:/\d+)?)", re.DOTALL)
+_PERCENT = re.compile(r"\s*(?:%|percent\b|pct\b)")
+
+
+def reading(text: str, formulas: bool = False) -> str:
+    """The answer in a message; see above."""
+    stated = METHOD.answer(text, None)
+    if stated is not None:
+        return stated
+    if (found := answers.read(text)) is not None and not found.tree.has("word"):
+        return text
+    last = next(reversed(list((_FORMULAS if formulas else _VALUES).finditer(text))), None)
+    if last is None:
+        return text
+    percent = _PERCENT.match(text, last.end())
+    return next(group for group in last.groups() if group).strip(" ,.") + (percent[0] if percent else "")
+
+
+def pair(case: Case) -> tuple[str, str]:
+    """The two answers of a case."""
+    return reading(case.gold, case.formulas), reading(case.answer, case.formulas)
+
+
+# --- graders ---
+
+
+def ours(cases: list[Case]) -> list[bool | None]:
+    """What we say, algebra included."""
+    from mmst.wiring import algebra
+
+    with algebra() as engine:
+        return [c.equal for c in answers.settle([pair(c) for c in cases], engine.decide)]
+
+
+def peer(python: str, cases: list[Case]) -> tuple[list[bool | None], float]:
+    """What Math-Verify says, and the CPU seconds that it took."""
+    program = HERE / "grade_math_verify.py"
+    pairs = "".join(json.dumps([c.gold, c.answer]) + "\n" for c in cases)
+    done = subprocess.run([python, str(program)], input=pairs, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    return said["equal"], said["seconds"]
+
+
+def agreement(name: str, grader: str, cases: list[Case], said: list[bool | None], show: bool) -> None:
+    """Print how often a grader says what is expected."""
+    agreed = [s is c.expected for c, s in zip(cases, said, strict=True)]
+    usual = [a for c, a in zip(cases, agreed, strict=True) if c.usual]
+    kinds = Counter((c.expected, s) for c, s in zip(cases, said, strict=True))
+    print(
+        f"{name}: {grader} agrees on {sum(agreed)} of all {len(cases)} ({sum(agreed) / len(cases):.3f}), "
+        f"on {sum(usual)} of the {len(usual)} with usual settings ({sum(usual) / len(usual):.3f}); "
+        f"accepts {kinds[False, True]} of the unequal, rejects {kinds[True, False]} of the equal, "
+        f"{kinds[True, None] + kinds[False, None]} undecided"
+    )
+    for case, right, verdict in zip(cases, agreed, said, strict=True):
+        if show and not right:
+            gold, answer = pair(case)
+            print(f"    {gold[:90]!r} / {answer[:90]!r}: expected {case.expected}, said {verdict}")
+
+
+# --- speed ---
+
+
+def cpu_seconds(pairs: list[tuple[str, str]]) -> float:
+    """What it takes to compare all pairs, without algebra."""
+    began = time.process_time()
+    for gold, answer in pairs:
+        answers.compare(gold, answer)
+    return time.process_time() - began
+
+
+def plain_pairs(n: int) -> list[tuple[str, str]]:
+    """n different pairs of plain numbers: equal or not, as integers, decimals, money, with separators and units."""
+    dress = ("{}", "{}.0", "${}", "{:,}", "{} apples", " {} ", "-{}", "{}/1")
+    return [(str(i * 37), dress[i % len(dress)].format(i * 37 + i // 3 % 2)) for i in range(1, n + 1)]
+
+
+def latex_pairs(n: int) -> list[tuple[str, str]]:
+    """n different pairs in LaTeX: fractions, roots, polynomials, tuples, intervals."""
+    kinds = (
+        (r"\frac{{{0}}}{{{1}}}", r"\dfrac{{{0}}}{{{1}}}"),
+        (r"{0}\sqrt{{{1}}}", r"\sqrt{{{1}}} \cdot {0}"),
+        (r"(x+{0})^2", r"x^2+2\cdot {0}x+{0}^2"),
+        (r"\left({0},\frac{{1}}{{{1}}}\right)", r"({0}, 1/{1})"),
+        (r"[{0}, \infty)", r"\left[{0},\infty\right)"),
+        (r"\frac{{{0}\pi}}{{{1}}}", r"\frac{{{0}}}{{{1}}}\pi"),
+        (r"{0}x+{1}", r"{0}x-{1}"),
+    )
+    return [tuple(t.format(i + 2, i % 89 + 2) for t in kinds[i % len(kinds)]) for i in range(n)]  # type: ignore[misc]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--peer-python", default="")
+    parser.add_argument("--show", action="store_true", help="print the cases that were judged otherwise")
+    given = parser.parse_args()
+    for item in given.cases:
+        name, _, folder = item.partition("=")
+        cases = cases_of(Path(folder))
+        agreement(name, "ours", cases, ours(cases), given.show)
+        if given.peer_python:
+            agreement(name, "math-verify", cases, peer(given.peer_python, cases)[0], show=False)
+    plain = plain_pairs(100_000)
+    print(f"plain pairs: {len(plain) / cpu_seconds(plain):,.0f} a CPU-second")
+    latex = latex_pairs(2000)
+    seconds = cpu_seconds(latex)
+    print(f"LaTeX pairs: {len(latex) / seconds:,.0f} a CPU-second")
+    if given.peer_python:
+        dressed = [Case(f"${g}$", f"${a}$", True) for g, a in latex]
+        theirs = peer(given.peer_python, dressed)[1]
+        print(f"LaTeX pairs: math-verify {len(latex) / theirs:,.0f} a CPU-second; ratio {theirs / seconds:.1f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
