@@ -198,12 +198,12 @@ class Real:
         raise Unsuitable
 
     def near(self, a: Decimal, b: Decimal, rough: bool) -> bool | None:
-        """Equal to 25 digits; what is left when all digits cancel decides nothing."""
+        """Equal to 40 digits, different by more than the 20th; between lies what cancelling may have left."""
         c = self._context
-        size = max(c.abs(a), c.abs(b))
-        if c.abs(c.subtract(a, b)) <= c.multiply(size, Decimal("1e-6" if rough else "1e-25")):
+        gap, size = c.abs(c.subtract(a, b)), max(c.abs(a), c.abs(b))
+        if gap <= c.multiply(size, Decimal("1e-6" if rough else "1e-40")):
             return True
-        return None if size < Decimal("1e-35") else False
+        return None if gap <= c.multiply(size, Decimal("1e-20")) or size < Decimal("1e-35") else False
 
     def _do(self, operation: str, *values: Decimal) -> Decimal:
         try:

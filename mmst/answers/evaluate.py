@@ -1,7 +1,7 @@
 """Whether two formulas have the same value: by calculating, at fixed points for the variables (Schwartz–Zippel).
 
 The arithmetics are tried from the strictest to the loosest. Fractions must agree exactly, decimals
-to 25 of 50 digits, complex floats to nine digits. Where one side is written with a decimal point, a
+to 40 of 50 digits, complex floats to nine digits. Where one side is written with a decimal point, a
 difference of 1e-6 of the larger is allowed, as for plain numbers. Two different formulas that agree
 at all `POINTS` would have to be made for it.
 """

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 from mmst.answers import evaluate
-from mmst.answers.relations import body_and_label, interval_of, same_label, same_relation
+from mmst.answers.relations import body_and_label, bounds_of, same_label, same_relation
 from mmst.answers.tree import SCALARS, SETS, Node
 
 _MOST = 64
@@ -127,6 +127,9 @@ def _related(a: Node, b: Node) -> bool | None:
         for relation, other, label in ((a, y, y_label), (b, x, x_label)):
             if label is not None and other.kind in SETS and label.names() <= relation.names():
                 return _related(relation, other)
+        one, two = bounds_of(a), bounds_of(b)
+        if one is not None and two is not None and one[0] == two[0]:
+            return _same(one[1], two[1])
         return same_relation(a, b)
     relation, other = (a, b) if a.kind == "relation" else (b, a)
     body, label = body_and_label(relation)
@@ -135,9 +138,9 @@ def _related(a: Node, b: Node) -> bool | None:
     if other.kind == "list":
         return None if relation.names() <= other.names() or other.has("relation") or _is_equation(relation) else False
     if other.kind in SETS or other.kind == "tuple":
-        interval = interval_of(relation)
-        if interval is not None:
-            return _same(interval, other)
+        bounds = bounds_of(relation)
+        if bounds is not None:
+            return _same(bounds[1], other)
         return None if other.kind in SETS and len(relation.names()) == 1 else False
     return False
 

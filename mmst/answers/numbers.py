@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from mmst.answers.plain import LONGEST, plain, text_of
 
 RELATIVE = Fraction(1, 10**6)
 """By how much of the larger two numbers may differ of which one is a decimal."""
 ABSOLUTE = Fraction(1, 10**12)
+_UNITLESS: frozenset[str] = frozenset()
 PERCENT = frozenset({"percent"})
 _MAX_EXPONENT = 330
 _SIGNIFICANT = 12
@@ -60,6 +63,8 @@ def normalise(answer: str) -> str:
 
 def number(text: str) -> Number | None:
     """The number that `text` is, or None when it is not one number with at most a unit."""
+    if text.isdigit() and text.isascii() and len(text) < 300:
+        return Number(Fraction(int(text)), False, _UNITLESS)
     if len(text) > LONGEST:
         return None
     text = plain(text)
@@ -68,17 +73,18 @@ def number(text: str) -> Number | None:
     if match is None or value is None:
         return _in_words(text)
     rest = text[match.end() :]
-    words = [w for w in re.split(r"[\s/]+|(?<=[%°$€£¥])", rest) if w] if rest else []
+    rest = text[match.end() :]
+    words = [w for w in re.split(r"[\s/]+|(?<=[%°$€£¥])", rest.casefold()) if w] if rest else []
     if words and words[0] in _SCALES:
         value *= _SCALES[words.pop(0)]
     elif words and not rest[0].isspace() and words[0].isalpha() and len(words[0]) <= 3 and words[0] not in _SHORT:
         return None  # 7xy, 2pi
     if len(words) > _UNIT_WORDS or not all(_UNIT_WORD.fullmatch(w) and w not in _NO_UNITS for w in words):
         return None
-    if any(len(w) == 1 and w.isalpha() and w not in _SHORT for w in words):
+    if any(len(w) == 1 and w.isalpha() and w not in _SHORT and before != "°" for before, w in pairwise(["", *words])):
         return None  # 7 x
     sign = -1 if (match["sign"] + match["sign2"]).count("-") % 2 else 1
-    unit = unit_of(" ".join([match["currency"], *words]))
+    unit = unit_of(" ".join([match["currency"], *words])) if words or match["currency"] else _UNITLESS
     return Number(sign * value, bool(match["fraction"] or match["exponent"]), unit)
 
 
@@ -96,8 +102,8 @@ _NUMBER = re.compile(
 _UNIT_WORD = re.compile(r"[%°$€£¥]|\(?[^\W\d_][^\W\d_]*(?:['.\-][^\W\d_]+)*(?:\^[23])?\)?\.?")
 _UNIT_WORDS = 6
 _SHORT = frozenset(
-    "m g s h l L N J W V C F K cm mm km nm kg mg ml mL cl dl ft in yd mi oz lb lbs hr hrs min sec mph kph kmh deg rad "
-    "am pm AM PM st nd rd th USD usd EUR eur pct GB MB kB Hz kHz MHz kW MW kJ".split()
+    "m g s h l cm mm km nm kg mg ml cl dl ft in yd mi oz lb lbs hr hrs min sec mph kph kmh deg rad am pm st nd rd th "
+    "usd eur pct gb mb kb hz khz mhz kw mw kj".split()
 )
 """The short words that are units also without a space before them; other letters there are variables."""
 _NO_UNITS = frozenset(
@@ -115,7 +121,11 @@ def _value(match: re.Match[str]) -> Fraction | None:
     if match["top"]:
         bottom = int(match["bottom"])
         return Fraction(int(match["top"]), bottom) if bottom else None
-    whole, fraction, exponent = re.sub("[, ]", "", match["whole"]), match["fraction"] or "", match["exponent"] or "0"
+    whole, fraction, exponent = (
+        match["whole"].replace(",", "").replace(" ", ""),
+        match["fraction"] or "",
+        match["exponent"] or "0",
+    )
     if not whole + fraction or abs(int(exponent)) > _MAX_EXPONENT:
         return None
     if not (fraction or match["exponent"]):
@@ -148,21 +158,31 @@ def _in_words(text: str) -> Number | None:
 _SYMBOLS = {"$": " dollar ", "€": " euro ", "£": " pound ", "¥": " yen ", "%": " percent ", "°": " degree "}
 
 
-_SYNONYMS = {"pct": "percent", "percentage": "percent", "deg": "degree", "hr": "hour", "usd": "dollar"}
+_SYNONYMS = {
+    "pct": "percent", "percentage": "percent", "deg": "degree", "usd": "dollar", "eur": "euro",
+    "h": "hour", "hr": "hour", "min": "minute", "sec": "second", "s": "second",
+    "meter": "m", "metre": "m", "centimeter": "cm", "centimetre": "cm", "kilometer": "km", "kilometre": "km",
+    "millimeter": "mm", "millimetre": "mm", "gram": "g", "kilogram": "kg", "liter": "l", "litre": "l",
+    "foot": "ft", "feet": "ft", "inch": "in", "inche": "in", "mile": "mi", "pound": "lb", "ounce": "oz",
+}  # fmt: skip
+_POWERED = re.compile(r"([^\W\d_]+)\^?([23²³])?")
+_SQUARED = re.compile(r"\b(square|sq\.?|cubic|cu\.?) +([^\W\d_]+)")
 
 
+@functools.lru_cache(maxsize=1024)
 def unit_of(text: str) -> frozenset[str]:
-    """The words of a unit, in the singular; every way to write percent is one word.
+    """The words of a unit, each in one spelling.
 
-    >>> sorted(unit_of("km/hours")), unit_of("%") == unit_of("pct")
-    (['hour', 'km'], True)
+    >>> sorted(unit_of("km/hours")), unit_of("%") == unit_of("pct"), unit_of("square feet")
+    (['hour', 'km'], True, frozenset({'ft2'}))
     """
     if not text or text.isspace():
         return frozenset()
     for symbol, word in _SYMBOLS.items():
         text = text.replace(symbol, word)
-    words = (w.removesuffix("s") or w for w in re.findall(r"[^\W\d_]+", text.casefold()))
-    return frozenset(_SYNONYMS.get(w, w) for w in words)
+    text = _SQUARED.sub(lambda m: f"{m[2].removesuffix('s')}^{2 if m[1][0] == 's' else 3}", text.casefold())
+    words = ((w.removesuffix("s") or w, power) for w, power in _POWERED.findall(text))
+    return frozenset(_SYNONYMS.get(w, w) + power for w, power in words)
 
 
 def _rounded(value: Fraction) -> Fraction:

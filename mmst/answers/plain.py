@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -25,6 +26,7 @@ _BARE = re.compile(r"[-+]?\$?\d[\d,./]*\d(?: [a-z]+)?|\d")
 _MARKS = "*`\"'"
 
 
+@functools.lru_cache(maxsize=64)  # one comparison asks several times
 def plain(text: str) -> str:
     """The text without its dress: LaTeX, markdown, typographic signs, closing period."""
     if _BARE.fullmatch(text):
@@ -33,11 +35,12 @@ def plain(text: str) -> str:
         text = re.sub(r"([\u00bc-\u00be\u2150-\u215f])", r" \1", text)
         text = re.sub(r"([\u00b2\u00b3\u00b9\u2070-\u2079])", r"^\1", text)
         text = unicodedata.normalize("NFKC", text).replace("\u2044", "/").translate(_DASHES)
-    for pattern, bare in _LATEX if "\\" in text or "{" in text else ():
-        text = pattern.sub(bare, text)
     before = ""
-    while text != before:
-        before, text = text, _undressed(text)
+    while text != before:  # each round takes something off, so that it ends, and nothing is left to take off
+        before = text
+        for pattern, bare in _LATEX if "\\" in text or "{" in text else ():
+            text = pattern.sub(bare, text)
+        text = _undressed(text)
     return text
 
 

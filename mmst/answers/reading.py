@@ -11,12 +11,12 @@ from mmst.answers.plain import LONGEST
 from mmst.answers.tree import Node
 
 _STYLED_UNIT = re.compile(
-    r"(?<=[\d)}|\s$])\s*\\(?:text|mbox|mathrm|textbf|textnormal|textrm|rm)\s*\{([^{}]*)\}\s*(?:\^\s*\{?[23]\}?)?[\s.$\\)\]]*$"
+    r"(?<=[\d)}|\s$])\s*\\(?:text|mbox|mathrm|textbf|textnormal|textrm|rm)\s*\{([^{}]*)\}\s*(\^\s*\{?[23]\}?)?[\s.$\\)\]]*$"
 )
 _PLAIN_UNIT = re.compile(
     r"(?<=[\d)}$])\s*\$?\s+((?:(?:square|cubic|sq\.?)\s+)?(?:[cmk]?m|[mk]?g|ft|feet|foot|inch(?:es)?|miles?|degrees?|"
     r"units?|hours?|minutes?|seconds?|days?|years?|dollars?|cents?|meters?|metres?|centimeters?|percent|pct|"
-    r"percentage|radians?)(?:\s*\^\s*\{?[23]\}?)?)[\s.$]*$"
+    r"percentage|radians?))(\s*\^\s*\{?[23]\}?)?[\s.$]*$"
 )
 _CONNECTIVES = frozenset({"and", "or", ""})
 _MARKS = re.compile(r"^[\s*`\"]+|[\s*`\"]+$")
@@ -42,6 +42,9 @@ def read(text: str) -> Reading | None:
     for pattern in (_STYLED_UNIT, _PLAIN_UNIT):
         found = pattern.search(text)
         if found and found[1].strip() not in _CONNECTIVES and len(found[1].strip("( )")) > 0 and not unit:
-            unit, text = unit_of(found[1]), text[: found.start()]
+            unit, text = (
+                unit_of(found[1].strip() + (found[2] or "").strip(" {}").replace("{", "")),
+                text[: found.start()],
+            )
     tree = parse(text)
     return None if tree is None else Reading(tree, unit)

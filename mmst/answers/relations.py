@@ -55,8 +55,8 @@ def same_label(a: Node, b: Node) -> Callable[[Node], Node] | None:
     return None
 
 
-def interval_of(node: Node) -> Node | None:
-    """The interval that an inequality in one unknown is: x < 5 is (-∞, 5), 0 < f(x) ≤ 1 is (0, 1]."""
+def bounds_of(node: Node) -> tuple[Node, Node] | None:
+    """The unknown of an inequality and the interval that it is in: x < 5 is (-∞, 5), 0 < f(x) ≤ 1 is (0, 1]."""
     if not isinstance(node.value, tuple):
         return None
     parts, signs = node.parts, node.value
@@ -78,7 +78,7 @@ def interval_of(node: Node) -> Node | None:
         return None
     if unknown.kind == "abs":
         return None
-    return Node("interval", opening + closing, (below, above))
+    return unknown, Node("interval", opening + closing, (below, above))
 
 
 def same_relation(a: Node, b: Node) -> bool | None:
@@ -91,15 +91,7 @@ def same_relation(a: Node, b: Node) -> bool | None:
     found = [_proportional(x, y, either_sign=sign in ("=", "!=")) for (x, sign), (y, _) in zip(one, two, strict=True)]
     if all(f is True for f in found):
         return True
-    linear = len(a.names()) == 1 and len(one) == 1 and one[0][1] not in ("=", "!=")
-    if linear and found == [False] and _is_bound(a) and _is_bound(b):
-        return False
     return None
-
-
-def _is_bound(node: Node) -> bool:
-    """Whether it says directly between which numbers an unknown is."""
-    return interval_of(node) is not None
 
 
 def _upward(node: Node) -> list[tuple[Node, str]]:
