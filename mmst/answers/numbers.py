@@ -198,5 +198,7 @@ def written(value: Fraction) -> str:
     if digits is None:
         return f"{value.numerator}/{value.denominator}"
     sign, scaled = "-" if value < 0 else "", str(abs(value.numerator) * 10**digits // value.denominator)
+    if len(scaled.lstrip("0")) > _SIGNIFICANT:
+        return f"{value.numerator}/{value.denominator}"  # as a decimal it would count as rounded
     scaled = scaled.rjust(digits + 1, "0")
     return f"{sign}{scaled[:-digits]}.{scaled[-digits:]}".rstrip("0")
