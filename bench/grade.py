@@ -1,6 +1,6 @@
 """How well and how fast the answers are graded, beside Math-Verify where its Python is given.
 
-    python bench/grade.py                                     own hard negatives, pairs a CPU-second
+    python bench/grade.py                                     the cases of our own tests, pairs a CPU-second
     python bench/grade.py --cases math-verify=FOLDER …        agreement with the cases of a peer's tests
     python bench/grade.py --peer-python VENV/bin/python       Math-Verify on the same cases and pairs
 
@@ -26,7 +26,7 @@ from typing import NamedTuple
 from mmst import answers
 from mmst.methods.text import METHOD
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class Case(NamedTuple):
@@ -124,11 +124,20 @@ def ours(cases: list[Case]) -> list[bool | None]:
 
 def peer(python: str, cases: list[Case]) -> tuple[list[bool | None], float]:
     """What Math-Verify says, and the CPU seconds that it took."""
-    program = HERE / "grade_math_verify.py"
+    program = ROOT / "bench/grading/math_verify_pairs.py"
     pairs = "".join(json.dumps([c.gold, c.answer]) + "\n" for c in cases)
     done = subprocess.run([python, str(program)], input=pairs, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
     return said["equal"], said["seconds"]
+
+
+def own_cases() -> list[Case]:
+    """The table of our own tests: equal pairs, and hard negatives both ways round."""
+    sys.path.insert(0, str(ROOT))
+    from tests.grading_cases import OTHER, SAME
+
+    turned = [(answer, gold, "") for gold, answer, reason in OTHER if "percent" not in reason]
+    return [Case(g, a, expected) for rows, expected in ((SAME, True), ([*OTHER, *turned], False)) for g, a, _ in rows]
 
 
 def agreement(name: str, grader: str, cases: list[Case], said: list[bool | None], show: bool) -> None:
@@ -185,6 +194,11 @@ def main() -> int:
     parser.add_argument("--peer-python", default="")
     parser.add_argument("--show", action="store_true", help="print the cases that were judged otherwise")
     given = parser.parse_args()
+    own = own_cases()
+    agreement("own cases", "ours", own, ours(own), given.show)
+    if given.peer_python:
+        dressed = [Case(f"${c.gold}$", f"${c.answer}$", c.expected) for c in own]
+        agreement("own cases", "math-verify", own, peer(given.peer_python, dressed)[0], show=False)
     for item in given.cases:
         name, _, folder = item.partition("=")
         cases = cases_of(Path(folder))

@@ -39,6 +39,9 @@ def command(parser: Parser, name: str) -> Node:
         inside = parser.peek.text
         parser.at += 1
         parser.expect("}")
+        if inside == "R":  # the whole line, also as an interval
+            infinity = Node("name", "infinity")
+            return Node("interval", "()", (Node("neg", None, (infinity,)), infinity))
         return Node("name", f"all {inside}")
     if name in _BIG:
         return indexed(parser, _BIG[name])
@@ -62,7 +65,7 @@ def command(parser: Parser, name: str) -> Node:
 def argument(parser: Parser) -> Node:
     r"""`{…}`, or what TeX takes without braces: one digit, letter or command (`\frac12`)."""
     token = parser.peek
-    if token.kind == "number" and not token.text.startswith("."):
+    if token.kind == "number" and token.text.isdigit():
         rest = token.text[1:]
         if rest:
             parser.found[parser.at] = Token("number", rest, True)
@@ -74,6 +77,19 @@ def argument(parser: Parser) -> Node:
     if parser.sign("{"):
         return parser.deeper(lambda: parser.bracketed("{"))
     return parser.primary()
+
+
+def repeating(parser: Parser, start: str) -> Node:
+    r"""`0.1\overline{6}` is 1/6."""
+    parser.at += 1
+    parser.expect("{")
+    digits = parser.peek.text
+    parser.at += 1
+    parser.expect("}")
+    if not digits.isdigit():
+        raise Unreadable
+    places = len(start.partition(".")[2])
+    return number(Fraction(start) + Fraction(int(digits), 10**places * (10 ** len(digits) - 1)))
 
 
 def script(parser: Parser) -> Node:

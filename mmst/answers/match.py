@@ -162,6 +162,8 @@ def _listed(a: Node, b: Node) -> bool | None:
         return unordered(_bodies(listed), other.parts)
     if other.kind == "tuple" and other.value is None:
         return ordered(_bodies(listed), other.parts)
+    if other.kind in SETS and any(body_and_label(p)[1] is None and p.kind == "relation" for p in listed.parts):
+        return None  # x < -2 or x > 2
     if other.kind in SCALARS or other.kind == "tuple":
         return unordered(_bodies(listed), [other]) if len(listed.parts) == 1 else False
     return False

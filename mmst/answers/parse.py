@@ -105,7 +105,7 @@ class Parser:
 
     def relation(self) -> Node:
         """`a`, `a = b`, `a < b <= c`; what is said to be only about equal is dropped after an equals sign."""
-        parts, signs = [self.ratio()] if self.peek.text != "=" else [], []
+        parts, signs = [] if self.peek[:2] == ("sign", "=") else [self.ratio()], []
         while sign := self.sign(*_RELATIONS):
             parts.append(self.ratio())
             signs.append(sign)
@@ -243,6 +243,8 @@ class Parser:
         self.at += 1
         if token.kind == "number":
             exact = token.text.replace(",", "")
+            if self.peek[:2] == ("command", "overline") and "e" not in exact.casefold():
+                return latex.repeating(self, exact)
             return Node("number" if exact.isdigit() else "decimal", Fraction(exact))
         if token.kind == "name":
             return Node("set") if token.text == "empty" else Node("name", token.text)

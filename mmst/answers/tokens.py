@@ -76,6 +76,8 @@ _VULGAR = re.compile("([¼-¾⅐-⅟])")
 _GROUPED = re.compile(r"(?<=\d)(?:\s?\{,\s?\}|,?\s?\\[,! :;]|,~)\s*(?=\d{3}(?!\d))")
 _BLACKBOARD = re.compile(r"\\(?:mathbb|Bbb|mathcal|mathscr)\s*\{?\s*([A-Z])\s*\}?")
 
+_BOLD = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|vec)\s*\{\s*(\\?[A-Za-z]+)\s*\}")
+
 
 def ascii_of(text: str) -> str:
     """The text with mathematical signs beyond ASCII written as LaTeX."""
@@ -92,6 +94,7 @@ def tokens(text: str) -> list[Token] | None:
     if "\\begin" not in text or "\\\\begin" in text:
         text = re.sub(r"\\\\(?=[a-zA-Z({\[])", r"\\", text)  # LaTeX that was escaped once too often
     text = _GROUPED.sub("", text)
+    text = _BOLD.sub(r"\1 ", text)
     text = _BLACKBOARD.sub(r"\\mathbb{\1}", text)
     found: list[Token] = []
     at, tight, depth = 0, False, 0

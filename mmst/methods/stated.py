@@ -24,8 +24,8 @@ _MARKER = re.compile(
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_LINE = re.compile(r"[ \t]*([^\n]*)")
-_NEXT_LINE = re.compile(r"\s*([^\n]*)")
+_LINE = re.compile(r"[ \t]*([^\n]{0,1000})")
+_NEXT_LINE = re.compile(r"\s*([^\n]{0,1000})")
 _END = re.compile(r"\s*(?:[.!;](?=\s|$|\"|\\\")|<\|)")
 _SAYS = re.compile(
     r"(?:.*[^\\\w])?(?:is|are|equals?)(?:[ \t]+(?:approximately|about|exactly|equal to))?[ \t]*:?[ \t]+(.+)"
@@ -37,6 +37,8 @@ _NONE = re.compile(
 _WORDS_BETWEEN = re.compile(r"\b(?:and|or)\b")
 _GAP = 40
 _LONGEST = 1000
+_TAIL = 50_000
+"""How many characters at the end of a solution are looked at, so that any takes bounded time."""
 
 
 def answer_in(solution: str) -> str | None:
@@ -45,6 +47,7 @@ def answer_in(solution: str) -> str | None:
     >>> answer_in("So \Delta E = 3. Answer: D"), answer_in(r"\boxed{1} and \boxed{2}"), answer_in("3 + 4 = 7")
     ('D', '1, 2', None)
     """
+    solution = solution[-_TAIL:]
     given = sorted([*_stated(solution), *_grouped(boxed(solution), solution)])
     return next((text for _, text in reversed(given) if any(c.isalnum() for c in text) or "\\" in text), None)
 
@@ -59,7 +62,7 @@ def _stated(solution: str) -> Iterator[tuple[int, str]]:
         line = _LINE.match(solution, found.end())
         if line is not None and not line[1].strip(" \t*_`\"'$:"):
             line = _NEXT_LINE.match(solution, line.end())
-        text = "" if line is None else line[1][:_LONGEST]
+        text = "" if line is None else line[1]
         if _MARKER.search(text):
             continue  # "Final answer: the answer is 7" says it again
         text = _bare(_sentence(text))

@@ -30,6 +30,7 @@ DECIDED = [
     (r"[0,1) \cup [1,2]", "[0,2]", True),
     (r"x \ne 3", "x = 3", False),
     ("x>2 or x<1", "1<x<2", False),
+    (r"x<-2 \text{ or } x>2", r"(-\infty, -2) \cup (2, \infty)", True),
     (r"\int_0^1 x^2 dx", r"\frac13", True),
     (r"\lim_{x\to 0} \frac{\sin x}{x}", "1", True),
     ("(x+y)^2=0", "x+y=0", True),

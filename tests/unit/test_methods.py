@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 
 import pytest
 from hypothesis import given
@@ -157,3 +158,13 @@ HOSTILE = ["(" * 19_000, "-" * 19_000 + "1", "9" * 19_000, "x" * 3_000_000, "\n"
 @pytest.mark.parametrize("text", HOSTILE, ids=range(6))
 def test_hostile_programs_are_only_text(text: str) -> None:
     assert isinstance(CODE.canonical(CODE.solution(text)), str)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["answer is ", "\\boxed{", "\\boxed{1}", "Answer: 7\n", "answer to ", "is ", "$", "\n", "#### ", "answer is $1. "],
+)
+def test_an_answer_is_taken_out_of_hostile_texts_in_no_time(unit: str) -> None:
+    started = time.process_time()
+    TEXT.answer(unit * (10_000_000 // len(unit)), None)
+    assert time.process_time() - started < 3

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of comparing and extracting, with atheris from PyPI (Google's libFuzzer for Python).
 
-    nice -n 19 python bench/fuzz_answers.py -max_total_time=600 -max_len=240 CORPUS_FOLDER
+    nice -n 19 python bench/grading/fuzz_answers.py -max_total_time=600 -max_len=240 CORPUS_FOLDER
 
 What must hold for any two texts: nothing raises; every text equals itself; equal texts are equal both ways,
 but for the gold percentage; normalising twice changes nothing; nothing takes longer than `SLOWEST` seconds.
