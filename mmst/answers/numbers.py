@@ -42,10 +42,11 @@ def same_number(gold: Number, answer: Number) -> bool:
 
 
 def _near(gold: Number, answer: Number, value: Fraction) -> bool:
-    gap = abs(value - answer.value)
-    if not gap or not (gold.decimal or answer.decimal):
-        return not gap
-    return gap <= max(RELATIVE * max(abs(value), abs(answer.value)), ABSOLUTE)
+    if value == answer.value:
+        return True
+    if not (gold.decimal or answer.decimal):
+        return False
+    return abs(value - answer.value) <= max(RELATIVE * max(abs(value), abs(answer.value)), ABSOLUTE)
 
 
 def normalise(answer: str) -> str:
@@ -72,20 +73,29 @@ def number(text: str) -> Number | None:
     value = _value(match) if match else None
     if match is None or value is None:
         return _in_words(text)
-    rest = text[match.end() :]
-    rest = text[match.end() :]
-    words = [w for w in re.split(r"[\s/]+|(?<=[%°$€£¥])", rest.casefold()) if w] if rest else []
-    if words and words[0] in _SCALES:
-        value *= _SCALES[words.pop(0)]
+    behind = _behind(text[match.end() :], match["currency"])
+    if behind is None:
+        return None
+    scale, unit = behind
+    if scale != 1 or "-" in match["sign"] + match["sign2"]:
+        value *= scale * (-1) ** (match["sign"] + match["sign2"]).count("-")
+    return Number(value, bool(match["fraction"] or match["exponent"]), unit)
+
+
+@functools.lru_cache(maxsize=1024)
+def _behind(rest: str, currency: str) -> tuple[int, frozenset[str]] | None:
+    """What stands behind the digits, a scale and a unit (" million dollars"), or None when it is something else."""
+    words = [w for w in re.split(r"[\s/]+|(?<=[%°$€£¥])", rest.casefold()) if w]
+    scale = _SCALES.get(words[0], 1) if words else 1
+    if scale != 1:
+        del words[0]
     elif words and not rest[0].isspace() and words[0].isalpha() and len(words[0]) <= 3 and words[0] not in _SHORT:
         return None  # 7xy, 2pi
     if len(words) > _UNIT_WORDS or not all(_UNIT_WORD.fullmatch(w) and w not in _NO_UNITS for w in words):
         return None
     if any(len(w) == 1 and w.isalpha() and w not in _SHORT and before != "°" for before, w in pairwise(["", *words])):
         return None  # 7 x
-    sign = -1 if (match["sign"] + match["sign2"]).count("-") % 2 else 1
-    unit = unit_of(" ".join([match["currency"], *words])) if words or match["currency"] else _UNITLESS
-    return Number(sign * value, bool(match["fraction"] or match["exponent"]), unit)
+    return scale, unit_of(" ".join([currency, *words]))
 
 
 _NUMBER = re.compile(
@@ -169,7 +179,6 @@ _POWERED = re.compile(r"([^\W\d_]+)\^?([23²³])?")
 _SQUARED = re.compile(r"\b(square|sq\.?|cubic|cu\.?) +([^\W\d_]+)")
 
 
-@functools.lru_cache(maxsize=1024)
 def unit_of(text: str) -> frozenset[str]:
     """The words of a unit, each in one spelling.
 
