@@ -46,6 +46,8 @@ SAME = [
     (r"0.1\overline{6}", "1/6", "a repeating decimal"),
     (r"x \in \mathbb{R}", r"(-\infty, \infty)", "the whole line"),
     ("204_5", "54", "a number in base 5"),
+    ("-2, 1", "[1, -2]", "a list as Python prints it"),
+    ("yes", "True", "a truth value as Python prints it"),
     ("B", "(b)", "a choice by its letter"),
     ("B", "B) 12", "with or without what it says"),
     ("yes", "Yes, it is.", "yes by its first word"),

@@ -19,7 +19,8 @@ The rules, in the order in which they are tried:
 3. text. The same words, without regard to case, spacing, LaTeX dress and a closing period.
 4. form. Choices by their letter ("B" = "(B) 12"), yes and no by the first word, times of day.
 5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
-   items without brackets in any order, also against a set; in this order against a tuple; (1, 2) ≠
+   items without brackets in any order, also against a set or what Python prints for a list; in this order
+   against a tuple; (1, 2) ≠
    (2, 1); [0, 1) ≠ [0, 1]; matrices entry by entry; 1:2 = 2:4. A label is left out when only one side
    has it (x = 5 is 5, f(2) = 5 is 5, but 2x + z = 5 is not), else the labels must agree: x = 5 ≠ y = 5.
    x < 5 is (-∞, 5). Equations are equal when one is a multiple of the other. Scalars are

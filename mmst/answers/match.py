@@ -158,7 +158,7 @@ def _listed(a: Node, b: Node) -> bool | None:
             return unordered(a.parts, b.parts)
         return (ordered if any(map(_all_different, labels)) else unordered)(_bodies(a), _bodies(b))
     listed, other = (a, b) if a.kind == "list" else (b, a)
-    if other.kind == "set":
+    if other.kind == "set" or other.value == "[]":  # a program prints a list so
         return unordered(_bodies(listed), other.parts)
     if other.kind == "tuple" and other.value is None:
         return ordered(_bodies(listed), other.parts)

@@ -11,6 +11,8 @@ _CHOICE = re.compile(
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
 _YES = re.compile(r"(yes|no|true|false)(?:[,.;:!]\s.*)?", re.DOTALL)
 
+_MEANS = {"true": "yes", "false": "no"}  # what a program prints
+
 
 def same_form(a: str, b: str) -> bool | None:
     """Whether two answers of such a form are the same; None when they are not of one.
@@ -48,4 +50,4 @@ def _time(text: str) -> tuple[int, int, int] | None:
 def _yes(text: str) -> str | None:
     """The first word, when it is an answer."""
     found = _YES.fullmatch(text.casefold())
-    return found[1] if found else None
+    return _MEANS.get(found[1], found[1]) if found else None
