@@ -47,8 +47,11 @@ class Case(NamedTuple):
 
 
 def cases_of(folder: Path) -> list[Case]:
-    """The cases of all parametrised tests below a folder that name a gold answer, an answer and an expectation."""
+    """The cases of the tests below a folder, in the forms that Math-Verify, NeMo-Skills and inspect_ai write them."""
     found: dict[Case, None] = {}
+    for path in sorted(folder.rglob("math_cases.json")):  # inspect_ai: {"output", "target", "expected": "C" or "I"}
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        found.update({Case(row["target"], row["output"], row["expected"] == "C"): None for row in rows})
     for path in sorted(folder.rglob("test_*.py")):
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef):
@@ -66,6 +69,12 @@ def _cases(function: ast.FunctionDef) -> Iterator[Case]:
         if not isinstance(decorator, ast.Call) or not ast.unparse(decorator.func).endswith("parametrize"):
             continue
         names = [name.strip() for name in str(_literal(decorator.args[0])).split(",")]
+        if names == ["output_pair"] and isinstance(decorator.args[1], ast.List):  # NeMo-Skills: both ways round
+            for pair_ in map(_literal, decorator.args[1].elts):
+                if isinstance(pair_, tuple):
+                    one, other = map(str, pair_)
+                    expected = "incorrect" not in function.name
+                    yield from (Case(one, other, expected), Case(other, one, expected))
         places = [next((i for i, n in enumerate(names) if n in wanted), None) for wanted in (GOLD, ANSWER, EXPECTED)]
         if None in places or not isinstance(decorator.args[1], ast.List):
             continue

@@ -182,8 +182,10 @@ class Evaluation:
         """The value as a fraction."""
         inner = Evaluation(EXACT, self.where)
         inner.steps = self.steps
-        found = inner.of(node)
-        self.steps = inner.steps
+        try:
+            found = inner.of(node)
+        finally:
+            self.steps = inner.steps  # also of attempts that fail, else nested logarithms take 2ⁿ of them
         if not isinstance(found, Fraction):
             raise Unsuitable
         return found
