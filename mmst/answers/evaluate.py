@@ -12,7 +12,6 @@ import functools
 import math
 import zlib
 from collections.abc import Mapping
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +19,7 @@ from mmst.answers.arithmetic import Arithmetic, Complex, Exact, Real, Unsuitable
 from mmst.answers.tree import CONSTANTS, SCALARS, Node, number
 
 POINTS = 5
-_STEPS = 20_000
+_STEPS = 30_000
 _TERMS = 2000
 EXACT, REAL, COMPLEX = Exact(), Real(), Complex()
 
@@ -33,32 +32,14 @@ def same_value(a: Node, b: Node) -> bool | None:
         return None
     rough = a.has("decimal") or b.has("decimal")
     names = sorted(a.names() | b.names())
-    agreed = 0
+    agreed, budget = 0, Budget()
     for i in range(POINTS if names else 1):
-        found = _same_at(a, b, point(names, i), rough)
+        found = _same_at(a, b, point(names, i), rough, budget)
         if found is False:
             unknown = a.names() == b.names() and (_unknown_function(a) or _unknown_function(b))
             return None if unknown else False
         agreed += found is True
     return True if agreed >= (2 if names else 1) else None
-
-
-def value(node: Node) -> Fraction | None:
-    """The exact value of a formula without variables, when it is a fraction."""
-    try:
-        found = Evaluation(EXACT, {}).of(node)
-    except (Unsuitable, RecursionError):
-        return None
-    return found if isinstance(found, Fraction) else None
-
-
-def real(node: Node) -> Decimal | None:
-    """The value of a formula without variables to 50 digits, when it is real."""
-    try:
-        found = Evaluation(REAL, {}).of(node)
-    except (Unsuitable, RecursionError):
-        return None
-    return found if isinstance(found, Decimal) else None
 
 
 def point(names: list[str], index: int) -> Point:
@@ -71,11 +52,11 @@ def point(names: list[str], index: int) -> Point:
     return values
 
 
-def _same_at(a: Node, b: Node, where: Point, rough: bool) -> bool | None:
+def _same_at(a: Node, b: Node, where: Point, rough: bool, budget: Budget) -> bool | None:
     negative = any(v < 0 for v in where.values())
     for arithmetic in (EXACT, REAL) if negative else (EXACT, REAL, COMPLEX):
         try:
-            found = Evaluation(arithmetic, where)
+            found = Evaluation(arithmetic, where, budget)
             x, y = found.of(a), found.of(b)
         except (Unsuitable, RecursionError):
             continue
@@ -94,17 +75,28 @@ KNOWN = frozenset(
 _RECIPROCALS = {"cot": "tan", "sec": "cos", "csc": "sin"}
 
 
+class Budget:
+    """The steps that one question may take, over all points, arithmetics and attempts that fail."""
+
+    def __init__(self) -> None:
+        self.left = _STEPS
+
+    def spend(self) -> None:
+        """Take a step; `Unsuitable` when there are none."""
+        self.left -= 1
+        if self.left < 0:
+            raise Unsuitable
+
+
 class Evaluation:
     """One formula at one point in one arithmetic, in a bounded number of steps."""
 
-    def __init__(self, arithmetic: Arithmetic, where: Point) -> None:
-        self.arithmetic, self.where, self.steps = arithmetic, dict(where), 0
+    def __init__(self, arithmetic: Arithmetic, where: Point, budget: Budget) -> None:
+        self.arithmetic, self.where, self.budget = arithmetic, dict(where), budget
 
     def of(self, node: Node) -> Any:
         """Its value; `Unsuitable` when there is none."""
-        self.steps += 1
-        if self.steps > _STEPS:
-            raise Unsuitable
+        self.budget.spend()
         calculate = self.arithmetic
         match node.kind:
             case "number" | "decimal" if isinstance(node.value, Fraction):
@@ -122,8 +114,8 @@ class Evaluation:
             case "pow":
                 return calculate.power(self.of(node.parts[0]), self.of(node.parts[1]))
             case "root":
-                degree = value(node.parts[1])
-                if degree is None or degree.denominator != 1 or not 0 < degree < 1000:
+                degree = self.exact(node.parts[1])
+                if degree.denominator != 1 or not 0 < degree < 1000:
                     raise Unsuitable
                 return calculate.root(self.of(node.parts[0]), int(degree))
             case "abs" | "factorial":
@@ -180,12 +172,7 @@ class Evaluation:
 
     def exact(self, node: Node) -> Fraction:
         """The value as a fraction."""
-        inner = Evaluation(EXACT, self.where)
-        inner.steps = self.steps
-        try:
-            found = inner.of(node)
-        finally:
-            self.steps = inner.steps  # also of attempts that fail, else nested logarithms take 2ⁿ of them
+        found = Evaluation(EXACT, self.where, self.budget).of(node)
         if not isinstance(found, Fraction):
             raise Unsuitable
         return found

@@ -107,12 +107,13 @@ def _proportional(a: Node, b: Node, either_sign: bool) -> bool | None:
     """Whether a is a constant times b."""
     names = sorted(a.names() | b.names())
     ratios: list[Any] = []
+    budget = evaluate.Budget()
     for i in range(evaluate.POINTS):
         where = evaluate.point(names, i)
         arithmetics: tuple[Arithmetic, ...] = (evaluate.EXACT, evaluate.REAL)
         for arithmetic in arithmetics:
             try:
-                found = evaluate.Evaluation(arithmetic, where)
+                found = evaluate.Evaluation(arithmetic, where, budget)
                 ratio = arithmetic.divide(found.of(a), found.of(b))
             except (Unsuitable, RecursionError):
                 continue
