@@ -1,12 +1,13 @@
 """Write the parts of the docs that come from the code, so that each fact stands in one place.
 
 In a page, what stands between `<!-- from: NAME -->` and `<!-- end -->` is replaced: NAME is
-`options`, `errors`, or a file of the repository. With `--check`, say what is stale and
-exit 1 instead; links between the pages are checked too.
+`options`, `errors`, `doc:` and a module (its docstring), or a file of the repository. With
+`--check`, say what is stale and exit 1 instead; links between the pages are checked too.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,8 @@ def part(name: str) -> str:
         return options()
     if name == "errors":
         return error_tree()
+    if name.startswith("doc:"):
+        return f"```text\n{(importlib.import_module(name.removeprefix('doc:')).__doc__ or '').strip()}\n```\n"
     path = ROOT / name
     language = {".py": "python", ".yaml": "yaml", ".csv": "csv"}[path.suffix]
     return f"```{language}\n{path.read_text(encoding='utf-8')}```\n"

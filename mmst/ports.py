@@ -150,6 +150,19 @@ class Sandbox(Protocol):
         """Execute all programs; results in any order."""
 
 
+# --- comparing answers ------------------------------------------------------------------------
+
+
+class Algebra(Protocol):
+    """Decides whether answers are the same that `mmst.answers.compare` leaves undecided."""
+
+    def decide(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        """For each (gold, answer) whether they are the same, None where it found no decision in its time.
+
+        Bounded in time and memory for any texts. Trouble of the engine itself raises `PlatformError`.
+        """
+
+
 # --- training ---------------------------------------------------------------------------------
 
 
@@ -267,6 +280,9 @@ class Engines(Protocol):
 
     def sandbox(self) -> AbstractContextManager[Sandbox]:
         """The code sandbox."""
+
+    def algebra(self) -> AbstractContextManager[Algebra]:
+        """The algebra engine; it costs nothing until it is asked something."""
 
     def trainer(self) -> Trainer:
         """The trainer."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmst import progress as progress_module
 from mmst.config import Config
 from mmst.manifest import Manifest
-from mmst.ports import Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
+from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
 from mmst.store import checkpoint_folder
 
 
@@ -97,6 +97,12 @@ class Wired:
         """The code sandbox that the configuration names."""
         return sandbox(self.config.check.sandbox, self.config.check.workers)
 
+    @contextlib.contextmanager
+    def algebra(self) -> Iterator[Algebra]:
+        """The algebra engine."""
+        with algebra() as engine:
+            yield engine
+
     def trainer(self) -> Trainer:
         """The training engine."""
         from mmst.backends.torchrun import Torchrun
@@ -110,6 +116,15 @@ class Wired:
         p = self.config.promote
         uri = p.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         return MlflowRegistry(uri or default_tracking_uri(self.config.out), experiment=p.experiment)
+
+
+@contextlib.contextmanager
+def algebra() -> Iterator[Algebra]:
+    """sympy, in as many processes as there are processors; they start with the first question."""
+    from mmst.backends.sympy_algebra import SympyAlgebra
+
+    with SympyAlgebra(workers=os.cpu_count() or 1) as engine:
+        yield engine
 
 
 def gvisor() -> str:

@@ -3,7 +3,7 @@ r"""Chain of thought: the model reasons in words, does the arithmetic itself, st
     3 + 4 = 7 .
     The answer is 7
 
-A solution that states no answer has none: the last number in it is not taken for one.
+A solution that states no answer has none: the last number in it is not taken for one (`mmst.methods.stated`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-_STATED = re.compile(r"answer[ \t]*(?:is|:|=)[ \t]*:?[ \t]*([^\n]*)|####[ \t]*([^\n]*)", re.IGNORECASE)
-_BOXED = re.compile(r"\\boxed\s*\{")
-_SENTENCE_END = re.compile(r"\s*[.;!](?:\s|$)")
+from mmst.methods.stated import answer_in
 
 
 class TextMethod:
@@ -71,32 +69,13 @@ class TextMethod:
         return re.split(r"\n[ \t]*Question:", completion, maxsplit=1)[0].strip()
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
-        r"""The last answer stated: "The answer is X", "Answer: X", "#### X" or "\boxed{X}"."""
-        stated = [
-            (m.start(), _SENTENCE_END.split(m[1] or m[2] or "", maxsplit=1)[0]) for m in _STATED.finditer(solution)
-        ]
-        given = [(at, text.strip().strip("*`\"'").strip()) for at, text in sorted([*stated, *boxed(solution)])]
-        return next((text for _, text in reversed(given) if any(c.isalnum() for c in text)), None)
+        """The answer that the solution commits to; `stated` has the rules."""
+        return answer_in(solution)
 
     def canonical(self, solution: str) -> str:
         """The text in one case and with single spaces, none before punctuation."""
         text = " ".join(solution.casefold().split())
         return re.sub(r"\s+([.,;:!?])", r"\1", text)
-
-
-def boxed(text: str) -> list[tuple[int, str]]:
-    r"""Every `\boxed{X}` of a text, as position and X."""
-    return [(m.start(), _braced(text, m.end())) for m in _BOXED.finditer(text)]
-
-
-def _braced(text: str, start: int, limit: int = 1000) -> str:
-    """What stands up to the brace that closes one opened just before `start`; "" when none does."""
-    depth = 1
-    for at, c in enumerate(text[start : start + limit], start):
-        depth += (c == "{") - (c == "}")
-        if depth == 0:
-            return text[start:at]
-    return ""
 
 
 METHOD = TextMethod()

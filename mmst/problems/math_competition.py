@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmst.methods.text import boxed
+from mmst.methods.stated import boxed
 from mmst.problems import make_problem
 from mmst.problems.reading import jsonl_rows, without_blank_lines
 from mmst.records import Problem

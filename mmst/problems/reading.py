@@ -84,6 +84,25 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
             yield _row(f"{path}, line {number}", _json(line, path, number))
 
 
+def jsonl_stream(path: Path) -> Iterator[Row]:
+    """As `jsonl_rows`, a line at a time, for files that are larger than memory."""
+    try:
+        file = path.open("rb")
+    except OSError as e:
+        raise DataError(f"{path} cannot be read ({e.strerror})", remedy="give the JSON-lines file to read") from None
+    with file:
+        for number, raw in enumerate(file, 1):
+            if not raw.strip():
+                continue
+            where = f"{path}, line {number}"
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as e:
+                value = raw[e.start : e.start + 8]
+                raise DataError(f"{where}: not UTF-8", value=value, remedy="iconv -t utf-8") from None
+            yield _row(where, _json(line, path, number))
+
+
 def json_rows(path: Path) -> Iterator[Row]:
     """The objects of a JSON file that is one list."""
     data = _json(text_of(path), path)

@@ -53,10 +53,10 @@ def processes_of(driver: int) -> list[int]:
 
 def hit(box: GvisorSandbox, number: int, which: str) -> None:
     """Send a signal to one of the sandbox's processes, or to `runsc run` itself."""
-    busy = [b for b in box._pool if b.work]
-    if busy:
-        pid = random.choice(busy)._process.pid
-        os.kill(pid if which == "runsc" else random.choice(children(pid)), number)
+    busy = [b._process.pid for b in box._pool if b.work]
+    pids = busy if which == "runsc" else [child for pid in busy for child in children(pid)]
+    if pids:
+        os.kill(random.choice(pids), number)
 
 
 @pytest.mark.parametrize("which", ["runsc", "sandbox or gofer"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,23 @@ def test_a_worked_text_and_its_program_agree(text: str, code: str) -> None:
         ("The answer is .", None),
         (r"\boxed{7", None),
         ("", None),
+        (r"So $\Delta E = -3$ .\nAnswer: D", "D"),
+        ("**Answer:** $x = 3$", "$x = 3$"),
+        ("Answer:\n\n(B) 12\n", "(B) 12"),
+        ("The correct option is (C).", "(C)"),
+        ("The answer to the question is 12.5 metres.", "12.5 metres"),
+        ("Final Answer: The final answer is $10,455$. I hope it is correct.", "$10,455$"),
+        ("Final Answer: The largest $n$ is 34.", "34"),
+        ("Final answer: Jane started 3 hours ago.", "3"),
+        (r"The answer is $x. $ Then $\boxed{2}$, and later we see 9.", "2"),
+        (r"\[ \boxed{-2} \quad \text{and} \quad \boxed{1}. \]", "-2, 1"),
+        (r"\boxed{(1, 2)}, \boxed{(2, 1)}", "(1, 2), (2, 1)"),
+        (r"First \boxed{3}. In the next part of it we find \boxed{4}", "4"),
+        (r"It is \boxed{3}, or again \boxed{3}", "3"),
+        ("I do not know. The answer is unknown.", None),
+        ("The answer is not clear to me.", None),
+        ("Answer: ?", None),
+        ("We answer it. 3 + 4 = 7.", None),
     ],
 )
 def test_the_answer_is_what_the_text_commits_to(solution: str, answer: str | None) -> None:
@@ -140,3 +158,13 @@ HOSTILE = ["(" * 19_000, "-" * 19_000 + "1", "9" * 19_000, "x" * 3_000_000, "\n"
 @pytest.mark.parametrize("text", HOSTILE, ids=range(6))
 def test_hostile_programs_are_only_text(text: str) -> None:
     assert isinstance(CODE.canonical(CODE.solution(text)), str)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["answer is ", "\\boxed{", "\\boxed{1}", "Answer: 7\n", "answer to ", "is ", "$", "\n", "#### ", "answer is $1. "],
+)
+def test_an_answer_is_taken_out_of_hostile_texts_in_no_time(unit: str) -> None:
+    started = time.process_time()
+    TEXT.answer(unit * (10_000_000 // len(unit)), None)
+    assert time.process_time() - started < 3

@@ -1,0 +1,49 @@
+"""Coverage-guided fuzzing of comparing and extracting, with atheris from PyPI (Google's libFuzzer for Python).
+
+    nice -n 19 python bench/grading/fuzz_answers.py -max_total_time=600 -max_len=240 CORPUS_FOLDER
+
+What must hold for any two texts: nothing raises; every text equals itself; equal texts are equal both ways,
+but for the gold percentage; normalising twice changes nothing; nothing takes longer than `SLOWEST` seconds.
+"""
+
+import sys
+import time
+
+import atheris
+
+with atheris.instrument_imports(include=["mmst.answers", "mmst.methods.stated"]):
+    from mmst import answers
+    from mmst.methods import stated
+
+SLOWEST = 2.0
+WORDS = (
+    r"\frac{ }{ \sqrt \sqrt[3]{ \boxed{ \text{ \begin{pmatrix} \end{pmatrix} \\ & \sum_{k=1}^{ \int_0^ \lim_{x\to \pm "
+    r"\cup \in \infty \pi \left( \right] \{ \} \le \log_2 \sin ^ _ ( ) [ ] | = < > , ; : + - * / ! % $ 1 2 9 10 0.5 "
+    r"1/2 e9 x y f(x) i e and or yes no (A) 3:30 pm cm ^2 percent seven answer is Answer: #### 204_5 ^\circ "
+    r"9**9**9 \binom"
+).split()
+
+
+def text(data: bytes) -> str:
+    """A text of mathematical words, chosen by the bytes; with the high bit off, letters as they are."""
+    return "".join(WORDS[b % len(WORDS)] if b >= 128 else chr(b) for b in data)
+
+
+def one(data: bytes) -> None:
+    """One input: two texts."""
+    first, _, second = data.partition(b"\x00")
+    a, b = text(first), text(second)
+    began = time.process_time()
+    there, back = answers.compare(a, b), answers.compare(b, a)
+    assert answers.equal(a, a), a
+    if there.equal != back.equal:
+        assert "%" in a + b or "perc" in a + b or "pct" in a + b, (a, b, there, back)
+    once = answers.normalise(a)
+    assert answers.normalise(once) == once, a
+    stated.answer_in(a)
+    assert time.process_time() - began < SLOWEST, (a, b)
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one)
+    atheris.Fuzz()

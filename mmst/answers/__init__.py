@@ -1,0 +1,168 @@
+r"""When are two answers the same? `compare` says equal, different or undecided, and how it knows. Pure.
+
+    1,234.50 = 1234.5      $3 = 3           25% = 25           7 apples. = 7
+    1/2 = 0.5              1 1/2 = 1.5      −4 = -4            1.5e3 = 1500      1 000 = 1000
+    seven = 7              016 = 16         5 million = 5000000
+    \frac{1}{2} = 1/2      \boxed{7} = 7    2\sqrt{2} = \sqrt{8}    (x+1)^2 = x^2+2x+1
+    1, 2 = 2 and 1         x = 5 = 5        (A) = A            3:30 pm = 15:30
+
+The rules, in the order in which they are tried:
+
+1. exact. The same characters.
+2. number. Numbers are exact fractions. Only when one side is written with a decimal point or an
+   exponent (a float was printed, a quotient rounded) may they differ by 1e-6 of the larger one. A
+   unit may be left out, yet two units without a common word contradict: 5 hours ≠ 5 minutes. A
+   percent sign is a unit: 25% is 25. A *gold* 25% also allows the fraction that it is, 1/4 or 0.25;
+   a gold 0.25 does not allow 25%. This is the one rule that is not symmetric. Letters behind a number
+   are a unit only when they can be one: 7x and 2pi are no 7 and 2. Against a number with a decimal
+   point, a comma may be one (1,22 = 1.22).
+3. text. The same words, without regard to case, spacing, LaTeX dress and a closing period.
+4. form. Choices by their letter ("B" = "(B) 12"), yes and no by the first word, times of day.
+5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
+   items without brackets in any order, also against a set or what Python prints for a list; in this order
+   against a tuple; (1, 2) ≠
+   (2, 1); [0, 1) ≠ [0, 1]; matrices entry by entry; 1:2 = 2:4. A label is left out when only one side
+   has it (x = 5 is 5, f(2) = 5 is 5, but 2x + z = 5 is not), else the labels must agree: x = 5 ≠ y = 5.
+   x < 5 is (-∞, 5). Equations are equal when one is a multiple of the other. Scalars are
+   equal when they have equal values, wherever variables are put (`evaluate`); so an expression that is
+   not simplified is equal. What contains words is text.
+6. undecided. What takes algebra: an equation to solve, an inequality of second degree, an integral. Then
+   `settle` asks the algebra engine; what that does not decide in its time stays undecided.
+
+Nothing here raises or takes long, whatever a model wrote: texts of more than `LONGEST` characters
+are compared as they stand, brackets nest at most 40 deep, values have at most 40,000 bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from mmst.answers.match import same
+from mmst.answers.numbers import Number, normalise, number, same_number, unit_of, written
+from mmst.answers.plain import LONGEST, plain, text_of
+from mmst.answers.reading import read
+from mmst.answers.spoken import same_form
+
+__all__ = [
+    "LONGEST",
+    "Comparison",
+    "Number",
+    "compare",
+    "equal",
+    "normalise",
+    "number",
+    "read",
+    "settle",
+    "unit_of",
+    "written",
+]
+
+
+class Comparison(NamedTuple):
+    """Whether two answers are the same, None for undecided; and which rule says so."""
+
+    equal: bool | None
+    how: str
+
+
+EXACT = Comparison(True, "exact")
+_SAME, _OTHER = Comparison(True, "number"), Comparison(False, "number")
+_OTHER_TEXT = Comparison(False, "text")
+_FORMULA = {
+    True: Comparison(True, "formula"),
+    False: Comparison(False, "formula"),
+    None: Comparison(None, "undecided"),
+}
+_LABEL = re.compile(r"[\s$\\([{]*([a-zA-Z])\s*=(?!=)")
+_PLAIN = re.compile(r"\s*(-?)\s?\$?([1-9]\d{0,2}(?:,\d{3})+|\d{1,30})(?:\.(\d{1,11}))?\s*")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d{1,15},\d{1,15}")
+
+
+def equal(gold: str, answer: str) -> bool:
+    """Whether `answer` is surely the gold answer.
+
+    >>> equal("1234.5", "$1,234.50"), equal("1/3", "0.3333"), equal("5 hours", "5 minutes")
+    (True, False, False)
+    """
+    return compare(gold, answer).equal is True
+
+
+def compare(gold: str, answer: str) -> Comparison:
+    r"""Whether `answer` is the gold answer, as far as it can be said without algebra.
+
+    >>> compare("7", "7.0").how, compare("x^2 = 4", "x = \pm 2").equal, compare("(1, 2)", "(2, 1)").equal
+    ('number', None, False)
+    """
+    if gold == answer:
+        return EXACT
+    quick = _quick(gold, answer)
+    if quick is not None:
+        return quick
+    a, b = number(gold), number(answer)
+    if a is not None and b is not None:
+        return _SAME if same_number(a, b) and not _labels_differ(gold, answer) else _OTHER
+    if len(gold) > LONGEST or len(answer) > LONGEST:
+        return Comparison(gold.strip() == answer.strip(), "text")
+    one, two = text_of(gold), text_of(answer)
+    if one == two and not _labels_differ(gold, answer):
+        return Comparison(True, "text")
+    form = same_form(plain(gold), plain(answer))
+    if form is not None:
+        return Comparison(form, "form")
+    if (a is None) != (b is None) and _decimal_comma(gold, a, answer, b):
+        return _SAME
+    return _as_formulas(gold, answer)
+
+
+def _quick(gold: str, answer: str) -> Comparison | None:
+    """A short cut for the most frequent, two plain decimals; it says what `same_number` would."""
+    a, b = _PLAIN.fullmatch(gold), _PLAIN.fullmatch(answer)
+    if a is None or b is None:
+        return None
+    a_sign, a_whole, a_rest = a.groups("")
+    b_sign, b_whole, b_rest = b.groups("")
+    digits = max(len(a_rest), len(b_rest))
+    x = int(f"{a_sign}{a_whole.replace(',', '')}{a_rest:0<{digits}}")
+    y = int(f"{b_sign}{b_whole.replace(',', '')}{b_rest:0<{digits}}")
+    if x == y:
+        return _SAME
+    return _SAME if digits and abs(x - y) * 10**6 <= max(abs(x), abs(y)) else _OTHER
+
+
+def _as_formulas(gold: str, answer: str) -> Comparison:
+    a, b = read(gold), read(answer)
+    if a is None or b is None:
+        return _OTHER_TEXT
+    if a.unit and b.unit and not a.unit & b.unit:
+        return _FORMULA[False]
+    return _FORMULA[same(a.tree, b.tree)]
+
+
+def _labels_differ(gold: str, answer: str) -> bool:
+    """x = 5 and y = 5."""
+    a, b = _LABEL.match(gold), _LABEL.match(answer)
+    return a is not None and b is not None and a[1] != b[1]
+
+
+def _decimal_comma(gold: str, a: Number | None, answer: str, b: Number | None) -> bool:
+    """Whether a comma is the decimal point that the other side has: 1,22 and 1.22."""
+    written_so, other = (answer, a) if b is None else (gold, b)
+    if other is None or not other.decimal or not _DECIMAL_COMMA.fullmatch(plain(written_so)):
+        return False
+    found = number(plain(written_so).replace(",", "."))
+    return found is not None and same_number(other, found)
+
+
+def settle(
+    pairs: Sequence[tuple[str, str]], decide: Callable[[Sequence[tuple[str, str]]], list[bool | None]]
+) -> list[Comparison]:
+    """As `compare` for many pairs; `decide` (`ports.Algebra.decide`) is asked about those that are undecided."""
+    found = [compare(gold, answer) for gold, answer in pairs]
+    open_ones = [i for i, comparison in enumerate(found) if comparison.equal is None]
+    decided = decide([pairs[i] for i in open_ones]) if open_ones else []
+    for i, verdict in zip(open_ones, decided, strict=True):
+        if verdict is not None:
+            found[i] = Comparison(verdict, "algebra")
+    return found

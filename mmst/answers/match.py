@@ -1,0 +1,242 @@
+"""Whether two trees are the same answer: collections and relations by their parts, scalars by value.
+
+Three-valued: None where it takes algebra (an equation to solve, a union to simplify). The rules stand
+in the docstring of `mmst.answers`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+from mmst.answers import evaluate
+from mmst.answers.relations import body_and_label, bounds_of, same_label, same_relation
+from mmst.answers.tree import SCALARS, SETS, Node
+
+_MOST = 64
+"""Longer unordered lists are compared in order."""
+
+
+def same(gold: Node, answer: Node) -> bool | None:
+    """Whether they are the same answer."""
+    if gold == answer:
+        return True
+    if gold.has("word") or answer.has("word"):
+        return False
+    found = _same(gold, answer)
+    return True if found is None and sort(gold) == sort(answer) else found
+
+
+def sort(node: Node) -> Node:
+    """The tree with terms and factors in a fixed order."""
+    parts = [sort(part) for part in node.parts]
+    return Node(node.kind, node.value, tuple(sorted(parts, key=repr) if node.kind in ("add", "mul") else parts))
+
+
+def _same(a: Node, b: Node) -> bool | None:
+    a, b = expand(a), expand(b)
+    if a.kind == "relation" or b.kind == "relation":
+        return _related(a, b)
+    if "list" in (a.kind, b.kind):
+        return _listed(a, b)
+    if a.kind in SETS or b.kind in SETS:
+        return _sets(a, b)
+    if "matrix" in (a.kind, b.kind):
+        return _matrices(a, b)
+    if "tuple" in (a.kind, b.kind):
+        return a.kind == b.kind and a.value == b.value and ordered(a.parts, b.parts)
+    if "ratio" in (a.kind, b.kind):
+        return _ratios(a, b)
+    if a.kind in SCALARS and b.kind in SCALARS:
+        if a.has(*SETS, "tuple") != b.has(*SETS, "tuple"):
+            return False
+        infinite = _infinity(a), _infinity(b)
+        if any(infinite):
+            return infinite[0] == infinite[1]
+        return None if _has_matrix(a) or _has_matrix(b) else evaluate.same_value(a, b)
+    return None
+
+
+def ordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
+    """Part by part."""
+    if len(a) != len(b):
+        return False
+    return every(_same(x, y) for x, y in zip(a, b, strict=True))
+
+
+def unordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
+    """Each part of one with a part of the other, in any order; repetitions count once."""
+    if max(len(a), len(b)) > _MOST:
+        return ordered(a, b)
+    doubtful = False
+    for these, those in ((a, b), (b, a)):
+        for x in these:
+            found = [_same(x, y) for y in those]
+            if True not in found:
+                if None not in found:
+                    return False
+                doubtful = True
+    return None if doubtful else True
+
+
+def every(found: Iterable[bool | None]) -> bool | None:
+    """False when one is False, else None when one is None."""
+    result: bool | None = True
+    for one in found:
+        if one is False:
+            return False
+        if one is None:
+            result = None
+    return result
+
+
+def expand(node: Node) -> Node:
+    """± as the two values that it stands for: 1 ± √2 is the list 1 + √2, 1 - √2."""
+    if not node.has("plusminus"):
+        return node
+    if node.kind in ("list", "set"):
+        parts = [expand(p) for p in node.parts]
+        flat = itertools.chain.from_iterable(p.parts if p.kind == "list" else (p,) for p in parts)
+        return Node(node.kind, node.value, tuple(flat))
+    if node.kind == "relation" and isinstance(node.value, tuple) and set(node.value) == {"="}:
+        return Node("list", None, tuple(node.replaced(_choose(upper)) for upper in (True, False)))
+    if node.kind in SCALARS or node.kind == "plusminus":
+        return Node("list", None, tuple(node.replaced(_choose(upper)) for upper in (True, False)))
+    return node
+
+
+def _choose(upper: bool) -> Callable[[Node], Node | None]:
+    def change(node: Node) -> Node | None:
+        if node.kind != "plusminus":
+            return None
+        parts = tuple(p.replaced(change) for p in node.parts)
+        last = parts[-1] if (node.value == "+") == upper else Node("neg", None, parts[-1:])
+        return Node("add", None, (parts[0], last)) if len(parts) == 2 else last
+
+    return change
+
+
+def _related(a: Node, b: Node) -> bool | None:
+    """Relations: a label (x = …) may be left out; an inequality in one unknown is an interval."""
+    if a.kind == b.kind:
+        (x, x_label), (y, y_label) = body_and_label(a), body_and_label(b)
+        if x_label is not None and y_label is not None:
+            renamed = same_label(x_label, y_label)
+            if renamed is not None:
+                return _same(x, renamed(y))
+        for relation, other, label in ((a, y, y_label), (b, x, x_label)):
+            if label is not None and other.kind in SETS and label.names() <= relation.names():
+                return _related(relation, other)
+        one, two = bounds_of(a), bounds_of(b)
+        if one is not None and two is not None and one[0] == two[0]:
+            return _same(one[1], two[1])
+        return same_relation(a, b)
+    relation, other = (a, b) if a.kind == "relation" else (b, a)
+    body, label = body_and_label(relation)
+    if label is not None:
+        return _same(body, other)
+    if other.kind == "list":
+        return None if relation.names() <= other.names() or other.has("relation") or _is_equation(relation) else False
+    if other.kind in SETS or other.kind == "tuple":
+        bounds = bounds_of(relation)
+        if bounds is not None:
+            return _same(bounds[1], other)
+        return None if other.kind in SETS and len(relation.names()) == 1 else False
+    return False
+
+
+def _is_equation(relation: Node) -> bool:
+    """Whether it is one equation, whose solutions a list may hold."""
+    return relation.value == ("=",) and len(relation.names()) == 1
+
+
+def _listed(a: Node, b: Node) -> bool | None:
+    """Items without brackets: in any order against a list or set, in this order against a tuple."""
+    if a.kind == "list" and b.kind == "list":
+        labels = [[body_and_label(p)[1] for p in node.parts] for node in (a, b)]
+        if all(None not in found for found in labels) or not any(any(found) for found in labels):
+            return unordered(a.parts, b.parts)
+        return (ordered if any(map(_all_different, labels)) else unordered)(_bodies(a), _bodies(b))
+    listed, other = (a, b) if a.kind == "list" else (b, a)
+    if other.kind == "set" or other.value == "[]":  # a program prints a list so
+        return unordered(_bodies(listed), other.parts)
+    if other.kind == "tuple" and other.value is None:
+        return ordered(_bodies(listed), other.parts)
+    if other.kind in SETS and any(body_and_label(p)[1] is None and p.kind == "relation" for p in listed.parts):
+        return None  # x < -2 or x > 2
+    if other.kind in SCALARS or other.kind == "tuple":
+        return unordered(_bodies(listed), [other]) if len(listed.parts) == 1 else False
+    return False
+
+
+def _all_different(labels: list[Node | None]) -> bool:
+    """Whether every item is labelled, each otherwise (p = 5, q = 2); x₁ and x₂ are roots of one unknown."""
+    bases = [
+        str(label.value).split("_")[0] if label is not None and label.kind == "name" else label for label in labels
+    ]
+    return None not in labels and len(set(bases)) == len(bases)
+
+
+def _bodies(node: Node) -> tuple[Node, ...]:
+    """The items without their labels; a list of labelled items is a tuple (p = 5, q = 2 is (5, 2))."""
+    found = [body_and_label(p)[0] for p in node.parts]
+    return tuple(Node("tuple", None, _bodies(p)) if p.kind == "list" else p for p in found)
+
+
+def _sets(a: Node, b: Node) -> bool | None:
+    """Sets as such; (a, b) is an open interval beside intervals."""
+    kinds = {a.kind, b.kind}
+    if kinds == {"interval", "tuple"}:
+        interval, pair = (a, b) if a.kind == "interval" else (b, a)
+        return interval.value == "()" and pair.value is None and ordered(interval.parts, pair.parts)
+    if kinds == {"interval"}:
+        return a.value == b.value and ordered(a.parts, b.parts)
+    if kinds == {"set"}:
+        return unordered(a.parts, b.parts)
+    if kinds == {"union"}:
+        return True if unordered(_united(a), _united(b)) else None
+    if not kinds <= SETS | {"tuple", "name"} or (kinds & {"name"} and not (kinds & {"difference"})):
+        return False
+    return False if kinds <= {"set", "tuple"} else None
+
+
+def _united(node: Node) -> list[Node]:
+    """What is united; pairs in round brackets are intervals there."""
+    return [Node("interval", "()", p.parts) if p.kind == "tuple" and len(p.parts) == 2 else p for p in node.parts]
+
+
+def _matrices(a: Node, b: Node) -> bool | None:
+    """Entry by entry; a column or row is also a tuple."""
+    if a.kind == b.kind:
+        return a.value == b.value and ordered(a.parts, b.parts)
+    matrix, other = (a, b) if a.kind == "matrix" else (b, a)
+    if other.kind == "tuple" and 1 in (matrix.value, len(matrix.parts) // int(str(matrix.value))):
+        return ordered(matrix.parts, other.parts)
+    return None if _has_matrix(other) else False
+
+
+def _has_matrix(node: Node) -> bool:
+    return node.has("matrix")
+
+
+def _ratios(a: Node, b: Node) -> bool | None:
+    """1:2 is 2:4, and 1/2."""
+    if a.kind == b.kind and len(a.parts) != len(b.parts):
+        return False
+    if a.kind == b.kind:
+        x, y = a.parts, b.parts
+        crossed = (Node("mul", None, (x[0], q)) for q in y[1:]), (Node("mul", None, (y[0], p)) for p in x[1:])
+        return every(_same(p, q) for p, q in zip(*crossed, strict=True))
+    ratio, other = (a, b) if a.kind == "ratio" else (b, a)
+    if len(ratio.parts) != 2 or other.kind not in SCALARS:
+        return False
+    return _same(Node("div", None, ratio.parts), other)
+
+
+def _infinity(node: Node) -> int:
+    """1 for ∞, -1 for -∞, else 0."""
+    if node == Node("name", "infinity"):
+        return 1
+    if node.kind == "neg":
+        return -_infinity(node.parts[0])
+    return 0

@@ -1,0 +1,60 @@
+"""An answer without its dress: LaTeX wrappers, markdown, typographic signs, closing period. Pure."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+
+LONGEST = 1000
+"""Longer answers are compared as they stand."""
+
+_DASHES = str.maketrans(dict.fromkeys("−–—‐‑‒", "-") | {"’": "'", "‘": "'", "“": '"', "”": '"'})
+_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
+_LATEX = (
+    (re.compile(r"(?<=\d)(?:\s?\{,\s?\}|,?\s?\\[,!])\s*(?=\d{3}(?!\d))"), ""),
+    (_BOXED, r"\1"),
+    (re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textnormal|textrm|textit|rm)\s*\{([^{}]*)\}"), r" \1 "),
+    (re.compile(r"\\[dtc]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}"), r" \1/\2"),
+    (re.compile(r"\\[dtc]?frac\s*(\d)\s*(?:(\d)(?!\d)|\{\s*(\d+)\s*\})"), r" \1/\2\3"),
+    (re.compile(r"\\(?:left|right|displaystyle)(?![a-z])|\\[!,;:() \[\]]|~"), " "),
+    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?"), "°"),
+    (re.compile(r"\\([$%])"), r"\1"),
+)
+_BARE = re.compile(r"[-+]?\$?\d[\d,./]*\d(?: [a-z]+)?|\d")
+"""Numbers that wear nothing: a short cut."""
+_MARKS = "*`\"'"
+
+
+@functools.lru_cache(maxsize=64)  # one comparison asks several times
+def plain(text: str) -> str:
+    """The text without its dress: LaTeX, markdown, typographic signs, closing period."""
+    if _BARE.fullmatch(text):
+        return text
+    if not text.isascii():
+        text = re.sub(r"([\u00bc-\u00be\u2150-\u215f])", r" \1", text)
+        text = re.sub(r"([\u00b2\u00b3\u00b9\u2070-\u2079])", r"^\1", text)
+        text = unicodedata.normalize("NFKC", text).replace("\u2044", "/").translate(_DASHES)
+    before = ""
+    while text != before:  # each round takes something off, so that it ends, and nothing is left to take off
+        before = text
+        for pattern, bare in _LATEX if "\\" in text or "{" in text else ():
+            text = pattern.sub(bare, text)
+        text = _undressed(text)
+    return text
+
+
+def _undressed(text: str) -> str:
+    text = text.strip().strip(_MARKS).strip()
+    if text.count("$") >= 2:
+        text = re.sub(r"\$+([^$]*)\$+", r"\1", text)
+    text = re.sub(r"^(?:[a-zA-Z]\s*)?=\s*", "", text.strip())
+    return re.sub(r"\s+", " ", text).strip().rstrip(".").rstrip()
+
+
+def text_of(answer: str) -> str:
+    """The text by which answers that are no numbers are compared."""
+    if len(answer) > LONGEST:
+        return answer.strip()
+    text = plain(answer).casefold()
+    return re.sub(r"\s+", "", text) if "\\" in text or "{" in text or "^" in text else text

@@ -1,0 +1,74 @@
+"""What a formula is once it is read: a small tree, whose meaning `evaluate` and `match` give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    r"""A part of a formula; `value` says which of its kind it is.
+
+    number, decimal     a Fraction; `decimal` when it was written with a point or an exponent
+    name, word          x, x_1, π; a word that is no formula
+    add mul div pow neg root (base, degree) abs factorial percent
+    plusminus           of one or two parts; `value` is "+" for ± and "-" for ∓
+    call                `value` is the function: sin, log (argument, base), f
+    sum, product        `value` is the index; from, to, body
+    integral, limit     `value` is the variable; from, to, body; at, body
+    tuple list set      (1, 2); 1, 2; {1, 2}. A list has no brackets, and so no order
+    interval            `value` is its brackets: "[)"
+    union intersection difference complement matrix (`value`: columns) ratio
+    relation            `value` is a tuple of signs: ("<", "<=") of a < x ≤ b
+    """
+
+    kind: str
+    value: object = None
+    parts: tuple[Node, ...] = ()
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below it."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(node.parts)
+
+    def has(self, *kinds: str) -> bool:
+        """Whether a node of one of these kinds is in it."""
+        return any(node.kind in kinds for node in self.walk())
+
+    def names(self) -> frozenset[str]:
+        """Its variables; constants and the index of a sum are none."""
+        if self.kind == "name":
+            return frozenset() if self.value in CONSTANTS else frozenset({str(self.value)})
+        found = frozenset(name for part in self.parts for name in part.names())
+        return found - {str(self.value)} if self.kind in BINDERS else found
+
+    def replaced(self, change: Callable[[Node], Node | None]) -> Node:
+        """The tree with what `change` gives, from the top, in place of the nodes for which it gives something."""
+        new = change(self)
+        if new is not None:
+            return new
+        return Node(self.kind, self.value, tuple(p.replaced(change) for p in self.parts)) if self.parts else self
+
+
+CONSTANTS = frozenset({"pi", "e", "i", "infinity"})
+BINDERS = frozenset({"sum", "product", "integral", "limit"})
+SCALARS = frozenset(
+    "number decimal name add mul div pow neg root abs factorial percent call sum product integral limit".split()
+)
+"""Kinds whose trees have a value; `plusminus` has two."""
+SETS = frozenset({"set", "interval", "union", "intersection", "difference", "complement"})
+
+
+def number(value: int | Fraction) -> Node:
+    """An exact number."""
+    return Node("number", Fraction(value))
+
+
+def is_whole(node: Node) -> bool:
+    """Whether it is an integer as written."""
+    return node.kind == "number" and isinstance(node.value, Fraction) and node.value.denominator == 1

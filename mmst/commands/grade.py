@@ -1,0 +1,84 @@
+"""`mmst grade`, `mmst extract`, `mmst labels`: what answers solutions give, which are right, which labels are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
+
+Source = Annotated[Path, typer.Argument(metavar="IN.jsonl", help="The lines to read.")]
+Target = Annotated[Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where to write the lines.")]
+
+
+def grade(source: Source, out: Target, json: Json = False) -> None:
+    """Compare answers with gold ones: {"id", "gold", "answer"} → {"id", "equal", "how"}.
+
+    equal is null where it cannot be decided in time; docs/grading.md has the rules.
+
+    Example:
+
+      mmst grade pairs.jsonl --out graded.jsonl
+    """
+    from rich.markup import escape
+
+    from mmst import grading
+    from mmst.wiring import algebra
+
+    with algebra() as engine:
+        counts = grading.grade(source, out, engine)
+    said = ", ".join(f"{n} {name}" for name, n in counts.items())
+    emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(str(out))}")
+
+
+def extract(
+    source: Source,
+    out: Target,
+    method: Annotated[str, typer.Option("--method", "-m", help="How the solutions solve: text or code.")],
+    json: Json = False,
+) -> None:
+    """Take the answers out of solutions: {"id", "solution"} → {"id", "answer"}; null where there is none.
+
+    For code, "stdout" is what the program printed.
+
+    Example:
+
+      mmst extract --method text solutions.jsonl --out answers.jsonl
+    """
+    from rich.markup import escape
+
+    from mmst import grading
+
+    counts = grading.extract(source, out, method)
+    said = f"{counts['answers']} with an answer, {counts['no_answer']} without"
+    emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(str(out))}")
+
+
+def labels(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run, or the beginning of its name.")],
+    out: StoreOut = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """List problems whose gold answer is probably wrong: all methods agree on another one.
+
+    Example:
+
+      mmst labels demo --json
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mmst import labels as disputes
+    from mmst import summary
+    from mmst.wiring import open_store
+
+    store = open_store(out)
+    found = disputes.of_run(store, summary.find_run(store, run))
+    table = Table("problem", "gold", "samples say", "votes (of all)", "question", box=None, header_style="bold")
+    for d in found:
+        votes = ", ".join(f"{name} {other} of {n}" for name, (other, _, n) in d.votes.items())
+        question = d.question if len(d.question) <= 80 else d.question[:79] + "…"
+        table.add_row(*map(escape, (d.problem_id, d.gold, d.other, votes, question)))
+    emit(found, json, table if found else "No gold answer is disputed.")

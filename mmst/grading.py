@@ -1,0 +1,110 @@
+"""Files of answers: `grade` compares pairs, `extract` takes answers out of solutions, one JSON object a line.
+
+    {"id": "1", "gold": "1/2", "answer": "0.5"}   →  {"id": "1", "equal": true, "how": "number"}
+    {"id": "1", "solution": "… Answer: D"}        →  {"id": "1", "answer": "D"}
+
+`equal` is true, false or null: null (`how` is "undecided") where also the algebra engine came to no decision in its
+time. `how` names the rule of `mmst.answers` that decided. `answer` is null where the solution commits to none; the
+rules stand in `mmst.methods.stated` (text) and `mmst.methods.code`, which takes the last line of `stdout`.
+
+Lines are read and written a few at a time, so a file may be of any length. The output is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from mmst import answers
+from mmst.errors import DataError
+from mmst.methods import method
+from mmst.ports import Algebra
+from mmst.problems.reading import Row, jsonl_stream
+
+BATCH = 2000
+"""Lines that are held at a time; what is undecided among them is given to the algebra engine together."""
+
+
+def grade(source: Path, target: Path, algebra: Algebra) -> dict[str, int]:
+    """Compare the answer of every line of `source` with its gold one; returns how many there were of each kind."""
+    counts = Counter({"equal": 0, "different": 0, "undecided": 0})
+
+    def graded(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+        pairs = [(_string(row, "gold"), _string(row, "answer")) for row in rows]
+        for row, found in zip(rows, answers.settle(pairs, algebra.decide), strict=True):
+            counts["undecided" if found.equal is None else "equal" if found.equal else "different"] += 1
+            yield {"id": _id(row), "equal": found.equal, "how": found.how}
+
+    _rewrite(source, target, graded)
+    return dict(counts)
+
+
+def extract(source: Path, target: Path, by: str) -> dict[str, int]:
+    """Take the answer of every line's solution, by method `by`; returns how many had one and how many had none."""
+    chosen, counts = method(by), Counter({"answers": 0, "no_answer": 0})
+
+    def extracted(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+        for row in rows:
+            stdout = _string(row, "stdout") if row.fields.get("stdout") is not None else None
+            answer = chosen.answer(_string(row, "solution"), stdout)
+            counts["no_answer" if answer is None else "answers"] += 1
+            yield {"id": _id(row), "answer": answer}
+
+    _rewrite(source, target, extracted)
+    return dict(counts)
+
+
+def _rewrite(source: Path, target: Path, change: Callable[[Sequence[Row]], Iterator[dict[str, Any]]]) -> None:
+    """Write what `change` makes of the lines aside, and name it `target` once it is whole."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8") as out:
+            rows = jsonl_stream(source)
+            while batch := list(itertools.islice(rows, BATCH)):
+                _write(out, change(batch))
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _write(out: TextIO, made: Iterator[dict[str, Any]]) -> None:
+    for item in made:
+        # A lone surrogate, which JSON allows and UTF-8 does not, stays escaped.
+        line = json.dumps(item, ensure_ascii=False)
+        out.write((line if line.isascii() or _encodes(line) else json.dumps(item)) + "\n")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _string(row: Row, field: str) -> str:
+    """A field that must be there and be a text; it may be empty, for a model may answer nothing."""
+    value = row.fields.get(field)
+    if not isinstance(value, str):
+        missing = field not in row.fields
+        what = "is missing" if missing else "must be a text"
+        remedy = f"fields there: {', '.join(row.fields) or 'none'}" if missing else "put it in quotes"
+        raise DataError(f"{row.where}, field '{field}': {what}", value=value, remedy=remedy)
+    return value
+
+
+def _id(row: Row) -> str | int:
+    """What the line is called: a text or a whole number."""
+    value = row.fields.get("id")
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        what = "is missing" if value is None else "must be a text or a whole number"
+        raise DataError(
+            f"{row.where}, field 'id': {what}", value=value, remedy='give every line its own, {"id": "1", …}'
+        )
+    return value
