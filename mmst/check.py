@@ -20,12 +20,13 @@ from mmst.errors import DataError, SandboxError
 from mmst.harmless import proof
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
-from mmst.ports import Engines, Execution, Limits, Program, Sandbox
+from mmst.ports import Algebra, Engines, Execution, Limits, Program, Sandbox
 from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.store import Stage, records, sharded
 
 VERSION = 2
 SANDBOX_TRIES = 2
+_GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -46,6 +47,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
     there, names = stage.files(), []
     with ExitStack() as stack, engines.progress.task("check", total, "samples") as task:
         sandbox: Sandbox | None = None
+        algebra = stack.enter_context(engines.algebra())
         for name, shard in sharded(records(engines.store, samples, Sample), config.shard):
             names.append(name)
             if name in there:
@@ -63,6 +65,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                     task.advance()
             task.advance(len(shard) - len(programs))
             checked = [judge(s, c, g, executions) for s, c, g in zip(shard, solutions, golds, strict=True)]
+            checked = settle(checked, golds, algebra)
             again = to_repeat(checked)
             if again and sandbox:
                 repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
@@ -118,11 +121,22 @@ def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Exe
     answer = by.answer(solution, stdout)
     if answer is None:
         verdict, detail = Verdict.NO_ANSWER, "printed no answer" if by.executes else "states no answer"
-    elif answers.equal(gold, answer):
-        verdict, detail = Verdict.PASSED, ""
     else:
-        verdict, detail = Verdict.WRONG, f"answered {answer[:80]}, gold {gold[:80]}"
+        verdict = _GRADES[answers.compare(gold, answer).equal]
+        detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {gold[:80]}"
     return CheckedSample(sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail)
+
+
+def settle(checked: Sequence[CheckedSample], golds: Sequence[str], algebra: Algebra) -> list[CheckedSample]:
+    """The checked samples; what comparing left undecided, the algebra engine decides where it can."""
+    pairs = {(g, c.answer): None for c, g in zip(checked, golds, strict=True) if c.verdict is Verdict.UNDECIDED}
+    asked = [(gold, answer) for gold, answer in pairs if answer is not None]
+    decided = dict(zip(asked, algebra.decide(asked), strict=True)) if asked else {}
+    settled = []
+    for c, gold in zip(checked, golds, strict=True):
+        verdict = _GRADES[decided[gold, c.answer]] if c.verdict is Verdict.UNDECIDED and c.answer else c.verdict
+        settled.append(replace(c, verdict=verdict, detail="" if verdict is Verdict.PASSED else c.detail))
+    return settled
 
 
 def steady(text: str) -> str:

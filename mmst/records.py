@@ -40,6 +40,8 @@ class Verdict(enum.StrEnum):
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     OUTPUT_LIMIT = "output_limit"
+    UNDECIDED = "undecided"
+    """Whether the answer is the gold one was not found out in time: neither right nor wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

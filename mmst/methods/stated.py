@@ -83,7 +83,8 @@ def _bare(text: str) -> str:
     text = text.strip().strip("*_`\"'").strip()
     if re.match(r"(?:[A-Za-z]{2,}|\$?[A-Za-z]\$?) ", text):
         said = _SAYS.fullmatch(text)
-        values = _VALUE.findall(text) if text.count(" ") >= 3 else []
+        prose = text.count(" ") >= 3 and not re.search(r"[=<>^\\]", _VALUE.sub("", text))
+        values = _VALUE.findall(text) if prose else []
         text = said[1] if said else values[0] if len(values) == 1 else text
     return text.strip().strip("*_`\"'").removesuffix("\\").removeprefix('\\"').strip()
 

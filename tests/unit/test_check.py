@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,12 +43,22 @@ class Scripted:
             yield Execution(id=p.id, outcome="ok" if ok else word, stdout=out, stderr="", detail="" if ok else "why")
 
 
+class Oracle:
+    """An algebra engine that knows one equation."""
+
+    def decide(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        return ["pm 1" in answer or (None if "7" in answer else False) for _, answer in pairs]
+
+
 class Wired:
     """Engines of which the check stage may use the store, the progress and the sandbox."""
 
     def __init__(self, folder: Path, box: Sandbox | None = None, **settings: object) -> None:
         self.config: Config = parse({"check": settings})
         self.store, self.progress, self.box = FolderStore(folder), Quiet(), box
+
+    def algebra(self) -> contextlib.AbstractContextManager[Oracle]:
+        return contextlib.nullcontext(Oracle())
 
     @contextlib.contextmanager
     def sandbox(self) -> Iterator[Sandbox]:
@@ -63,8 +73,10 @@ def sample(i: int, method: str, completion: str, problem: str = "p-1") -> Sample
     )  # fmt: skip
 
 
-def inputs(engines: Wired, samples: Iterable[Sample]) -> tuple[Manifest, Manifest]:
-    problems = [Problem(id=f"p-{n}", question=f"{n}?", answer=str(n), source="t", split=Split.TRAIN) for n in (1, 7)]
+def inputs(engines: Wired, samples: Iterable[Sample], answer: str = "") -> tuple[Manifest, Manifest]:
+    problems = [
+        Problem(id=f"p-{n}", question=f"{n}?", answer=answer or str(n), source="t", split=Split.TRAIN) for n in (1, 7)
+    ]
     made = []
     for name, shard, content in (("problems", "train-00000.jsonl", problems), ("sample", shard_name(0), samples)):
         stage = Stage.open(engines.store, name, version=1, config=0, inputs={})
@@ -226,7 +238,23 @@ def test_memory_addresses_are_left_out_of_answers(tmp_path: Path) -> None:
 def test_judging_any_output_never_raises(stdout: str, gold: str) -> None:
     s = sample(0, "code", "x")
     done = {check.program_id("x"): Execution(id="", outcome="ok", stdout=stdout, stderr="")}
-    assert check.judge(s, "x", gold, done).verdict in (Verdict.PASSED, Verdict.WRONG, Verdict.NO_ANSWER)
+    assert check.judge(s, "x", gold, done).verdict in (
+        Verdict.PASSED,
+        Verdict.WRONG,
+        Verdict.NO_ANSWER,
+        Verdict.UNDECIDED,
+    )
+
+
+def test_what_comparing_leaves_open_is_for_the_algebra_engine_and_may_stay_undecided(tmp_path: Path) -> None:
+    engines = Wired(tmp_path)
+    said = ["x = \\pm 1", "x = \\pm 2", "x = \\pm 7", "x = \\pm 7"]
+    asked = [sample(i, "text", f"The answer is ${answer}$") for i, answer in enumerate(said)]
+    problems, samples = inputs(engines, asked, answer="x^2 = 1")
+    manifest = check.run(engines, PLACE, problems, samples)
+    assert [c.verdict.value for c in checked(engines, manifest)] == ["passed", "wrong", "undecided", "undecided"]
+    assert [c.detail for c in checked(engines, manifest)][::2] == ["", "answered $x = \\pm 7$, gold x^2 = 1"]
+    assert manifest.counts["undecided"] == 2
 
 
 class Moody(Scripted):

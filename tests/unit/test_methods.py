@@ -46,6 +46,7 @@ def test_a_worked_text_and_its_program_agree(text: str, code: str) -> None:
     [
         ("3 + 4 = 7 .\nThe answer is 7", "7"),
         ("The answer is 7.", "7"),
+        ("The answer is x = \\pm 1", "x = \\pm 1"),  # not its only number
         ("The answer is 7 apples. That was easy.", "7 apples"),
         ("So the final answer is: **1,200**", "1,200"),
         ("Answer: 3.5", "3.5"),
