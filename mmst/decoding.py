@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from mmst.ports import Completion, Request
+from mmst.rows import Row
 from mmst.tokens import Tokens
 
 FLOOR = 64
@@ -36,37 +34,6 @@ PREFILL_TOKENS = 8192
 """Tokens of prompts read at once."""
 SORTED_NUMBERS = 1 << 23
 """Probabilities sorted or summed at once, which bounds memory for large vocabularies."""
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    """One completion under way: the j-th of `request`, whose prompt has the ids `prompt`."""
-
-    request: Request
-    j: int
-    prompt: list[int]
-    budget: int
-    draws: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    text: str = ""
-    finish: str = ""
-
-    @property
-    def completion(self) -> Completion:
-        """What came of it."""
-        return Completion(text=self.text, finish=self.finish, prompt_tokens=len(self.prompt), tokens=len(self.tokens))
-
-
-def rows_of(request: Request, prompt: list[int], context: int) -> list[Row]:
-    """The rows of a request, each with its own random numbers."""
-    budget = min(request.max_tokens, context - len(prompt))
-    rows = [Row(request, j, prompt, budget) for j in range(request.n)]
-    if request.temperature > 0:
-        for row in rows:
-            stream = numpy.random.Generator(numpy.random.Philox(key=[request.seed & 0xFFFFFFFFFFFFFFFF, row.j]))
-            row.draws = stream.random(budget).tolist()
-    return rows
 
 
 class Decoding:

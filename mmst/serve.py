@@ -26,7 +26,8 @@ from mmst.errors import ModelError, PlatformError, SamplerError
 from mmst.ports import Request
 
 if TYPE_CHECKING:
-    from mmst.decoding import Decoding, Row
+    from mmst.decoding import Decoding
+    from mmst.rows import Row
 
 WINDOW = 0.005
 """Seconds for which the first request waits for company when the model is idle."""

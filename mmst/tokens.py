@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mmst.errors import ModelError
 
 if TYPE_CHECKING:
-    from mmst.decoding import Row
+    from mmst.rows import Row
 
 LEAD = 4
 """Prompt tokens decoded before a completion, since a token's text may depend on those before it."""

@@ -15,7 +15,8 @@ from mmst.errors import ModelError, SamplerError
 from mmst.ports import Completion, Message, Request
 
 if TYPE_CHECKING:
-    from mmst.decoding import Decoding, Row
+    from mmst.decoding import Decoding
+    from mmst.rows import Row
     from mmst.tokens import Tokens
 
 SAVE = "save it with tokenizer.save_pretrained(folder)"
@@ -61,7 +62,7 @@ class LocalModel:
 
     def rows(self, request: Request) -> list[Row]:
         """The rows that a request asks for; `ModelError` when its prompt doesn't fit."""
-        from mmst.decoding import rows_of
+        from mmst.rows import rows_of
 
         about = f"problem {request.problem_id}" if request.problem_id else ""
         prompt = self.tokens.prompt(request.prompt, self.context, about)

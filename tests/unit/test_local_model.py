@@ -12,9 +12,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mmst.backends.local_model import LocalModel, chat_renderer  # noqa: E402
-from mmst.decoding import Row, pick  # noqa: E402
+from mmst.decoding import pick  # noqa: E402
 from mmst.errors import ModelError, SamplerError  # noqa: E402
 from mmst.ports import Request  # noqa: E402
+from mmst.rows import Row  # noqa: E402
 from tests.conformance.tiny_models import ARCHITECTURES, tiny_model  # noqa: E402
 
 
@@ -190,7 +191,7 @@ def test_a_start_token_in_a_rendered_prompt_is_not_doubled(llama: LocalModel) ->
 
 
 def test_rows_have_streams_of_their_own() -> None:
-    from mmst.decoding import rows_of
+    from mmst.rows import rows_of
 
     rows: list[Row] = rows_of(ask(n=3), [1, 2], 100)
     assert len({row.draws[0] for row in rows}) == 3
