@@ -27,14 +27,16 @@ import warnings
 
 from mmst.harmless.bounds import Text, Unproven
 from mmst.harmless.endless import never_ends
-from mmst.harmless.walk import OUTPUT, STEPS, Names, Never, Walk
+from mmst.harmless.expressions import OUTPUT, STEPS
+from mmst.harmless.names import Names
+from mmst.harmless.walk import Never, Walk
 
 __all__ = ["OUTPUT", "STEPS", "Proof", "proof"]
 
 SOURCE = 4000
 """Longer programs are not looked at."""
-_CODING = re.compile(r"coding[:=]")
-"""By such a comment the same bytes may become another program than the text that is read here (PEP 263)."""
+_STRANGE = re.compile(r"\0|coding[:=]|__(?!name__\b)(?<!\b__name__)")
+"""What makes the same bytes another program than the text that is read here (PEP 263), and Python's own names."""
 
 
 class Proof(enum.Enum):
@@ -48,7 +50,7 @@ class Proof(enum.Enum):
 
 def proof(source: str) -> Proof | None:
     """What can be proven of a program; None when nothing can. Raises nothing, takes milliseconds."""
-    if len(source) > SOURCE or "\0" in source or _CODING.search(source):
+    if len(source) > SOURCE or _STRANGE.search(source):
         return None
     try:
         with warnings.catch_warnings():

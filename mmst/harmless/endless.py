@@ -6,7 +6,8 @@ import ast
 import math
 
 from mmst.harmless.bounds import UNKNOWN, Number, Unproven, Value, truth
-from mmst.harmless.walk import Function, Loop, Names, Walk
+from mmst.harmless.names import Function, Names
+from mmst.harmless.walk import Loop, Walk
 
 
 def never_ends(loop: ast.While, names: Names) -> bool:
