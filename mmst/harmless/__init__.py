@@ -35,7 +35,8 @@ __all__ = ["OUTPUT", "STEPS", "Proof", "proof"]
 
 SOURCE = 4000
 """Longer programs are not looked at."""
-_STRANGE = re.compile(r"\0|coding[:=]|__(?!name__\b)(?<!\b__name__)")
+_MAIN = re.compile(r"\b__(?:name|main)__\b")
+_STRANGE = re.compile(r"\0|coding[:=]|__")
 """What makes the same bytes another program than the text that is read here (PEP 263), and Python's own names."""
 
 
@@ -50,7 +51,7 @@ class Proof(enum.Enum):
 
 def proof(source: str) -> Proof | None:
     """What can be proven of a program; None when nothing can. Raises nothing, takes milliseconds."""
-    if len(source) > SOURCE or _STRANGE.search(source):
+    if len(source) > SOURCE or _STRANGE.search(_MAIN.sub("", source)):
         return None
     try:
         with warnings.catch_warnings():
