@@ -19,13 +19,13 @@ import json
 import os
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mmst.errors import DataError, UserError
+from mmst.errors import DataError, StoreError, UserError
 from mmst.ports import Execution, Limits, Program, Progress, Sandbox
 from mmst.store import file_sha256
 
@@ -89,7 +89,8 @@ def check_file(
 
     The whole input is read first: `DataError` names file, line, field and value, and nothing is
     run. Verdicts are appended to `TARGET.partial` as they come; when the call was stopped or the
-    sandbox failed (`SandboxError`), the same call with the same input goes on from there.
+    sandbox failed (`SandboxError`) or the disk was full (`StoreError`), the same call with the same input
+    goes on from there.
     `target` is there only when it is whole.
     """
     ids = [program.id for program in read(source)]
@@ -105,8 +106,9 @@ def check_file(
             with sandbox() as box:
                 for execution in once(box, missing, limits) if dedupe else box.run(missing, limits):
                     done[execution.id] = out.tell()
-                    out.write(_line(execution))
-                    out.flush()
+                    with _writing(partial):
+                        out.write(_line(execution))
+                        out.flush()
                     task.advance()
     return _put_in_order(ids, done, partial, target)
 
@@ -160,10 +162,18 @@ def _resume(partial: Path, stamp: str) -> dict[str, int]:
     return done
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise StoreError(f"{path} could not be written: {e}; the same command goes on when that is mended") from e
+
+
 def _put_in_order(ids: list[str], done: dict[str, int], partial: Path, target: Path) -> dict[str, int]:
     counts = Counter[str]()
     aside = target.with_name(target.name + ".ordered")
-    with partial.open("rb") as lines, aside.open("wb") as out:
+    with _writing(target), partial.open("rb") as lines, aside.open("wb") as out:
         for name in ids:
             lines.seek(done[name])
             line = lines.readline()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst.errors import DataError, SandboxError, UserError
+from mmst import programs
+from mmst.errors import DataError, SandboxError, StoreError, UserError
 from mmst.ports import Execution, Limits, Program
 from mmst.programs import check_file, once
 from mmst.progress import Quiet
@@ -58,10 +59,10 @@ def check(source: Path, target: Path, box: Echo, **more: Any) -> list[dict[str, 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=12))
 def test_identical_programs_run_once_and_each_is_answered(kinds: list[tuple[str, str]]) -> None:
-    programs = [Program(id=str(i), source=source, stdin=stdin) for i, (source, stdin) in enumerate(kinds)]
+    asked = [Program(id=str(i), source=source, stdin=stdin) for i, (source, stdin) in enumerate(kinds)]
     box = Echo()
-    found = {e.id: e.stdout for e in once(box, programs, LIMITS)}
-    assert found == {p.id: p.source + p.stdin for p in programs}
+    found = {e.id: e.stdout for e in once(box, asked, LIMITS)}
+    assert found == {p.id: p.source + p.stdin for p in asked}
     assert len(box.ran) == len(set(kinds))
 
 
@@ -113,6 +114,27 @@ def test_what_was_done_before_a_failure_is_not_done_again(tmp_path: Path) -> Non
     lines = check(source, tmp_path / "out", second := Echo())
     assert [line["stdout"] for line in lines] == [f"p{i}" for i in range(9)]
     assert not set(first.ran) & set(second.ran)
+
+
+def test_a_full_disk_is_a_named_error_and_the_same_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "in", [{"id": str(i), "program": f"p{i}"} for i in range(6)])
+    line, written = programs._line, []
+
+    def full(e: Execution) -> bytes:
+        written.append(e.id)
+        if len(written) == 4:
+            raise OSError(28, "No space left on device")
+        return line(e)
+
+    monkeypatch.setattr(programs, "_line", full)
+    with pytest.raises(StoreError, match="No space left"):
+        check(source, tmp_path / "out", Echo())
+    monkeypatch.undo()
+    lines = check(source, tmp_path / "out", second := Echo())
+    assert len(lines) == 6
+    assert not set(second.ran) & set(written[:3])
 
 
 def test_other_input_begins_anew(tmp_path: Path) -> None:
