@@ -117,8 +117,9 @@ class _Process:
     def answer(self) -> bool:
         """Read what the process said; False when it has ended instead."""
         line = self.out.readline()
-        self.said = json.loads(line) if line else None
-        return bool(line)
+        whole = line.endswith(b"\n")  # else it was killed while it wrote
+        self.said = json.loads(line) if whole else None
+        return whole
 
     def end(self) -> None:
         """Kill it and forget its pipes."""
