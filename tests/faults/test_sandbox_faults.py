@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -166,3 +167,29 @@ def test_nothing_is_left_after_the_context(box: GvisorSandbox) -> None:
     alive = b"".join(p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists())
     assert ids
     assert not [i for i in ids if i.encode() in alive]
+
+
+def test_programs_from_a_file_go_on_after_kill_9_with_the_same_verdicts(tmp_path: Path) -> None:
+    cases = [c for c in programs.mixed(300, seed=7) if c.outcome in ("ok", "crashed")]
+    source, once, again = tmp_path / "in", tmp_path / "once", tmp_path / "again"
+    source.write_text("".join(json.dumps({"id": c.id, "program": c.source}) + "\n" for c in cases))
+    command = [sys.executable, "-m", "mmst.cli", "check-programs", str(source), "--timeout", "20", "--out"]
+    subprocess.run([*command, str(once)], check=True, capture_output=True)
+    killed = subprocess.Popen([*command, str(again)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    partial = tmp_path / "again.partial"
+    while not partial.exists() or partial.read_bytes().count(b"\n") < 30:
+        assert killed.poll() is None, "it was over before it could be killed"
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    kept = partial.read_bytes().count(b"\n") - 1
+    assert kept < len(cases)
+    assert not again.exists()
+    subprocess.run([*command, str(again)], check=True, capture_output=True)
+    measured = ("seconds", "peak_mib")
+    first, second = ([json.loads(line) for line in f.read_text().splitlines()] for f in (once, again))
+    for line in (*first, *second):
+        for name in measured:
+            del line[name]
+    assert first == second
+    assert [line["id"] for line in first] == [c.id for c in cases]
