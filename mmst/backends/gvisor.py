@@ -88,10 +88,11 @@ class GvisorSandbox:
         self._close()
 
     def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
-        """See `ports.Sandbox.run`; programs are taken from the iterable as sandboxes get free."""
+        """See `ports.Sandbox.run`; programs are taken from the iterable little ahead of the sandboxes."""
         waiting = _Waiting(programs, limits, self._bundle)
         try:
             while busy := self._assign(waiting):
+                waiting.look_ahead(len(busy))
                 for box in ready(busy):
                     yield from self._answers(box, waiting, limits)
         finally:
@@ -180,6 +181,7 @@ class _Waiting:
         self._harmless: list[Program] = []
         self._since = 0.0
         self._again: deque[Work] = deque()
+        self._found: deque[Work] = deque()
 
     def again(self, work: Work, limits: Limits) -> None:
         """Run it once more: a bundle program by program."""
@@ -190,6 +192,15 @@ class _Waiting:
         """What to run next; None when nothing is left."""
         if self._again:
             return self._again.popleft()
+        return self._found.popleft() if self._found else self._find()
+
+    def look_ahead(self, n: int) -> None:
+        """Find the next works, for proofs take time, while the sandboxes are busy anyway."""
+        while len(self._found) < n and (work := self._find()):
+            self._found.append(work)
+
+    def _find(self) -> Work | None:
+        """The next work of the caller's programs."""
         if self._harmless and time.monotonic() > self._since + _PATIENCE:
             return self._together()
         for program in self._new:
