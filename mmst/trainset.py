@@ -89,9 +89,7 @@ def run(
     started = time.monotonic()
     heldout = {p.id for p in records(store, problems, Problem, "heldout-")}
     render = engines.renderer(checkpoint) if config.prompt.style == "chat" else None
-    counts = Counter(
-        dict.fromkeys(("asked", "passed", "translated", "translated_passed", "unsteady", "new", "seed", "pair"), 0)
-    )
+    counts = Counter(dict.fromkeys(COUNTS, 0))
 
     def samples() -> Iterator[CheckedSample]:
         yield from records(store, checked, CheckedSample)
