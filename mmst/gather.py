@@ -22,7 +22,7 @@ from mmst.ports import Engines
 from mmst.problems import load
 from mmst.problems.near import NearIndex
 from mmst.records import Problem, digest
-from mmst.store import Stage, file_sha256
+from mmst.store import Stage, file_sha256, sharded
 
 VERSION = 1
 SHARD = 1024
@@ -46,9 +46,9 @@ def run(engines: Engines, place: Place) -> Manifest:
     sets, counts, near = clean(loaded, config)
     shards = []
     for role, problems in sets.items():
-        for start in range(0, len(problems), SHARD):
-            shards.append(f"{role}-{start // SHARD:05d}.jsonl")
-            stage.write_records(shards[-1], problems[start : start + SHARD])
+        for shard, part in sharded(problems, SHARD, role):
+            shards.append(shard)
+            stage.write_records(shard, part)
     return stage.finish(shards=shards, counts=counts, facts={"near_duplicates": near})
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 from mmst.errors import DataError, StoreError, UserError
 from mmst.ports import Execution, Limits, Program, Progress, Sandbox
+from mmst.problems.reading import jsonl_stream
 from mmst.store import file_sha256
 
 _REMEMBERED = 10_000
@@ -115,26 +116,13 @@ def check_file(
 
 def read(path: Path) -> Iterator[Program]:
     """The programs of a JSONL file, one at a time."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _program(f"{path}, line {number}", line)
-
-
-def _program(where: str, line: bytes) -> Program:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as e:
-        raise DataError(f"{where}: not JSON ({e})", value=line[:80], remedy="one {…} a program") from None
-    if not isinstance(data, dict):
-        raise DataError(f"{where}: not a JSON object", value=data, remedy='{"id": "…", "program": "…"}')
-    for name in ("id", "program"):
-        if not isinstance(data.get(name), str):
-            what = f"{where}, field '{name}': must be a text"
-            raise DataError(what, value=data.get(name), remedy=f"fields there: {', '.join(data) or 'none'}")
-    if not isinstance(data.get("stdin", ""), str):
-        raise DataError(f"{where}, field 'stdin': must be a text", value=data["stdin"], remedy="leave it out if none")
-    return Program(id=data["id"], source=data["program"], stdin=data.get("stdin", ""))
+    for row in jsonl_stream(path):
+        for name in ("id", "program"):
+            if not isinstance(row.fields.get(name), str):
+                row.fail(name, "must be a text", f"fields there: {', '.join(row.fields) or 'none'}")
+        if not isinstance(row.fields.get("stdin", ""), str):
+            row.fail("stdin", "must be a text", "leave it out if none")
+        yield Program(id=row.fields["id"], source=row.fields["program"], stdin=row.fields.get("stdin", ""))
 
 
 def _line(e: Execution) -> bytes:

@@ -140,12 +140,12 @@ class Stage:
         )
 
 
-def shard_name(index: int) -> str:
+def shard_name(index: int, prefix: str = "shard") -> str:
     """`shard-00042.jsonl`."""
-    return f"shard-{index:05d}.jsonl"
+    return f"{prefix}-{index:05d}.jsonl"
 
 
-def sharded(items: Iterable[T], size: int) -> Iterator[tuple[str, list[T]]]:
+def sharded(items: Iterable[T], size: int, prefix: str = "shard") -> Iterator[tuple[str, list[T]]]:
     """The items, `size` to a shard, each shard with its name.
 
     >>> [(name, part) for name, part in sharded("abc", 2)]
@@ -153,7 +153,7 @@ def sharded(items: Iterable[T], size: int) -> Iterator[tuple[str, list[T]]]:
     """
     iterator, index = iter(items), 0
     while part := list(itertools.islice(iterator, size)):
-        yield shard_name(index), part
+        yield shard_name(index, prefix), part
         index += 1
 
 

@@ -31,7 +31,7 @@ from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.ports import Engines
 from mmst.records import CheckedSample, Example, Problem
-from mmst.store import Stage, records
+from mmst.store import Stage, records, sharded
 
 T = TypeVar("T")
 
@@ -104,10 +104,10 @@ def run(
     seeds = (e for p in records(store, problems, Problem, "seeds-") for e in seed_examples(p, config, render))
     shards = []
     for prefix, examples in (("new", new), ("seed", seeds)):
-        for i, part in enumerate(batched(examples, SHARD)):
+        for shard, part in sharded(examples, SHARD, prefix):
             refuse_leaks(part, heldout)
-            shards.append(f"{prefix}-{i:05d}.jsonl")
-            stage.write_records(shards[-1], part)
+            shards.append(shard)
+            stage.write_records(shard, part)
             counts.update("new" if prefix == "new" else e.origin for e in part)
             counts.update(f"new.{e.method}.{e.origin}" for e in part if prefix == "new")
     seconds = time.monotonic() - started
@@ -235,10 +235,3 @@ def refuse_leaks(examples: Iterable[Example], heldout: set[str]) -> None:
                 value=e.problem_id,
                 remedy="take the problem out of problems.train and problems.seeds, or out of the test sets",
             )
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter."""
-    iterator = iter(items)
-    while part := list(itertools.islice(iterator, size)):
-        yield part

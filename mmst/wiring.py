@@ -97,11 +97,9 @@ class Wired:
         """The code sandbox that the configuration names."""
         return sandbox(self.config.check.sandbox, self.config.check.workers)
 
-    @contextlib.contextmanager
-    def algebra(self) -> Iterator[Algebra]:
+    def algebra(self) -> contextlib.AbstractContextManager[Algebra]:
         """The algebra engine."""
-        with algebra() as engine:
-            yield engine
+        return algebra()
 
     def trainer(self) -> Trainer:
         """The training engine."""
@@ -118,13 +116,11 @@ class Wired:
         return MlflowRegistry(uri or default_tracking_uri(self.config.out), experiment=p.experiment)
 
 
-@contextlib.contextmanager
-def algebra() -> Iterator[Algebra]:
+def algebra() -> contextlib.AbstractContextManager[Algebra]:
     """sympy, in as many processes as there are processors; they start with the first question."""
     from mmst.backends.sympy_algebra import SympyAlgebra
 
-    with SympyAlgebra(workers=os.cpu_count() or 1) as engine:
-        yield engine
+    return SympyAlgebra(workers=os.cpu_count() or 1)
 
 
 def gvisor() -> str:

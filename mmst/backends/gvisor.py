@@ -123,12 +123,12 @@ class GvisorSandbox:
             if work.tries + 1 >= TRIES:
                 what = f"{TRIES} sandboxes in a row failed while running program '{work.programs[0].id}': {e}"
                 raise SandboxError(what) from None
-            waiting.again(work, limits)
+            waiting.again(work)
             return []
         if answers is None:
             return []
         if not answers or (_killed_by_nobody(answers[0]) and work.tries == 0):
-            waiting.again(work, limits)
+            waiting.again(work)
             return []
         return [_execution(p, answer, limits) for p, answer in zip(work.programs, answers, strict=True)]
 
@@ -183,10 +183,10 @@ class _Waiting:
         self._again: deque[Work] = deque()
         self._found: deque[Work] = deque()
 
-    def again(self, work: Work, limits: Limits) -> None:
+    def again(self, work: Work) -> None:
         """Run it once more: a bundle program by program."""
         tries = work.tries if work.bundle else work.tries + 1
-        self._again.extend(Work((program,), limits, tries) for program in work.programs)
+        self._again.extend(Work((program,), self._limits, tries) for program in work.programs)
 
     def next(self) -> Work | None:
         """What to run next; None when nothing is left."""
