@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmst import __version__
 from mmst.errors import ConfigError, DataError
 from mmst.records import digest, from_data, to_data
 
@@ -41,9 +43,9 @@ def option(
     return field(default=default, metadata=meta)
 
 
-def section(kind: type[T]) -> T:
-    """A nested section with its defaults."""
-    return field(default_factory=kind)
+def section(kind: type[T], *, affects: bool = True) -> T:
+    """A nested section with its defaults; with `affects=False` none of its options can change a result."""
+    return field(default_factory=kind, metadata={"affects": affects})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,9 @@ class SamplingConfig:
 
     backend: str = option(
         "local",
-        "local (in process), openai (a completions server that serves model.base), recorded (a file)",
-        choices=("local", "openai", "recorded"),
+        "local (in process), kserve (an InferenceService per checkpoint), openai (a completions server that serves "
+        "model.base), recorded (a file)",
+        choices=("local", "kserve", "openai", "recorded"),
         affects=False,
     )
     k: int = option(4, "solutions per problem and method", low=1)
@@ -127,8 +130,9 @@ class CheckConfig:
 
     sandbox: str = option(
         "gvisor",
-        "gvisor, or subprocess (unconfined; only for code you would run yourself)",
-        choices=("gvisor", "subprocess"),
+        "gvisor (on this machine), gvisor_job (Kubernetes Jobs), or subprocess (unconfined; only for code you would "
+        "run yourself)",
+        choices=("gvisor", "gvisor_job", "subprocess"),
         affects=False,
     )
     timeout: float = option(2.0, "seconds a program may run", low=0.05, high=600.0)
@@ -160,6 +164,12 @@ class TrainsetConfig:
 class TrainConfig:
     """How the model is fine-tuned."""
 
+    launcher: str = option(
+        "local",
+        "where the training processes run: local, pytorchjob (training-operator) or trainjob (Kubeflow Trainer)",
+        choices=("local", "pytorchjob", "trainjob"),
+        affects=False,
+    )
     steps: int = option(100, "optimiser steps (the same for every arm)", low=1)
     batch_tokens: int = option(4096, "tokens per step and rank, padding included", low=16)
     lr: float = option(1e-3, "peak learning rate", low=1e-9, high=1.0)
@@ -172,7 +182,7 @@ class TrainConfig:
     lora_rank: int = option(0, "LoRA rank (0: train all weights); merged on export", low=0)
     lora_alpha: float = option(16.0, "LoRA alpha", low=0.1)
     lora_targets: tuple[str, ...] = option((), "module names that get LoRA (empty: every linear layer)")
-    ranks: int = option(1, "processes on this machine", low=1, high=64)
+    ranks: int = option(1, "training processes, on this machine or over all nodes", low=1, high=1024)
     zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
     checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
     spike: float = option(4.0, "stop when the loss exceeds this multiple of its running mean (0: never)", low=0.0)
@@ -219,6 +229,50 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """Where and with what a run's pods run. Nothing here can change a result."""
+
+    namespace: str = option("mmst", "namespace of stages, training and model servers")
+    sandbox_namespace: str = option("mmst-sandbox", "namespace of the code checks")
+    runtime_class: str = option("gvisor", "RuntimeClass of the code checks; must be gVisor")
+    pipeline_image: str = option(f"mmst/pipeline:{__version__}", "image of the stages")
+    checker_image: str = option(f"mmst/checker:{__version__}", "image of the code checks")
+    trainer_image: str = option(f"mmst/trainer:{__version__}", "image of the training processes")
+    server_image: str = option(f"mmst/server:{__version__}", "image of our own model server")
+    pull_policy: str = option(
+        "IfNotPresent", "imagePullPolicy of all pods", choices=("Always", "IfNotPresent", "Never")
+    )
+    pull_secrets: tuple[str, ...] = option((), "Secrets for pulling the images")
+    secrets: tuple[str, ...] = option(
+        (), "Secrets whose keys become environment variables of stages, training and servers"
+    )
+    env: tuple[str, ...] = option((), "further environment variables of these, as NAME=value")
+    volume: str = option("mmst-scratch", "volume claim that stages and training share (ReadWriteMany)")
+    mount: str = option("/mnt/mmst", "where that volume is mounted")
+    queue: str = option("", "Kueue LocalQueue for training and checks (empty: none)")
+    node_selector: tuple[str, ...] = option((), "labels of the nodes for training and servers: key=value")
+    tolerations: tuple[str, ...] = option(
+        (), "taints that training and servers tolerate: key=value:Effect or key:Effect"
+    )
+    gpu_resource: str = option("nvidia.com/gpu", "resource name of a GPU")
+    shm_gib: float = option(1.0, "shared memory of training and server pods, in GiB", low=0.0)
+    checkers: int = option(4, "code-check pods at once", low=1, high=10_000)
+    checker_cpu: str = option("1", "CPU of a code-check pod")
+    checker_memory: str = option("1Gi", "memory of a code-check pod")
+    trainer_nodes: int = option(1, "training pods; train.ranks is divided among them", low=1)
+    trainer_gpus: int = option(0, "GPUs of a training pod", low=0)
+    trainer_cpu: str = option("1", "CPU of a training pod")
+    trainer_memory: str = option("4Gi", "memory of a training pod")
+    server_runtime: str = option(
+        "mmst", "model server: mmst (ours, small models) or vllm (KServe's)", choices=("mmst", "vllm")
+    )
+    server_gpus: int = option(0, "GPUs of a server pod; vllm: its tensor parallelism", low=0)
+    server_cpu: str = option("1", "CPU of a server pod")
+    server_memory: str = option("4Gi", "memory of a server pod")
+    start_timeout: float = option(900.0, "seconds that a pod may take to start", low=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A whole recipe."""
 
@@ -237,6 +291,7 @@ class Config:
     evaluate: EvaluateConfig = section(EvaluateConfig)
     promote: PromoteConfig = section(PromoteConfig)
     loop: LoopConfig = section(LoopConfig)
+    cluster: ClusterConfig = section(ClusterConfig, affects=False)
 
 
 def parse(data: Mapping[str, Any]) -> Config:
@@ -263,6 +318,7 @@ def parse(data: Mapping[str, Any]) -> Config:
         raise ConfigError(
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
+    _check_cluster(config)
     return config
 
 
@@ -322,6 +378,20 @@ def options(kind: type = Config, prefix: str = "") -> Iterator[tuple[str, str, A
 
 
 _SEE = "see `mmst recipes --keys`"
+
+
+def _check_cluster(config: Config) -> None:
+    c, form = config.cluster, {"env": "NAME=value", "node_selector": "key=value", "tolerations": "key=value:Effect"}
+    for name, wanted in form.items():
+        for item in getattr(c, name):
+            if not (re.search(r".=", item) or (name == "tolerations" and re.search(r".:", item))):
+                raise ConfigError(f"an item of cluster.{name} must be {wanted}", value=item, remedy=_SEE)
+    if config.train.launcher != "local" and config.train.ranks % c.trainer_nodes:
+        raise ConfigError(
+            f"train.ranks={config.train.ranks} cannot be divided among cluster.trainer_nodes",
+            value=c.trainer_nodes,
+            remedy="make train.ranks a multiple of it",
+        )
 
 
 def _identities(value: Any) -> Any:

@@ -13,7 +13,8 @@
     │   ├── StoreError                a folder or bucket could not be read or written
     │   ├── TrainingError             a training worker failed
     │   │   └── DivergedError         the loss became NaN or jumped
-    │   └── RegistryError             MLflow refused or vanished
+    │   ├── RegistryError             MLflow refused or vanished
+    │   └── ClusterError              Kubernetes refused, vanished, or could not run a pod
     └── Stopped                       Ctrl-C or SIGTERM; the next run continues        exit 130
 
 A platform error is never a verdict: no sample becomes "wrong" because an engine failed.
@@ -101,6 +102,10 @@ class DivergedError(TrainingError):
 
 class RegistryError(PlatformError):
     """The tracking server refused a request or could not be reached."""
+
+
+class ClusterError(PlatformError):
+    """The Kubernetes API refused a request or could not be reached, or a pod could not run."""
 
 
 class Stopped(MmstError):

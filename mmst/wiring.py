@@ -7,12 +7,17 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmst import progress as progress_module
 from mmst.config import Config
+from mmst.errors import SetupError
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
 from mmst.store import checkpoint_folder
+
+if TYPE_CHECKING:
+    from mmst.backends.kube import Cluster
 
 
 def connect(config: Config, progress: Progress | None = None) -> Wired:
@@ -33,6 +38,28 @@ def open_store(uri: str) -> Store:
     from mmst.backends.folder_store import FolderStore
 
     return FolderStore(Path(uri.removeprefix("file://")))
+
+
+def cluster(namespace: str) -> Cluster:
+    """The Kubernetes cluster here, in this namespace; see `backends.kube.Cluster`."""
+    from mmst.backends.kube import Cluster
+
+    return Cluster.connect(namespace)
+
+
+SETTINGS = "mmst-settings"
+"""The ConfigMap in which an installed release says how runs are to use the cluster."""
+
+
+def release_settings(namespace: str) -> str:
+    """The partial recipe (YAML) of the release that is installed in a namespace; `SetupError` when there is none."""
+    from mmst.backends.kube import CONFIG_MAP
+
+    found = cluster(namespace).get(CONFIG_MAP, SETTINGS)
+    if found is None or "settings.yaml" not in found.get("data", {}):
+        what = f"no MMST release in namespace '{namespace}' (ConfigMap {SETTINGS} with settings.yaml)"
+        raise SetupError(what, remedy=f"helm install mmst helm/mmst --namespace {namespace} (helm/mmst/README.md)")
+    return str(found["data"]["settings.yaml"])
 
 
 SANDBOXES = ("gvisor", "subprocess")

@@ -42,14 +42,29 @@ RecipeOut = Annotated[
     ),
 ]
 StoreOut = Annotated[str, typer.Option("--out", "-o", metavar="URI", help="The store: a folder or s3://bucket/prefix.")]
+ClusterNamespace = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        metavar="NAMESPACE",
+        help="Use the settings of the release installed in this namespace (its ConfigMap mmst-settings).",
+        show_default="none",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for scripts.")]
 
 
-def configured(recipe: str, settings: list[str], out: str = "") -> Config:
-    """The recipe with `--set` and `--out` applied."""
+def configured(recipe: str, settings: list[str], out: str = "", cluster: str = "") -> Config:
+    """The recipe with an installed release's settings, `--set` and `--out` applied, in this order."""
     from mmst import recipes
+    from mmst.config import parse
 
-    config = recipes.load(recipe, settings)
+    data = recipes.read(recipe)
+    if cluster:
+        from mmst.wiring import release_settings
+
+        data = recipes.lay_over(data, release_settings(cluster))
+    config = parse(recipes.override_all(data, settings))
     return dataclasses.replace(config, out=out) if out else config
 
 

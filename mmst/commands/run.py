@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmst.commands.options import Json, Recipe, RecipeOut, Settings, configured, console, emit
+from mmst.commands.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
 
 if TYPE_CHECKING:
     from mmst.config import Config
 
 
-def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = False) -> None:
+def run(
+    recipe: Recipe, settings: Settings, out: RecipeOut = "", cluster: ClusterNamespace = "", json: Json = False
+) -> None:
     """Run a whole recipe on this machine; the same command again continues.
 
     What is complete is found and kept, so a run that was stopped (Ctrl-C, kill, power) goes on where it was.
@@ -32,7 +34,7 @@ def run(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = Fa
     from mmst.errors import SetupError
     from mmst.wiring import default_tracking_uri, open_store
 
-    config = configured(recipe, settings, out)
+    config = configured(recipe, settings, out, cluster)
     preflight.check(config)
     store, name = open_store(config.out), run_id(config)
     summary.record_config(store, config)

@@ -65,6 +65,26 @@ def override_all(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any
     return data
 
 
+def lay_over(data: dict[str, Any], text: str) -> dict[str, Any]:
+    """Plain recipe data with a partial recipe (YAML text) laid over it, key by key.
+
+    >>> lay_over({"check": {"timeout": 1.0}}, "check: {sandbox: gvisor_job}")["check"]
+    {'timeout': 1.0, 'sandbox': 'gvisor_job'}
+    """
+    over = _yaml(text, "the release's settings") or {}
+    if not isinstance(over, dict):
+        raise ConfigError("the release's settings are not a mapping of keys", value=over)
+    return _merged(data, over)
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        k: _merged(under[k], v) if isinstance(v, dict) and isinstance(under.get(k), dict) else v
+        for k, v in over.items()
+    }
+    return {**under, **both}
+
+
 def _path(name_or_file: str) -> Path:
     shipped = FOLDER / f"{name_or_file}.yaml"
     if "/" not in name_or_file and shipped.is_file():
