@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -10,40 +9,21 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from mmst.backends import gvisor_root
-from mmst.ports import Limits, Program
+from mmst.bundles import Work
 from mmst.process import die_with_parent
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 20.0
 _FRAME_MOST = 64 << 20
-_ANSWER = {"status", "cut", "stdout", "stderr", "seconds"}
 
 
 class Broken(Exception):
     """A sandbox that cannot be used any more; says how it went."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A program, or a bundle of harmless ones that share a process.
-
-    `limits` are those that it runs under; `tries` counts the sandboxes that it has taken down.
-    """
-
-    programs: tuple[Program, ...]
-    limits: Limits
-    tries: int = 0
-
-    @property
-    def bundle(self) -> bool:
-        """Whether it is more than one program."""
-        return len(self.programs) > 1
 
 
 class Box:
@@ -75,37 +55,17 @@ class Box:
 
     def give(self, work: Work) -> None:
         """Start the work; `advance` then tells its end."""
-        limits, first = work.limits, work.programs[0]
-        frame = {
-            "id": first.id,
-            "sources": [program.source for program in work.programs],
-            "stdin": "" if work.bundle else first.stdin,
-            "timeout": limits.timeout,
-            "memory": limits.memory_mib << 20,
-            "output": limits.output_kib << 10,
-        }
-        data = json.dumps(frame).encode()
+        data = work.frame()
         self.work = work
-        self.deadline = time.monotonic() + limits.timeout + GRACE_SECONDS
+        self.deadline = time.monotonic() + work.limits.timeout + GRACE_SECONDS
         self._send(memoryview(len(data).to_bytes(4, "big") + data))
 
-    def advance(self) -> list[dict[str, Any]] | None:
-        """What became of each program, None while that is open; `Broken` when it will stay so.
-
-        A bundle that was not carried out as a whole has no answers (an empty list).
-        """
+    def advance(self) -> bytes | None:
+        """What it answers to its work, None while that is open; `Broken` when it will stay so."""
         frame = self._frame()
-        if frame is None:
-            return None
-        if not self.work or frame.get("id") != self.work.programs[0].id:
-            raise Broken("it answered what it was not asked")
-        answers = frame.get("results") if self.work.bundle else [frame]
-        if not isinstance(answers, list) or not all(isinstance(a, dict) and a.keys() >= _ANSWER for a in answers):
-            raise Broken("it sent something that is no answer")
-        if len(answers) != len(self.work.programs):
-            answers = []
-        self.work = None
-        return [{**answer, "peak_kib": frame.get("peak_kib", 0)} for answer in answers]
+        if frame is not None:
+            self.work = None
+        return frame
 
     def await_ready(self) -> None:
         """Wait for its first frame."""
@@ -139,7 +99,7 @@ class Box:
             except BrokenPipeError:
                 return
 
-    def _frame(self) -> dict[str, Any] | None:
+    def _frame(self) -> bytes | None:
         """The next frame when it is whole."""
         if not wait([self.out.fileno()], 0):
             if time.monotonic() >= self.deadline:
@@ -156,13 +116,7 @@ class Box:
             return None
         body = bytes(self._got[4 : 4 + size])
         del self._got[: 4 + size]
-        try:
-            frame = json.loads(body)
-        except ValueError:
-            frame = None
-        if not isinstance(frame, dict):
-            raise Broken("it sent something that is no frame")
-        return frame
+        return body
 
     def _last_words(self) -> str:
         self._log.seek(0)

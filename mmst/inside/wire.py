@@ -17,3 +17,5 @@ THREADS = 32
 """Of one program. The guest counts a thread that could run as running, so CPU time is bounded for all of them."""
 UNCONFINED = 256
 """In place of an exit status, which is less: the child could not give up its rights; no program was run in it."""
+LOG_MOST = 4 << 20
+"""Bytes of answers after which a pod's shard ends, done or not: kubelets keep 10 MiB of a log by default."""

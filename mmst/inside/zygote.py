@@ -33,7 +33,7 @@ def main() -> None:
     mine, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     os.set_inheritable(theirs.fileno(), True)
     supervisor = os.path.join(os.path.dirname(__file__), "supervisor.py")  # noqa: PTH118, PTH120
-    arguments = [sys.executable, "-s", "-P", supervisor, str(theirs.fileno())]
+    arguments = [sys.executable, "-s", "-P", supervisor, str(theirs.fileno()), *sys.argv[1:]]
     os.posix_spawn(sys.executable, arguments, os.environ)
     theirs.close()
     null = os.open("/dev/null", os.O_RDWR)

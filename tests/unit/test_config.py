@@ -61,7 +61,7 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
     ("settings", "says"),
     [
         ({"sampling.temperature": float("nan")}, "must be a number"),
-        ({"check.sandbox": "docker"}, r"one of gvisor, subprocess, got 'docker'"),
+        ({"check.sandbox": "docker"}, r"one of gvisor, gvisor_job, subprocess, got 'docker'"),
         ({"loop.controls": ["own-method", "magic"]}, "got 'magic'"),
         ({"methods": []}, "each method once"),
         ({"methods": ["text", "text"]}, "each method once"),
