@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmst import progress as progress_module
-from mmst.config import Config
+from mmst.config import Config, run_id
 from mmst.errors import SetupError
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
@@ -122,6 +122,11 @@ class Wired:
 
     def sandbox(self) -> contextlib.AbstractContextManager[Sandbox]:
         """The code sandbox that the configuration names."""
+        if self.config.check.sandbox == "gvisor_job":
+            from mmst.backends.gvisor_job import GvisorJobs
+
+            settings = self.config.cluster
+            return GvisorJobs(cluster(settings.sandbox_namespace), settings, run_id(self.config))
         return sandbox(self.config.check.sandbox, self.config.check.workers)
 
     def algebra(self) -> contextlib.AbstractContextManager[Algebra]:
