@@ -91,6 +91,8 @@ def check_job(name: str, shards: Sequence[Sequence[Work]], cluster: ClusterConfi
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "dnsPolicy": "None",  # else /etc/resolv.conf would tell programs the namespace
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
         "activeDeadlineSeconds": int(seconds),
         "terminationGracePeriodSeconds": 1,
         "containers": [container],

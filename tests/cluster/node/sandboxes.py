@@ -1,0 +1,32 @@
+"""What the tests of checks in a cluster share: a sandbox whose programs run in Jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mmst.backends.gvisor_job import GvisorJobs
+from mmst.backends.kube import Cluster
+from mmst.config import ClusterConfig
+from mmst.ports import Execution, Limits, Program
+
+SETTINGS = ClusterConfig(checkers=2, checker_cpu="250m", checker_memory="1Gi", start_timeout=60.0)
+"""Two pods at once on a node of two cores."""
+
+
+def jobs(cluster: Cluster, **changes: object) -> GvisorJobs:
+    """A sandbox in the cluster's namespace."""
+    return GvisorJobs(cluster, SETTINGS.__class__(**{**as_fields(SETTINGS), **changes}), run="test")
+
+
+def as_fields(settings: ClusterConfig) -> dict[str, object]:
+    """The settings as keyword arguments."""
+    return {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+
+
+def answers(box: GvisorJobs, programs: Iterable[Program], limits: Limits) -> dict[str, Execution]:
+    """What came of each program; each answered exactly once."""
+    found: dict[str, Execution] = {}
+    for execution in box.run(programs, limits):
+        assert execution.id not in found, "answered twice"
+        found[execution.id] = execution
+    return found
