@@ -135,6 +135,11 @@ class Wired:
 
     def trainer(self) -> Trainer:
         """The training engine."""
+        if self.config.train.launcher != "local":
+            from mmst.backends.training_jobs import TrainingJobs
+
+            c, t = self.config.cluster, self.config.train
+            return TrainingJobs(cluster(c.namespace), c, form=t.launcher, ranks=t.ranks, run=run_id(self.config))
         from mmst.backends.torchrun import Torchrun
 
         return Torchrun(ranks=self.config.train.ranks)

@@ -122,9 +122,14 @@ class S3Store:
         checked_prefix(prefix)
 
     def scratch(self, prefix: str) -> Path:
-        """`$XDG_CACHE_HOME/mmst/<hash of the store's address>/<prefix>`, made if need be."""
+        """`<base>/<hash of the store's address>/<prefix>`, made if need be.
+
+        The base is `$MMST_SCRATCH` (in a cluster, the volume that stages and training share), else
+        `$XDG_CACHE_HOME/mmst`.
+        """
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        path = cache / "mmst" / hashlib.sha256(self.uri.encode()).hexdigest()[:16] / checked_prefix(prefix)
+        base = Path(os.environ.get("MMST_SCRATCH") or cache / "mmst")
+        path = base / hashlib.sha256(self.uri.encode()).hexdigest()[:16] / checked_prefix(prefix)
         with self._trouble("make scratch folder for", prefix):
             path.mkdir(parents=True, exist_ok=True)
         return path

@@ -18,13 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmst.errors import DivergedError, TrainingError, UserError
+from mmst.backends.training_log import TAIL, event, failure
 from mmst.ports import TrainSpec
 from mmst.process import die_with_parent
 from mmst.records import to_json
 
-MARK = "MMST "
-TAIL = 20
 GRACE = 10.0
 
 
@@ -64,42 +62,25 @@ class Torchrun:
         ):
             assert worker.stdout is not None
             for line in worker.stdout:
-                if not line.startswith(MARK):
+                said = event(line)
+                if said is None:
                     log.write(line)
                     tail.append(line.rstrip())
-                    continue
-                event = json.loads(line.removeprefix(MARK))
-                if "failed" in event:
-                    failures.append(event)
-                    log.write(event["trace"])
+                elif "failed" in said:
+                    failures.append(said)
+                    log.write(said["trace"])
                 else:
-                    on_step(event["step"], event["loss"])
+                    on_step(said["step"], said["loss"])
             code = worker.wait()
         if code:
-            raise failure(code, failures, list(tail), scratch / "train.log")
+            died = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise failure(died, failures, tail, str(scratch / "train.log"))
 
 
 def command(spec: Path, ranks: int) -> list[str]:
     """How the worker is started."""
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     return [sys.executable, *(several if ranks > 1 else ()), "-m", "mmst.finetune", str(spec)]
-
-
-def failure(code: int, failures: list[dict[str, Any]], tail: list[str], log: Path) -> Exception:
-    """What a failed worker's events and last lines amount to."""
-    if not failures:
-        died = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        lines = "\n    ".join(tail)
-        return TrainingError(f"the training worker died ({died}); see {log}. Its last lines:\n    {lines}")
-    first = failures[0]
-    if first["kind"] == "diverged":
-        return DivergedError(first["message"])
-    if first["kind"] == "user":
-        return UserError(first["message"].rstrip("."))
-    lines = "\n    ".join(first["trace"].rstrip().splitlines()[-TAIL:])
-    return TrainingError(
-        f"rank {first['failed']} of the training worker failed; see {log}. Its last lines:\n    {lines}"
-    )
 
 
 @contextmanager

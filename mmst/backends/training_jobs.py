@@ -1,0 +1,132 @@
+"""Fine-tuning in a cluster: a PyTorchJob or TrainJob runs the same worker as on one machine.
+
+Everything that the worker reads and writes lies on a volume that this process and the training
+pods share, under the same path. The job is named by its content, so whoever comes again adopts
+it; one that failed is made anew and goes on from the last whole checkpoint on that volume.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmst.backends import pods
+from mmst.backends.kube import POD, Cluster, Object
+from mmst.backends.train_objects import KINDS, POD_LABEL, job, name_of, status
+from mmst.backends.training_log import TAIL, event, failure
+from mmst.config import ClusterConfig
+from mmst.errors import SetupError, TrainingError
+from mmst.ports import TrainSpec
+from mmst.records import to_json
+
+LOOK = 5.0
+"""Seconds between looks at the job and its log."""
+DONE = "figures.json"
+
+
+class TrainingJobs:
+    """Fulfils `ports.Trainer`: `form` is `pytorchjob` or `trainjob`."""
+
+    def __init__(self, cluster: Cluster, settings: ClusterConfig, *, form: str, ranks: int, run: str = "") -> None:
+        self._cluster, self._settings, self._form, self._ranks, self._run = cluster, settings, form, ranks, run
+        self._kind = KINDS[form]
+
+    def train(
+        self, spec: TrainSpec, on_step: Callable[[int, float], None] = lambda step, loss: None
+    ) -> Mapping[str, float]:
+        """See `ports.Trainer.train`."""
+        self._must_be_shared(spec)
+        scratch = Path(spec.scratch)
+        if not Path(spec.out).exists():
+            scratch.mkdir(parents=True, exist_ok=True)
+            text = to_json(spec).encode()
+            (scratch / "spec.json").write_bytes(text)
+            name = name_of(text, self._settings, self._ranks)
+            self._start(name, str(scratch / "spec.json"))
+            self._await(name, spec, on_step)
+            self._cluster.delete(self._kind, name)
+        figures: dict[str, float] = json.loads((scratch / DONE).read_text())
+        return figures
+
+    def _must_be_shared(self, spec: TrainSpec) -> None:
+        for path in (spec.model, spec.examples, spec.out, spec.scratch):
+            if not Path(path).is_relative_to(self._settings.mount):
+                raise SetupError(
+                    f"{path} is not on the volume that training pods see ({self._settings.mount})",
+                    why="training in a cluster reads the model and examples there and writes checkpoints there",
+                    remedy=f"mount the claim {self._settings.volume} there and set MMST_SCRATCH={self._settings.mount}",
+                )
+
+    def _start(self, name: str, path: str) -> None:
+        """Make the job, or adopt the one that an earlier call left, unless that has ended."""
+        body = job(self._form, name, path, self._settings, self._ranks, self._run)
+        while True:
+            found, new = self._cluster.create(self._kind, body)
+            if new:
+                return
+            if not found["metadata"].get("deletionTimestamp"):
+                if status(found)[0] not in ("failed", "succeeded"):
+                    return
+                self._cluster.delete(self._kind, name)
+            time.sleep(1.0)
+
+    def _await(self, name: str, spec: TrainSpec, on_step: Callable[[int, float], None]) -> None:
+        """Until the checkpoint is there; the error of the job otherwise."""
+        labels, looked, step = {POD_LABEL[self._form]: name}, 0.0, 0
+        for state, _ in self._cluster.follow(POD, labels):
+            if time.monotonic() < looked + LOOK:
+                continue
+            looked = time.monotonic()
+            found = self._cluster.get(self._kind, name)
+            what, why = status(found) if found else ("gone", "somebody deleted it")
+            seen = self._events(state)
+            steps = [e for e in seen if e.get("step", 0) > step]
+            for e in steps:
+                step = int(e["step"])
+                on_step(step, float(e["loss"]))
+            if what == "succeeded":
+                if Path(spec.out).exists():
+                    return
+                raise TrainingError(
+                    f"{self._kind.kind} {name} succeeded but left nothing at {spec.out}: "
+                    f"claim {self._settings.volume} is not the volume that is mounted here"
+                )
+            final = [e for e in seen if e.get("kind") in ("user", "diverged")]
+            if final or what in ("failed", "gone"):
+                error = self._failure(name, state, final, why or what)
+                self._cluster.delete(self._kind, name)
+                raise error
+            if what != "suspended":
+                self._stuck(name, state)
+
+    def _events(self, state: Mapping[str, Object]) -> list[dict[str, Any]]:
+        """What the workers have said lately, in all pods."""
+        running = [name for name, pod in state.items() if pods.phase(pod) != "Pending"]
+        logs = [(self._cluster.log(name, tail=40) or b"").decode("utf-8", "replace") for name in running]
+        return [e for text in logs for line in text.splitlines() if (e := event(line))]
+
+    def _failure(self, name: str, state: Mapping[str, Object], said: list[dict[str, Any]], why: str) -> Exception:
+        """The error, with the last lines of the rank that failed first."""
+        where = f"`kubectl -n {self._cluster.namespace} logs -l {POD_LABEL[self._form]}={name}`"
+        said = said or [e for e in self._events(state) if "failed" in e]
+        troubles = [f"{pod}: {what}" for pod, p in state.items() if (what := pods.trouble(p))]
+        tail = [
+            line
+            for pod, p in state.items()
+            if pods.phase(p) == "Failed"
+            for line in (self._cluster.log(pod, tail=TAIL) or b"").decode("utf-8", "replace").splitlines()
+        ]
+        return failure("; ".join([why, *troubles]), said, tail[-2 * TAIL :], where)
+
+    def _stuck(self, name: str, state: Mapping[str, Object]) -> None:
+        """Raise when a pod of the job cannot start."""
+        for pod_name, pod in state.items():
+            what = pods.trouble(pod, self._settings.start_timeout)
+            if what and pods.phase(pod) == "Pending" and pods.age(pod) > what.patience:
+                self._cluster.delete(self._kind, name)
+                raise TrainingError(
+                    f"training pod {pod_name} cannot run ({what.name}: {what.message}). Remedy: {what.remedy}"
+                )
