@@ -23,6 +23,10 @@ from mmst.records import digest, from_data, to_data
 T = typing.TypeVar("T")
 
 
+CHECKER_OWN_MIB = 256
+"""Memory of a code-check pod beyond that of the program in it."""
+
+
 def option(
     default: Any,
     help: str,
@@ -386,12 +390,33 @@ def _check_cluster(config: Config) -> None:
         for item in getattr(c, name):
             if not (re.search(r".=", item) or (name == "tolerations" and re.search(r".:", item))):
                 raise ConfigError(f"an item of cluster.{name} must be {wanted}", value=item, remedy=_SEE)
+    least = config.check.memory_mib + CHECKER_OWN_MIB
+    if config.check.sandbox == "gvisor_job" and mebibytes(c.checker_memory) < least:
+        raise ConfigError(
+            f"cluster.checker_memory must hold a program of check.memory_mib={config.check.memory_mib} and the sandbox",
+            value=c.checker_memory,
+            remedy=f"--set cluster.checker_memory={least}Mi",
+        )
     if config.train.launcher != "local" and config.train.ranks % c.trainer_nodes:
         raise ConfigError(
             f"train.ranks={config.train.ranks} cannot be divided among cluster.trainer_nodes",
             value=c.trainer_nodes,
             remedy="make train.ranks a multiple of it",
         )
+
+
+def mebibytes(quantity: str) -> float:
+    """MiB of a memory quantity as Kubernetes writes them.
+
+    >>> mebibytes("1Gi"), mebibytes("512Mi")
+    (1024.0, 512.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kMGT]|[KMGT]i)", quantity)
+    if not found:
+        raise ConfigError("this is no amount of memory", value=quantity, remedy="e.g. 1Gi or 512Mi")
+    unit = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+    unit |= {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+    return float(found[1]) * unit[found[2]] / (1 << 20)
 
 
 def _identities(value: Any) -> Any:
