@@ -152,6 +152,17 @@ class Wired:
         uri = p.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         return MlflowRegistry(uri or default_tracking_uri(self.config.out), experiment=p.experiment)
 
+    def cleanup(self, run: str) -> None:
+        """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""
+        from mmst.backends import kube
+
+        here = cluster(self.config.cluster.namespace)
+        for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB, kube.INFERENCE_SERVICE):
+            if here.has(kind):
+                here.delete_owned(kind, {kube.RUN: run})
+        for kind in (kube.JOB, kube.CONFIG_MAP):
+            here.beside(self.config.cluster.sandbox_namespace).delete_owned(kind, {kube.RUN: run})
+
 
 def algebra() -> contextlib.AbstractContextManager[Algebra]:
     """sympy, in as many processes as there are processors; they start with the first question."""

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from mmst import metrics
 from mmst.errors import ClusterError, SetupError
 
 Object = dict[str, Any]
@@ -306,6 +307,7 @@ class Cluster:
                 trouble = str(refused)
             except (urllib3.exceptions.HTTPError, OSError) as e:
                 trouble = f"{type(e).__name__}: {e}"
+            metrics.retry("kubernetes", trouble)
             if time.monotonic() + wait > deadline:
                 what = f"the Kubernetes API at {self._api.configuration.host} does not answer"
                 raise ClusterError(f"{what} ({method} {path}): {trouble}")

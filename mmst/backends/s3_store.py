@@ -24,6 +24,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
 
+from mmst import metrics
 from mmst.errors import ConfigError, StoreError
 from mmst.store import checked_name, checked_prefix
 
@@ -148,6 +149,7 @@ class S3Store:
                 except HTTPClientError:
                     if attempt == ATTEMPTS - 1:
                         raise
+                    metrics.retry("s3", "a body broke off")
                 except ClientError as e:
                     if _code(e) in _ABSENT:
                         return None
@@ -175,6 +177,7 @@ class S3Store:
                         return False
                     if _code(e) not in _CONFLICT:
                         raise
+                    metrics.retry("s3", e)
             _pause(attempt)
         raise StoreError(f"cannot write {self.uri}/{name}: other writers were always faster")
 
