@@ -46,11 +46,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run in the pipeline server; `live` while it is neither finished nor being ended."""
+    """A run in the pipeline server; `live` while it is neither finished nor being ended; `version` is its graph's."""
 
     id: str
     live: bool
     state: str = ""
+    version: str = ""
 
 
 class Records(Protocol):
