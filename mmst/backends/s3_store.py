@@ -122,6 +122,20 @@ class S3Store:
         """None: a bucket is no local folder."""
         checked_prefix(prefix)
 
+    def probe(self) -> None:
+        """Prove that it can be written to, also on conditions, and leave nothing behind.
+
+        A server that does not know conditional writes takes the second one too: then two runs
+        could both make themselves champion. Runs never delete, so it is no error if we may not.
+        """
+        name = f"probe-{uuid.uuid4().hex}"
+        try:
+            if not self.create(name, b"") or self.create(name, b""):
+                raise StoreError(f"{self.uri} ignores If-None-Match. Remedy: {_REMEDIES['NotImplemented']}")
+        finally:
+            with contextlib.suppress(StoreError), self._trouble("delete", name):
+                self.client.delete_object(Bucket=self.bucket, Key=self._key(name))
+
     def scratch(self, prefix: str) -> Path:
         """`<base>/<hash of the store's address>/<prefix>`, made if need be.
 
