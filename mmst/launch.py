@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst import config as configuration
-from mmst import logs, metrics, notices
+from mmst import logs, metrics, notices, summary
 from mmst.errors import MmstError
 from mmst.manifest import Manifest, Place
 from mmst.process import die_with_parent, stop_on_signals
@@ -47,12 +47,14 @@ def launch(
     take_secrets()
     place = f"{step or stage}|{round}|{arm}"
     os.environ["MMST_PLACE"] = place
+    name = ""
     try:
         parsed = configuration.from_text(config)
         name = configuration.run_id(parsed)
         logs.begin(run=name, stage=step or stage, round=round, arm=arm)
         with metrics.handed_over(name, stage, f"{round:02d}.{arm}.{step or stage}"):
             if stage == "gather":
+                summary.record_config(open_store(parsed.out), parsed)
                 notices.started(name)
             made = run(stage, parsed, round=round, arm=arm, step=step, refs=refs or {}, **settings)
             notices.finished(name, made)
@@ -60,7 +62,7 @@ def launch(
     except MmstError as error:
         record_failure(place, error)
         log.error("stage failed", extra={"error": type(error).__name__, "why": str(error)})
-        notices.failed(place, error)
+        notices.failed(name, place, error)
         raise
 
 

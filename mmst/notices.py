@@ -20,7 +20,7 @@ from mmst.manifest import Manifest
 
 def started(run: str) -> None:
     """A run begins."""
-    _leave("RunStarted", f"run {run} started")
+    _leave("RunStarted", f"{run}: started")
 
 
 def finished(run: str, made: Manifest) -> None:
@@ -28,15 +28,15 @@ def finished(run: str, made: Manifest) -> None:
     decision: Mapping[str, Any] | None = made.facts.get("decision")
     if made.stage == "promote" and decision:
         word = "promoted" if decision["promote"] else "rejected"
-        _leave(word.capitalize(), f"run {run}, round {decision['round']}: {word}: {decision['reason']}")
+        _leave(word.capitalize(), f"{run}: round {decision['round']} {word}: {decision['reason']}")
 
 
-def failed(place: str, error: MmstError) -> None:
+def failed(run: str, place: str, error: MmstError) -> None:
     """A stage failed, and why; a stage that was stopped has not failed."""
     if isinstance(error, Stopped):
         return
     step, round, arm = place.split("|")
-    _leave("StageFailed", f"{step} (round {round}, {arm}): {type(error).__name__}: {error}", warning=True)
+    _leave("StageFailed", f"{run}: {step} (round {round}, {arm}): {type(error).__name__}: {error}", warning=True)
 
 
 def _leave(reason: str, message: str, warning: bool = False) -> None:

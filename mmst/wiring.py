@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmst import progress as progress_module
-from mmst.config import Config, run_id
+from mmst.config import ClusterConfig, Config, run_id
 from mmst.errors import SetupError
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
 from mmst.store import checkpoint_folder
+from mmst.trigger import Records
 
 if TYPE_CHECKING:
     from mmst.backends.kube import Cluster
+    from mmst.backends.kube_run import Seen
+    from mmst.finding import Finding
 
 
 def connect(config: Config, progress: Progress | None = None) -> Wired:
@@ -45,6 +48,36 @@ def cluster(namespace: str) -> Cluster:
     from mmst.backends.kube import Cluster
 
     return Cluster.connect(namespace)
+
+
+def records(namespace: str) -> Records:
+    """The records of `mmst trigger` in a namespace."""
+    from mmst.backends.kube_records import ConfigMapRecords
+
+    return ConfigMapRecords(cluster(namespace))
+
+
+def in_cluster(settings: ClusterConfig, run: str, kfp_run: str = "") -> list[Seen]:
+    """What of a run is in the cluster now; see `backends.kube_run.of_run`."""
+    from mmst.backends import kube_run
+
+    here = cluster(settings.namespace)
+    return kube_run.of_run(here, settings.sandbox_namespace, run, kfp_run=kfp_run, start_timeout=settings.start_timeout)
+
+
+def failures(settings: ClusterConfig, run: str, since: float = 0.0) -> list[str]:
+    """What the stages of a run said when they failed since then; see `backends.kube_run.failures`."""
+    from mmst.backends import kube_run
+
+    return kube_run.failures(cluster(settings.namespace), run, since)
+
+
+def preflight(part: str, config: Config) -> Iterator[Finding]:
+    """What one part of `mmst preflight` finds in the cluster; see `backends.kube_preflight`."""
+    from mmst.backends import kube_preflight
+
+    found: Iterator[Finding] = getattr(kube_preflight, part)(cluster(config.cluster.namespace), config)
+    return found
 
 
 SETTINGS = "mmst-settings"

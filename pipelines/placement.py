@@ -10,10 +10,11 @@ from typing import Any
 
 from kfp import kubernetes
 
+from mmst.cluster_plan import STAGE_CPU, STAGE_MEMORY
 from mmst.config import Config, run_id
 
-CPU = ("500m", "2")
-MEMORY = ("1Gi", "4Gi")
+CPU = ("500m", STAGE_CPU)
+MEMORY = ("1Gi", STAGE_MEMORY)
 """Requested and at most, for a pod that only asks others: it holds a shard at a time."""
 
 SECRETS = "/etc/mmst/secrets"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -41,12 +42,13 @@ def test_the_same_recipe_is_one_version_whoever_publishes_it_and_another_recipe_
 def test_one_that_another_is_faster_than_gets_the_same_version(
     server: KfpServer, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload, winner = Kubeflow._upload, []
+    upload: Any = Kubeflow._upload
+    winner: list[tuple[str, str]] = []
 
     def beaten(self: Kubeflow, *arguments: object) -> str:
         monkeypatch.setattr(Kubeflow, "_upload", upload)
         winner.append(Kubeflow(server.url, config).publish())
-        return upload(self, *arguments)  # refused: the name is taken by now
+        return str(upload(self, *arguments))  # refused: the name is taken by now
 
     monkeypatch.setattr(Kubeflow, "_upload", beaten)
     assert Kubeflow(server.url, config).publish() == winner[0]
