@@ -237,6 +237,11 @@ class Cluster:
         with contextlib.suppress(ClusterError, SetupError, _Refused):
             self._json("POST", self._path(EVENT), {"apiVersion": EVENT.api, "kind": EVENT.kind, **body})
 
+    def warnings(self, name: str) -> str:
+        """What the Events of an object complain about."""
+        events = self.list(EVENT, fields=f"involvedObject.name={name},type=Warning")
+        return "; ".join(sorted({str(e.get("message", ""))[:300] for e in events}))
+
     def _pages(self, kind: Kind, labels: Mapping[str, str], fields: str) -> Iterator[Object]:
         more = ""
         while True:
