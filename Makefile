@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; a second time that takes a blink.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format docs bench base-model compile constraints clean
+.PHONY: help setup demo test test-all check format docs bench base-model compile images constraints clean
 
 BIN := .venv/bin
 VENV := scripts/setup.sh
@@ -53,6 +53,9 @@ compile:  ## Compile the demo's pipeline to KFP IR YAML: build/demo.yaml
 	@$(VENV)
 	@mkdir -p build
 	@$(BIN)/mmst compile --recipe demo --file build/demo.yaml
+
+images:  ## Build the container images (docs/images.md); ARCHIVE=FOLDER writes them for a node without a registry
+	@scripts/images.sh $(if $(ARCHIVE),--archive $(ARCHIVE))
 
 constraints:  ## Resolve constraints.txt anew from pyproject.toml
 	@$(VENV)

@@ -124,7 +124,7 @@ def _pod(spec: str, settings: ClusterConfig, ranks: int, container: str) -> Obje
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
-        **({} if settings.trainer_gpus else {"OMP_NUM_THREADS": str(threads(settings.trainer_cpu, each))}),
+        **({} if settings.trainer_gpus else {"OMP_NUM_THREADS": str(pod_parts.threads(settings.trainer_cpu, each))}),
     }
     return {
         "serviceAccountName": "mmst-trainer",
@@ -148,13 +148,3 @@ def _pod(spec: str, settings: ClusterConfig, ranks: int, container: str) -> Obje
         "volumes": [scratch, shm],
         **pod_parts.placement(settings),
     }
-
-
-def threads(cpu: str, processes: int) -> int:
-    """Threads of each process in a container with so much CPU ("2", "500m").
-
-    >>> threads("4", 2), threads("500m", 1)
-    (2, 1)
-    """
-    cores = float(cpu.removesuffix("m")) / 1000 if cpu.endswith("m") else float(cpu)
-    return max(1, int(cores) // processes)
