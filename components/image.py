@@ -1,8 +1,5 @@
-"""The image that every component runs in."""
-
-import os
+"""The image that every component runs in, unless the recipe's `cluster.pipeline_image` names another."""
 
 from mmst import __version__
 
-IMAGE = os.environ.get("MMST_IMAGE", f"mmst/pipeline-python:{__version__}")
-"""Set `MMST_IMAGE` when compiling for a cluster; `kfp.local` runs in this environment instead."""
+IMAGE = f"mmst/pipeline:{__version__}"

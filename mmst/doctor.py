@@ -1,7 +1,6 @@
 """What this machine must have, each thing looked at for real: `mmst doctor`, and before every run.
 
-A finding says what was looked at, how it stands, why it matters and the exact remedy. `needed` is
-false for what only some recipes use.
+Each is a `Finding`.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from mmst import wiring
 from mmst.errors import MmstError, SetupError
+from mmst.finding import Finding
 
 PYTHONS = ((3, 11), (3, 13))
 """From the first, below the second."""
@@ -38,23 +37,6 @@ PACKAGES = (
 MEMORY_GIB = 3.0
 DISK_GIB = 2.0
 SHM_MIB = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing looked at.
-
-    Example:
-        {"what": "gVisor", "ok": false, "found": "no runsc on PATH", "why": "runs the model's
-         programs", "remedy": "apt-get install runsc", "needed": true}
-    """
-
-    what: str
-    ok: bool
-    found: str
-    why: str
-    remedy: str = ""
-    needed: bool = True
 
 
 def examine(out: str) -> Iterator[Finding]:
@@ -165,8 +147,8 @@ def store(out: str) -> Finding:
 
     def probe() -> str:
         opened = wiring.open_store(out)
-        opened.write("probe", b"mmst doctor\n")
-        return f"{opened.uri} is writable"
+        opened.probe()
+        return f"{opened.uri} is writable, also on conditions"
 
     return _try("store", "everything that a run makes is kept there", probe)
 

@@ -1,24 +1,29 @@
 """Run one stage by name on manifest references: all that a component, or a command, does.
 
 A failure is also written to `$MMST_FAILURE` when that is set, since an orchestrator passes on
-only that a task failed, not why.
+only that a task failed, not why. `$MMST_SECRETS` names a folder of mounted Secrets: their keys
+become environment variables, as `envFrom` would have it, which Kubeflow Pipelines has not.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmst import config as configuration
+from mmst import logs, metrics, notices, summary
 from mmst.errors import MmstError
 from mmst.manifest import Manifest, Place
 from mmst.process import die_with_parent, stop_on_signals
 from mmst.store import load, pointers
 from mmst.wiring import connect, open_store
+
+log = logging.getLogger(__name__)
 
 
 def launch(
@@ -39,12 +44,25 @@ def launch(
     """
     die_with_parent()
     stop_on_signals()
+    take_secrets()
     place = f"{step or stage}|{round}|{arm}"
     os.environ["MMST_PLACE"] = place
+    name = ""
     try:
-        return run(stage, configuration.from_text(config), round=round, arm=arm, step=step, refs=refs or {}, **settings)
+        parsed = configuration.from_text(config)
+        name = configuration.run_id(parsed)
+        logs.begin(run=name, stage=step or stage, round=round, arm=arm)
+        with metrics.handed_over(name, stage, f"{round:02d}.{arm}.{step or stage}"):
+            if stage == "gather":
+                summary.record_config(open_store(parsed.out), parsed)
+                notices.started(name)
+            made = run(stage, parsed, round=round, arm=arm, step=step, refs=refs or {}, **settings)
+            notices.finished(name, made)
+            return made
     except MmstError as error:
         record_failure(place, error)
+        log.error("stage failed", extra={"error": type(error).__name__, "why": str(error)})
+        notices.failed(name, place, error)
         raise
 
 
@@ -75,6 +93,21 @@ def run(
     made = importlib.import_module(f"mmst.{stage}").run(engines, place, **manifests, **settings)
     assert isinstance(made, Manifest)
     return made
+
+
+def clean_up(config: str) -> None:
+    """Delete what the stages of this run left in the cluster; nothing where its engines are not in one."""
+    parsed = configuration.from_text(config)
+    if parsed.check.sandbox == "gvisor_job" or parsed.train.launcher != "local" or parsed.sampling.backend == "kserve":
+        connect(parsed).cleanup(configuration.run_id(parsed))
+
+
+def take_secrets() -> None:
+    """Every file `$MMST_SECRETS/<secret>/<key>` becomes the environment variable <key>, unless that is set."""
+    folder = os.environ.get("MMST_SECRETS", "")
+    for file in sorted(Path(folder).glob("*/[A-Za-z_]*")) if folder else ():
+        if file.is_file():
+            os.environ.setdefault(file.name, file.read_text(encoding="utf-8").strip("\n"))
 
 
 def page_of(config: str) -> bytes:

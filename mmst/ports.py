@@ -49,6 +49,9 @@ class Store(Protocol):
     def folder(self, prefix: str) -> Path | None:
         """The local folder that is `prefix`, when the store is one; None for a bucket."""
 
+    def probe(self) -> None:
+        """Prove that it can be written to, also on conditions (`create`), and leave nothing behind."""
+
     def scratch(self, prefix: str) -> Path:
         """A private local folder for work in progress under this name; survives a restart."""
 

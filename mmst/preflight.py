@@ -5,12 +5,14 @@ Each check raises the error that a stage would raise much later, with the value 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mmst import champion, doctor, wiring
 from mmst.base import model_folder
-from mmst.config import Config, Source
+from mmst.config import Config, Source, run_id
 from mmst.errors import ConfigError, DataError, SetupError
+from mmst.finding import Finding
 from mmst.methods import method
 
 LEAST_GIB = 0.5
@@ -27,7 +29,7 @@ def check(config: Config) -> None:
     for finding in machine(config):
         if not finding.ok:
             raise SetupError(f"{finding.what}: {finding.found}", why=finding.why, remedy=finding.remedy)
-    wiring.open_store(config.out).write("probe", b"mmst run\n")
+    wiring.open_store(config.out).probe()
     engines(config)
 
 
@@ -63,7 +65,7 @@ def recorded_file(config: Config) -> None:
         )
 
 
-def machine(config: Config) -> list[doctor.Finding]:
+def machine(config: Config) -> list[Finding]:
     """What this machine needs for this configuration."""
     needed = {name for name, _, _, always in doctor.PACKAGES if always}
     if config.train.lora_rank:
@@ -93,3 +95,31 @@ def engines(config: Config) -> None:
         raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)
     if config.check.sandbox == "gvisor":
         wiring.gvisor()
+
+
+def for_cluster(config: Config) -> None:
+    """What a recipe must say so that its stages can run as pods, which share no folder and no gVisor with us.
+
+    Only reads the configuration; `mmst preflight` looks at the cluster itself.
+    """
+    c = config.cluster
+    name = run_id(config)
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", name):
+        raise ConfigError(
+            "the recipe's name cannot be a label in Kubernetes", value=config.name, remedy="--set name=… (a-z, 0-9, -)"
+        )
+    if not config.out.startswith("s3://") and not (c.volume and Path(config.out).is_relative_to(c.mount)):
+        raise ConfigError(
+            "pods do not share this folder", value=config.out, remedy=f"--out s3://bucket/prefix, or below {c.mount}"
+        )
+    if config.check.sandbox == "gvisor":
+        raise ConfigError(
+            "check.sandbox=gvisor starts gVisor on one machine; a pod cannot",
+            remedy="--set check.sandbox=gvisor_job, or --cluster NAMESPACE for the settings of the release there",
+        )
+    if not config.promote.tracking_uri and not any(e.startswith("MLFLOW_TRACKING_URI=") for e in c.env):
+        raise ConfigError(
+            "pods need an MLflow server", remedy="--set promote.tracking_uri=http://mlflow.mmst:5000, or --cluster"
+        )
+    if config.train.launcher != "local" and not c.volume:
+        raise ConfigError("stages and training pods share no volume", remedy="--set cluster.volume=mmst-scratch")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import os
 import sys
 import threading
@@ -23,10 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from mmst import logs, metrics
 from mmst.ports import Progress, Task
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+log = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
 EVENTS = "MMST_EVENTS"
@@ -96,7 +100,7 @@ class Reporter:
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
         """Start work; the end is reported also when it fails, with `ok` false."""
-        task = _Reported(self.display, f"{os.getpid()}.{next(self._ids)}")
+        task = _Reported(self.display, f"{os.getpid()}.{next(self._ids)}", unit)
         start = {"event": "start", "id": task.id, "place": self.place, "name": name, "total": total, "unit": unit}
         self.display.show(start)
         started, ok = time.monotonic(), False
@@ -111,13 +115,14 @@ class Reporter:
 class _Reported:
     """A task that reports at most every `EVENT_EVERY` seconds; callable from any thread."""
 
-    def __init__(self, display: Display, id: str) -> None:
-        self.display, self.id, self.done = display, id, 0
+    def __init__(self, display: Display, id: str, unit: str) -> None:
+        self.display, self.id, self.unit, self.done = display, id, unit, 0
         self.last = 0.0
         self.lock = threading.Lock()
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """`n` more items are done."""
+        metrics.count("mmst_stage_items_total", n, unit=self.unit)
         with self.lock:
             self.done += n
             if (now := time.monotonic()) - self.last < EVENT_EVERY:
@@ -192,6 +197,13 @@ class Plain:
             print(line, file=self.stream, flush=True)
 
 
+class Logged(Plain):
+    """The same lines as log records (`mmst.logs`), where those are JSON."""
+
+    def _print(self, line: str) -> None:
+        log.info(line)
+
+
 class Live:
     """A live display on a terminal: a bar for each task under way, a line for each that ended."""
 
@@ -250,6 +262,8 @@ class Live:
 
 
 def _display(stream: TextIO) -> Display:
+    if logs.wanted():
+        return Logged(stream)
     return Live(stream) if stream.isatty() and os.environ.get("TERM") != "dumb" else Plain(stream)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
+from mmst import metrics
 from mmst.manifest import Manifest
 from mmst.ports import Completion, Engines, Request
 from mmst.records import Sample
@@ -53,6 +54,7 @@ def draw(
             if shard not in done:
                 answers = sampler.sample([asked.request for asked in part], task.advance)
                 stage.write_records(shard, _records(part, answers, record))
+                metrics.count("mmst_stage_items_total", sum(c.tokens for a in answers for c in a), unit="tokens")
 
 
 def drawn(request: Request, completion: Completion) -> dict[str, Any]:

@@ -21,14 +21,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mmst import metrics
 from mmst.errors import StoreError, UserError
 from mmst.manifest import FileEntry, Manifest, Place
 from mmst.ports import Store
 from mmst.records import digest, from_json, to_json
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -77,9 +81,9 @@ class Stage:
 
     def write_records(self, file: str, records: Iterable[Any]) -> None:
         """Write a shard, whole or absent."""
-        self.store.write(
-            f"{self.prefix}/{file}", "".join(to_json(r) + "\n" for r in records).encode("utf-8", "surrogatepass")
-        )
+        data = "".join(to_json(r) + "\n" for r in records).encode("utf-8", "surrogatepass")
+        self.store.write(f"{self.prefix}/{file}", data)
+        log.info("shard written", extra={"shard": file, "records": data.count(b"\n"), "bytes": len(data)})
 
     def read_records(self, file: str, kind: type[R]) -> Iterator[R]:
         """The records of a shard of this stage, complete or not."""
@@ -129,6 +133,8 @@ class Stage:
             self.store.write(f"{self.prefix}/timing.json", json.dumps(dict(timing)).encode())
         self.store.write(f"{self.prefix}/manifest.json", to_json(manifest).encode())
         self.manifest = manifest
+        metrics.verdicts(manifest.counts if self.name == "check" else {})
+        log.info("stage complete", extra={"ref": manifest.ref, "digest": manifest.digest, "counts": manifest.counts})
         return manifest
 
     def _entry(self, name: str) -> FileEntry:

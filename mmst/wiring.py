@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmst import progress as progress_module
-from mmst.config import Config, run_id
+from mmst.config import ClusterConfig, Config, run_id
 from mmst.errors import SetupError
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
 from mmst.rollout import Rollout, smoke_test
 from mmst.store import checkpoint_folder
+from mmst.trigger import Records
 
 if TYPE_CHECKING:
     from mmst.backends.kube import Cluster
+    from mmst.backends.kube_run import Seen
+    from mmst.finding import Finding
 
 
 def connect(config: Config, progress: Progress | None = None) -> Wired:
@@ -47,6 +50,36 @@ def cluster(namespace: str) -> Cluster:
     from mmst.backends.kube import Cluster
 
     return Cluster.connect(namespace)
+
+
+def records(namespace: str) -> Records:
+    """The records of `mmst trigger` in a namespace."""
+    from mmst.backends.kube_records import ConfigMapRecords
+
+    return ConfigMapRecords(cluster(namespace))
+
+
+def in_cluster(settings: ClusterConfig, run: str, kfp_run: str = "") -> list[Seen]:
+    """What of a run is in the cluster now; see `backends.kube_run.of_run`."""
+    from mmst.backends import kube_run
+
+    here = cluster(settings.namespace)
+    return kube_run.of_run(here, settings.sandbox_namespace, run, kfp_run=kfp_run, start_timeout=settings.start_timeout)
+
+
+def failures(settings: ClusterConfig, run: str, since: float = 0.0) -> list[str]:
+    """What the stages of a run said when they failed since then; see `backends.kube_run.failures`."""
+    from mmst.backends import kube_run
+
+    return kube_run.failures(cluster(settings.namespace), run, since)
+
+
+def preflight(part: str, config: Config) -> Iterator[Finding]:
+    """What one part of `mmst preflight` finds in the cluster; see `backends.kube_preflight`."""
+    from mmst.backends import kube_preflight
+
+    found: Iterator[Finding] = getattr(kube_preflight, part)(cluster(config.cluster.namespace), config)
+    return found
 
 
 SETTINGS = "mmst-settings"
@@ -197,6 +230,17 @@ class Wired:
         p = self.config.promote
         uri = p.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         return MlflowRegistry(uri or default_tracking_uri(self.config.out), experiment=p.experiment)
+
+    def cleanup(self, run: str) -> None:
+        """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""
+        from mmst.backends import kube
+
+        here = cluster(self.config.cluster.namespace)
+        for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB, kube.INFERENCE_SERVICE):
+            if here.has(kind):
+                here.delete_owned(kind, {kube.RUN: run})
+        for kind in (kube.JOB, kube.CONFIG_MAP):
+            here.beside(self.config.cluster.sandbox_namespace).delete_owned(kind, {kube.RUN: run})
 
 
 def algebra() -> contextlib.AbstractContextManager[Algebra]:

@@ -4,50 +4,51 @@
     then per round: sample → check → translate → check → trainset → enough?
                       → train → measure, beside the same for each control → promote → another?
     measure = sample (held out) → check → evaluate
+    and however it ends: finish (the page; nothing is left running)
 
 Rounds are unrolled when the graph is built, each inside the previous one's condition; every
 condition compares one plain string (kfp skips a condition that it cannot read, with only a
 warning). kfp's cache is off on every task: the store resumes.
 """
 
+import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from kfp import compiler, dsl
+from kfp import dsl
 
 from mmst.components.base import base
 from mmst.components.check import check
 from mmst.components.evaluate import evaluate
+from mmst.components.finish import finish
 from mmst.components.gather import gather
 from mmst.components.proceed import another, enough
 from mmst.components.promote import promote
-from mmst.components.report import report
 from mmst.components.sample import sample
 from mmst.components.train import train
 from mmst.components.trainset import trainset
 from mmst.components.translate import translate
 from mmst.config import Config, to_text
+from mmst.pipelines.placement import place
 from mmst.proceed import STOP, TRAIN
-
-
-def step(component: Callable[..., Any], **arguments: Any) -> Any:
-    """A task of the graph, without kfp's own cache."""
-    arguments.setdefault("step", component.name.replace("-", "_"))  # type: ignore[attr-defined]
-    return component(**arguments).set_caching_options(False)
-
-
-@dsl.pipeline(name="measure")
-def measure(config: str, round: int, arm: str, problems: str, checkpoint: str) -> str:
-    """Sample held-out problems from a checkpoint, check, evaluate; returns the evaluation."""
-    at = {"config": config, "round": round, "arm": arm, "problems": problems}
-    drawn = step(sample, **at, checkpoint=checkpoint, purpose="heldout", step="sample-heldout")
-    checked = step(check, **at, samples=drawn.output, step="check-heldout")
-    return step(evaluate, **at, checked=checked.output, checkpoint=checkpoint).outputs["Output"]
 
 
 def build(config: Config) -> Any:
     """The pipeline of a configuration: its rounds and controls are unrolled here."""
+
+    def step(component: Callable[..., Any], **arguments: Any) -> Any:
+        """A task of the graph, with its pod's settings and without kfp's own cache."""
+        name = component.name.replace("-", "_")  # type: ignore[attr-defined]
+        arguments.setdefault("step", name)
+        return place(component(**arguments).set_caching_options(False), name, config)
+
+    @dsl.pipeline(name="measure")
+    def measure(config: str, round: int, arm: str, problems: str, checkpoint: str) -> str:
+        """Sample held-out problems from a checkpoint, check, evaluate; returns the evaluation."""
+        at = {"config": config, "round": round, "arm": arm, "problems": problems}
+        drawn = step(sample, **at, checkpoint=checkpoint, purpose="heldout", step="sample-heldout")
+        checked = step(check, **at, samples=drawn.output, step="check-heldout")
+        return step(evaluate, **at, checked=checked.output, checkpoint=checkpoint).outputs["Output"]
 
     @dsl.pipeline(name="learn")
     def learn(config: str, round: int, arm: str, problems: str, checkpoint: str, checked: str, translated: str) -> str:
@@ -92,12 +93,11 @@ def build(config: Config) -> Any:
             with dsl.If(this.output != STOP):
                 unroll(round + 1, config_text, problems, this.output, None)
 
-    @dsl.pipeline(name=f"mmst-{config.name}", description=config.title or "Multi-Method Self-Training")
+    @dsl.pipeline(name=pipeline_name(config), description=config.title or "Multi-Method Self-Training")
     def pipeline(config: str = to_text(config)) -> None:
-        """The whole run; the page is made whether it succeeds or fails."""
+        """The whole run; the page is made and the cluster tidied whether it succeeds or fails."""
         start = {"config": config, "round": 0, "arm": "base"}
-        page = step(report, **start)
-        with dsl.ExitHandler(page, name="run"):
+        with dsl.ExitHandler(step(finish, **start, step="report"), name="run"):
             problems = step(gather, **start)
             checkpoint = step(base, **start)
             common = {"problems": problems.output, "checkpoint": checkpoint.output}
@@ -108,6 +108,6 @@ def build(config: Config) -> Any:
     return pipeline
 
 
-def compile_to(path: Path, config: Config) -> None:
-    """Write the pipeline's IR YAML, as Kubeflow Pipelines takes it."""
-    compiler.Compiler().compile(build(config), str(path))
+def pipeline_name(config: Config) -> str:
+    """The pipeline's name in Kubeflow, which also is a Kubernetes name: `mmst-<recipe>`."""
+    return "mmst-" + (re.sub("[^a-z0-9]+", "-", config.name.lower()).strip("-") or "run")[:50].strip("-")

@@ -94,6 +94,15 @@ class FolderStore:
         """The local folder that is `prefix`."""
         return self.root / checked_prefix(prefix)
 
+    def probe(self) -> None:
+        """Prove that it can be written to, also on conditions, and leave nothing behind."""
+        name = f"probe-{uuid.uuid4().hex}"
+        try:
+            if not self.create(name, b"") or self.create(name, b""):
+                raise StoreError(f"{self.root} does not keep a file from being made twice")
+        finally:
+            self._path(name).unlink(missing_ok=True)
+
     def scratch(self, prefix: str) -> Path:
         """`work/<prefix>`, made if need be."""
         path = self.root / _WORK / checked_prefix(prefix)

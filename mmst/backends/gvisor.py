@@ -21,6 +21,7 @@ import subprocess
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from mmst import metrics
 from mmst.backends import gvisor_root
 from mmst.backends.gvisor_box import Box, Broken, ready, sweep
 from mmst.bundles import BUNDLE, Nonsense, Waiting
@@ -111,6 +112,7 @@ class GvisorSandbox:
             if work.tries + 1 >= TRIES:
                 what = f"{TRIES} sandboxes in a row failed while running program '{work.programs[0].id}': {e}"
                 raise SandboxError(what) from None
+            metrics.retry("gvisor", e)
             waiting.again(work)
             return []
         if executions is None:

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from mmst import metrics
 from mmst.errors import ClusterError, SetupError
 
 Object = dict[str, Any]
@@ -250,6 +251,15 @@ class Cluster:
                 return None
             raise e.named(POD, pod) from None
 
+    def through(self, service: str, port: int, path: str) -> bytes:
+        """What a Service of this namespace answers to a GET, asked through the API server."""
+        at = f"{self._path(SERVICE, service)}:{port}/proxy/{path}"
+        try:
+            with self._open("GET", at) as answer:
+                return bytes(answer.data)
+        except _Refused as e:
+            raise e.named(SERVICE, service) from None
+
     def event(self, about: Object, *, reason: str, message: str, warning: bool = False) -> None:
         """Leave an Event on an object, which `kubectl describe` shows; trouble with that is nobody's."""
         meta, now = about["metadata"], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -342,6 +352,7 @@ class Cluster:
                 trouble = str(refused)
             except (urllib3.exceptions.HTTPError, OSError) as e:
                 trouble = f"{type(e).__name__}: {e}"
+            metrics.retry("kubernetes", trouble)
             if time.monotonic() + wait > deadline:
                 what = f"the Kubernetes API at {self._api.configuration.host} does not answer"
                 raise ClusterError(f"{what} ({method} {path}): {trouble}")

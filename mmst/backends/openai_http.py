@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from mmst import metrics
 from mmst.errors import SamplerError
 from mmst.ports import Completion, Request
 
@@ -118,6 +119,7 @@ class OpenAIServer:
                         f"{self.url} did not complete {request.id} within {self.deadline:g} s; last: {e}"
                     ) from e
                 pause = min(2 * pause, LONGEST_PAUSE)
+                metrics.retry("openai", e)
                 if self.stopped.wait(rest):
                     raise SamplerError(f"{request.id} was given up since another request failed") from e
 

@@ -24,6 +24,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
 
+from mmst import metrics
 from mmst.errors import ConfigError, StoreError
 from mmst.store import checked_name, checked_prefix
 
@@ -121,6 +122,20 @@ class S3Store:
         """None: a bucket is no local folder."""
         checked_prefix(prefix)
 
+    def probe(self) -> None:
+        """Prove that it can be written to, also on conditions, and leave nothing behind.
+
+        A server that does not know conditional writes takes the second one too: then two runs
+        could both make themselves champion. Runs never delete, so it is no error if we may not.
+        """
+        name = f"probe-{uuid.uuid4().hex}"
+        try:
+            if not self.create(name, b"") or self.create(name, b""):
+                raise StoreError(f"{self.uri} ignores If-None-Match. Remedy: {_REMEDIES['NotImplemented']}")
+        finally:
+            with contextlib.suppress(StoreError), self._trouble("delete", name):
+                self.client.delete_object(Bucket=self.bucket, Key=self._key(name))
+
     def scratch(self, prefix: str) -> Path:
         """`<base>/<hash of the store's address>/<prefix>`, made if need be.
 
@@ -148,6 +163,7 @@ class S3Store:
                 except HTTPClientError:
                     if attempt == ATTEMPTS - 1:
                         raise
+                    metrics.retry("s3", "a body broke off")
                 except ClientError as e:
                     if _code(e) in _ABSENT:
                         return None
@@ -175,6 +191,7 @@ class S3Store:
                         return False
                     if _code(e) not in _CONFLICT:
                         raise
+                    metrics.retry("s3", e)
             _pause(attempt)
         raise StoreError(f"cannot write {self.uri}/{name}: other writers were always faster")
 

@@ -7,35 +7,51 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
+from mmst.commands.options import DEFAULT_OUT, ClusterNamespace, Json, StoreOut, emit, released
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from mmst.summary import RunSummary
 
 RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="The run, or the beginning of its name.")]
 
 
-def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
+def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNamespace = "", json: Json = False) -> None:
     """Show how far a run is; without RUN, list the runs of the store.
+
+    With --cluster, the release's store, and below it what of the run is in the cluster now and what is wrong with it.
 
     Examples:
 
       mmst status
 
       mmst status demo --out runs
+
+      mmst status demo --cluster mmst
     """
     from mmst import summary
     from mmst.commands import tables
-    from mmst.wiring import open_store
+    from mmst.wiring import failures, in_cluster, open_store
 
-    store = open_store(out)
+    release = released(cluster) if cluster else None
+    store = open_store(release.out if release and out == DEFAULT_OUT else out)
     if not run:
         _list_runs(store.uri, [summary.summarise(store, name) for name in summary.runs(store)], json)
         return
     found = summary.summarise(store, summary.find_run(store, run))
-    emit(
-        found, json, tables.stage_table(found), *tables.accuracy(found), *tables.decisions(found), *tables.funnel(found)
-    )
+    done: list[RenderableType] = [
+        tables.stage_table(found),
+        *tables.accuracy(found),
+        *tables.decisions(found),
+        *tables.funnel(found),
+    ]
+    if release is None:
+        emit(found, json, *done)
+        return
+    seen, failed = in_cluster(release.cluster, found.run), failures(release.cluster, found.run)
+    live = {"objects": seen, "failures": failed}
+    emit({"store": found, "cluster": live} if json else found, json, *done, *tables.live(seen, failed))
 
 
 def show(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
 from mmst.errors import ConfigError, SetupError
 
 DTYPES = ("float32", "bfloat16", "float16")
+
+if TYPE_CHECKING:
+    from mmst.finding import Finding
 
 
 def doctor(out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
@@ -20,12 +24,17 @@ def doctor(out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
 
       mmst doctor --out /data/runs
     """
+    from mmst import doctor as doctors
+
+    report_findings(doctors.examine(out), json, "on this machine")
+
+
+def report_findings(found: Iterable[Finding], json: bool, where: str) -> None:
+    """Print findings as a table; `SetupError` when something needed is missing."""
     from rich.markup import escape
     from rich.table import Table
 
-    from mmst import doctor as doctors
-
-    findings = list(doctors.examine(out))
+    findings = list(found)
     table = Table("", "what", "found", "why, and what to do", box=None, header_style="bold", pad_edge=False)
     for f in findings:
         mark = "[green]✓[/]" if f.ok else "[red]✗[/]" if f.needed else "[yellow]–[/]"
@@ -35,7 +44,7 @@ def doctor(out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
     missing = [f for f in findings if f.needed and not f.ok]
     if missing:
         names = ", ".join(f.what for f in missing)
-        raise SetupError(f"missing on this machine: {names}", why=missing[0].found, remedy=missing[0].remedy)
+        raise SetupError(f"missing {where}: {names}", why=missing[0].found, remedy=missing[0].remedy)
 
 
 def serve(

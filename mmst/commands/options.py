@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,6 +67,15 @@ def configured(recipe: str, settings: list[str], out: str = "", cluster: str = "
         data = recipes.lay_over(data, release_settings(cluster))
     config = parse(recipes.override_all(data, settings))
     return dataclasses.replace(config, out=out) if out else config
+
+
+def released(cluster: str, settings: Sequence[str] = ()) -> Config:
+    """The settings of the release that is installed in this namespace, as a recipe without problems; with `--set`."""
+    from mmst import recipes
+    from mmst.config import parse
+    from mmst.wiring import release_settings
+
+    return parse(recipes.override_all(recipes.lay_over({}, release_settings(cluster)), settings))
 
 
 def emit(result: Any, as_json: bool, *rendered: RenderableType) -> None:

@@ -63,23 +63,28 @@ def compile(
     recipe: Recipe,
     settings: Settings,
     out: RecipeOut = "",
+    cluster: ClusterNamespace = "",
     file: Annotated[Path, typer.Option("--file", "-f", help="Where to write the YAML.")] = Path("pipeline.yaml"),
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Write Pipeline and PipelineVersion objects for Git instead of IR YAML.")
+    ] = False,
 ) -> None:
-    """Compile a recipe's graph to the YAML that Kubeflow Pipelines takes.
+    """Compile a recipe's graph to the YAML that Kubeflow Pipelines takes; the same recipe gives the same bytes.
 
-    Example:
+    Examples:
 
       mmst compile --recipe demo --out s3://bucket/experiments --file pipeline.yaml
+
+      mmst compile --recipe demo --cluster mmst --manifest --file pipeline-version.yaml
     """
     from mmst.errors import SetupError
 
-    config = configured(recipe, settings, out)
+    config = configured(recipe, settings, out, cluster)
     try:
-        from mmst.pipelines import graph
+        from mmst.pipelines.compile import compile_to
     except ImportError as e:
         raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
-    file.parent.mkdir(parents=True, exist_ok=True)
-    graph.compile_to(file, config)
+    compile_to(file, config, namespace=config.cluster.namespace if manifest else "")
     print(file)
 
 

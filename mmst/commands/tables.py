@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -11,6 +12,9 @@ from rich.table import Table
 from mmst.config import Config
 from mmst.records import Report, Score
 from mmst.summary import FUNNEL, RunSummary, StageState
+
+if TYPE_CHECKING:
+    from mmst.backends.kube_run import Seen
 
 ALL_METHODS = "*"
 FUNNEL_TITLES = {
@@ -147,3 +151,17 @@ def _extras(score: Score) -> Iterator[str]:
         yield f"pass@{best} {100 * score.pass_at_k[best]:.1f}"
     if score.majority is not None:
         yield f"vote {100 * score.majority:.1f}"
+
+
+def live(seen: Sequence[Seen], failures: Sequence[str]) -> Iterator[RenderableType]:
+    """What of a run is in the cluster now, with what is wrong; and what its stages said when they failed."""
+    if not seen:
+        yield "\nNothing of this run is in the cluster now."
+    else:
+        table = Table("in the cluster", "part", "state", "what is wrong", box=None, header_style="bold")
+        for s in seen:
+            mark = "[red]✗[/] " if s.lasting else "[yellow]![/] " if s.trouble else ""
+            table.add_row(f"{s.kind} {escape(s.name)}", s.component, escape(s.state), f"{mark}{escape(s.trouble)}")
+        yield table
+    for message in failures:
+        yield f"[red]✗[/] {escape(message)}"

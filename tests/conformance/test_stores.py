@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -187,3 +188,33 @@ def test_of_racing_creators_exactly_one_wins(store: Store, uri: str) -> None:
 def test_racing_replacements_lose_no_update(store: Store, uri: str) -> None:
     race("count", uri)
     assert store.read("counter") == str(PROCESSES * store_process.INCREMENTS).encode()
+
+
+def test_a_probe_leaves_nothing_behind(store: Store) -> None:
+    store.write("a", b"1")
+    store.probe()
+    assert list(store.names("")) == ["a"]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("uri", ["s3"], indirect=True)
+def test_a_probe_finds_a_server_that_ignores_conditions(uri: str) -> None:
+    from mmst.backends.s3_store import S3Store
+
+    store = S3Store(uri)
+
+    class Old:
+        """A client of a server that takes every write."""
+
+        def __init__(self, client: Any) -> None:
+            self.client = client
+
+        def put_object(self, **arguments: Any) -> Any:
+            return self.client.put_object(**{k: v for k, v in arguments.items() if not k.startswith("If")})
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.client, name)
+
+    with pytest.raises(StoreError, match=r"If-None-Match.*use one that does"):
+        S3Store(uri, client=Old(store.client)).probe()
+    assert list(store.names("")) == []

@@ -6,18 +6,47 @@ from typing import Any
 
 import pytest
 import yaml
+from kfp import components
 
-from mmst.config import parse
-from mmst.pipelines.graph import compile_to
+from mmst.config import parse, run_id
+from mmst.pipelines.compile import compile_to
+
+CLUSTER = {
+    "pipeline_image": "registry/pipeline:7",
+    "pull_policy": "Always",
+    "pull_secrets": ["registry"],
+    "secrets": ["mmst-s3", "mmst-mlflow"],
+    "env": ["AWS_ENDPOINT_URL=http://s3:9000?a=b"],
+    "node_selector": ["gpu=h100"],
+    "tolerations": ["nvidia.com/gpu:NoSchedule", "team=ml:NoExecute"],
+    "trainer_gpus": 2,
+    "server_gpus": 1,
+    "shm_gib": 0.5,
+}
+RECIPE = {"loop": {"rounds": 2, "controls": ["seed-only", "no-translation"]}, "cluster": CLUSTER}
+
+
+def compiled(folder: Path, **recipe: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The IR, and what the pod of each executor gets beside it."""
+    path = folder / "pipeline.yaml"
+    compile_to(path, parse(RECIPE | recipe))
+    spec, platform = yaml.safe_load_all(path.read_text())
+    return spec, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
 @pytest.fixture(scope="module")
-def ir(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = tmp_path_factory.mktemp("ir") / "pipeline.yaml"
-    compile_to(path, parse({"loop": {"rounds": 2, "controls": ["seed-only", "no-translation"]}}))
-    document = next(iter(yaml.safe_load_all(path.read_text())))
-    assert isinstance(document, dict)
-    return document
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    return compiled(tmp_path_factory.mktemp("ir"))
+
+
+@pytest.fixture(scope="module")
+def ir(whole: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    return whole[0]
+
+
+@pytest.fixture(scope="module")
+def pods(whole: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    return whole[1]
 
 
 def tasks(ir: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -44,8 +73,9 @@ def test_every_condition_compares_a_plain_string(ir: dict[str, Any]) -> None:
 
 
 def test_the_report_is_made_whether_the_run_succeeds_or_fails(ir: dict[str, Any]) -> None:
-    report = ir["root"]["dag"]["tasks"]["report"]
-    assert report["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    finish = ir["root"]["dag"]["tasks"]["finish"]
+    assert finish["inputs"]["parameters"]["step"]["runtimeValue"]["constant"] == "report"
+    assert finish["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
 def test_no_task_is_handed_a_checkpoint_or_data_as_an_artifact(ir: dict[str, Any]) -> None:
@@ -68,3 +98,62 @@ def test_components_install_nothing_and_stay_small(ir: dict[str, Any]) -> None:
         assert "pip install" not in command
     sizes = {p.name: len(p.read_text().splitlines()) for p in (Path(__file__).parents[2] / "components").glob("*.py")}
     assert max(sizes.values()) <= 40, sizes
+
+
+def test_every_pod_has_the_image_the_secrets_and_the_labels_of_the_recipe(
+    ir: dict[str, Any], pods: dict[str, Any]
+) -> None:
+    executors = ir["deploymentSpec"]["executors"]
+    assert set(pods) == set(executors)
+    for name, pod in pods.items():
+        container = executors[name]["container"]
+        assert container["image"] == "registry/pipeline:7"
+        environment = {e["name"]: e["value"] for e in container["env"]}
+        assert environment["AWS_ENDPOINT_URL"] == "http://s3:9000?a=b"
+        assert pod["imagePullPolicy"] == "Always"
+        assert [s["secretName"] for s in pod["imagePullSecret"]] == ["registry"]
+        mounted = {s["secretName"]: s["mountPath"] for s in pod["secretAsVolume"]}
+        assert mounted == {n: f"{environment['MMST_SECRETS']}/{n}" for n in ("mmst-s3", "mmst-mlflow")}
+        assert [(v["constant"], v["mountPath"]) for v in pod["pvcMount"]] == [("mmst-scratch", "/mnt/mmst")]
+        assert pod["podMetadata"]["labels"]["mmst.dev/run"] == run_id(parse(RECIPE))
+        assert pod["podMetadata"]["labels"]["app.kubernetes.io/managed-by"] == "mmst"
+        assert pod["securityContext"] == {"runAsNonRoot": True}
+        assert {f["name"] for f in pod["fieldPathAsEnv"]} == {"POD_NAME", "POD_UID", "POD_NAMESPACE"}
+
+
+def test_only_pods_that_train_or_sample_in_process_get_gpus_their_nodes_and_shared_memory(
+    ir: dict[str, Any], pods: dict[str, Any]
+) -> None:
+    for name, pod in pods.items():
+        resources = ir["deploymentSpec"]["executors"][name]["container"]["resources"]
+        gpus = resources.get("accelerator", {}).get("resourceCount")
+        stage = pod["podMetadata"]["labels"]["mmst.dev/stage"]
+        if stage in ("train", "sample", "translate"):
+            assert gpus == ("2" if stage == "train" else "1")
+            assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
+            assert pod["nodeSelector"] == {"labels": {"gpu": "h100"}}
+            assert pod["tolerations"] == [
+                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+                {"key": "team", "operator": "Equal", "value": "ml", "effect": "NoExecute"},
+            ]
+            (shm,) = pod["emptyDirMounts"]
+            assert (shm["mountPath"], shm["medium"], shm["sizeLimit"]) == ("/dev/shm", "Memory", "512Mi")
+        else:
+            assert gpus is None
+            assert not {"nodeSelector", "tolerations", "emptyDirMounts"} & set(pod)
+        assert {"resourceCpuLimit", "resourceMemoryLimit"} <= set(resources)
+
+
+def test_pods_that_only_ask_a_server_and_a_training_job_get_no_gpu(tmp_path: Path) -> None:
+    spec, pods = compiled(tmp_path, sampling={"backend": "kserve"}, train={"launcher": "pytorchjob"})
+    given = [e["container"]["resources"] for e in spec["deploymentSpec"]["executors"].values()]
+    assert not any("accelerator" in resources for resources in given)
+    assert not any("emptyDirMounts" in pod for pod in pods.values())
+
+
+def test_kfp_s_own_reader_accepts_the_compiled_pipeline(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    compile_to(path, parse(RECIPE))
+    loaded = components.load_component_from_file(str(path))
+    assert loaded.pipeline_spec.pipeline_info.name == "mmst-run"
+    assert set(loaded.platform_spec.platforms) == {"kubernetes"}

@@ -54,7 +54,8 @@ def test_every_stage_of_the_flow_is_a_command() -> None:
     stages = {"gather", "base", "sample", "check", "translate", "trainset", "train", "evaluate", "promote", "report"}
     others = {"run", "status", "show", "recipes", "compile", "doctor", "serve"}
     alone = {"check-programs", "rerun", "grade", "extract", "labels"}
-    assert stages | others | alone == set(COMMANDS)
+    cluster = {"preflight", "submit", "trigger"}
+    assert stages | others | alone | cluster == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "problems list", "problems import", "problems describe"])

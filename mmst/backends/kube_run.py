@@ -1,0 +1,128 @@
+"""What of a run is in the cluster now, and what is wrong with it. Only looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mmst.backends import pods
+from mmst.backends.kube import (
+    COMPONENT,
+    EVENT,
+    INFERENCE_SERVICE,
+    JOB,
+    POD,
+    PYTORCH_JOB,
+    RUN,
+    TRAIN_JOB,
+    Cluster,
+    Kind,
+    Object,
+)
+
+QUIET = 60.0
+"""Seconds that a pod may take to start before its Events are asked why."""
+KFP_RUN = "pipeline/runid"
+"""The label that Kubeflow Pipelines gives to all pods of a run, its own drivers too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An object of a run. `trouble` says what is wrong and the remedy; it is `lasting` when waiting will not mend it.
+
+    Example:
+        {"kind": "Pod", "name": "check-3f-0-x7", "namespace": "mmst-sandbox", "component": "check",
+         "state": "Pending", "trouble": "image: … Remedy: …", "lasting": true}
+    """
+
+    kind: str
+    name: str
+    namespace: str
+    component: str
+    state: str
+    trouble: str = ""
+    lasting: bool = False
+
+
+def of_run(
+    cluster: Cluster, sandbox_namespace: str, run: str, *, kfp_run: str = "", start_timeout: float = 900.0
+) -> list[Seen]:
+    """The jobs, services and unfinished or failed pods of a run, in the release's namespace and the sandbox's."""
+    mine = {RUN: run}
+    seen = [_training(cluster, kind, o) for kind in (PYTORCH_JOB, TRAIN_JOB) for o in _listed(cluster, kind, mine)]
+    seen += [_service(cluster, o) for o in _listed(cluster, INFERENCE_SERVICE, mine)]
+    sandbox = cluster.beside(sandbox_namespace)
+    seen += [_job(sandbox, o) for o in sandbox.list(JOB, mine)]
+    for where, labels in ((cluster, mine), (cluster, {KFP_RUN: kfp_run} if kfp_run else {}), (sandbox, mine)):
+        for pod in where.list(POD, labels) if labels else ():
+            if pods.phase(pod) != "Succeeded":
+                seen.append(_pod(where, pod, start_timeout))
+    return list({(s.kind, s.namespace, s.name): s for s in seen}.values())
+
+
+def failures(cluster: Cluster, run: str, since: float = 0.0) -> list[str]:
+    """What the stages of a run said when they failed (`mmst.notices`), the newest last; `since` in seconds of 1970."""
+    first = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
+    events = cluster.list(EVENT, fields="reason=StageFailed")
+    found = [(str(e.get("lastTimestamp") or ""), str(e.get("message", ""))) for e in events]
+    return [message for moment, message in sorted(found) if moment >= first and message.startswith(f"{run}: ")]
+
+
+def _listed(cluster: Cluster, kind: Kind, labels: Mapping[str, str]) -> Iterator[Object]:
+    return cluster.list(kind, labels) if cluster.has(kind) else iter(())
+
+
+def _component(o: Object) -> str:
+    labels = o["metadata"].get("labels", {})
+    return f"{labels.get(COMPONENT, '')} {labels.get('mmst.dev/stage', '')}".strip()
+
+
+def _job(cluster: Cluster, o: Object) -> Seen:
+    status, spec = o.get("status", {}), o["spec"]
+    counts = f"{status.get('succeeded', 0)} of {spec.get('completions', 1)} done, {status.get('active', 0)} at work"
+    wrong = next((c for c in status.get("conditions", ()) if c["type"] == "Failed" and c["status"] == "True"), None)
+    return Seen(
+        kind="Job", name=o["metadata"]["name"], namespace=cluster.namespace, component=_component(o),
+        state="suspended" if spec.get("suspend") else counts,
+        trouble=f"{wrong.get('reason')}: {wrong.get('message')}" if wrong else "",
+    )  # fmt: skip
+
+
+def _training(cluster: Cluster, kind: Kind, o: Object) -> Seen:
+    holding = [c for c in o.get("status", {}).get("conditions", ()) if c["status"] == "True"]
+    last = holding[-1] if holding else {"type": "not taken up", "message": ""}
+    bad = last["type"] == "Failed"
+    return Seen(
+        kind=kind.kind, name=o["metadata"]["name"], namespace=cluster.namespace, component=_component(o),
+        state=str(last["type"]), trouble=str(last.get("message", "")) if bad else "",
+    )  # fmt: skip
+
+
+def _service(cluster: Cluster, o: Object) -> Seen:
+    conditions = {c["type"]: c for c in o.get("status", {}).get("conditions", ())}
+    ready = conditions.get("Ready", {})
+    wrong = [c for c in conditions.values() if c["status"] == "False" and c.get("message")]
+    return Seen(
+        kind="InferenceService", name=o["metadata"]["name"], namespace=cluster.namespace, component=_component(o),
+        state="ready" if ready.get("status") == "True" else "not ready",
+        trouble="; ".join(dict.fromkeys(str(c["message"])[:300] for c in wrong)),
+    )  # fmt: skip
+
+
+def _pod(cluster: Cluster, pod: Object, start_timeout: float) -> Seen:
+    trouble = pods.trouble(pod, start_timeout)
+    said, lasting = (str(trouble), pods.age(pod) > trouble.patience) if trouble else ("", False)
+    if not said and pods.phase(pod) == "Pending" and pods.age(pod) > QUIET:
+        said, lasting = _warning(cluster, pod), pods.age(pod) > start_timeout
+    return Seen(
+        kind="Pod", name=pod["metadata"]["name"], namespace=cluster.namespace, component=_component(pod),
+        state=pods.phase(pod), trouble=said, lasting=bool(said) and lasting,
+    )  # fmt: skip
+
+
+def _warning(cluster: Cluster, pod: Object) -> str:
+    """The last warning on a pod, such as a volume or Secret that is not there: its status does not say that."""
+    fields = f"involvedObject.name={pod['metadata']['name']},type=Warning"
+    found = sorted(cluster.list(EVENT, fields=fields), key=lambda e: str(e.get("lastTimestamp") or ""))
+    return f"{found[-1].get('reason')}: {found[-1].get('message')}"[:400] if found else ""

@@ -1,0 +1,66 @@
+"""What a run asks of each namespace at most, at one time, beside what its quota allows. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from mmst.config import Config
+
+STAGE_CPU, STAGE_MEMORY = "2", "4Gi"
+"""What the pod of a stage may use (`pipelines.placement`)."""
+
+_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
+    f"{s}i": 1024.0 ** (i + 1) for i, s in enumerate("KMGTPE")
+}
+
+
+def quantity(text: str) -> float:
+    """A Kubernetes quantity as a number: CPUs, bytes, or a count.
+
+    >>> quantity("500m"), quantity("2Gi")
+    (0.5, 2147483648.0)
+    """
+    found = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([A-Za-z]*)", str(text))
+    if not found or found[2] not in _SUFFIXES:
+        raise ValueError(f"{text!r} is no quantity")
+    return float(found[1]) * _SUFFIXES[found[2]]
+
+
+def plan(config: Config) -> dict[str, dict[str, float]]:
+    """For each namespace the most CPUs, bytes of memory, GPUs and pods at one time.
+
+    Stages of a round follow one another, but controls train beside it: a stage and a training
+    job an arm. A round has one model server per checkpoint in use: its own and one per arm.
+    """
+    c, arms = config.cluster, 1 + len(config.loop.controls)
+    here: dict[str, float] = {}
+    _add(here, arms, STAGE_CPU, STAGE_MEMORY)
+    if config.train.launcher != "local":
+        _add(here, arms * c.trainer_nodes, c.trainer_cpu, c.trainer_memory, c.gpu_resource, c.trainer_gpus)
+    if config.sampling.backend == "kserve":
+        _add(here, arms, c.server_cpu, c.server_memory, c.gpu_resource, c.server_gpus)
+    plans = {c.namespace: here}
+    if config.check.sandbox == "gvisor_job":
+        _add(plans.setdefault(c.sandbox_namespace, {}), arms * c.checkers, c.checker_cpu, c.checker_memory)
+    return plans
+
+
+def exceeded(wanted: Mapping[str, float], hard: Mapping[str, str]) -> list[str]:
+    """What of a plan a quota does not allow: "limits.cpu: 8 wanted, 4 allowed"."""
+    said = []
+    for name, most in hard.items():
+        resource = name.removeprefix("limits.").removeprefix("requests.").removeprefix("count/")
+        if resource in wanted and wanted[resource] > quantity(most):
+            said.append(f"{name}: {_shown(resource, wanted[resource])} wanted, {most} allowed")
+    return said
+
+
+def _add(to: dict[str, float], pods: int, cpu: str, memory: str, gpu: str = "", gpus: int = 0) -> None:
+    more = {"pods": 1.0, "cpu": quantity(cpu), "memory": quantity(memory)} | ({gpu: float(gpus)} if gpus else {})
+    for name, n in more.items():
+        to[name] = to.get(name, 0.0) + pods * n
+
+
+def _shown(resource: str, n: float) -> str:
+    return f"{n / 1024**3:g}Gi" if resource == "memory" else f"{n:g}"

@@ -1,0 +1,76 @@
+"""The graph as a file: the same bytes for the same recipe and code, so that its name can be its content's hash.
+
+kfp numbers like tasks in the order in which protobuf's maps give them, and that order is chance
+in protobuf's C code but not in its Python code. The choice is made when protobuf is loaded, so the
+compiler has a process of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mmst.config import Config, from_text, to_text
+from mmst.errors import PlatformError
+
+VERSION_CHARACTERS = 12
+
+
+def compile_to(path: Path, config: Config, *, namespace: str = "") -> str:
+    """Write the pipeline and return its version: the hash of its content.
+
+    Without `namespace` the file is IR YAML, as Kubeflow Pipelines takes it. With one it holds the
+    Pipeline and PipelineVersion objects for a Kubeflow Pipelines that keeps them in Kubernetes
+    (`--pipelinesStoreKubernetes=true`); a version never changes there, so it is named after its content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.yaml")
+    try:
+        _compile(aside, config)
+        version = hashlib.sha256(aside.read_bytes()).hexdigest()[:VERSION_CHARACTERS]
+        if namespace:
+            _compile(aside, config, version, namespace)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return version
+
+
+def _compile(path: Path, config: Config, *manifest: str) -> None:
+    environment = os.environ | {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", __name__, str(path), *manifest]
+    done = subprocess.run(command, input=to_text(config), capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise PlatformError(f"kfp could not compile the pipeline: {done.stderr.strip()[-2000:]}")
+
+
+def main(file: str, version: str = "", namespace: str = "") -> None:
+    """The process of its own: reads the config from standard input."""
+    from kfp import compiler
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
+    from mmst.pipelines.graph import build, pipeline_name
+
+    config = from_text(sys.stdin.read())
+    name = pipeline_name(config)
+    options = KubernetesManifestOptions(
+        pipeline_name=name,
+        pipeline_display_name=config.title or name,
+        pipeline_version_name=f"{name}-{version}",
+        pipeline_version_display_name=version,
+        namespace=namespace,
+        include_pipeline_manifest=True,
+    )
+    compiler.Compiler().compile(
+        build(config),
+        file,
+        kubernetes_manifest_format=bool(version),
+        kubernetes_manifest_options=options if version else None,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

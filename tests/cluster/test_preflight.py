@@ -1,0 +1,154 @@
+"""`mmst preflight` against a real API server: what it finds, and that its probes are gone afterwards.
+
+Without a node nothing starts; that is a finding, and never "gVisor is there".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from mmst import cli
+from mmst.backends import kube_preflight
+from mmst.backends.kube import POD, QUOTA, RUNTIME_CLASS, Cluster, Kind, Object
+from mmst.cluster_preflight import examine
+from mmst.commands.options import released
+from mmst.config import Config
+from mmst.finding import Finding
+from tests.cluster.release import release
+
+pytestmark = pytest.mark.cluster
+
+ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles")
+BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
+
+
+@pytest.fixture
+def here() -> Iterator[Cluster]:
+    with release(
+        sampling={"backend": "kserve"}, train={"launcher": "pytorchjob"}, cluster={"checker_image": "no.such/image:1"}
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def config(here: Cluster) -> Config:
+    return released(here.namespace)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kube_preflight, "PATIENCE", 3.0)
+
+
+def by_name(findings: Iterator[Finding]) -> dict[str, Finding]:
+    return {f.what: f for f in findings}
+
+
+def test_the_server_s_version_and_kinds_are_found(config: Config) -> None:
+    found = by_name(examine(config, ["api"]))
+    assert found["Kubernetes"].ok
+    assert found["Job (batch/v1)"].ok
+    needed = {name for name, f in found.items() if f.needed}
+    assert {"PyTorchJob (kubeflow.org/v1)", "InferenceService (serving.kserve.io/v1beta1)"} <= needed
+    assert "TrainJob (trainer.kubeflow.org/v1alpha1)" not in needed
+
+
+def grant(where: Cluster, account: str, rules: list[Object]) -> None:
+    where.create(ROLE, {"metadata": {"name": "stages"}, "rules": rules})
+    group = "rbac.authorization.k8s.io"
+    where.create(
+        BINDING,
+        {
+            "metadata": {"name": "stages"},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "stages"},
+            "subjects": [{"kind": "ServiceAccount", "name": "mmst-stage", "namespace": account}],
+        },
+    )
+
+
+def test_what_the_stages_account_may_not_do_is_named_until_it_may(here: Cluster, config: Config) -> None:
+    sandbox = config.cluster.sandbox_namespace
+    before = by_name(examine(config, ["permissions"]))[f"permissions in {sandbox}"]
+    assert not before.ok
+    assert "mmst-stage may not: get jobs, list jobs" in before.found
+    everything: list[Object] = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    grant(here.beside(sandbox), here.namespace, everything)
+    for _ in range(50):  # the server's own view of roles is a moment old
+        after = by_name(examine(config, ["permissions"]))
+        if after[f"permissions in {sandbox}"].ok:
+            break
+    assert after[f"permissions in {sandbox}"].ok
+    assert not after[f"permissions in {here.namespace}"].ok
+
+
+def test_a_quota_below_the_plan_is_named_with_its_numbers(here: Cluster, config: Config) -> None:
+    sandbox = here.beside(config.cluster.sandbox_namespace)
+    assert by_name(examine(config, ["quota"]))[f"quota in {sandbox.namespace}"].ok
+    sandbox.create(QUOTA, {"metadata": {"name": "q"}, "spec": {"hard": {"limits.cpu": "2", "pods": "100"}}})
+    found = by_name(examine(config, ["quota"]))[f"quota in {sandbox.namespace}"]
+    assert (found.ok, found.found) == (False, "limits.cpu: 4 wanted, 2 allowed")
+
+
+@pytest.fixture
+def runtime_class(here: Cluster) -> Iterator[str]:
+    name = f"{here.namespace}-gvisor"
+    here.create(RUNTIME_CLASS, {"metadata": {"name": name}, "handler": "runsc"})
+    yield name
+    here.delete(RUNTIME_CLASS, name)
+
+
+def test_without_its_runtime_class_gvisor_is_not_there(here: Cluster) -> None:
+    config = released(here.namespace, ["cluster.runtime_class=no-such-class"])
+    (found,) = examine(config, ["gvisor"])
+    assert not found.ok
+    assert found.needed
+    assert "no RuntimeClass no-such-class" in found.found
+
+
+def test_a_probe_that_never_starts_is_no_gvisor_and_is_deleted(here: Cluster, runtime_class: str) -> None:
+    config = released(here.namespace, [f"cluster.runtime_class={runtime_class}"])
+    (found,) = examine(config, ["gvisor"])
+    assert not found.ok
+    assert "Starting gVisor" not in found.found
+    assert list(here.beside(config.cluster.sandbox_namespace).list(POD)) == []
+
+
+def test_images_that_cannot_be_pulled_are_named_and_no_probe_is_left(
+    here: Cluster, config: Config, runtime_class: str
+) -> None:
+    config = released(here.namespace, [f"cluster.runtime_class={runtime_class}"])
+    found = by_name(examine(config, ["images"]))
+    assert set(found) == {"pipeline image", "trainer image", "server image", "checker image"}
+    for finding in found.values():
+        assert not finding.ok
+        assert finding.found
+    assert list(here.list(POD)) == []
+    assert list(here.beside(config.cluster.sandbox_namespace).list(POD)) == []
+
+
+def test_an_mlflow_without_a_service_is_a_finding(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = examine(config, ["mlflow"])
+    assert not found.ok
+
+
+def test_the_command_ends_with_3_and_prints_every_finding(
+    here: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
+    arguments = ["preflight", "--cluster", here.namespace, "--recipe", "demo", "--only", "api,quota,kserve"]
+    assert cli.main([*arguments, "--json"]) == 3
+    captured = capsys.readouterr()
+    findings = json.loads(captured.out)
+    assert {f["what"]: f["ok"] for f in findings}["Kubernetes"]
+    assert "KServe" in captured.err
+    assert cli.main(["preflight", "--cluster", here.namespace, "--only", "api"]) == 0
+
+
+def test_a_namespace_without_a_release_says_how_to_install_one(
+    capsys: pytest.CaptureFixture[str], here: Cluster
+) -> None:
+    assert cli.main(["preflight", "--cluster", f"{here.namespace}-sandbox"]) == 3
+    assert "helm install" in capsys.readouterr().err

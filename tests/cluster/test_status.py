@@ -1,0 +1,143 @@
+"""What of a run is in a cluster, and what is wrong with it, told by objects of a real API server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mmst import cli
+from mmst.backends import kube_run
+from mmst.backends.job_objects import check_job
+from mmst.backends.kube import COMPONENT, INFERENCE_SERVICE, JOB, MANAGED, POD, PYTORCH_JOB, RUN, Cluster, Kind, Object
+from mmst.bundles import Waiting, Work
+from mmst.config import ClusterConfig
+from mmst.errors import SandboxError
+from mmst.notices import failed
+from mmst.ports import Limits, Program
+from tests.cluster.release import release
+from tests.run_support import Made
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def here() -> Iterator[Cluster]:
+    with release() as cluster:
+        yield cluster
+
+
+def meta(name: str, run: str, component: str, **labels: str) -> Object:
+    return {"name": name, "labels": {**MANAGED, RUN: run, COMPONENT: component, **labels}}
+
+
+def pod(cluster: Cluster, name: str, run: str, status: Object, component: str = "stage", **labels: str) -> None:
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"name": "main", "image": "no.such/image:1", "securityContext": restricted}
+    spec = {"containers": [container], "automountServiceAccountToken": False}
+    cluster.create(POD, {"metadata": meta(name, run, component, **labels), "spec": spec})
+    set_status(cluster, POD, name, status)
+
+
+def set_status(cluster: Cluster, kind: Kind, name: str, status: Object) -> None:
+    path = f"{cluster._path(kind, name)}/status"
+    cluster._json("PATCH", path, {"status": status}, content="application/merge-patch+json")
+
+
+def work() -> Work:
+    found = Waiting(iter([Program(id="a", source="import os")]), Limits()).next()
+    assert found is not None
+    return found
+
+
+def test_objects_of_the_run_are_told_with_what_is_wrong_and_others_are_not(here: Cluster) -> None:
+    sandbox = here.beside(f"{here.namespace}-sandbox")
+    waiting = {"name": "main", "image": "no.such/image:1", "imageID": "", "ready": False, "restartCount": 0}
+    waiting["state"] = {"waiting": {"reason": "ErrImageNeverPull", "message": "not here"}}
+    pod(here, "a", "mine-1", {"phase": "Pending", "containerStatuses": [waiting]}, **{"mmst.dev/stage": "sample"})
+    pod(here, "b", "mine-1", {"phase": "Running"})
+    pod(here, "done", "mine-1", {"phase": "Succeeded"})
+    pod(here, "other", "other-1", {"phase": "Running"})
+    template = {"spec": {"containers": [{"name": "pytorch", "image": "i"}]}}
+    replicas = {"Master": {"replicas": 1, "restartPolicy": "OnFailure", "template": template}}
+    job: Object = {"metadata": meta("train-1", "mine-1", "train"), "spec": {"pytorchReplicaSpecs": replicas}}
+    here.create(PYTORCH_JOB, job)
+    set_status(here, PYTORCH_JOB, "train-1", {"conditions": [{"type": "Running", "status": "True"}]})
+    model = {"modelFormat": {"name": "huggingface"}, "storageUri": "s3://b/m"}
+    here.create(
+        INFERENCE_SERVICE,
+        {"metadata": meta("serve-1", "mine-1", "serve"), "spec": {"predictor": {"model": model}}},
+    )
+    set_status(
+        here,
+        INFERENCE_SERVICE,
+        "serve-1",
+        {"conditions": [{"type": "PredictorReady", "status": "False", "message": "no runtime supports it"}]},
+    )
+    sandbox.create(JOB, check_job("check-1", [[work()]], ClusterConfig(), "mine-1"))
+    seen = {s.name: s for s in kube_run.of_run(here, sandbox.namespace, "mine-1")}
+    assert set(seen) == {"a", "b", "train-1", "serve-1", "check-1"}
+    assert (seen["a"].component, seen["a"].lasting) == ("stage sample", True)
+    assert "ErrImageNeverPull" in seen["a"].trouble
+    assert "Remedy" in seen["a"].trouble
+    assert (seen["b"].state, seen["b"].trouble) == ("Running", "")
+    assert seen["train-1"].state == "Running"
+    assert (seen["serve-1"].state, seen["serve-1"].trouble) == ("not ready", "no runtime supports it")
+    assert seen["check-1"].state == "0 of 1 done, 0 at work"
+
+
+def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Cluster) -> None:
+    pod(here, "driver", "", {"phase": "Pending"}, "", **{kube_run.KFP_RUN: "kfp-7"})
+    assert kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1") == []
+    seen = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
+    assert [s.name for s in seen] == ["driver"]
+
+
+def test_a_pod_that_says_nothing_for_long_is_explained_by_its_last_event(
+    here: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_run, "QUIET", -1.0)
+    pod(here, "stuck", "mine-1", {"phase": "Pending"})
+    found = here.get(POD, "stuck")
+    assert found is not None
+    here.event(found, reason="FailedMount", message='secret "mmst-s3" not found', warning=True)
+    (seen,) = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1")
+    assert seen.trouble == 'FailedMount: secret "mmst-s3" not found'
+    assert not seen.lasting
+
+
+def test_what_a_failed_stage_said_is_found_and_what_an_earlier_run_said_is_not(
+    here: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod(here, "a", "mine-1", {"phase": "Running"})
+    found = here.get(POD, "a")
+    assert found is not None
+    for key, value in (("NAME", "a"), ("UID", found["metadata"]["uid"]), ("NAMESPACE", here.namespace)):
+        monkeypatch.setenv(f"POD_{key}", value)
+    failed("mine-1", "check|1|mmst", SandboxError("no gVisor"))
+    failed("mine-10", "check|1|mmst", SandboxError("another run's"))
+    assert kube_run.failures(here, "mine-1") == ["mine-1: check (round 1, mmst): SandboxError: no gVisor"]
+    assert kube_run.failures(here, "mine-1", since=time.time() + 60) == []
+
+
+def test_status_shows_the_store_and_the_cluster_side_by_side(
+    here: Cluster, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Made(tmp_path_factory.mktemp("store"))
+    made.whole()
+    pod(here, "a", made.run, {"phase": "Running"})
+    arguments = ["status", "made", "--out", str(made.config.out), "--cluster", here.namespace]
+    assert cli.main([*arguments, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["store"]["run"] == made.run
+    assert [o["name"] for o in data["cluster"]["objects"]] == ["a"]
+    assert cli.main(arguments) == 0
+    assert "Pod a" in capsys.readouterr().out
