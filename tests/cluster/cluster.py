@@ -35,11 +35,12 @@ def objects(text: str) -> list[Object]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
+@functools.cache
 def render(values: Path | None = None, *arguments: str, namespace: str = "mmst", check: bool = True) -> Any:
     """`helm template` without a cluster: its objects, or with `check` off what it printed on its way down."""
     files = ["--values", str(values)] if values else []
-    command = ["helm", "template", "mmst", CHART, "--namespace", namespace, *files, "--set", "requireCRDs=false"]
-    done = run(*command, *arguments, check=check)
+    where = ["--namespace", namespace, "--set", "requireCRDs=false"]
+    done = run("helm", "template", "mmst", CHART, *where, *files, *arguments, check=check)
     return objects(done.stdout) if check else done.stderr
 
 
@@ -84,15 +85,14 @@ class Cluster:
         return json.loads(done.stdout) if check else done.stderr
 
     def create_all(self, wanted: Iterable[Object], namespace: str) -> None:
-        """Create objects in order, as server-side apply under strict validation does."""
-        placed = [
-            {**o, "metadata": {"namespace": namespace, **o["metadata"]}}
-            if self.kinds[o["apiVersion"], o["kind"]]
-            else o
-            for o in wanted
-        ]
+        """Create objects in order by server-side apply, which is strict about fields."""
+        placed = []
+        for o in wanted:
+            into = {"namespace": namespace} if self.kinds[o["apiVersion"], o["kind"]] else {}
+            placed.append({**o, "metadata": {**into, **o["metadata"]}})
         text = yaml.safe_dump_all(placed)
-        self.kubectl("apply", "--server-side", "--validate=strict", "--filename=-", text=text)
+        said = self.kubectl("apply", "--server-side", "--validate=strict", "--filename=-", text=text).stdout
+        assert len(said.splitlines()) == len(placed)
 
     def make_namespace(self, name: str, labels: dict[str, str] | None = None) -> Object:
         """A namespace with its default service account, which an API server alone does not make."""
@@ -115,17 +115,17 @@ class Cluster:
             path = f"/api/v1/namespaces/{name}/finalize"
             self.kubectl("replace", "--raw", path, "--filename=-", text=json.dumps(end), check=False)
 
-    def listed(self, namespace: str) -> set[str]:
-        """Every object in a namespace as `resource name`, but for events and what Kubernetes itself keeps there."""
+    @functools.cached_property
+    def resources(self) -> str:
         names = self.kubectl("api-resources", "--namespaced", "--verbs=list", "--output=name").stdout.split()
-        resources = ",".join(name for name in names if not name.startswith("events"))
+        return ",".join(name for name in names if not name.startswith("events"))
+
+    def listed(self, namespace: str) -> set[str]:
+        """Every object in a namespace as `apiVersion kind name`, but for events and what Kubernetes keeps there."""
         template = '{range .items[*]}{.apiVersion}{" "}{.kind}{" "}{.metadata.name}{"\\n"}{end}'
-        shown = self.kubectl("get", resources, "--namespace", namespace, f"--output=jsonpath={template}").stdout
-        return {
-            line
-            for line in shown.splitlines()
-            if "kube-root-ca.crt" not in line and "ServiceAccount default" not in line
-        }
+        shown = self.kubectl("get", self.resources, "--namespace", namespace, f"--output=jsonpath={template}").stdout
+        own = ("ConfigMap kube-root-ca.crt", "ServiceAccount default")
+        return {line for line in shown.splitlines() if not line.endswith(own)}
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
