@@ -18,6 +18,9 @@ from tests.cluster.conftest import MakeNamespace
 
 pytestmark = pytest.mark.cluster
 
+KSERVE_OWN = ("minReplicas", "maxReplicas", "timeout", "deploymentStrategy")
+"""Keys of a predictor that are not a pod's."""
+
 DEFAULT, BLOOM, RETRAIN = (CHART / f"ci/{name}-values.yaml" for name in ("default", "bloom-176b", "retrain"))
 
 
@@ -65,7 +68,7 @@ def test_pods_of_ours_conform_to_pod_security_restricted(
     for o in of("InferenceService", rendered):
         predictor = copy.deepcopy(o["spec"]["predictor"])
         if "containers" in predictor:
-            specs.append({k: v for k, v in predictor.items() if k not in ("minReplicas", "maxReplicas", "timeout")})
+            specs.append({k: v for k, v in predictor.items() if k not in KSERVE_OWN})
     assert specs
     for spec in specs:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"}, "spec": spec}

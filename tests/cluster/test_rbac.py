@@ -69,7 +69,7 @@ ALLOWED = {
     ],
     "mmst-trainer": [],
     "mmst-server": [],
-    "mmst-retrain": [("release", "configmaps", verb) for verb in ("get", "create", "patch")],
+    "mmst-retrain": [("release", "configmaps", verb) for verb in ("get", "create", "update", "patch")],
     "mmst-rollout": [
         *(("release", "inferenceservices.serving.kserve.io", verb) for verb in ALL if verb != "delete"),
         ("release", "pods", "list"),
