@@ -13,7 +13,7 @@ import yaml
 
 import mmst
 from mmst import config
-from tests.cluster.cluster import CHART, SCENARIOS, Cluster, Object, render, run
+from tests.cluster.cluster import CHART, OVERLAYS, SCENARIOS, Cluster, Object, overlay, render, run
 from tests.cluster.conftest import MakeNamespace
 
 pytestmark = pytest.mark.cluster
@@ -53,6 +53,17 @@ def test_every_scenario_is_created_as_it_is_rendered(
         cluster.create_all(rendered, namespace=release)
     finally:
         cluster.delete(of("LocalModelCache", rendered))
+
+
+def test_no_kind_of_object_takes_an_unknown_field(cluster: Cluster, make_namespace: MakeNamespace) -> None:
+    one_of_each = {o["kind"]: o for path in (*SCENARIOS, *OVERLAYS) for o in (render if path.suffix else overlay)(path)}
+    known = {kind: o for kind, o in one_of_each.items() if cluster.knows(o)}
+    assert len(known) > 20
+    namespace = make_namespace("strict")
+    for kind, o in known.items():
+        changed = {**o, "metadata": {"name": "strict"}, "unheardOf": 1}
+        refusal = cluster.create(changed, "--dry-run=server", namespace=namespace, check=False)
+        assert 'unknown field "unheardOf"' in refusal, kind
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.name.removesuffix("-values.yaml"))
