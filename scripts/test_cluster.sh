@@ -39,6 +39,11 @@ if [ -z "${KUBECONFIG:-}" ] && [ -d "$shared" ]; then
     started=$SECONDS
     cache=${CLUSTER_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/test-cluster}
     say() { printf 'test-cluster: %s (%ds)\n' "$1" $((SECONDS - started)); }
+    for program in go openssl bc curl; do
+        command -v "$program" >/dev/null && continue
+        echo "test-cluster: $program is missing. Remedy: install it, or name a cluster with KUBECONFIG" >&2
+        exit 3
+    done
     [ -x "$cache/x/bin/kubectl" ] || "$shared/packages.sh"
     if [ "$level" = api ]; then "$shared/build.sh" api; else "$shared/build.sh" api node training kserve; fi
     say "programs are there"
@@ -55,8 +60,12 @@ print(*(s.getsockname()[1] for s in sockets))')
         "$shared/up.sh" >/dev/null
     else
         export CLUSTER_ROOT=$cache
-        trap '"$shared/down.sh" --purge' EXIT
+        if [ -d "$cache/run/pids" ]; then
+            echo "test-cluster: a node is up in $cache. Remedy: KUBECONFIG=$cache/run/admin.kubeconfig uses it, $shared/down.sh --purge ends it" >&2
+            exit 3
+        fi
         [ -f "$cache/img/base.tar" ] || "$shared/images.sh"
+        trap '"$shared/down.sh" --purge' EXIT
         "$shared/up.sh" --node >/dev/null
         "$shared/platform.sh" training kserve
     fi

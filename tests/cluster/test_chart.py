@@ -13,7 +13,7 @@ import yaml
 
 import mmst
 from mmst import config
-from tests.cluster.cluster import CHART, OVERLAYS, SCENARIOS, Cluster, Object, overlay, render, run
+from tests.cluster.cluster import CHART, OVERLAYS, ROOT, SCENARIOS, Cluster, Object, overlay, render, run
 from tests.cluster.conftest import MakeNamespace
 
 pytestmark = pytest.mark.cluster
@@ -184,6 +184,10 @@ def test_a_wrong_value_is_refused_by_name(values: str, said: str) -> None:
     assert said in refusal
     if ": " in said:
         assert "Remedy: " in refusal
+
+
+def test_the_values_in_the_docs_render() -> None:
+    assert of("Deployment", render(ROOT / "docs/examples/values.yaml"), "mmst-rollout")
 
 
 def test_the_schema_knows_exactly_the_values() -> None:
