@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +24,12 @@ Object: TypeAlias = dict[str, Any]
 
 
 def run(*command: str | Path, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-    """A finished command; a failed one is an `AssertionError` with what it said, unless `check` is off."""
+    """A finished command; a failed one is an `AssertionError` with what it said, unless `check` is off.
+
+    A test whose program is missing is listed as not run.
+    """
+    if not shutil.which(str(command[0])):
+        pytest.skip(f"{command[0]} is missing")
     done = subprocess.run([str(part) for part in command], input=text, capture_output=True, text=True, timeout=120)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(str(part) for part in command)}\n{done.stdout}{done.stderr}")
@@ -101,6 +107,14 @@ class Cluster:
         )
         self.kubectl("create", "serviceaccount", "default", "--namespace", name, check=False)
         return made
+
+    def there(self, wanted: Object) -> Object | None:
+        """An object as it is now, if it is there."""
+        kind = f"{wanted['kind']}.{wanted['apiVersion'].rpartition('/')[0]}".rstrip(".")
+        where = ("--namespace", wanted["metadata"].get("namespace", "default"))
+        shown = self.kubectl("get", kind, wanted["metadata"]["name"], *where, "--output=json", check=False).stdout
+        found: Object | None = json.loads(shown) if shown else None
+        return found
 
     def delete(self, gone: Iterable[Object]) -> None:
         """Delete objects, not waiting for their ends; namespaces also where no controller ends them."""

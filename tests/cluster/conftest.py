@@ -41,12 +41,11 @@ def make_namespace(cluster: Cluster) -> Iterator[MakeNamespace]:
 def installed(cluster: Cluster, repo_root: Path) -> Iterator[None]:
     """The overlay `kind` is on the cluster, its admission policy at work."""
     base = overlay(repo_root / "manifests/overlays/kind")
-    names = {o["metadata"]["name"] for o in base if o["kind"] == "Namespace"}
-    there = set(cluster.kubectl("get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").stdout.split())
-    if names & there:
-        pytest.skip(f"the cluster has namespaces of these names already: {', '.join(sorted(names & there))}")
+    there = [f"{o['kind']} {o['metadata']['name']}" for o in base if cluster.there(o)]
+    if there:
+        pytest.skip(f"the cluster has them already, and they may be in use: {', '.join(there)}")
     cluster.create_all(base, namespace="default")
-    for name in names:
+    for name in (o["metadata"]["name"] for o in base if o["kind"] == "Namespace"):
         cluster.kubectl("create", "serviceaccount", "default", "--namespace", name, check=False)
     probe = {
         "apiVersion": "v1",

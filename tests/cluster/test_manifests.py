@@ -57,11 +57,7 @@ def test_every_overlay_is_accepted_by_the_server(path: Path, cluster: Cluster, i
     wanted = overlay(path)
     cluster.needs(wanted)
     cluster.create_all(wanted, namespace="default")
-    for o in wanted:
-        cluster.kubectl(
-            "get", f"{o['kind']}.{o['apiVersion'].rpartition('/')[0]}".rstrip("."), o["metadata"]["name"],
-            "--namespace", o["metadata"].get("namespace", "default"),
-        )  # fmt: skip
+    assert all(cluster.there(o) for o in wanted)
     base = {identity(o, "") for o in overlay(path.parent / "kind")}
     cluster.delete(o for o in wanted if identity(o, "") not in base)
 
