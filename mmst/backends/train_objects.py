@@ -69,12 +69,17 @@ def pytorch_job(name: str, spec: str, settings: ClusterConfig, ranks: int, run: 
 
 
 def train_job(name: str, spec: str, settings: ClusterConfig, ranks: int, run: str) -> Object:
-    """The same as a TrainJob on the runtime `torch-distributed`."""
+    """The same as a TrainJob on the runtime `torch-distributed`.
+
+    A patch of its pods takes few keys; `envFrom` is not among them, so the release's Secrets do not
+    reach the worker, which reads and writes the shared volume only.
+    """
     pod = _pod(spec, settings, ranks, "node")
     [container] = pod.pop("containers")
+    known = ("serviceAccountName", "nodeSelector", "tolerations", "imagePullSecrets", "volumes")
     patch = {
-        **pod,
-        "containers": [{k: container[k] for k in ("name", "env", "envFrom", "volumeMounts", "securityContext")}],
+        **{k: pod[k] for k in known if k in pod},
+        "containers": [{k: container[k] for k in ("name", "env", "volumeMounts", "securityContext")}],
     }
     node = {"name": "node", "template": {"spec": {"template": {"spec": patch}}}}
     return {
