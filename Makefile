@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; a second time that takes a blink.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format docs bench base-model compile constraints clean
+.PHONY: help setup demo test test-all test-cluster chart check format docs bench base-model compile images constraints clean
 
 BIN := .venv/bin
 VENV := scripts/setup.sh
@@ -25,10 +25,18 @@ demo: setup  ## Watch the shipped model teach itself: one run, at most 10 minute
 	@$(BIN)/mmst run --recipe demo
 
 test: setup  ## The tests, but for the slow ones
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not cluster"
 
-test-all: setup  ## All tests
-	@$(BIN)/pytest -n 2 --dist loadfile
+test-all: setup  ## All tests of this machine
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not cluster"
+
+LEVEL ?= api
+test-cluster:  ## The tests on a cluster, KUBECONFIG's or one brought up: LEVEL=api (an API server) or node (a whole node)
+	@$(VENV)
+	@scripts/test_cluster.sh $(LEVEL)
+
+chart:  ## Lint the Helm chart and render every scenario of helm/mmst/ci to build/chart
+	@scripts/chart.sh
 
 check:  ## Lint, format, types, import contracts, docs that are up to date
 	@$(VENV)
@@ -53,6 +61,9 @@ compile:  ## Compile the demo's pipeline to KFP IR YAML: build/demo.yaml
 	@$(VENV)
 	@mkdir -p build
 	@$(BIN)/mmst compile --recipe demo --file build/demo.yaml
+
+images:  ## Build the container images (docs/images.md); ARCHIVE=FOLDER writes them for a node without a registry
+	@scripts/images.sh $(if $(ARCHIVE),--archive $(ARCHIVE))
 
 constraints:  ## Resolve constraints.txt anew from pyproject.toml
 	@$(VENV)

@@ -28,7 +28,8 @@ from bench import programs
 from bench.measure import Measured, measure
 from bench.programs import Case
 from mmst.backends import gvisor_root
-from mmst.backends.gvisor import BUNDLE, GvisorSandbox
+from mmst.backends.gvisor import GvisorSandbox
+from mmst.bundles import BUNDLE
 from mmst.ports import Limits, Program
 
 LIMITS = Limits(timeout=1.0, memory_mib=256, output_kib=64)

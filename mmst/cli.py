@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mmst import __version__
-from mmst.commands import grade, look, machine, preflight, programs, run, stages, submit
+from mmst.commands import grade, look, machine, preflight, programs, rollout, run, stages, submit
 from mmst.errors import MmstError
 from mmst.process import stop_on_signals
 
@@ -70,7 +70,7 @@ PANELS = {
         stages.promote,
     ),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
-    "Around them": (run.recipes, run.compile, machine.serve, machine.doctor),
+    "Around them": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }
 for panel, commands in PANELS.items():
     for command in commands:

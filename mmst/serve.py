@@ -1,6 +1,7 @@
 """A KServe model server for one model folder, with the OpenAI completions protocol.
 
-    GET  /v2/health/ready   /v1/models   /openai/v1/models   /metrics
+    GET  /v2/health/ready   /v1/models   /metrics
+    GET  /openai/v1/models         with `checkpoint`, the digest of what is served, when it came from a store
     POST /openai/v1/completions    model, prompt, n, temperature, top_p, max_tokens, stop, seed, logprobs (0)
 
 Requests of all clients share one decode loop: a request that arrives joins the rows under way. It
@@ -22,8 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mmst.backends.local_model import LocalModel, failures
-from mmst.errors import ModelError, PlatformError, SamplerError
-from mmst.ports import Request
+from mmst.errors import ModelError, PlatformError, SamplerError, StoreError
+from mmst.manifest import Manifest
+from mmst.ports import Request, Store
+from mmst.store import checkpoint_folder, file_sha256
 
 if TYPE_CHECKING:
     from mmst.decoding import Decoding
@@ -44,17 +47,33 @@ def serve(
     batch: int = 256,
     dtype: str = "float32",
     trust_remote_code: bool = False,
+    checkpoint: str = "",
 ) -> None:
     """Serve a model folder as `name` until SIGTERM or Ctrl-C, which lets requests under way end.
 
+    Nothing listens before the model is loaded. `checkpoint` is the digest that clients are told.
     `ModelError` when the folder cannot be served. `host` other than the default is only for
     servers that nobody else shall reach (127.0.0.1).
     """
     with LocalModel(Path(folder), dtype=dtype, batch=batch, trust_remote_code=trust_remote_code) as model:
         batcher = Batcher(model)
         batcher.start()
-        _start_kserve(batcher, model, name, host, port)
+        _start_kserve(_router(batcher, model, name, checkpoint), name, host, port)
         batcher.stop()
+
+
+def fetched(store: Store, manifest: Manifest, cache: Path) -> Path:
+    """The folder of a checkpoint, every file with the hash that its manifest states.
+
+    From a bucket it is fetched into `cache`; what is there already is not fetched again.
+    `StoreError` when a file is missing or another.
+    """
+    folder = checkpoint_folder(store, manifest, cache / manifest.key)
+    for entry in manifest.files:
+        path = folder / entry.name
+        if not path.is_file() or file_sha256(path) != entry.sha256:
+            raise StoreError(f"{path} is missing or does not have the hash that {manifest.ref} states")
+    return folder
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +152,7 @@ class Batcher:
         self.owners.clear()
 
 
-def _start_kserve(batcher: Batcher, model: LocalModel, name: str, host: str, port: int) -> None:
+def _start_kserve(router: Any, name: str, host: str, port: int) -> None:
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:  # kserve parses the command line when it is imported
         from kserve import Model, ModelServer
@@ -148,7 +167,7 @@ def _start_kserve(batcher: Batcher, model: LocalModel, name: str, host: str, por
             super().__init__(name)
             self.ready = True
 
-    app.include_router(_router(batcher, model, name))
+    app.include_router(router)
     if host != "0.0.0.0":
         _bind(host)
     ModelServer(http_port=port, enable_grpc=False, workers=1, grace_period=DRAIN).start([Served()])
@@ -166,7 +185,7 @@ def _bind(host: str) -> None:
     uvicorn.Config.__init__ = bound  # type: ignore[method-assign]
 
 
-def _router(batcher: Batcher, model: LocalModel, name: str) -> Any:
+def _router(batcher: Batcher, model: LocalModel, name: str, checkpoint: str) -> Any:
     """The routes of the OpenAI protocol."""
     from fastapi import APIRouter
     from fastapi import Request as HttpRequest
@@ -241,6 +260,8 @@ def _router(batcher: Batcher, model: LocalModel, name: str) -> Any:
 
     async def models(http: HttpRequest) -> JSONResponse:
         served = {"id": name, "object": "model", "created": 0, "owned_by": "mmst"}
+        if checkpoint:
+            served["checkpoint"] = checkpoint
         return JSONResponse({"object": "list", "data": [served]})
 
     router = APIRouter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -14,6 +15,7 @@ from mmst.config import ClusterConfig, Config, run_id
 from mmst.errors import SetupError
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
+from mmst.rollout import Rollout, smoke_test
 from mmst.store import checkpoint_folder
 from mmst.trigger import Records
 
@@ -139,6 +141,9 @@ class Wired:
 
             with OpenAIServer(s.url, s.served_model, concurrency=s.concurrency, deadline=s.deadline) as server:
                 yield server
+        elif s.backend == "kserve":
+            with self._served(checkpoint) as server:
+                yield server
         else:
             from mmst.backends.local_model import LocalModel
 
@@ -146,6 +151,47 @@ class Wired:
             trust = bool(m.trust_remote_code) and m.trust_remote_code == m.base
             with LocalModel(folder, dtype=m.dtype, batch=s.batch, trust_remote_code=trust) as model:
                 yield model
+
+    @contextlib.contextmanager
+    def _served(self, checkpoint: Manifest) -> Iterator[Sampler]:
+        """A model server in the cluster for this checkpoint, which it must say it serves."""
+        from mmst.backends import kserve
+        from mmst.backends.kserve_objects import model_name, sampling_service
+
+        c = self.config.cluster
+        service = sampling_service(
+            checkpoint, store=self.store.uri, dtype=self.config.model.dtype, cluster=c, run=run_id(self.config)
+        )
+        here = cluster(c.namespace)
+        holder = kserve.own_pod(here)
+        with (
+            kserve.hosted(here, service, start_timeout=c.start_timeout, holder=holder) as url,
+            self._asking(url, model_name(checkpoint), checkpoint.digest) as server,
+        ):
+            yield server
+
+    def _asking(self, url: str, model: str, checkpoint: str) -> contextlib.AbstractContextManager[Sampler]:
+        """A sampler of a server that must serve this checkpoint."""
+        from mmst.backends.openai_http import OpenAIServer
+
+        # vLLM does not say which checkpoint it serves; there the name that it was started with has to do.
+        stated = checkpoint if self.config.cluster.server_runtime == "mmst" else ""
+        s = self.config.sampling
+        return OpenAIServer(url, model, concurrency=s.concurrency, deadline=s.deadline, checkpoint=stated)
+
+    def rollout(self, tell: Callable[[str], None]) -> Rollout:
+        """What moves the namespace's champion to the registry's; see `mmst.rollout`."""
+        from mmst.backends.kserve_champion import ChampionServices
+        from mmst.backends.mlflow_registry import MlflowRegistry
+        from mmst.backends.mlflow_serving import ServingVersions
+
+        config, registry = self.config, self.registry()
+        assert isinstance(registry, MlflowRegistry)
+        services = ChampionServices(
+            cluster(config.cluster.namespace), config.cluster, self.store, config.model.dtype, self._asking
+        )
+        versions = ServingVersions(registry, config.promote.name)
+        return Rollout(services, versions, functools.partial(smoke_test, self.store), tell)
 
     def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
         """The checkpoint's chat template; see `ports.Engines.renderer`."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from mmst.backends import pods
 from mmst.backends.job_objects import PACKED_MOST, check_job, config_map, name_of, owned_by, packed
-from mmst.backends.kube import CONFIG_MAP, EVENT, JOB, POD, Cluster, Object
+from mmst.backends.kube import CONFIG_MAP, JOB, POD, Cluster, Object
 from mmst.bundles import Nonsense, Waiting, Work
 from mmst.config import ClusterConfig
 from mmst.errors import ClusterError, SandboxError
@@ -206,16 +206,12 @@ class GvisorJobs:
             if what and pods.phase(pod) == "Pending" and pods.age(pod) > what.patience:
                 raise SandboxError(f"check pod {name} cannot run ({what.name}: {what.message}). Remedy: {what.remedy}")
         if not state and seconds > min(patience, 30.0):
-            said = self._warnings(flight.name)
+            said = self._cluster.warnings(flight.name)
             if said or seconds > patience:
                 raise SandboxError(
                     f"check Job {flight.name} has no pods after {seconds:.0f} s: {said or 'no reason given'}. Remedy: "
                     f"see `kubectl -n {self._cluster.namespace} describe job {flight.name}` (quota, admission, queue)"
                 )
-
-    def _warnings(self, job: str) -> str:
-        events = self._cluster.list(EVENT, fields=f"involvedObject.name={job},type=Warning")
-        return "; ".join(sorted({str(e.get("message", ""))[:300] for e in events}))
 
 
 def _asked(line: bytes) -> str:

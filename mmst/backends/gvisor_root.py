@@ -45,7 +45,7 @@ def bundle() -> Path:
         return target
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=cache()))
     try:
-        _fill(aside / "rootfs")
+        fill(aside / "rootfs")
         (aside / "config.json").write_text(json.dumps(_oci_config(), indent=1))
         aside.chmod(0o755)
         try:
@@ -81,7 +81,8 @@ def _fingerprint() -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _fill(root: Path) -> None:
+def fill(root: Path) -> None:
+    """Make the root folder, not there yet; `images/checker` holds the same one."""
     for folder in ("usr/bin", "proc", "dev", "sys", "tmp", "etc", "opt/mmst/inside", "usr/lib/shared"):
         (root / folder).mkdir(parents=True)
     (root / "tmp/read-only").touch()  # over an empty /tmp runsc would mount a writable one, shared by all programs

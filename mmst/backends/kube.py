@@ -162,6 +162,31 @@ class Cluster:
         except _Refused as e:
             raise e.named(kind, name) from None
 
+    def swap(self, kind: Kind, read: Object, change: Object) -> bool:
+        """Compare-and-set: merge a change into an object that was read; False when it is another by now."""
+        meta = read["metadata"]
+        change = {**change, "metadata": {**change.get("metadata", {}), "resourceVersion": meta["resourceVersion"]}}
+        path = self._path(kind, meta["name"])
+        try:
+            self._json("PATCH", path, change, content="application/merge-patch+json")
+        except _Refused as e:
+            if e.status == 409 or (e.status == 404 and e.about(kind, meta["name"])):
+                return False
+            raise e.named(kind, meta["name"]) from None
+        return True
+
+    def delete_at(self, kind: Kind, read: Object) -> bool:
+        """Delete an object as it was read; False when it is another by now."""
+        meta = read["metadata"]
+        body = {"propagationPolicy": "Background", "preconditions": {"resourceVersion": meta["resourceVersion"]}}
+        try:
+            self._json("DELETE", self._path(kind, meta["name"]), body)
+        except _Refused as e:
+            if e.status in (404, 409):
+                return e.status == 404
+            raise e.named(kind, meta["name"]) from None
+        return True
+
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object and what it owns; nothing happens when it is gone."""
         with _gone_already():
@@ -207,9 +232,15 @@ class Cluster:
             else:
                 yield state, ""
 
-    def log(self, pod: str, container: str = "", *, most: int = 16 << 20, tail: int = 0) -> bytes | None:
-        """What a container wrote, up to `most` bytes (or its last `tail` lines); None when it is gone."""
+    def log(
+        self, pod: str, container: str = "", *, most: int = 16 << 20, tail: int = 0, previous: bool = False
+    ) -> bytes | None:
+        """What a container wrote, up to `most` bytes (or its last `tail` lines); None when it is gone.
+
+        `previous` asks for the container that ended before the last restart.
+        """
         query: dict[str, Any] = {"limitBytes": most}
+        query |= {"previous": "true"} if previous else {}
         query |= {"container": container} if container else {}
         query |= {"tailLines": tail} if tail else {}
         try:
@@ -246,6 +277,11 @@ class Cluster:
         }
         with contextlib.suppress(ClusterError, SetupError, _Refused):
             self._json("POST", self._path(EVENT), {"apiVersion": EVENT.api, "kind": EVENT.kind, **body})
+
+    def warnings(self, name: str) -> str:
+        """What the Events of an object complain about."""
+        events = self.list(EVENT, fields=f"involvedObject.name={name},type=Warning")
+        return "; ".join(sorted({str(e.get("message", ""))[:300] for e in events}))
 
     def _pages(self, kind: Kind, labels: Mapping[str, str], fields: str) -> Iterator[Object]:
         more = ""

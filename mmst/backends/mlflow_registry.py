@@ -63,7 +63,7 @@ class MlflowRegistry:
         tags: Mapping[str, str],
     ) -> str:
         """Log one round; see `ports.Registry.log_round`. Artifacts stand below `round-NN/`."""
-        with self._call() as client, tempfile.TemporaryDirectory() as folder:
+        with self.client() as client, tempfile.TemporaryDirectory() as folder:
             from mlflow.entities import Metric, Param, RunTag
 
             found = self._run(client, run)
@@ -96,7 +96,7 @@ class MlflowRegistry:
         """The version of this checkpoint; see `ports.Registry.register`."""
         labels = {**tags, "mmst.checkpoint": checkpoint, "mmst.ref": ref, "mmst.run": run}
         labels = {k: _short(v, _LONGEST_TAG) for k, v in labels.items()}
-        with self._call() as client:
+        with self.client() as client:
             found = self._version(client, name, checkpoint)
             if found is None:
                 self._create_model(client, name)
@@ -116,7 +116,7 @@ class MlflowRegistry:
 
     def point(self, name: str, version: str) -> None:
         """Make the alias `champion` point at this version; quiet when it does."""
-        with self._call(f"champion {name} version {version} must have been registered at this address") as client:
+        with self.client(f"champion {name} version {version} must have been registered at this address") as client:
             aliases = client.get_registered_model(name).aliases
             if str(aliases.get(ALIAS, "")) != version:
                 client.set_registered_model_alias(name, ALIAS, version)
@@ -211,7 +211,7 @@ class MlflowRegistry:
         return str(found.experiment_id)
 
     @contextlib.contextmanager
-    def _call(self, hint: str = "") -> Iterator[Any]:
+    def client(self, hint: str = "") -> Iterator[Any]:
         """The client, under the machine's lock; whatever goes wrong with MLflow is a `RegistryError`."""
         with contextlib.ExitStack() as held:
             try:

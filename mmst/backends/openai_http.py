@@ -40,10 +40,11 @@ class OpenAIServer:
         model: its name on the server; empty for the only one there is.
         concurrency: requests in flight at once.
         deadline: seconds after which one request, with all its retries, fails for good.
+        checkpoint: the digest of the checkpoint that the server must say it serves; empty for any.
     """
 
-    def __init__(self, url: str, model: str, *, concurrency: int, deadline: float) -> None:
-        self.url, self.model = url.rstrip("/"), model
+    def __init__(self, url: str, model: str, *, concurrency: int, deadline: float, checkpoint: str = "") -> None:
+        self.url, self.model, self.checkpoint = url.rstrip("/"), model, checkpoint
         self.concurrency, self.deadline = concurrency, deadline
         self.stopped = Event()
         self.client: httpx.Client
@@ -54,10 +55,13 @@ class OpenAIServer:
         try:
             served = self._models()
             if not self.model and len(served) == 1:
-                self.model = served[0]
+                (self.model,) = served
             elif self.model not in served:
                 names = ", ".join(served) or "none"
                 raise SamplerError(f"{self.url} serves {names}, not '{self.model}': set sampling.served_model")
+            if self.checkpoint and served[self.model] != self.checkpoint:
+                said = f"says {served[self.model]}" if served[self.model] else "does not say which"
+                raise SamplerError(f"{self.url} serves another checkpoint than {self.checkpoint}: it {said}")
         except BaseException:
             self.client.close()
             raise
@@ -89,15 +93,16 @@ class OpenAIServer:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _models(self) -> list[str]:
+    def _models(self) -> dict[str, str]:
+        """The models served, each with the checkpoint that the server says it is, if it does."""
         remedy = "start one with `mmst serve`, or correct sampling.url"
         try:
             answer = self.client.get(f"{self.url}/models", timeout=CONNECT_TIMEOUT)
             answer.raise_for_status()
-            return [str(m["id"]) for m in answer.json()["data"]]
+            return {str(m["id"]): str(m.get("checkpoint", "")) for m in answer.json()["data"]}
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise SamplerError(f"no model server answers at {self.url} ({_said(e)}). Remedy: {remedy}") from e
-        except (ValueError, KeyError, TypeError) as e:
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise SamplerError(f"{self.url}/models is not the OpenAI protocol's. Remedy: {remedy}") from e
 
     def _complete(self, request: Request) -> list[Completion]:

@@ -72,3 +72,13 @@ def toleration(item: str) -> Object:
     key, equals, value = taint.partition("=")
     found = {"key": key, "operator": "Equal", "value": value} if equals else {"key": key, "operator": "Exists"}
     return {**found, "effect": effect} if effect else found
+
+
+def threads(cpu: str, processes: int) -> int:
+    """Threads of each process in a container with so much CPU ("2", "500m").
+
+    >>> threads("4", 2), threads("500m", 1)
+    (2, 1)
+    """
+    cores = float(cpu.removesuffix("m")) / 1000 if cpu.endswith("m") else float(cpu)
+    return max(1, int(cores) // processes)

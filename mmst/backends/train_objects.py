@@ -69,12 +69,17 @@ def pytorch_job(name: str, spec: str, settings: ClusterConfig, ranks: int, run: 
 
 
 def train_job(name: str, spec: str, settings: ClusterConfig, ranks: int, run: str) -> Object:
-    """The same as a TrainJob on the runtime `torch-distributed`."""
+    """The same as a TrainJob on the runtime `torch-distributed`.
+
+    A patch of its pods takes few keys; `envFrom` is not among them, so the release's Secrets do not
+    reach the worker, which reads and writes the shared volume only.
+    """
     pod = _pod(spec, settings, ranks, "node")
     [container] = pod.pop("containers")
+    known = ("serviceAccountName", "nodeSelector", "tolerations", "imagePullSecrets", "volumes")
     patch = {
-        **pod,
-        "containers": [{k: container[k] for k in ("name", "env", "envFrom", "volumeMounts", "securityContext")}],
+        **{k: pod[k] for k in known if k in pod},
+        "containers": [{k: container[k] for k in ("name", "env", "volumeMounts", "securityContext")}],
     }
     node = {"name": "node", "template": {"spec": {"template": {"spec": patch}}}}
     return {
@@ -124,7 +129,7 @@ def _pod(spec: str, settings: ClusterConfig, ranks: int, container: str) -> Obje
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
-        **({} if settings.trainer_gpus else {"OMP_NUM_THREADS": str(threads(settings.trainer_cpu, each))}),
+        **({} if settings.trainer_gpus else {"OMP_NUM_THREADS": str(pod_parts.threads(settings.trainer_cpu, each))}),
     }
     return {
         "serviceAccountName": "mmst-trainer",
@@ -148,13 +153,3 @@ def _pod(spec: str, settings: ClusterConfig, ranks: int, container: str) -> Obje
         "volumes": [scratch, shm],
         **pod_parts.placement(settings),
     }
-
-
-def threads(cpu: str, processes: int) -> int:
-    """Threads of each process in a container with so much CPU ("2", "500m").
-
-    >>> threads("4", 2), threads("500m", 1)
-    (2, 1)
-    """
-    cores = float(cpu.removesuffix("m")) / 1000 if cpu.endswith("m") else float(cpu)
-    return max(1, int(cores) // processes)

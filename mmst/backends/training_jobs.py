@@ -24,6 +24,8 @@ from mmst.records import to_json
 
 LOOK = 5.0
 """Seconds between looks at the job and its log."""
+PODS_MADE = 30.0
+"""Seconds in which an operator makes pods, unless something forbids it."""
 DONE = "figures.json"
 
 
@@ -76,6 +78,7 @@ class TrainingJobs:
     def _await(self, name: str, spec: TrainSpec, on_step: Callable[[int, float], None]) -> None:
         """Until the checkpoint is there; the error of the job otherwise."""
         labels, looked, step = {POD_LABEL[self._form]: name}, 0.0, 0
+        began = time.monotonic()
         for state, _ in self._cluster.follow(POD, labels):
             if time.monotonic() < looked + LOOK:
                 continue
@@ -100,7 +103,7 @@ class TrainingJobs:
                 self._cluster.delete(self._kind, name)
                 raise error
             if what != "suspended":
-                self._stuck(name, state)
+                self._stuck(name, state, looked - began)
 
     def _events(self, state: Mapping[str, Object]) -> list[dict[str, Any]]:
         """What the workers have said lately, in all pods."""
@@ -121,8 +124,17 @@ class TrainingJobs:
         ]
         return failure("; ".join([why, *troubles]), said, tail[-2 * TAIL :], where)
 
-    def _stuck(self, name: str, state: Mapping[str, Object]) -> None:
-        """Raise when a pod of the job cannot start."""
+    def _stuck(self, name: str, state: Mapping[str, Object], seconds: float) -> None:
+        """Raise when a pod of the job cannot start, or cannot even be made."""
+        if len(state) < self._settings.trainer_nodes and seconds > min(PODS_MADE, self._settings.start_timeout):
+            said = self._cluster.warnings(name)
+            if said or seconds > self._settings.start_timeout:
+                self._cluster.delete(self._kind, name)
+                raise TrainingError(
+                    f"{self._kind.kind} {name} has {len(state)} of {self._settings.trainer_nodes} pods after "
+                    f"{seconds:.0f} s: {said or 'no reason given'}. Remedy: see that its operator runs, and quota, "
+                    "Pod Security level (its own init container needs `baseline`) and service account mmst-trainer"
+                )
         for pod_name, pod in state.items():
             what = pods.trouble(pod, self._settings.start_timeout)
             if what and pods.phase(pod) == "Pending" and pods.age(pod) > what.patience:

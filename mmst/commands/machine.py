@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
-from mmst.errors import SetupError
+from mmst.errors import ConfigError, SetupError
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 if TYPE_CHECKING:
     from mmst.finding import Finding
@@ -45,10 +48,16 @@ def report_findings(found: Iterable[Finding], json: bool, where: str) -> None:
 
 
 def serve(
-    model: Annotated[str, typer.Argument(help="mmst:tiny (shipped), or a Hugging Face folder.")] = "mmst:tiny",
+    model: Annotated[
+        str, typer.Argument(help="mmst:tiny (shipped), or a Hugging Face folder.", show_default="mmst:tiny")
+    ] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The HTTP port.")] = 8080,
     name: Annotated[str, typer.Option(help="The model's name in requests.", show_default="the folder's")] = "",
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for other machines.")] = "127.0.0.1",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    store: Annotated[str, typer.Option(metavar="URI", help="Serve a checkpoint of this store instead.")] = "",
+    checkpoint: Annotated[str, typer.Option(metavar="REF", help="Which: stages/train/KEY, with --store.")] = "",
+    cache: Annotated[Path, typer.Option(help="Where it is fetched to from a bucket.")] = Path("mmst-cache"),
 ) -> None:
     """Serve a model over the OpenAI completions protocol (KServe), until Ctrl-C.
 
@@ -56,13 +65,32 @@ def serve(
 
       mmst serve mmst:tiny --port 8080
 
+      mmst serve --store s3://bucket/runs --checkpoint stages/train/3fa94c1b2d5e6f70 --cache /tmp/model
+
       mmst run -r demo -s sampling.backend=openai -s sampling.url=http://127.0.0.1:8080/openai/v1
     """
     from mmst.base import model_folder
+    from mmst.store import load
+    from mmst.wiring import open_store
 
-    folder = model_folder(model)
+    if bool(store) != bool(checkpoint) or (model and store):
+        raise ConfigError(
+            "what to serve is a model, or --store with --checkpoint",
+            value=[v for v in (model, store, checkpoint) if v],
+            remedy="mmst serve mmst:tiny, or mmst serve --store URI --checkpoint stages/train/KEY",
+        )
+    if dtype not in DTYPES:
+        raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}", value=dtype, remedy="--dtype float32")
     try:
+        from mmst.serve import fetched
         from mmst.serve import serve as start
     except ImportError as e:
         raise SetupError("the server cannot be loaded", why=str(e), remedy="pip install 'mmst[serve]'") from None
-    start(str(folder), name=name or folder.name, port=port, host=host)
+    digest = ""
+    if store:
+        opened = open_store(store)
+        manifest = load(opened, checkpoint)
+        folder, digest = model_folder(str(fetched(opened, manifest, cache))), manifest.digest
+    else:
+        folder = model_folder(model or "mmst:tiny")
+    start(str(folder), name=name or folder.name, port=port, host=host, dtype=dtype, checkpoint=digest)

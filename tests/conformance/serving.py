@@ -47,14 +47,15 @@ def serving(folder: Path) -> Iterator[Served]:
         process = subprocess.Popen([*PYTHON, code], stdout=out, stderr=subprocess.STDOUT, env=environment)
     try:
         root = f"http://127.0.0.1:{port}"
-        _wait(process, f"{root}/v2/health/ready", log)
+        wait_ready(process, f"{root}/v2/health/ready", log)
         yield Served(process, f"{root}/openai/v1", folder)
     finally:
         process.kill()
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 280.0) -> None:
+def wait_ready(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 280.0) -> None:
+    """Until the server says that it is ready; fails with its log when it ends before."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):

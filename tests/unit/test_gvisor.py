@@ -187,7 +187,7 @@ def test_the_root_folder_is_built_once_by_any_number_at_once(tmp_path: Path, mon
 
 def test_a_root_folder_that_cannot_be_built_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(gvisor_root, "_fill", lambda root: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(gvisor_root, "fill", lambda root: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(SetupError, match=r"No space left.*XDG_CACHE_HOME"):
         gvisor_root.bundle()
     assert list((tmp_path / "mmst").iterdir()) == []

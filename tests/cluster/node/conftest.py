@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from mmst.backends.kube import JOB, POD, Cluster, Kind
+from mmst.backends.kube import CLAIM, POD, Cluster, Kind
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
+VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
+ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
 POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
-SERVICE = Kind("v1", "Service", "services")
 
 
 @contextlib.contextmanager
@@ -35,6 +37,33 @@ def sandbox_namespace() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
+def run_namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Path]]:
+    """A namespace for training and servers, and the folder on this machine that is its shared volume."""
+    folder = tmp_path_factory.mktemp("scratch")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o777)  # the pods' user is another
+    with namespace("mmst-run", {"pod-security.kubernetes.io/enforce": "baseline"}) as cluster:
+        for name in ("mmst-trainer", "mmst-server"):
+            cluster.create(ACCOUNT, {"metadata": {"name": name}})
+        size = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+        claim = {"name": "mmst-scratch", "namespace": cluster.namespace}
+        disk = {"capacity": {"storage": "10Gi"}, "hostPath": {"path": str(folder)}, "claimRef": claim, **size}
+        cluster.create(VOLUME, {"metadata": {"name": cluster.namespace}, "spec": disk})
+        asked = {"resources": {"requests": {"storage": "10Gi"}}, "volumeName": cluster.namespace, **size}
+        cluster.create(CLAIM, {"metadata": {"name": "mmst-scratch"}, "spec": asked})
+        yield cluster, folder
+        cluster.delete(VOLUME, cluster.namespace)
+
+
+@pytest.fixture(scope="session")
+def strict_namespace() -> Iterator[Cluster]:
+    """A namespace in which the training-operator's init container is forbidden."""
+    with namespace("mmst-strict", {"pod-security.kubernetes.io/enforce": "restricted"}) as cluster:
+        cluster.create(ACCOUNT, {"metadata": {"name": "mmst-trainer"}})
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def open_namespace() -> Iterator[Cluster]:
     with namespace("mmst-open") as cluster:
         yield cluster
@@ -51,6 +80,3 @@ def web(open_namespace: Cluster) -> tuple[str, int]:
         if any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())):
             return status["podIP"], 8080
     raise AssertionError("unreachable")
-
-
-__all__ = ["JOB"]

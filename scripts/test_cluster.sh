@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# The tests on a cluster: on the one that KUBECONFIG names, else on one that is brought up from ../shared/cluster and
+# taken down again, else on none: then pytest lists them as not run. First argument: api (an API server) or node (a whole
+# node: gVisor, the training operator, KServe; root). Further arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+level=${1:-api}
+shift || true
+case $level in
+    api) tests=(tests/cluster --ignore tests/cluster/node) ;;
+    node) tests=(tests/cluster) ;;
+    *)
+        echo "test-cluster: LEVEL is api or node, not '$level'" >&2
+        exit 2
+        ;;
+esac
+shared=$PWD/../shared/cluster
+export PATH=$PWD/.venv/bin:$PATH PYTHON=${PYTHON:-python3}
+
+# Argo CD's and Flux's own definitions, for examples/gitops. Without them these examples are listed as not run.
+gitops_definitions() {
+    local modules folder
+    modules=$(go env GOMODCACHE)
+    folder=$(mktemp -d)
+    (
+        cd "$folder"
+        go mod init definitions
+        go mod download github.com/argoproj/argo-cd/v3@v3.5.7 github.com/fluxcd/helm-controller@v1.4.0 \
+            github.com/fluxcd/kustomize-controller@v1.9.6 github.com/fluxcd/source-controller@v1.9.6
+    ) >/dev/null 2>&1 || return 0
+    kubectl apply --server-side \
+        -f "$modules/github.com/argoproj/argo-cd/v3@v3.5.7/manifests/crds/application-crd.yaml" \
+        -f "$modules/github.com/fluxcd/helm-controller@v1.4.0/config/crd/bases" \
+        -f "$modules/github.com/fluxcd/kustomize-controller@v1.9.6/config/crd/bases" \
+        -f "$modules/github.com/fluxcd/source-controller@v1.9.6/config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml" >/dev/null
+}
+
+if [ -z "${KUBECONFIG:-}" ] && [ -d "$shared" ]; then
+    started=$SECONDS
+    cache=${CLUSTER_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/test-cluster}
+    say() { printf 'test-cluster: %s (%ds)\n' "$1" $((SECONDS - started)); }
+    for program in go openssl bc curl; do
+        command -v "$program" >/dev/null && continue
+        echo "test-cluster: $program is missing. Remedy: install it, or name a cluster with KUBECONFIG" >&2
+        exit 3
+    done
+    [ -x "$cache/x/bin/kubectl" ] || "$shared/packages.sh"
+    if [ "$level" = api ]; then "$shared/build.sh" api; else "$shared/build.sh" api node training kserve; fi
+    say "programs are there"
+    if [ "$level" = api ]; then
+        # A folder and ports of its own: a cluster that is up already is left alone.
+        CLUSTER_ROOT=$(mktemp -d)
+        ln -s "$cache/bin" "$cache/x" "$CLUSTER_ROOT"
+        read -r API_PORT ETCD_PORT PEER_PORT < <(python3 -c '
+import socket
+sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+print(*(s.getsockname()[1] for s in sockets))')
+        export CLUSTER_ROOT API_PORT ETCD_PORT PEER_PORT
+        trap '"$shared/down.sh" --purge; rm -rf "$CLUSTER_ROOT"' EXIT
+        "$shared/up.sh" >/dev/null
+    else
+        export CLUSTER_ROOT=$cache
+        if [ -d "$cache/run/pids" ]; then
+            echo "test-cluster: a node is up in $cache. Remedy: KUBECONFIG=$cache/run/admin.kubeconfig uses it, $shared/down.sh --purge ends it" >&2
+            exit 3
+        fi
+        [ -f "$cache/img/base.tar" ] || "$shared/images.sh"
+        trap '"$shared/down.sh" --purge' EXIT
+        "$shared/up.sh" --node >/dev/null
+        "$shared/platform.sh" training kserve
+    fi
+    export PATH=$cache/bin:$cache/x/bin:$PATH KUBECONFIG=$CLUSTER_ROOT/run/admin.kubeconfig
+    "$shared/crds.sh" >/dev/null
+    gitops_definitions
+    say "a cluster is up"
+fi
+status=0
+pytest "${tests[@]}" -m cluster "$@" || status=$?
+[ -z "${started:-}" ] || say "done"
+exit "$status"

@@ -1,0 +1,93 @@
+"""What the tests of model servers in a cluster share: an S3 server that pods reach, checkpoints, names that resolve."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmst import __version__
+from mmst.backends.kube import SERVICE, Cluster, Kind
+from mmst.config import ClusterConfig
+from mmst.manifest import Manifest
+from mmst.ports import Store
+from mmst.store import Stage, file_entries
+from tests.s3_server import CREDENTIALS, free_port
+
+NODE = Kind("v1", "Node", "nodes", namespaced=False)
+ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+_SERVE = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+run_simple(sys.argv[1], int(sys.argv[2]), DomainDispatcherApplication(create_backend_app), threaded=True)
+"""
+
+
+@contextlib.contextmanager
+def s3_for_pods(cluster: Cluster) -> Iterator[str]:
+    """The address of an S3 server on this machine, which is the node (or can be reached from its pods)."""
+    (node,) = (n for n in cluster.list(NODE))
+    host = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+    port = free_port()
+    command = [sys.executable, "-c", _SERVE, host, str(port)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, env=os.environ | CREDENTIALS) as server:
+        try:
+            deadline = time.monotonic() + 60
+            while server.poll() is None and time.monotonic() < deadline:
+                with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
+                    break
+                time.sleep(0.1)
+            yield f"http://{host}:{port}"
+        finally:
+            server.kill()
+
+
+def settings(cluster: Cluster, s3: str, **changes: Any) -> ClusterConfig:
+    """How servers are to run in a test's namespace."""
+    env = [f"{name}={value}" for name, value in CREDENTIALS.items() if not value.startswith("/")]
+    given: dict[str, Any] = {
+        "namespace": cluster.namespace,
+        "server_image": f"mmst/server:{__version__}",
+        "pull_policy": "IfNotPresent",
+        "env": (*env, f"AWS_ENDPOINT_URL={s3}", "OMP_NUM_THREADS=1"),
+        "volume": "",
+        "server_cpu": "1",
+        "server_memory": "1Gi",
+        "start_timeout": 180.0,
+    }
+    return ClusterConfig(**given | changes)
+
+
+def stored(store: Store, folder: Path, key: object) -> Manifest:
+    """A folder as a complete checkpoint of a store."""
+    stage = Stage.open(store, "train", version=1, config={"key": key}, inputs={})
+    entries = file_entries(folder)
+    for entry in entries:
+        stage.put_file(entry.name, folder / entry.name)
+    return stage.finish(files=entries)
+
+
+def resolve_services(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process, outside the cluster, find `NAME.NAMESPACE.svc…` by the service's own address."""
+    ask = socket.getaddrinfo
+
+    def resolved(host: Any, *args: Any, **kwargs: Any) -> Any:
+        parts = str(host if isinstance(host, str) else (host or b"").decode()).split(".")
+        if len(parts) > 2 and parts[2] == "svc":
+            service = cluster.beside(parts[1]).get(SERVICE, parts[0])
+            if service is None:
+                raise socket.gaierror(socket.EAI_NONAME, f"no service {host}")
+            host = service["spec"]["clusterIP"]
+        return ask(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)

@@ -1,0 +1,362 @@
+"""The chart: rendered, created, upgraded, rolled back and removed on the server; wrong values are refused by name."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import mmst
+from mmst import config
+from tests.cluster.cluster import CHART, OVERLAYS, ROOT, SCENARIOS, Cluster, Object, eventually, overlay, render, run
+from tests.cluster.conftest import MakeNamespace
+
+pytestmark = pytest.mark.cluster
+
+KSERVE_OWN = ("minReplicas", "maxReplicas", "timeout", "deploymentStrategy")
+"""Keys of a predictor that are not a pod's."""
+
+DEFAULT, BLOOM, RETRAIN = (CHART / f"ci/{name}-values.yaml" for name in ("default", "bloom-176b", "retrain"))
+
+
+def of(kind: str, rendered: list[Object], name: str = "") -> list[Object]:
+    return [o for o in rendered if o["kind"] == kind and name in ("", o["metadata"]["name"])]
+
+
+def settings(rendered: list[Object]) -> Any:
+    [held] = of("ConfigMap", rendered, "mmst-settings")
+    return yaml.safe_load(held["data"]["settings.yaml"])
+
+
+def over_a_recipe(settings: Any) -> config.Config:
+    """The settings laid over a recipe that uses all the training processes there are."""
+    cluster = settings["cluster"]
+    ranks = cluster["trainer_nodes"] * max(1, cluster["trainer_gpus"])
+    return config.parse({**settings, "train": {**settings["train"], "ranks": ranks}})
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.name.removesuffix("-values.yaml"))
+def test_every_scenario_is_created_as_it_is_rendered(
+    path: Path, cluster: Cluster, make_namespace: MakeNamespace
+) -> None:
+    release, sandbox = make_namespace("release"), make_namespace("sandbox")
+    rendered = render(path, "--set", f"sandbox.namespace={sandbox}", namespace=release)
+    if not of("ServiceAccount", rendered):  # only the retrain Job: the accounts are the main release's
+        cluster.create_all(of("ServiceAccount", render(DEFAULT, namespace=release)), namespace=release)
+    cluster.needs(rendered)
+    try:
+        cluster.create_all(rendered, namespace=release)
+    finally:
+        cluster.delete(of("LocalModelCache", rendered))
+
+
+def test_no_kind_of_object_takes_an_unknown_field(cluster: Cluster, make_namespace: MakeNamespace) -> None:
+    one_of_each = {o["kind"]: o for path in (*SCENARIOS, *OVERLAYS) for o in (render if path.suffix else overlay)(path)}
+    known = {kind: o for kind, o in one_of_each.items() if cluster.knows(o)}
+    assert len(known) > 20
+    namespace = make_namespace("strict")
+    for kind, o in known.items():
+        changed = {**o, "metadata": {"name": "strict"}, "unheardOf": 1}
+        refusal = cluster.create(changed, "--dry-run=server", namespace=namespace, check=False)
+        assert 'unknown field "unheardOf"' in refusal, kind
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.name.removesuffix("-values.yaml"))
+def test_pods_of_ours_conform_to_pod_security_restricted(
+    path: Path, cluster: Cluster, make_namespace: MakeNamespace
+) -> None:
+    namespace = make_namespace("restricted", {"pod-security.kubernetes.io/enforce": "restricted"})
+    for name in ("mmst-stage", "mmst-retrain", "mmst-rollout", "mmst-server"):
+        cluster.kubectl("create", "serviceaccount", name, "--namespace", namespace)
+    rendered = render(path)
+    specs = [o["spec"] for o in of("Pod", rendered)]
+    specs += [o["spec"]["template"]["spec"] for o in of("Deployment", rendered) + of("Job", rendered)]
+    for o in of("InferenceService", rendered):
+        predictor = copy.deepcopy(o["spec"]["predictor"])
+        if "containers" in predictor:
+            specs.append({k: v for k, v in predictor.items() if k not in KSERVE_OWN})
+    assert specs
+    for spec in specs:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"}, "spec": spec}
+        cluster.create(pod, "--dry-run=server", namespace=namespace)
+    loose: Any = {**specs[0], "securityContext": {}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"}, "spec": loose}
+    assert "violates PodSecurity" in cluster.create(pod, "--dry-run=server", namespace=namespace, check=False)
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.name.removesuffix("-values.yaml"))
+def test_settings_are_a_part_of_a_recipe(path: Path) -> None:
+    rendered = render(path)
+    if of("ConfigMap", rendered, "mmst-settings"):
+        parsed = over_a_recipe(settings(rendered))
+        assert parsed.cluster.namespace == "mmst"
+        assert parsed.out.startswith("s3://mmst/")
+        assert parsed.promote.tracking_uri.startswith("http")
+        written = set(settings(rendered)["cluster"])
+        known = {path.removeprefix("cluster.") for path, *_ in config.options() if path.startswith("cluster.")}
+        assert known - written == {"mount"}
+
+
+def test_settings_carry_the_values() -> None:
+    parsed = over_a_recipe(settings(render(BLOOM))).cluster
+    assert (parsed.server_runtime, parsed.server_gpus, parsed.trainer_nodes, parsed.trainer_gpus) == ("vllm", 8, 8, 8)
+    assert parsed.tolerations == ("nvidia.com/gpu:NoSchedule",)
+    assert parsed.secrets == ("mmst-s3",)
+
+
+def test_bloom_is_served_on_eight_gpus_with_shared_memory() -> None:
+    [service] = of("InferenceService", render(BLOOM))
+    predictor = service["spec"]["predictor"]
+    assert "--tensor-parallel-size=8" in predictor["model"]["args"]
+    assert predictor["model"]["resources"]["limits"]["nvidia.com/gpu"] == "8"
+    assert predictor["volumes"] == [{"name": "devshm", "emptyDir": {"medium": "Memory", "sizeLimit": "64Gi"}}]
+    assert predictor["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"}
+    assert predictor["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def test_mlflow_accepts_the_name_of_its_service() -> None:
+    rendered = render(CHART / "ci/mlflow-in-chart-values.yaml")
+    [deployment] = of("Deployment", rendered, "mmst-mlflow")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    [hosts] = [a.partition("=")[2].split(",") for a in container["args"] if a.startswith("--allowed-hosts=")]
+    address = settings(rendered)["promote"]["tracking_uri"].removeprefix("http://")
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    assert all(is_allowed_host_header(hosts, host) for host in (address, "mmst-mlflow:5000", "mlflow.example.com"))
+    assert not is_allowed_host_header(hosts, "elsewhere.example.com")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("store=", "store: the release needs a place"),
+        ("store=/data", "/store"),
+        ("sandbox.namespace=mmst", "sandbox.namespace: programs that a model wrote must not run in mmst"),
+        ("sandbox.checkers=99", "sandbox.checkers: 99 check pods do not fit into a quota of 16"),
+        ("sandbox.checkers=0", "/sandbox/checkers"),
+        ("sandbox.runtimeClass=runc", "runtimeClass"),
+        ("training.launcher=local,training.gpus=8", "training.launcher: local trains in the stage's own pod"),
+        ("training.launcher=mpijob", "/training/launcher"),
+        ("training.memory=lots", "/training/memory"),
+        ("scratch.enabled=false", "scratch.enabled: training.launcher=pytorchjob keeps checkpoints"),
+        ("scratch.accessMode=ReadWriteOnce,training.nodes=2", "scratch.accessMode: 2 training pods"),
+        ("serving.runtime=vllm", "serving.gpus: serving.runtime=vllm needs GPUs"),
+        ("serving.champion.enabled=true", "serving.champion.checkpoint: serving.runtime=mmst serves a checkpoint"),
+        (
+            "serving.runtime=vllm,serving.gpus=8,serving.champion.enabled=true",
+            "serving.champion.storageUri: serving.runtime=vllm",
+        ),
+        (
+            "serving.champion.enabled=true,serving.champion.checkpoint=stages/train/1,rollout.enabled=true",
+            "serving.champion.enabled: with rollout.enabled the InferenceService would have two owners",
+        ),
+        (
+            "serving.champion.localModelCache.enabled=true",
+            "serving.champion.localModelCache.enabled: only a champion that is served by vllm",
+        ),
+        ("mlflow.enabled=true", "mlflow.address: mlflow.enabled runs a server of its own"),
+        ("mlflow.address=", "mlflow.address: stages run in many pods and need one registry"),
+        ("mlflow.address=,mlflow.enabled=true", "mlflow.database.secret: the tracking server keeps its records"),
+        ("retrain.enabled=true", "retrain.recipe: the retrain Job runs one recipe"),
+        ("retrain.enabled=true,retrain.recipe=demo", "kfp.endpoint: the retrain Job hands its run"),
+        ("retrain.only=true", "retrain.only: nothing is left to render"),
+        ("requireCRDs=true", "requireCRDs: the cluster does not know serving.kserve.io/v1beta1/InferenceService"),
+        ("gpu.tolerations={nvidia.com/gpu}", "/gpu/tolerations/0"),
+        ("gpu.shmGib=much", "/gpu/shmGib"),
+        ("sampling=kserve", "sampling"),
+        ("images.pullPolicy=Sometimes", "/images/pullPolicy"),
+        # Secrets are named, never written.
+        ("env={AWS_SECRET_ACCESS_KEY=abc}", "/env/0"),
+        ("env={MLFLOW_TRACKING_PASSWORD=abc}", "/env/0"),
+        ("env={HTTP_PROXY=http://user:pass@proxy}", "/env/0"),
+        ("mlflow.address=http://user:pass@mlflow", "/mlflow/address"),
+        ("secrets={AWS_SECRET_ACCESS_KEY=abc}", "/secrets/0"),
+        ("mlflow.database.uri=postgresql://user:pass@db/mlflow", "/mlflow/database"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(values: str, said: str) -> None:
+    refusal = render(DEFAULT, "--set", values, check=False)
+    assert said in refusal
+    if ": " in said:
+        assert "Remedy: " in refusal
+
+
+def test_the_values_in_the_docs_render() -> None:
+    assert of("Deployment", render(ROOT / "docs/examples/values.yaml"), "mmst-rollout")
+
+
+def test_the_schema_knows_exactly_the_values() -> None:
+    def keys(values: Any, schema: Any, path: str = "") -> Iterator[tuple[str, bool, bool]]:
+        properties = schema.get("properties", {})
+        if isinstance(values, dict) and properties:
+            assert schema["additionalProperties"] is False, path
+            for key in {*values, *properties} - {"global"}:
+                yield f"{path}.{key}", key in values, key in properties
+                yield from keys(values.get(key), properties.get(key, {}), f"{path}.{key}")
+
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    found = list(keys(values, schema))
+    assert len(found) > 60
+    assert [path for path, *both in found if not all(both)] == []
+
+
+def test_every_value_is_explained() -> None:
+    silent, explained = [], False
+    for line in (CHART / "values.yaml").read_text(encoding="utf-8").splitlines()[1:]:
+        # An explanation holds for the lines below it up to the next blank line.
+        explained = line.strip() != "" and (explained or line.strip().startswith("#"))
+        if line.strip() and not explained:
+            silent.append(line)
+    assert [line for line in silent if not line.endswith(":")] == []  # the parts of a section are explained one by one
+
+
+def test_no_scenario_holds_a_secret() -> None:
+    for path in SCENARIOS:
+        assert not of("Secret", render(path))
+
+
+def test_the_images_are_those_of_this_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == mmst.__version__
+    written, defaults = over_a_recipe(settings(render(DEFAULT))).cluster, config.parse({}).cluster
+    for image in ("pipeline_image", "trainer_image", "server_image", "checker_image"):
+        assert getattr(written, image) == getattr(defaults, image)
+
+
+def test_a_registry_and_a_digest_reach_the_settings() -> None:
+    sets = "images.registry=r.example.com/t,images.checker=r.example.com/checker@sha256:12"
+    cluster = settings(render(DEFAULT, "--set", sets))["cluster"]
+    assert cluster["trainer_image"] == f"r.example.com/t/mmst/trainer:{mmst.__version__}"
+    assert cluster["checker_image"] == "r.example.com/checker@sha256:12"
+
+
+def retrain_job(*sets: str) -> str:
+    arguments = [part for value in sets for part in ("--set", value)]
+    [job] = of("Job", render(RETRAIN, *arguments))
+    return str(job["metadata"]["name"])
+
+
+@pytest.mark.parametrize("change", ["retrain.inline.sampling.k=8", "retrain.set.loop\\.rounds=3", "images.tag=0.2.0"])
+def test_a_commit_that_changes_what_is_run_makes_another_job(change: str) -> None:
+    assert retrain_job(change) != retrain_job()
+
+
+@pytest.mark.parametrize("change", ["sandbox.checkers=2", "network.allowFrom={monitoring}", "retrain.only=true"])
+def test_any_other_commit_makes_the_same_job(change: str) -> None:
+    assert retrain_job(change) == retrain_job()
+
+
+class Release:
+    """One installed release, in namespaces of its own."""
+
+    def __init__(self, cluster: Cluster, make_namespace: MakeNamespace) -> None:
+        self.cluster = cluster
+        self.namespace, self.sandbox = make_namespace("release"), make_namespace("sandbox")
+
+    def helm(self, verb: str, *arguments: str | Path) -> str:
+        return run("helm", verb, "mmst", *arguments, "--namespace", self.namespace).stdout
+
+    def put(self, verb: str, *arguments: str | Path) -> None:
+        sandbox = ("--set", f"sandbox.namespace={self.sandbox}")
+        self.helm(verb, CHART, *arguments, *sandbox, "--set", "requireCRDs=false")
+
+    def listed(self) -> set[str]:
+        """What is in both namespaces, but for Helm's own records."""
+        if not self.cluster.has_controllers():
+            self.let_claims_go()
+        here = {line for line in self.cluster.listed(self.namespace) if "sh.helm.release" not in line}
+        return here | self.cluster.listed(self.sandbox)
+
+    def let_claims_go(self) -> None:
+        """Take the mark off deleted claims that says they may be in use, as a controller does."""
+        where = ("--namespace", self.namespace)
+        claims = json.loads(self.cluster.kubectl("get", "pvc", *where, "--output=json").stdout)["items"]
+        for name in (c["metadata"]["name"] for c in claims if "deletionTimestamp" in c["metadata"]):
+            free = ("--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+            self.cluster.kubectl("patch", "pvc", name, *where, *free)
+
+    def checkers(self) -> int:
+        read = ("get", "configmap", "mmst-settings", "--namespace", self.namespace, "--output=json")
+        text = json.loads(self.cluster.kubectl(*read).stdout)["data"]["settings.yaml"]
+        return int(yaml.safe_load(text)["cluster"]["checkers"])
+
+
+@pytest.fixture
+def release(cluster: Cluster, make_namespace: MakeNamespace) -> Release:
+    return Release(cluster, make_namespace)
+
+
+def test_install_upgrade_roll_back_uninstall_leave_nothing(release: Release) -> None:
+    before = release.listed()
+    release.put("install", "--values", DEFAULT)
+    first = release.listed()
+    assert release.checkers() == 4
+    assert "v1 PersistentVolumeClaim mmst-scratch" in first - before
+    less = "sandbox.checkers=2,scratch.enabled=false,training.launcher=local"
+    release.put("upgrade", "--values", CHART / "ci/mlflow-in-chart-values.yaml", "--set", less)
+    assert release.checkers() == 2
+    assert {"apps/v1 Deployment mmst-mlflow", "apps/v1 Deployment mmst-rollout"} <= release.listed() - first
+    assert eventually(lambda: "v1 PersistentVolumeClaim mmst-scratch" not in release.listed())
+    release.helm("rollback", "1")
+    assert release.checkers() == 4
+    assert eventually(lambda: release.listed() >= first)
+    assert "apps/v1 Deployment mmst-mlflow" not in release.listed()
+    release.helm("uninstall")
+    assert eventually(lambda: release.listed() == before, seconds=60), release.listed() - before
+    assert "sh.helm.release" not in "".join(release.cluster.listed(release.namespace))
+
+
+def test_an_upgrade_with_another_recipe_replaces_the_job_and_one_without_keeps_it(release: Release) -> None:
+    release.put("install", "--values", RETRAIN)
+    [first] = [line for line in release.listed() if " Job " in line]
+    release.put("upgrade", "--values", RETRAIN, "--set", "sandbox.checkers=2")
+    assert first in release.listed()
+    release.put("upgrade", "--values", RETRAIN, "--set", "retrain.set.loop\\.rounds=3")
+    assert [line for line in release.listed() if " Job " in line and line != first]
+
+
+def test_two_releases_of_one_cluster_do_not_meet(cluster: Cluster, make_namespace: MakeNamespace) -> None:
+    one, other = Release(cluster, make_namespace), Release(cluster, make_namespace)
+    other.sandbox = one.sandbox
+    one.put("install", "--values", DEFAULT)
+    other.put("install", "--values", DEFAULT)
+    other.helm("uninstall")
+    assert f"rbac.authorization.k8s.io/v1 RoleBinding {one.namespace}-checks" in one.listed()
+
+
+def test_a_cluster_that_lacks_a_kind_is_refused() -> None:
+    known = "serving.kserve.io/v1beta1/InferenceService"
+    guarded = ("--set", "requireCRDs=true", "--api-versions", known)
+    assert "kubeflow.org/v1/PyTorchJob" in render(DEFAULT, *guarded, check=False)
+    assert render(DEFAULT, *guarded, "--api-versions", "kubeflow.org/v1/PyTorchJob")
+
+
+def test_the_quota_of_the_sandbox_namespace_holds(cluster: Cluster, make_namespace: MakeNamespace) -> None:
+    release, sandbox = make_namespace("release"), make_namespace("sandbox")
+    tight = "sandbox.checkers=1,sandbox.quota.pods=1"
+    rendered = render(DEFAULT, "--set", f"sandbox.namespace={sandbox},{tight}", namespace=release)
+    quota, limits = of("ResourceQuota", rendered) + of("LimitRange", rendered)
+    cluster.create_all([quota, limits], namespace=sandbox)
+    if not cluster.has_controllers():  # nobody else says what a new quota starts with
+        start = {"hard": quota["spec"]["hard"], "used": dict.fromkeys(quota["spec"]["hard"], "0")}
+        change = ("--subresource=status", "--type=merge", "--patch", json.dumps({"status": start}))
+        cluster.kubectl("patch", "resourcequota", quota["metadata"]["name"], "--namespace", sandbox, *change)
+    counted = {**quota, "metadata": {**quota["metadata"], "namespace": sandbox}}
+    assert eventually(lambda: "hard" in (cluster.there(counted) or {}).get("status", {}))
+    pod: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "check-"},
+        "spec": {"containers": [{"name": "check", "image": "mmst/checker"}]},
+    }
+    made = cluster.create(pod, namespace=sandbox)
+    assert made["spec"]["containers"][0]["resources"]["limits"] == {
+        "cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi",
+    }  # fmt: skip
+    assert "exceeded quota" in cluster.create(pod, namespace=sandbox, check=False)

@@ -1,0 +1,81 @@
+"""What the backends make at run time: created on the server, from the settings of every chart scenario."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmst.backends import job_objects, train_objects
+from mmst.backends.kube import CONFIG_MAP, JOB, Kind, Object
+from mmst.bundles import Work
+from mmst.config import ClusterConfig
+from mmst.ports import Limits, Program
+from tests.cluster.cluster import SCENARIOS, Cluster, render
+from tests.cluster.conftest import MakeNamespace
+from tests.cluster.test_chart import over_a_recipe, settings
+
+pytestmark = pytest.mark.cluster
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+BASELINE = {"pod-security.kubernetes.io/enforce": "baseline"}
+RELEASES = [path for path in SCENARIOS if not path.name.startswith("retrain-only")]
+TRAINING = [path for path in RELEASES if not path.name.startswith("local-values")]
+"""`local` trains in the stage's own pod."""
+WORKS = [[Work((Program(id="p1", source="print(1)", stdin=""),), Limits(timeout=1.0))]]
+
+
+def whole(kind: Kind, body: Object) -> Object:
+    return {"apiVersion": kind.api, "kind": kind.kind, **body}
+
+
+def cluster_of(path: Path) -> tuple[ClusterConfig, int]:
+    """The settings that a scenario's release lays over a recipe, and how many processes train."""
+    config = over_a_recipe(settings(render(path)))
+    return config.cluster, config.train.ranks
+
+
+@pytest.mark.parametrize("path", RELEASES, ids=lambda path: path.name.removesuffix("-values.yaml"))
+def test_check_jobs_are_accepted(path: Path, cluster: Cluster, make_namespace: MakeNamespace) -> None:
+    config, _ = cluster_of(path)
+    sandbox = make_namespace("sandbox", BASELINE)
+    packed = [job_objects.packed(works) for works in WORKS]
+    name = job_objects.name_of(packed, config, "")
+    cluster.create(whole(CONFIG_MAP, job_objects.config_map(name, packed, "run")), namespace=sandbox)
+    job = whole(JOB, job_objects.check_job(name, WORKS, config, "run"))
+    made = cluster.create(job, namespace=sandbox)
+    owner = job_objects.owned_by(made)
+    assert owner["metadata"]["ownerReferences"][0]["uid"]
+
+
+def test_the_pod_of_a_check_job_passes_the_sandbox_namespaces_admission(cluster: Cluster, installed: None) -> None:
+    config, _ = cluster_of(RELEASES[0])
+    pod = job_objects.check_job("check", WORKS, config, "run")["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": {**pod["metadata"], "name": "check"}}
+    cluster.create(pod, "--dry-run=server", namespace="mmst-sandbox")
+    del pod["spec"]["runtimeClassName"]
+    assert "run under gVisor" in cluster.create(pod, "--dry-run=server", namespace="mmst-sandbox", check=False)
+
+
+@pytest.mark.parametrize("form", train_objects.KINDS)
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.name.removesuffix("-values.yaml"))
+def test_training_jobs_are_accepted(path: Path, form: str, cluster: Cluster, make_namespace: MakeNamespace) -> None:
+    config, ranks = cluster_of(path)
+    kind = train_objects.KINDS[form]
+    job = whole(kind, train_objects.job(form, "train-1", "/mnt/mmst/spec.json", config, ranks, "run"))
+    cluster.needs([job])
+    made = cluster.create(job, namespace=make_namespace("release"))
+    assert made["metadata"]["labels"]["app.kubernetes.io/component"] == "train"
+
+
+def test_the_pod_of_a_training_job_conforms_to_pod_security_restricted(
+    cluster: Cluster, make_namespace: MakeNamespace
+) -> None:
+    namespace = make_namespace("restricted", RESTRICTED)
+    cluster.kubectl("create", "serviceaccount", "mmst-trainer", "--namespace", namespace)
+    for path in TRAINING:
+        config, ranks = cluster_of(path)
+        spec = train_objects.pytorch_job("train-1", "/mnt/mmst/spec.json", config, ranks, "run")["spec"]
+        template = spec["pytorchReplicaSpecs"]["Master"]["template"]
+        pod = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {"name": "train"}}
+        cluster.create(pod, "--dry-run=server", namespace=namespace)

@@ -1,0 +1,111 @@
+"""`mmst serve --store`: a checkpoint out of a real S3 server, and what is refused before anything listens."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("kserve")
+
+from mmst.backends.openai_http import OpenAIServer
+from mmst.errors import SamplerError, StoreError
+from mmst.manifest import Manifest
+from mmst.ports import Store
+from mmst.serve import fetched
+from mmst.store import Stage, file_entries
+from mmst.wiring import open_store
+from tests.conformance.serving import Served, request_of, wait_ready
+from tests.s3_server import CREDENTIALS, s3_server
+
+
+def stored(store: Store, folder: Path) -> Manifest:
+    """The folder as a complete checkpoint of a store."""
+    stage = Stage.open(store, "train", version=1, config={}, inputs={})
+    entries = file_entries(folder)
+    for entry in entries:
+        stage.put_file(entry.name, folder / entry.name)
+    return stage.finish(files=entries)
+
+
+def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mmst.cli", "serve", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+
+@pytest.mark.server
+def test_a_checkpoint_from_s3_is_served_by_its_digest_until_sigterm(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_server() as url:
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": url, "XDG_CACHE_HOME": str(tmp_path)}.items():
+            monkeypatch.setenv(name, value)
+        pytest.importorskip("boto3").client("s3").create_bucket(Bucket="mmst")
+        manifest = stored(open_store("s3://mmst/run"), model_folder)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        command = [sys.executable, "-m", "mmst.cli", "serve", "--store", "s3://mmst/run", "--checkpoint", manifest.ref]
+        command += ["--cache", str(tmp_path / "cache"), "--port", str(port), "--name", "m"]
+        log = tmp_path / "log"
+        with (
+            log.open("wb") as out,
+            subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process,
+        ):
+            try:
+                wait_ready(process, f"http://127.0.0.1:{port}/v2/health/ready", log)
+                address = f"http://127.0.0.1:{port}/openai/v1"
+                assert httpx.get(f"{address}/models").json()["data"][0]["checkpoint"] == manifest.digest
+                here = Served(process, address, model_folder)
+                settings: dict[str, Any] = {"concurrency": 4, "deadline": 100.0}
+                with OpenAIServer(address, "m", checkpoint=manifest.digest, **settings) as server:
+                    assert server.sample([request_of(1)]) == here.in_process([request_of(1)])
+                with (
+                    pytest.raises(SamplerError, match="another checkpoint"),
+                    OpenAIServer(address, "m", checkpoint="sha256:other", **settings),
+                ):
+                    pass
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+
+
+def test_a_server_that_does_not_say_what_it_serves_is_no_proof(served: Served) -> None:
+    with (
+        pytest.raises(SamplerError, match="does not say"),
+        OpenAIServer(served.url, "", concurrency=1, deadline=9.0, checkpoint="sha256:any"),
+    ):
+        pass
+
+
+def test_a_checkpoint_whose_file_is_another_than_its_manifest_states_is_not_served(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    manifest = stored(store, model_folder)
+    store.write(f"{manifest.ref}/config.json", b"{}")
+    with pytest.raises(StoreError, match=r"config\.json"):
+        fetched(store, manifest, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--store", "STORE", "--checkpoint", "stages/train/0000"), "no complete stage 'stages/train/0000'"),
+        (("--store", "STORE"), "--store with --checkpoint"),
+        (("mmst:tiny", "--store", "STORE", "--checkpoint", "x"), "--store with --checkpoint"),
+        (("mmst:tiny", "--dtype", "int4"), "--dtype"),
+    ],
+)
+def test_what_cannot_be_served_is_named_and_ends_with_exit_code_2(
+    arguments: tuple[str, ...], named: str, tmp_path: Path
+) -> None:
+    done = serve(*(str(tmp_path) if a == "STORE" else a for a in arguments))
+    assert done.returncode == 2
+    assert named in done.stderr
