@@ -29,7 +29,8 @@ PACKAGES = (
     ("peft", "model", "LoRA (train.lora_rank)", False),
     ("deepspeed", "deepspeed", "ZeRO and more than one rank (train.zero, train.ranks)", False),
     ("kserve", "serve", "`mmst serve`", False),
-    ("httpx", "http", "sampling.backend=openai", False),
+    ("httpx", "http", "sampling from a server (sampling.backend=openai, kserve)", False),
+    ("kubernetes", "cluster", "backends in a cluster (gvisor_job, pytorchjob, kserve)", False),
     ("boto3", "s3", "runs stored in a bucket (--out s3://…)", False),
 )
 """Distribution, our extra that brings it, what for, and whether every run needs it."""

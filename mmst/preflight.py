@@ -68,12 +68,17 @@ def recorded_file(config: Config) -> None:
 def machine(config: Config) -> list[Finding]:
     """What this machine needs for this configuration."""
     needed = {name for name, _, _, always in doctor.PACKAGES if always}
-    if config.train.lora_rank:
+    trains_here, samples_here = config.train.launcher == "local", config.sampling.backend != "kserve"
+    if not trains_here and not samples_here:
+        needed -= {"torch", "safetensors"}
+    if trains_here and config.train.lora_rank:
         needed.add("peft")
-    if config.train.ranks > 1 or config.train.zero:
+    if trains_here and (config.train.ranks > 1 or config.train.zero):
         needed.add("deepspeed")
-    if config.sampling.backend == "openai":
+    if config.sampling.backend in ("openai", "kserve"):
         needed.add("httpx")
+    if not trains_here or not samples_here or config.check.sandbox == "gvisor_job":
+        needed.add("kubernetes")
     if config.out.startswith("s3://"):
         needed.add("boto3")
     packages = [doctor.package(name, extra, why, True) for name, extra, why, _ in doctor.PACKAGES if name in needed]

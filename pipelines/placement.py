@@ -39,6 +39,7 @@ def place(task: Any, stage: str, config: Config) -> Any:
         kubernetes.use_secret_as_volume(task, secret, mount_path=f"{SECRETS}/{secret}")
     if c.volume:
         kubernetes.mount_pvc(task, pvc_name=c.volume, mount_path=c.mount)
+        task.set_env_variable("MMST_SCRATCH", c.mount)
     labels = {
         "app.kubernetes.io/managed-by": "mmst",
         "app.kubernetes.io/component": "stage",

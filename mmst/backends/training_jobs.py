@@ -24,6 +24,8 @@ from mmst.records import to_json
 
 LOOK = 5.0
 """Seconds between looks at the job and its log."""
+FRUITLESS = 2
+"""Restarts of every pod after which a job that makes no step is given up."""
 PODS_MADE = 30.0
 """Seconds in which an operator makes pods, unless something forbids it."""
 DONE = "figures.json"
@@ -77,7 +79,7 @@ class TrainingJobs:
 
     def _await(self, name: str, spec: TrainSpec, on_step: Callable[[int, float], None]) -> None:
         """Until the checkpoint is there; the error of the job otherwise."""
-        labels, looked, step = {POD_LABEL[self._form]: name}, 0.0, 0
+        labels, looked, step, lost = {POD_LABEL[self._form]: name}, 0.0, 0, 0
         began = time.monotonic()
         for state, _ in self._cluster.follow(POD, labels):
             if time.monotonic() < looked + LOOK:
@@ -88,7 +90,7 @@ class TrainingJobs:
             seen = self._events(state)
             steps = [e for e in seen if e.get("step", 0) > step]
             for e in steps:
-                step = int(e["step"])
+                step, lost = int(e["step"]), restarts(state)
                 on_step(step, float(e["loss"]))
             if what == "succeeded":
                 if Path(spec.out).exists():
@@ -98,6 +100,8 @@ class TrainingJobs:
                     f"claim {self._settings.volume} is not the volume that is mounted here"
                 )
             final = [e for e in seen if e.get("kind") in ("user", "diverged")]
+            if restarts(state) > lost + FRUITLESS * len(state):
+                what, why = "failed", f"{FRUITLESS} restarts did not bring it one step further"
             if final or what in ("failed", "gone"):
                 error = self._failure(name, state, final, why or what)
                 self._cluster.delete(self._kind, name)
@@ -142,3 +146,9 @@ class TrainingJobs:
                 raise TrainingError(
                     f"training pod {pod_name} cannot run ({what.name}: {what.message}). Remedy: {what.remedy}"
                 )
+
+
+def restarts(state: Mapping[str, Object]) -> int:
+    """How often the containers of these pods were started again."""
+    statuses = (c for pod in state.values() for c in pod.get("status", {}).get("containerStatuses", ()))
+    return sum(int(c.get("restartCount", 0)) for c in statuses)
