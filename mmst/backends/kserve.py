@@ -1,9 +1,9 @@
 """A model server for one checkpoint on KServe: made or joined, waited for, left again.
 
 Stages that sample the same checkpoint at the same time share its service. Who uses it stands in
-the owner references, the stages' pods: annotations would do as well, but KServe copies those to
-the server's pods and so restarts them. The last to leave deletes it; where a stage was killed,
-Kubernetes itself does so once its pods are deleted, or `mmst cleanup` by the run's label.
+its owner references, the stages' pods: annotations would do as well, but KServe copies those to
+the server's pods and so restarts them. The last to leave deletes it. Where a stage was killed,
+the run's clean-up does so by its label, and Kubernetes itself once the stages' pods are deleted.
 A process outside the cluster shares with nobody: its service has a name of its own.
 """
 
