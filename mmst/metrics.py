@@ -5,11 +5,12 @@
     mmst_retries_total{engine}               requests to an engine that were made again
     mmst_stage_seconds                       how long the stage's process has worked
 
-All carry `run` and `stage`. A stage is a process that is gone before anybody scrapes it, so it hands its
-figures over, every `EVERY` seconds and at its end: to the Pushgateway that `$MMST_PUSHGATEWAY`
-names (a stage's place in the run is its group, so a retried stage replaces its figures), or into
-the folder `$MMST_METRICS`, a file a stage, as node_exporter's textfile collector reads them.
-Neither is set: nothing is done. Trouble with either is logged and never fails a stage.
+All carry `run`, `stage` and `place` (01.mmst.check-heldout). A stage is a process that is gone
+before anybody scrapes it, so it hands its figures over, every `EVERY` seconds and at its end: to
+the Pushgateway that `$MMST_PUSHGATEWAY` names (a stage's place in the run is its group, so a
+retried stage replaces its figures), or into the folder `$MMST_METRICS`, a file a stage, as
+node_exporter's textfile collector reads them. Neither is set: nothing is done. Trouble with
+either is logged and never fails a stage.
 
 Format: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -86,7 +87,7 @@ def handed_over(run: str, stage: str, place: str) -> Iterator[None]:
         yield
         return
     began, done = time.monotonic(), threading.Event()
-    _common.update(run=run, stage=stage)
+    _common.update(run=run, stage=stage, place=place)
 
     def hand_over() -> None:
         with _lock:

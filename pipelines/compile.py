@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from mmst.config import Config, from_text, to_text
-from mmst.errors import PlatformError
+from mmst.errors import ConfigError
 
 VERSION_CHARACTERS = 12
 
@@ -44,7 +44,8 @@ def _compile(path: Path, config: Config, *manifest: str) -> None:
     command = [sys.executable, "-m", __name__, str(path), *manifest]
     done = subprocess.run(command, input=to_text(config), capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise PlatformError(f"kfp could not compile the pipeline: {done.stderr.strip()[-2000:]}")
+        *_, said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise ConfigError(f"kfp cannot compile this recipe ({said})", remedy="correct its section `cluster`")
 
 
 def main(file: str, version: str = "", namespace: str = "") -> None:

@@ -77,8 +77,9 @@ def test_figures_are_written_into_a_folder_whole(tmp_path: Path, monkeypatch: py
     (file,) = (tmp_path / "metrics").iterdir()
     assert file.name == "demo-1.01.mmst.check.prom"
     lines = file.read_text().splitlines()
-    assert 'mmst_stage_items_total{run="demo-1",stage="check",unit="samples"} 5' in lines
-    assert any(line.startswith('mmst_stage_seconds{run="demo-1",stage="check"}') for line in lines)
+    common = 'place="01.mmst.check",run="demo-1",stage="check"'  # files with equal series are refused together
+    assert f'mmst_stage_items_total{{{common},unit="samples"}} 5' in lines
+    assert any(line.startswith(f"mmst_stage_seconds{{{common}}}") for line in lines)
 
 
 class Gateway(http.server.BaseHTTPRequestHandler):

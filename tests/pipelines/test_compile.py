@@ -1,0 +1,55 @@
+"""The compiled file: the same bytes for the same recipe, so that its hash can be its version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmst import cli
+from mmst.config import parse
+from mmst.errors import ConfigError
+from mmst.pipelines.compile import compile_to
+
+RECIPE = {"name": "mine", "loop": {"rounds": 2, "controls": ["seed-only", "no-translation"]}}
+
+
+def test_the_same_recipe_gives_the_same_bytes_in_any_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = set()
+    for seed in ("1", "2", "3"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        made.add((compile_to(tmp_path / "p.yaml", parse(RECIPE)), (tmp_path / "p.yaml").read_bytes()))
+    assert len(made) == 1
+
+
+def test_another_recipe_is_another_version(tmp_path: Path) -> None:
+    first = compile_to(tmp_path / "p.yaml", parse(RECIPE))
+    assert first != compile_to(tmp_path / "p.yaml", parse(RECIPE | {"cluster": {"pipeline_image": "other"}}))
+
+
+def test_objects_for_git_are_named_after_their_content(tmp_path: Path) -> None:
+    version = compile_to(tmp_path / "ir.yaml", parse(RECIPE))
+    assert compile_to(tmp_path / "p.yaml", parse(RECIPE), namespace="mmst") == version
+    pipeline, made = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
+    assert (pipeline["kind"], pipeline["metadata"]) == ("Pipeline", {"name": "mmst-mine", "namespace": "mmst"})
+    assert made["kind"] == "PipelineVersion"
+    assert made["metadata"] == {"name": f"mmst-mine-{version}", "namespace": "mmst"}
+    assert made["spec"]["pipelineName"] == "mmst-mine"
+    spec, platform = yaml.safe_load_all((tmp_path / "ir.yaml").read_text())
+    assert made["spec"]["pipelineSpec"] == spec
+    assert made["spec"]["platformSpec"] == platform
+
+
+def test_a_recipe_that_cannot_be_compiled_leaves_no_file(tmp_path: Path) -> None:
+    config = parse(RECIPE | {"cluster": {"trainer_cpu": "a lot"}})
+    with pytest.raises(ConfigError, match="Invalid cpu string"):
+        compile_to(tmp_path / "p.yaml", config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
+    for more, kinds in (([], [None, None]), (["--manifest"], ["Pipeline", "PipelineVersion"])):
+        assert cli.main(["compile", "--recipe", "demo", "--file", str(tmp_path / "d" / "p.yaml"), *more]) == 0
+        assert [d.get("kind") for d in yaml.safe_load_all((tmp_path / "d" / "p.yaml").read_text())] == kinds
