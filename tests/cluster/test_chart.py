@@ -52,7 +52,7 @@ def test_every_scenario_is_created_as_it_is_rendered(
     try:
         cluster.create_all(rendered, namespace=release)
     finally:
-        cluster.delete(of("LocalModelCache", rendered))
+        cluster.delete(o for o in rendered if not cluster.kinds[o["apiVersion"], o["kind"]])
 
 
 def test_no_kind_of_object_takes_an_unknown_field(cluster: Cluster, make_namespace: MakeNamespace) -> None:
@@ -71,8 +71,7 @@ def test_pods_of_ours_conform_to_pod_security_restricted(
     path: Path, cluster: Cluster, make_namespace: MakeNamespace
 ) -> None:
     namespace = make_namespace("restricted", {"pod-security.kubernetes.io/enforce": "restricted"})
-    for name in ("mmst-stage", "mmst-retrain", "mmst-rollout", "mmst-server"):
-        cluster.kubectl("create", "serviceaccount", name, "--namespace", namespace)
+    cluster.create_all(of("ServiceAccount", render(DEFAULT)), namespace=namespace)
     rendered = render(path)
     specs = [o["spec"] for o in of("Pod", rendered)]
     specs += [o["spec"]["template"]["spec"] for o in of("Deployment", rendered) + of("Job", rendered)]
@@ -267,11 +266,11 @@ class Release:
         self.helm(verb, CHART, *arguments, *sandbox, "--set", "requireCRDs=false")
 
     def listed(self) -> set[str]:
-        """What is in both namespaces, but for Helm's own records."""
+        """What is in both namespaces and of this release outside of any, but for Helm's own records."""
         if not self.cluster.has_controllers():
             self.let_claims_go()
         here = {line for line in self.cluster.listed(self.namespace) if "sh.helm.release" not in line}
-        return here | self.cluster.listed(self.sandbox)
+        return here | self.cluster.listed(self.sandbox) | self.cluster.listed_outside(self.namespace)
 
     def let_claims_go(self) -> None:
         """Take the mark off deleted claims that says they may be in use, as a controller does."""
