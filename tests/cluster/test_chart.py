@@ -33,13 +33,6 @@ def settings(rendered: list[Object]) -> Any:
     return yaml.safe_load(held["data"]["settings.yaml"])
 
 
-def over_a_recipe(settings: Any) -> config.Config:
-    """The settings laid over a recipe that uses all the training processes there are."""
-    cluster = settings["cluster"]
-    ranks = cluster["trainer_nodes"] * max(1, cluster["trainer_gpus"])
-    return config.parse({**settings, "train": {**settings["train"], "ranks": ranks}})
-
-
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.name.removesuffix("-values.yaml"))
 def test_every_scenario_is_created_as_it_is_rendered(
     path: Path, cluster: Cluster, make_namespace: MakeNamespace
@@ -92,7 +85,7 @@ def test_pods_of_ours_conform_to_pod_security_restricted(
 def test_settings_are_a_part_of_a_recipe(path: Path) -> None:
     rendered = render(path)
     if of("ConfigMap", rendered, "mmst-settings"):
-        parsed = over_a_recipe(settings(rendered))
+        parsed = config.parse(settings(rendered))
         assert parsed.cluster.namespace == "mmst"
         assert parsed.out.startswith("s3://mmst/")
         assert parsed.promote.tracking_uri.startswith("http")
@@ -102,7 +95,9 @@ def test_settings_are_a_part_of_a_recipe(path: Path) -> None:
 
 
 def test_settings_carry_the_values() -> None:
-    parsed = over_a_recipe(settings(render(BLOOM))).cluster
+    whole = config.parse(settings(render(BLOOM)))
+    parsed = whole.cluster
+    assert whole.train.ranks == 64
     assert (parsed.server_runtime, parsed.server_gpus, parsed.trainer_nodes, parsed.trainer_gpus) == ("vllm", 8, 8, 8)
     assert parsed.tolerations == ("nvidia.com/gpu:NoSchedule",)
     assert parsed.secrets == ("mmst-s3",)
@@ -223,7 +218,7 @@ def test_no_scenario_holds_a_secret() -> None:
 def test_the_images_are_those_of_this_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == mmst.__version__
-    written, defaults = over_a_recipe(settings(render(DEFAULT))).cluster, config.parse({}).cluster
+    written, defaults = config.parse(settings(render(DEFAULT))).cluster, config.parse({}).cluster
     for image in ("pipeline_image", "trainer_image", "server_image", "checker_image"):
         assert getattr(written, image) == getattr(defaults, image)
 

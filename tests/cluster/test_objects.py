@@ -9,11 +9,11 @@ import pytest
 from mmst.backends import job_objects, train_objects
 from mmst.backends.kube import CONFIG_MAP, JOB, Kind, Object
 from mmst.bundles import Work
-from mmst.config import ClusterConfig
+from mmst.config import ClusterConfig, parse
 from mmst.ports import Limits, Program
 from tests.cluster.cluster import SCENARIOS, Cluster, render
 from tests.cluster.conftest import MakeNamespace
-from tests.cluster.test_chart import over_a_recipe, settings
+from tests.cluster.test_chart import settings
 
 pytestmark = pytest.mark.cluster
 
@@ -31,7 +31,7 @@ def whole(kind: Kind, body: Object) -> Object:
 
 def cluster_of(path: Path) -> tuple[ClusterConfig, int]:
     """The settings that a scenario's release lays over a recipe, and how many processes train."""
-    config = over_a_recipe(settings(render(path)))
+    config = parse(settings(render(path)))
     return config.cluster, config.train.ranks
 
 
