@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 import mmst
 from mmst import config
+from mmst.cli import app
+from mmst.cluster_preflight import examine
+from mmst.commands.options import released
 from tests.cluster.cluster import CHART, OVERLAYS, ROOT, SCENARIOS, Cluster, Object, eventually, overlay, render, run
 from tests.cluster.conftest import MakeNamespace
 
@@ -180,6 +184,21 @@ def test_a_wrong_value_is_refused_by_name(values: str, said: str) -> None:
         assert "Remedy: " in refusal
 
 
+def test_the_commands_that_pods_run_exist() -> None:
+    group = typer.main.get_command(app)
+    pods = [o["spec"] for path in SCENARIOS for o in of("Pod", render(path))]
+    for path in SCENARIOS:
+        pods += [o["spec"]["template"]["spec"] for o in of("Deployment", render(path)) + of("Job", render(path))]
+        pods += [o["spec"]["predictor"] for o in of("InferenceService", render(path))]
+    containers = [c for pod in pods for c in pod.get("containers", ())]
+    lines = {tuple([*c["command"], *c["args"]]) for c in containers if c["command"][0] == "mmst"}
+    assert {line[1] for line in lines} == {"preflight", "trigger", "rollout", "serve"}
+    for _, verb, *arguments in lines:
+        command = group.commands[verb]  # type: ignore[attr-defined]
+        existing = [a.replace("/recipe/recipe.yaml", str(DEFAULT)) for a in arguments]
+        assert command.make_context(verb, existing).params
+
+
 def test_the_values_in_the_docs_render() -> None:
     assert of("Deployment", render(ROOT / "docs/examples/values.yaml"), "mmst-rollout")
 
@@ -279,6 +298,14 @@ class Release:
         read = ("get", "configmap", "mmst-settings", "--namespace", self.namespace, "--output=json")
         text = json.loads(self.cluster.kubectl(*read).stdout)["data"]["settings.yaml"]
         return int(yaml.safe_load(text)["cluster"]["checkers"])
+
+
+def test_an_installed_release_gives_stages_the_rights_that_preflight_asks_for(release: Release) -> None:
+    release.put("install", "--values", DEFAULT)
+    findings = list(examine(released(release.namespace), ["permissions"]))
+    assert len(findings) == 2
+    assert [f.found for f in findings if not f.ok] == []
+    assert all("mmst-stage" in f.found for f in findings)
 
 
 @pytest.fixture
