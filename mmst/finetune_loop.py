@@ -144,7 +144,7 @@ def export(
     if s.lora_rank:
         model = model.merge_and_unload()
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     again = load_model(folder, expected.dtype, spec.trust_remote_code).to(probe.device).eval()
     with torch.no_grad():
         found = again(input_ids=probe, use_cache=False).logits
@@ -152,3 +152,12 @@ def export(
     difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
     if not difference <= exact * max(1.0, scale):
         raise TrainingError(f"the exported model's logits differ by {difference:g} from the trained one's ({scale:g})")
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """The tokenizer's files, without what transformers notes of how it was loaded: that differs by environment."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    kept = {k: v for k, v in settings.items() if k not in ("is_local", "local_files_only")}
+    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

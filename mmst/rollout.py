@@ -85,13 +85,13 @@ class Services(Protocol):
     where: str
 
     def checkpoint(self, name: str) -> str:
-        """The digest that a service is to serve; empty when there is no service."""
+        """The digest that a service is to serve; empty when there is none, or it was taken away."""
 
     def put(self, name: str, version: Version) -> None:
         """Make a service serve a version; does not wait."""
 
     def remove(self, name: str) -> None:
-        """Delete a service."""
+        """Take a service's pods away; it has no checkpoint any more."""
 
     def sampler(self, name: str, version: Version) -> AbstractContextManager[Sampler]:
         """Wait until all of a service serves this version, and no other; how to ask it."""

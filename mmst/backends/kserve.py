@@ -1,9 +1,9 @@
 """A model server for one checkpoint on KServe: made or joined, waited for, left again.
 
 Stages that sample the same checkpoint at the same time share its service. Who uses it stands in
-the owner references, the stages' pods: annotations would do as well, but KServe copies those to
-the server's pods and so restarts them. The last to leave deletes it; where a stage was killed,
-Kubernetes itself does so once its pods are deleted, or `mmst cleanup` by the run's label.
+its owner references, the stages' pods: annotations would do as well, but KServe copies those to
+the server's pods and so restarts them. The last to leave deletes it. Where a stage was killed,
+the run's clean-up does so by its label, and Kubernetes itself once the stages' pods are deleted.
 A process outside the cluster shares with nobody: its service has a name of its own.
 """
 
@@ -114,20 +114,23 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
 
 
 def is_ready(service: Object) -> bool:
-    """Whether KServe says so, of the spec as it is now."""
-    status = service.get("status", {})
-    seen = status.get("observedGeneration", 0) >= service["metadata"].get("generation", 0)
-    return seen and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
+    """Whether KServe says so; after a change, perhaps still of what was before.
+
+    Its `observedGeneration` was seen to stay behind for good, so it tells nothing; `serves_only` does.
+    """
+    conditions = service.get("status", {}).get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def serves_only(cluster: Cluster, name: str, checkpoint: str) -> bool:
-    """Whether all pods of a service, but for those on their way out, are ready and serve this checkpoint."""
-    staying = [p for p in cluster.list(POD, {SERVED_BY: name}) if "deletionTimestamp" not in p["metadata"]]
-    return bool(staying) and all(
-        p["metadata"].get("annotations", {}).get(CHECKPOINT) == checkpoint
-        and any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", ()))
-        for p in staying
-    )
+    """Whether all pods of a service serve this checkpoint, and are ready.
+
+    Those on their way out count too: until they are gone, a proxy may still send them requests.
+    """
+    there = list(cluster.list(POD, {SERVED_BY: name}))
+    staying = [p for p in there if "deletionTimestamp" not in p["metadata"]]
+    theirs = {p["metadata"].get("annotations", {}).get(CHECKPOINT) for p in there}
+    return bool(staying) and theirs == {checkpoint} and all(map(_takes_requests, staying))
 
 
 def address(service: Object) -> str:
@@ -179,6 +182,10 @@ def _last_end(pod: Object) -> tuple[int, int]:
         if last:
             return int(last["exitCode"]), int(container.get("restartCount", 0))
     return 0, 0
+
+
+def _takes_requests(pod: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
 
 
 def _own(cluster: Cluster, service: Object, owners: list[Object]) -> bool:

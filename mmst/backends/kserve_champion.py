@@ -1,4 +1,8 @@
-"""The champion's two InferenceServices: the stable one that clients use, and the challenger beside it."""
+"""The champion's two InferenceServices: the stable one that clients use, and the challenger beside it.
+
+A service that is not needed is stopped, not deleted: so the rollout needs no right to delete. Both
+belong to the release's settings and go when it is uninstalled.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,18 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from mmst.backends.kserve import ready
+from mmst.backends.kserve import SERVED_BY, ready
 from mmst.backends.kserve_objects import CHECKPOINT, inference_service
-from mmst.backends.kube import INFERENCE_SERVICE, Cluster, Object
+from mmst.backends.kube import CONFIG_MAP, INFERENCE_SERVICE, POD, Cluster, Object
 from mmst.config import ClusterConfig
 from mmst.errors import SamplerError
 from mmst.ports import Sampler, Store
 from mmst.rollout import STABLE, Version
 from mmst.store import load
 
+STOPPED = "serving.kserve.io/stop"
+"""The annotation by which KServe takes a service's pods away."""
+OWNER = "mmst-settings"
 Connect = Callable[[str, str, str], AbstractContextManager[Sampler]]
 """How a server is asked: by its address, the model's name on it, and the checkpoint that it must serve."""
 
@@ -29,7 +36,8 @@ class ChampionServices:
     def checkpoint(self, name: str) -> str:
         """See `rollout.Services.checkpoint`."""
         found = self.cluster.get(INFERENCE_SERVICE, name)
-        return "" if found is None else str(found["metadata"].get("annotations", {}).get(CHECKPOINT, ""))
+        annotations = {} if found is None else found["metadata"].get("annotations", {})
+        return "" if annotations.get(STOPPED) == "true" else str(annotations.get(CHECKPOINT, ""))
 
     def put(self, name: str, version: Version) -> None:
         """See `rollout.Services.put`."""
@@ -41,18 +49,24 @@ class ChampionServices:
             dtype=self.dtype,
             cluster=self.config,
         )
+        owner = self.cluster.get(CONFIG_MAP, OWNER)
+        if owner is not None:
+            reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": OWNER, "uid": owner["metadata"]["uid"]}
+            wanted["metadata"]["ownerReferences"] = [reference]
         while True:
             found, made = self.cluster.create(INFERENCE_SERVICE, wanted)
             if made or self.cluster.swap(INFERENCE_SERVICE, found, changed(found, wanted)):
                 return
 
     def remove(self, name: str) -> None:
-        """See `rollout.Services.remove`; returns when it is gone."""
+        """See `rollout.Services.remove`; returns when its pods are on their way out."""
+        if self.cluster.get(INFERENCE_SERVICE, name) is None:
+            return
+        self.cluster.patch(INFERENCE_SERVICE, name, {"metadata": {"annotations": {STOPPED: "true"}}})
         deadline = time.monotonic() + self.config.start_timeout
-        self.cluster.delete(INFERENCE_SERVICE, name)
-        while self.cluster.get(INFERENCE_SERVICE, name) is not None:
+        while any("deletionTimestamp" not in p["metadata"] for p in self.cluster.list(POD, {SERVED_BY: name})):
             if time.monotonic() > deadline:
-                raise SamplerError(f"InferenceService {name} does not go. Remedy: see its finalizers and KServe's log")
+                raise SamplerError(f"InferenceService {name} does not stop. Remedy: see the log of KServe's controller")
             time.sleep(0.5)
 
     def sampler(self, name: str, version: Version) -> AbstractContextManager[Sampler]:
@@ -62,9 +76,10 @@ class ChampionServices:
 
 
 def changed(found: Object, wanted: Object) -> Object:
-    """The merge patch that makes a service's annotations, labels and predictor those wanted, and removes the rest."""
+    """The merge patch that makes a service's labels and predictor those wanted, removes the rest, and starts it."""
     before = found["spec"].get("predictor", {})
     after = wanted["spec"]["predictor"]
     gone = {key: None for key in before if key not in after}
-    meta = {key: wanted["metadata"][key] for key in ("annotations", "labels")}
+    meta = {key: value for key, value in wanted["metadata"].items() if key != "name"}
+    meta["annotations"] = {**meta["annotations"], STOPPED: None}
     return {"metadata": meta, "spec": {"predictor": {**gone, **after}}}

@@ -16,7 +16,11 @@ from mmst.records import digest
 
 CHECKPOINT = "mmst.dev/checkpoint"
 """The annotation that says which checkpoint a service serves: its digest."""
-MODE = {"serving.kserve.io/deploymentMode": "Standard", "serving.kserve.io/autoscalerClass": "none"}
+MODE = {
+    "serving.kserve.io/deploymentMode": "Standard",
+    "serving.kserve.io/autoscalerClass": "none",
+    "serving.kserve.io/enable-prometheus-scraping": "true",
+}
 PORT = 8080
 CONTAINER = "kserve-container"
 PROBED = 5
@@ -87,9 +91,9 @@ def _ours(checkpoint: Manifest, *, store: str, shared: bool, model: str, dtype: 
     def probe(path: str, seconds: int, failures: int) -> Object:
         return {"httpGet": {"path": path, "port": PORT}, "periodSeconds": seconds, "failureThreshold": failures}
 
-    around, threads = pod_parts.environment(cluster), []
-    if not cluster.server_gpus:
-        threads = [{"name": "OMP_NUM_THREADS", "value": str(pod_parts.threads(cluster.server_cpu, 1))}]
+    around = pod_parts.environment(cluster)
+    own = {} if cluster.server_gpus else {"OMP_NUM_THREADS": str(pod_parts.threads(cluster.server_cpu, 1))}
+    set_already = {item["name"] for item in around["env"]}  # a name twice is refused
     return {
         "name": CONTAINER,
         "image": cluster.server_image,
@@ -101,7 +105,7 @@ def _ours(checkpoint: Manifest, *, store: str, shared: bool, model: str, dtype: 
             f"--name={model}",
             f"--dtype={dtype}",
         ],
-        "env": threads + around["env"],
+        "env": [{"name": k, "value": v} for k, v in own.items() if k not in set_already] + around["env"],
         "envFrom": around["envFrom"],
         "ports": [{"containerPort": PORT, "protocol": "TCP"}],
         "resources": _resources(cluster),

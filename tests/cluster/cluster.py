@@ -56,6 +56,9 @@ def overlay(path: Path) -> list[Object]:
     return objects(run("kubectl", "kustomize", path).stdout)
 
 
+NAMES = '--output=jsonpath={range .items[*]}{.apiVersion}{" "}{.kind}{" "}{.metadata.name}{"\\n"}{end}'
+
+
 class Cluster:
     """The cluster that KUBECONFIG names."""
 
@@ -129,17 +132,23 @@ class Cluster:
             path = f"/api/v1/namespaces/{name}/finalize"
             self.kubectl("replace", "--raw", path, "--filename=-", text=json.dumps(end), check=False)
 
-    @functools.cached_property
-    def resources(self) -> str:
-        names = self.kubectl("api-resources", "--namespaced", "--verbs=list", "--output=name").stdout.split()
+    @functools.cache  # noqa: B019 - one cluster a session
+    def resources(self, namespaced: bool) -> str:
+        """All resources that can be listed, in namespaces or outside, but for events."""
+        scope = f"--namespaced={str(namespaced).lower()}"
+        names = self.kubectl("api-resources", scope, "--verbs=list", "--output=name").stdout.split()
         return ",".join(name for name in names if not name.startswith("events"))
 
     def listed(self, namespace: str) -> set[str]:
-        """Every object in a namespace as `apiVersion kind name`, but for events and what Kubernetes keeps there."""
-        template = '{range .items[*]}{.apiVersion}{" "}{.kind}{" "}{.metadata.name}{"\\n"}{end}'
-        shown = self.kubectl("get", self.resources, "--namespace", namespace, f"--output=jsonpath={template}").stdout
+        """Every object in a namespace as `apiVersion kind name`, but for what Kubernetes itself keeps there."""
+        shown = self.kubectl("get", self.resources(True), "--namespace", namespace, NAMES).stdout
         own = ("ConfigMap kube-root-ca.crt", "ServiceAccount default")
         return {line for line in shown.splitlines() if not line.endswith(own)}
+
+    def listed_outside(self, prefix: str) -> set[str]:
+        """Every object outside of namespaces whose name begins like this, but for the namespace of this name."""
+        shown = self.kubectl("get", self.resources(False), NAMES).stdout.splitlines()
+        return {line for line in shown if line.split()[-1].startswith(f"{prefix}-")}
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:

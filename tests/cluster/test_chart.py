@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 import mmst
 from mmst import config
+from mmst.cli import app
+from mmst.cluster_preflight import examine
+from mmst.commands.options import released
 from tests.cluster.cluster import CHART, OVERLAYS, ROOT, SCENARIOS, Cluster, Object, eventually, overlay, render, run
 from tests.cluster.conftest import MakeNamespace
 
@@ -33,13 +37,6 @@ def settings(rendered: list[Object]) -> Any:
     return yaml.safe_load(held["data"]["settings.yaml"])
 
 
-def over_a_recipe(settings: Any) -> config.Config:
-    """The settings laid over a recipe that uses all the training processes there are."""
-    cluster = settings["cluster"]
-    ranks = cluster["trainer_nodes"] * max(1, cluster["trainer_gpus"])
-    return config.parse({**settings, "train": {**settings["train"], "ranks": ranks}})
-
-
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.name.removesuffix("-values.yaml"))
 def test_every_scenario_is_created_as_it_is_rendered(
     path: Path, cluster: Cluster, make_namespace: MakeNamespace
@@ -52,7 +49,7 @@ def test_every_scenario_is_created_as_it_is_rendered(
     try:
         cluster.create_all(rendered, namespace=release)
     finally:
-        cluster.delete(of("LocalModelCache", rendered))
+        cluster.delete(o for o in rendered if not cluster.kinds[o["apiVersion"], o["kind"]])
 
 
 def test_no_kind_of_object_takes_an_unknown_field(cluster: Cluster, make_namespace: MakeNamespace) -> None:
@@ -71,8 +68,7 @@ def test_pods_of_ours_conform_to_pod_security_restricted(
     path: Path, cluster: Cluster, make_namespace: MakeNamespace
 ) -> None:
     namespace = make_namespace("restricted", {"pod-security.kubernetes.io/enforce": "restricted"})
-    for name in ("mmst-stage", "mmst-retrain", "mmst-rollout", "mmst-server"):
-        cluster.kubectl("create", "serviceaccount", name, "--namespace", namespace)
+    cluster.create_all(of("ServiceAccount", render(DEFAULT)), namespace=namespace)
     rendered = render(path)
     specs = [o["spec"] for o in of("Pod", rendered)]
     specs += [o["spec"]["template"]["spec"] for o in of("Deployment", rendered) + of("Job", rendered)]
@@ -93,7 +89,7 @@ def test_pods_of_ours_conform_to_pod_security_restricted(
 def test_settings_are_a_part_of_a_recipe(path: Path) -> None:
     rendered = render(path)
     if of("ConfigMap", rendered, "mmst-settings"):
-        parsed = over_a_recipe(settings(rendered))
+        parsed = config.parse(settings(rendered))
         assert parsed.cluster.namespace == "mmst"
         assert parsed.out.startswith("s3://mmst/")
         assert parsed.promote.tracking_uri.startswith("http")
@@ -103,7 +99,9 @@ def test_settings_are_a_part_of_a_recipe(path: Path) -> None:
 
 
 def test_settings_carry_the_values() -> None:
-    parsed = over_a_recipe(settings(render(BLOOM))).cluster
+    whole = config.parse(settings(render(BLOOM)))
+    parsed = whole.cluster
+    assert whole.train.ranks == 64
     assert (parsed.server_runtime, parsed.server_gpus, parsed.trainer_nodes, parsed.trainer_gpus) == ("vllm", 8, 8, 8)
     assert parsed.tolerations == ("nvidia.com/gpu:NoSchedule",)
     assert parsed.secrets == ("mmst-s3",)
@@ -186,6 +184,21 @@ def test_a_wrong_value_is_refused_by_name(values: str, said: str) -> None:
         assert "Remedy: " in refusal
 
 
+def test_the_commands_that_pods_run_exist() -> None:
+    group = typer.main.get_command(app)
+    pods = [o["spec"] for path in SCENARIOS for o in of("Pod", render(path))]
+    for path in SCENARIOS:
+        pods += [o["spec"]["template"]["spec"] for o in of("Deployment", render(path)) + of("Job", render(path))]
+        pods += [o["spec"]["predictor"] for o in of("InferenceService", render(path))]
+    containers = [c for pod in pods for c in pod.get("containers", ())]
+    lines = {tuple([*c["command"], *c["args"]]) for c in containers if c["command"][0] == "mmst"}
+    assert {line[1] for line in lines} == {"preflight", "trigger", "rollout", "serve"}
+    for _, verb, *arguments in lines:
+        command = group.commands[verb]  # type: ignore[attr-defined]
+        existing = [a.replace("/recipe/recipe.yaml", str(DEFAULT)) for a in arguments]
+        assert command.make_context(verb, existing).params
+
+
 def test_the_values_in_the_docs_render() -> None:
     assert of("Deployment", render(ROOT / "docs/examples/values.yaml"), "mmst-rollout")
 
@@ -224,7 +237,7 @@ def test_no_scenario_holds_a_secret() -> None:
 def test_the_images_are_those_of_this_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == mmst.__version__
-    written, defaults = over_a_recipe(settings(render(DEFAULT))).cluster, config.parse({}).cluster
+    written, defaults = config.parse(settings(render(DEFAULT))).cluster, config.parse({}).cluster
     for image in ("pipeline_image", "trainer_image", "server_image", "checker_image"):
         assert getattr(written, image) == getattr(defaults, image)
 
@@ -267,11 +280,11 @@ class Release:
         self.helm(verb, CHART, *arguments, *sandbox, "--set", "requireCRDs=false")
 
     def listed(self) -> set[str]:
-        """What is in both namespaces, but for Helm's own records."""
+        """What is in both namespaces and of this release outside of any, but for Helm's own records."""
         if not self.cluster.has_controllers():
             self.let_claims_go()
         here = {line for line in self.cluster.listed(self.namespace) if "sh.helm.release" not in line}
-        return here | self.cluster.listed(self.sandbox)
+        return here | self.cluster.listed(self.sandbox) | self.cluster.listed_outside(self.namespace)
 
     def let_claims_go(self) -> None:
         """Take the mark off deleted claims that says they may be in use, as a controller does."""
@@ -285,6 +298,14 @@ class Release:
         read = ("get", "configmap", "mmst-settings", "--namespace", self.namespace, "--output=json")
         text = json.loads(self.cluster.kubectl(*read).stdout)["data"]["settings.yaml"]
         return int(yaml.safe_load(text)["cluster"]["checkers"])
+
+
+def test_an_installed_release_gives_stages_the_rights_that_preflight_asks_for(release: Release) -> None:
+    release.put("install", "--values", DEFAULT)
+    findings = list(examine(released(release.namespace), ["permissions"]))
+    assert len(findings) == 2
+    assert [f.found for f in findings if not f.ok] == []
+    assert all("mmst-stage" in f.found for f in findings)
 
 
 @pytest.fixture

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends import job_objects, train_objects
-from mmst.backends.kube import CONFIG_MAP, JOB, Kind, Object
+from mmst.backends import job_objects, kserve_objects, train_objects
+from mmst.backends.kube import CONFIG_MAP, INFERENCE_SERVICE, JOB, Kind, Object
 from mmst.bundles import Work
-from mmst.config import ClusterConfig
+from mmst.config import ClusterConfig, parse
+from mmst.manifest import Manifest
 from mmst.ports import Limits, Program
 from tests.cluster.cluster import SCENARIOS, Cluster, render
 from tests.cluster.conftest import MakeNamespace
-from tests.cluster.test_chart import over_a_recipe, settings
+from tests.cluster.test_chart import settings
 
 pytestmark = pytest.mark.cluster
 
@@ -22,6 +23,7 @@ BASELINE = {"pod-security.kubernetes.io/enforce": "baseline"}
 RELEASES = [path for path in SCENARIOS if not path.name.startswith("retrain-only")]
 TRAINING = [path for path in RELEASES if not path.name.startswith("local-values")]
 """`local` trains in the stage's own pod."""
+CHECKPOINT = Manifest(stage="train", key="842f4a72c0de", inputs={}, files=())
 WORKS = [[Work((Program(id="p1", source="print(1)", stdin=""),), Limits(timeout=1.0))]]
 
 
@@ -31,7 +33,7 @@ def whole(kind: Kind, body: Object) -> Object:
 
 def cluster_of(path: Path) -> tuple[ClusterConfig, int]:
     """The settings that a scenario's release lays over a recipe, and how many processes train."""
-    config = over_a_recipe(settings(render(path)))
+    config = parse(settings(render(path)))
     return config.cluster, config.train.ranks
 
 
@@ -66,6 +68,18 @@ def test_training_jobs_are_accepted(path: Path, form: str, cluster: Cluster, mak
     cluster.needs([job])
     made = cluster.create(job, namespace=make_namespace("release"))
     assert made["metadata"]["labels"]["app.kubernetes.io/component"] == "train"
+
+
+@pytest.mark.parametrize("path", RELEASES, ids=lambda path: path.name.removesuffix("-values.yaml"))
+def test_model_servers_are_accepted(path: Path, cluster: Cluster, make_namespace: MakeNamespace) -> None:
+    config, _ = cluster_of(path)
+    service = kserve_objects.sampling_service(
+        CHECKPOINT, store="s3://mmst/runs", dtype="float32", cluster=config, run="run"
+    )
+    service = whole(INFERENCE_SERVICE, service)
+    cluster.needs([service])
+    made = cluster.create(service, namespace=make_namespace("release"))
+    assert made["metadata"]["labels"]["app.kubernetes.io/component"] == "serve"
 
 
 def test_the_pod_of_a_training_job_conforms_to_pod_security_restricted(

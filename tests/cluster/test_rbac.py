@@ -30,7 +30,7 @@ class Place:
     sandbox: str
 
     def of(self, where: str) -> str:
-        return self.sandbox if where == "sandbox" else self.release
+        return {"release": self.release, "sandbox": self.sandbox, "cluster": ""}[where]
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def place(cluster: Cluster) -> Iterator[Place]:
     made = [cluster.make_namespace(unique(f"mmst-{stem}")) for stem in ("release", "sandbox")]
     place = Place(*(str(o["metadata"]["name"]) for o in made))
     rendered = render(DEFAULT, "--set", f"sandbox.namespace={place.sandbox}", namespace=place.release)
-    wanted = [o for o in rendered if o["kind"] in ("ServiceAccount", "Role", "RoleBinding", "ConfigMap")]
+    wanted = [o for o in rendered if o["kind"] in ("ServiceAccount", "ConfigMap") or "Role" in o["kind"]]
     cluster.create_all(wanted, namespace=place.release)
     first: Right = ("sandbox", "jobs.batch", "create")
     assert eventually(lambda: answers(cluster, place, "mmst-stage", [first])[first])
     yield place
-    cluster.delete(made)
+    cluster.delete([*made, *(o for o in wanted if o["kind"].startswith("ClusterRole"))])
 
 
 def user(place: Place, account: str) -> str:
@@ -65,13 +65,14 @@ def answers(cluster: Cluster, place: Place, account: str, asked: list[Right]) ->
     return dict(zip(asked, (line == "true" for line in lines), strict=True))
 
 
-ALL = ("get", "list", "watch", "create", "patch", "delete")
+READ = ("get", "list", "watch")
+ALL = (*READ, "create", "patch", "delete")
 ALLOWED: dict[str, list[Right]] = {
     "mmst-stage": [
         *(("release", "pytorchjobs.kubeflow.org", verb) for verb in ALL),
         *(("release", "trainjobs.trainer.kubeflow.org", verb) for verb in ALL),
         *(("release", "inferenceservices.serving.kserve.io", verb) for verb in ALL),
-        *(("release", "pods", verb) for verb in ("get", "list", "watch")),
+        *(("release", "pods", verb) for verb in READ),
         ("release", "pods/log", "get"),
         ("release", "events", "create"),
         ("release", "configmaps", "get"),
@@ -79,7 +80,7 @@ ALLOWED: dict[str, list[Right]] = {
         ("release", "secrets/mlpipeline-minio-artifact", "get"),
         *(("sandbox", "jobs.batch", verb) for verb in ALL),
         *(("sandbox", "configmaps", verb) for verb in ALL),
-        *(("sandbox", "pods", verb) for verb in ("get", "list", "watch")),
+        *(("sandbox", "pods", verb) for verb in READ),
         ("sandbox", "pods/log", "get"),
         ("sandbox", "events", "list"),
     ],
@@ -88,9 +89,17 @@ ALLOWED: dict[str, list[Right]] = {
     "mmst-retrain": [("release", "configmaps", verb) for verb in ("get", "create", "update", "patch")],
     "mmst-rollout": [
         *(("release", "inferenceservices.serving.kserve.io", verb) for verb in ALL if verb != "delete"),
+        ("release", "inferenceservices.serving.kserve.io/champion-next", "delete"),
         ("release", "pods", "list"),
         ("release", "pods/log", "get"),
         ("release", "configmaps/mmst-settings", "get"),
+    ],
+    "mmst-preflight": [
+        ("release", "configmaps/mmst-settings", "get"),
+        *(("sandbox", "pods", verb) for verb in (*READ, "create", "delete")),
+        ("sandbox", "pods/log", "get"),
+        ("cluster", "runtimeclasses.node.k8s.io/gvisor", "get"),
+        ("cluster", "deployments.apps", "list"),
     ],
 }
 REFUSED: dict[str, list[Right]] = {
@@ -122,6 +131,13 @@ REFUSED: dict[str, list[Right]] = {
         ("release", "secrets", "get"),
         ("sandbox", "jobs.batch", "create"),
     ],
+    "mmst-preflight": [
+        ("release", "pods", "create"),
+        ("release", "secrets", "get"),
+        ("sandbox", "pods/exec", "create"),
+        ("cluster", "deployments.apps", "create"),
+        ("cluster", "runtimeclasses.node.k8s.io", "list"),
+    ],
 }
 
 
@@ -134,7 +150,10 @@ def test_each_account_can_do_its_verbs_and_no_others(account: str, cluster: Clus
 
 def test_the_rules_hold_no_verb_that_is_not_listed_here(place: Place) -> None:
     listed = {(account, where, resource, verb) for account in ALLOWED for where, resource, verb in ALLOWED[account]}
-    pairs = {(account, where, re.sub(r"/(mmst|mlp).*", "", resource)) for account, where, resource, _ in listed}
+    pairs = {
+        (account, where, re.sub(r"/(mmst|mlp|champion|gvisor).*", "", resource))
+        for account, where, resource, _ in listed
+    }
     written = {
         (account, where, resource + (f".{group}" if group else "")) for account, where, resource, _, group in rights()
     }
@@ -144,13 +163,14 @@ def test_the_rules_hold_no_verb_that_is_not_listed_here(place: Place) -> None:
 def rights() -> set[tuple[str, str, str, str, str]]:
     """(account, namespace, resource, verb, API group) of every rule of the chart's roles."""
     found = set()
-    for role in (o for o in render(DEFAULT) if o["kind"] == "Role"):
-        sandbox = "namespace" in role["metadata"]
-        account = "mmst-stage" if sandbox else role["metadata"]["name"]
+    for role in (o for o in render(DEFAULT) if o["kind"] in ("Role", "ClusterRole")):
+        where = (
+            "cluster" if role["kind"] == "ClusterRole" else "sandbox" if "namespace" in role["metadata"] else "release"
+        )
+        account = str(role["metadata"]["name"]).replace("mmst-checks", "mmst-stage")
         for rule in role["rules"]:
             for resource in rule["resources"]:
                 for verb in rule["verbs"]:
-                    where = "sandbox" if sandbox else "release"
                     found.add((account, where, resource, verb, rule["apiGroups"][0]))
     return found
 
@@ -158,7 +178,7 @@ def rights() -> set[tuple[str, str, str, str, str]]:
 def test_the_readme_says_why_for_every_verb() -> None:
     text = (CHART / "README.md").read_text(encoding="utf-8")
     rows = re.findall(
-        r"^\| `(mmst-[a-z]+)` \| (release|sandbox) \| `([a-z/]+)`[^|]*\| ([a-z, ]+) \| (.+) \|$", text, re.M
+        r"^\| `(mmst-[a-z]+)` \| (release|sandbox|cluster) \| `([a-z/]+)`[^|]*\| ([a-z, ]+) \| (.+) \|$", text, re.M
     )
     told = {(account, where, what, verb) for account, where, what, verbs, _ in rows for verb in verbs.split(", ")}
     assert told == {(account, where, resource, verb) for account, where, resource, verb, _ in rights()}
@@ -183,7 +203,7 @@ JOB: Object = {
 SERVICE: Object = {
     "apiVersion": "serving.kserve.io/v1beta1",
     "kind": "InferenceService",
-    "metadata": {"name": "champion", "annotations": {"serving.kserve.io/deploymentMode": "Standard"}},
+    "metadata": {"name": "sampler", "annotations": {"serving.kserve.io/deploymentMode": "Standard"}},
     "spec": {"predictor": {"minReplicas": 0, "containers": [{"name": "kserve-container", "image": "mmst/server"}]}},
 }
 MAP: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "retrain-1"}, "data": {"run": ""}}
@@ -201,13 +221,18 @@ def test_a_stage_really_starts_watches_and_ends_a_check_job(cluster: Cluster, pl
     assert "forbidden" in cluster.create(moved, as_stage, namespace=place.release, check=False)
 
 
-def test_a_rollout_really_moves_a_service_and_cannot_delete_it(cluster: Cluster, place: Place) -> None:
+def test_a_rollout_really_moves_a_service_and_deletes_only_its_own(cluster: Cluster, place: Place) -> None:
     cluster.needs([SERVICE])
     as_rollout = user(place, "mmst-rollout")
     cluster.create(SERVICE, as_rollout, namespace=place.release)
-    there = ("inferenceservice", "champion", "--namespace", place.release, as_rollout)
+    there = ("inferenceservice", "sampler", "--namespace", place.release, as_rollout)
     cluster.kubectl("patch", *there, "--type=merge", "--patch", '{"spec":{"predictor":{"minReplicas":1}}}')
     assert "forbidden" in cluster.kubectl("delete", *there, "--wait=false", check=False).stderr
+    own = {**SERVICE, "metadata": {**SERVICE["metadata"], "name": "champion-next"}}
+    cluster.create(own, as_rollout, namespace=place.release)
+    cluster.kubectl(
+        "delete", "inferenceservice", "champion-next", "--namespace", place.release, as_rollout, "--wait=false"
+    )
 
 
 def test_a_retrain_really_records_its_run_and_reads_no_secret(cluster: Cluster, place: Place) -> None:

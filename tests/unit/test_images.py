@@ -1,4 +1,4 @@
-"""The container images as they are written down; tests/cluster/test_images.py builds and runs them."""
+"""The container images as they are written down; tests/cluster/node/test_images.py builds and runs them."""
 
 import re
 import shlex

@@ -50,6 +50,12 @@ def test_our_server_gets_the_checkpoint_by_reference_and_secrets_by_name() -> No
     assert made["metadata"]["labels"]["mmst.dev/run"] == "demo-1"
 
 
+def test_a_release_may_set_what_we_would() -> None:
+    cluster = dataclasses.replace(CLUSTER, env=("OMP_NUM_THREADS=3",))
+    (container,) = service(cluster)["spec"]["predictor"]["containers"]
+    assert container["env"] == [{"name": "OMP_NUM_THREADS", "value": "3"}]
+
+
 def test_a_server_that_is_replaced_takes_requests_until_the_other_is_ready() -> None:
     predictor = service()["spec"]["predictor"]
     assert predictor["deploymentStrategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
@@ -94,11 +100,32 @@ def test_a_change_removes_what_the_other_runtime_had() -> None:
     assert change["spec"]["predictor"]["model"]["modelFormat"] == {"name": "huggingface"}
 
 
-def test_ready_counts_only_for_the_spec_as_it_is_now() -> None:
-    ready = {"conditions": [{"type": "Ready", "status": "True"}], "observedGeneration": 1}
-    assert kserve.is_ready({"metadata": {"generation": 1}, "status": ready})
-    assert not kserve.is_ready({"metadata": {"generation": 2}, "status": ready})
-    assert not kserve.is_ready({"metadata": {"generation": 1}})
+def test_a_service_serves_a_checkpoint_only_when_no_pod_of_another_is_left() -> None:
+    def pod(digest: str, ready: str, going: bool) -> dict[str, Any]:
+        meta = {"annotations": {CHECKPOINT: digest}, **({"deletionTimestamp": "now"} if going else {})}
+        return {"metadata": meta, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+    def found(*pods: tuple[str, str, bool]) -> bool:
+        class Cluster:
+            def list(self, kind: Any, labels: Any) -> list[Any]:
+                return [
+                    {
+                        "metadata": {
+                            "annotations": {CHECKPOINT: digest},
+                            **({"deletionTimestamp": "now"} if going else {}),
+                        },
+                        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+                    }
+                    for digest, ready, going in pods
+                ]
+
+        return kserve.serves_only(Cluster(), "s", "new")  # type: ignore[arg-type]
+
+    assert found(("new", "True", False))
+    assert not found()
+    assert not found(("new", "False", False))
+    assert not found(("new", "True", False), ("old", "True", False))
+    assert not found(("new", "True", False), ("old", "True", True))  # a proxy may still send it requests
 
 
 class Pods:

@@ -83,8 +83,7 @@ def built(engine: Engine, repo_root: Path, tmp_path_factory: pytest.TempPathFact
     base = Path(os.environ.get("CLUSTER_ROOT", cache)) / "img" / "base.tar"
     if "BASE" not in environment and base.is_file():
         load = {"buildah": ["pull", f"docker-archive:{base}"]}.get(engine.name, ["load", "--input", str(base)])
-        sh(engine.name, *load)
-        environment["BASE"] = "docker.io/local/base:1"
+        environment["BASE"] = sh(engine.name, *load).split()[-1]  # its id or its name, as the engine knows it
     folder = tmp_path_factory.mktemp("archives")
     sh(repo_root / "scripts/images.sh", "--archive", folder, timeout=2900.0, env=environment)
     yield folder
