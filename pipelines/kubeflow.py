@@ -120,7 +120,11 @@ class Kubeflow:
     def terminate(self, run: str) -> None:
         """End a run; nothing happens when it has ended."""
         with self._trouble("end a run"):
-            self._client.runs.run_service_terminate_run(run_id=run, _request_timeout=TIMEOUT)
+            try:
+                self._client.runs.run_service_terminate_run(run_id=run, _request_timeout=TIMEOUT)
+            except kfp_server_api.ApiException:
+                if self.look(run)[0].live:  # the server refuses (400) to end what has ended
+                    raise
 
     def link(self, run: str) -> str:
         """The page of a run in the UI: at the endpoint, unless `$KF_PIPELINES_UI_ENDPOINT` names another address."""
@@ -225,6 +229,7 @@ def _said(error: kfp_server_api.ApiException) -> str:
     """The server's own words."""
     try:
         body = json.loads(error.body)
-        return f"{body.get('message') or body.get('error')} (HTTP {error.status})"[:600]
+        said = body.get("message") or body.get("error_message") or body.get("error")  # uploads say it otherwise
+        return f"{said} (HTTP {error.status})"[:600]
     except (ValueError, TypeError, AttributeError):
         return f"{error.reason} (HTTP {error.status})"

@@ -56,6 +56,8 @@ class KfpServer:
         if method == "POST" and name == "runs":
             return self._new(self.runs, "run_id", {"state": "PENDING", **json.loads(body)})
         if method == "POST" and (ended := re.fullmatch(r"runs/([^/:]+):terminate", name)):
+            if ended[1] not in self.live:
+                return 400, {"code": 3, "message": f"Failed to terminate a run {ended[1]}. Row not found"}
             self.run(ended[1])["state"] = "CANCELING"
             return 200, {}
         if method == "GET" and (one := re.fullmatch(r"runs/([^/:]+)", name)):
