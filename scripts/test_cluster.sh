@@ -8,7 +8,7 @@ level=${1:-api}
 shift || true
 case $level in
     api)
-        tests=(tests/cluster --ignore tests/cluster/node --ignore tests/cluster/test_images.py)
+        tests=(tests/cluster --ignore tests/cluster/node -n 2 --dist loadfile)
         echo "test-cluster: an API server alone; images and what needs a node: LEVEL=node"
         ;;
     node) tests=(tests/cluster) ;;

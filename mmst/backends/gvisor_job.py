@@ -34,6 +34,8 @@ SHARD = 500
 """Works of one index at most: what a killed pod loses."""
 SHARDS = 20
 """Indexes of one Job at most."""
+RAW_MOST = 4 * PACKED_MOST
+"""Characters of programs that are tried to be packed into one ConfigMap."""
 IN_FLIGHT = 2
 """Jobs at once: while the last pods of one run, the next begins."""
 
@@ -106,19 +108,25 @@ class GvisorJobs:
 
     def _next(self, waiting: Waiting) -> list[list[Work]]:
         """The next Job's works, divided among its indexes; suspects have one of their own."""
-        alone: list[list[Work]] = []
         works: list[Work] = []
-        size, most = 0, SHARD * SHARDS
-        while len(works) + len(alone) < most and size < 4 * PACKED_MOST and (work := waiting.next()):
+        size = 0
+        while len(works) < SHARD * SHARDS and size < RAW_MOST and (work := waiting.next()):
             size += sum(len(p.source) + len(p.stdin) for p in work.programs)
-            if work.tries:
-                alone.append([work])
-                if len(alone) >= SHARDS:
-                    break
-            else:
-                works.append(work)
-        each = max(1, min(SHARD, -(-len(works) // self._settings.checkers)))
-        return [*alone, *(works[i : i + each] for i in range(0, len(works), each))]
+            works.append(work)
+        while sum(map(len, map(packed, shards := self._shards(works)))) > PACKED_MOST:
+            if len(works) == 1:
+                what = f"program '{works[0].id}' is too large for a check Job ({len(packed(works)) >> 10} KiB packed"
+                raise SandboxError(f"{what}, {PACKED_MOST >> 10} at most). Remedy: check it with check.sandbox=gvisor")
+            half = len(works) // 2
+            for work in works[half:]:
+                waiting.again(work, blamed=False)
+            works = works[:half]
+        return shards
+
+    def _shards(self, works: list[Work]) -> list[list[Work]]:
+        alone, others = [[w] for w in works if w.tries], [w for w in works if not w.tries]
+        each = max(1, min(SHARD, -(-len(others) // self._settings.checkers)))
+        return [*alone, *(others[i : i + each] for i in range(0, len(others), each))]
 
     def _launch(self, shards: list[list[Work]]) -> Flight:
         """Start a Job, or find the one that a killed launcher had started."""

@@ -9,13 +9,13 @@ A process outside the cluster shares with nobody: its service has a name of its 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 from mmst.backends import pods
 from mmst.backends.kserve_objects import CHECKPOINT, CONTAINER
@@ -33,7 +33,7 @@ REFUSED = {1, UserError.exit_code}
 PROTOCOL = "/openai/v1"
 
 
-@contextmanager
+@contextlib.contextmanager
 def hosted(cluster: Cluster, service: Object, *, start_timeout: float, holder: Object | None) -> Iterator[str]:
     """The address of the OpenAI protocol of a service while it is needed.
 
@@ -44,10 +44,11 @@ def hosted(cluster: Cluster, service: Object, *, start_timeout: float, holder: O
         service = {**service, "metadata": {**service["metadata"], "name": f"mmst-{secrets.token_hex(6)}"}}
     name = service["metadata"]["name"]
     try:
-        join(cluster, service, holder)
+        join(cluster, service, holder, start_timeout)
         yield ready(cluster, name, start_timeout)
     finally:
-        leave(cluster, name, holder)
+        with contextlib.suppress(ClusterError):  # the samples are there; the run's clean-up deletes it
+            leave(cluster, name, holder)
 
 
 def own_pod(cluster: Cluster) -> Object | None:
@@ -62,9 +63,12 @@ def reference(pod: Object) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
 
 
-def join(cluster: Cluster, service: Object, holder: Object | None) -> None:
-    """Make the service, or hold the one of this name too; one that is being deleted is made anew."""
-    meta = service["metadata"]
+def join(cluster: Cluster, service: Object, holder: Object | None, seconds: float = 60.0) -> None:
+    """Make the service, or hold the one of this name too; one that is being deleted is made anew.
+
+    `SamplerError` when such a one does not go within this many seconds.
+    """
+    meta, deadline = service["metadata"], time.monotonic() + seconds
     if holder is not None:
         service = {**service, "metadata": {**meta, "ownerReferences": [holder]}}
     while True:
@@ -73,6 +77,8 @@ def join(cluster: Cluster, service: Object, holder: Object | None) -> None:
             return
         owners = _owners(found)
         if "deletionTimestamp" in found["metadata"]:
+            if time.monotonic() > deadline:
+                raise SamplerError(f"InferenceService {meta['name']} does not go. Remedy: see its finalizers")
             time.sleep(1.0)
         elif holder["uid"] in {o["uid"] for o in owners} or _own(cluster, found, [*owners, holder]):
             return

@@ -10,40 +10,30 @@ from typing import Any
 
 import pytest
 
+from mmst.backends import job_objects
+from mmst.bundles import Work
+from mmst.config import ClusterConfig
+from mmst.ports import Limits, Program
 from tests.cluster.cluster import OVERLAYS, SCENARIOS, Cluster, Object, overlay, render
 
 pytestmark = pytest.mark.cluster
 
-CHECK_POD: Object = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "check", "namespace": "mmst-sandbox"},
-    "spec": {
-        "runtimeClassName": "gvisor",
-        "automountServiceAccountToken": False,
-        "restartPolicy": "Never",
-        "containers": [
-            {
-                "name": "check",
-                "image": "mmst/checker",
-                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID", "KILL"]},
-                },
-                "volumeMounts": [{"name": "in", "mountPath": "/in", "readOnly": True}],
-            }
-        ],
-        "volumes": [{"name": "in", "configMap": {"name": "in"}}],
-    },
-}
+WORK = Work((Program(id="p1", source="print(1)"),), Limits(timeout=1.0))
+
+
+def check_pod() -> Object:
+    """A pod as a check Job makes it."""
+    spec = job_objects.check_job("check", [[WORK]], ClusterConfig(), "run")["spec"]["template"]["spec"]
+    meta = {"name": "check", "namespace": "mmst-sandbox"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
 def changed(pod: Object, **spec: Any) -> Object:
-    """The pod with other keys in its spec; `container` goes into its container."""
+    """The pod with other keys in its spec: `container` in its container, `volumes` in place of those of their names."""
     pod = copy.deepcopy(pod)
     pod["spec"]["containers"][0].update(spec.pop("container", {}))
-    pod["spec"].update(spec)
+    new = {volume["name"]: volume for volume in spec.pop("volumes", ())}
+    pod["spec"].update(spec, volumes=[new.get(volume["name"], volume) for volume in pod["spec"]["volumes"]])
     return pod
 
 
@@ -71,7 +61,7 @@ def test_no_object_is_both_in_the_chart_and_in_the_manifests() -> None:
 
 
 def test_a_check_pod_is_let_into_the_sandbox_namespace(cluster: Cluster, installed: None) -> None:
-    assert cluster.create(CHECK_POD, "--dry-run=server")["spec"]["overhead"]["memory"] == "64Mi"
+    assert cluster.create(check_pod(), "--dry-run=server")["spec"]["overhead"]["memory"] == "64Mi"
 
 
 @pytest.mark.parametrize(
@@ -102,17 +92,17 @@ def test_a_check_pod_is_let_into_the_sandbox_namespace(cluster: Cluster, install
     ],
 )
 def test_any_other_pod_is_refused_there(change: Object, why: str, cluster: Cluster, installed: None) -> None:
-    assert why in cluster.create(changed(CHECK_POD, **change), "--dry-run=server", check=False)
+    assert why in cluster.create(changed(check_pod(), **change), "--dry-run=server", check=False)
 
 
 def test_the_same_pod_without_gvisor_is_let_in_elsewhere(cluster: Cluster, installed: None) -> None:
-    pod = changed(CHECK_POD, runtimeClassName=None)
+    pod = changed(check_pod(), runtimeClassName=None)
     pod["metadata"]["namespace"] = "mmst"
     cluster.create(pod, "--dry-run=server")
 
 
 def test_an_unknown_field_is_refused(cluster: Cluster, installed: None) -> None:
-    refusal = cluster.create(changed(CHECK_POD, runtimeClas="gvisor"), "--dry-run=server", check=False)
+    refusal = cluster.create(changed(check_pod(), runtimeClas="gvisor"), "--dry-run=server", check=False)
     assert 'unknown field "spec.runtimeClas"' in refusal
 
 

@@ -50,15 +50,6 @@ def test_check_jobs_are_accepted(path: Path, cluster: Cluster, make_namespace: M
     assert owner["metadata"]["ownerReferences"][0]["uid"]
 
 
-def test_the_pod_of_a_check_job_passes_the_sandbox_namespaces_admission(cluster: Cluster, installed: None) -> None:
-    config, _ = cluster_of(RELEASES[0])
-    pod = job_objects.check_job("check", WORKS, config, "run")["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": {**pod["metadata"], "name": "check"}}
-    cluster.create(pod, "--dry-run=server", namespace="mmst-sandbox")
-    del pod["spec"]["runtimeClassName"]
-    assert "run under gVisor" in cluster.create(pod, "--dry-run=server", namespace="mmst-sandbox", check=False)
-
-
 @pytest.mark.parametrize("form", train_objects.KINDS)
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.name.removesuffix("-values.yaml"))
 def test_training_jobs_are_accepted(path: Path, form: str, cluster: Cluster, make_namespace: MakeNamespace) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from mmst.backends.mlflow_registry import MlflowRegistry, reach
+from mmst.backends.mlflow_serving import ServingVersions
 from mmst.errors import RegistryError
 
 from .tiny_models import tiny_model
@@ -275,3 +277,22 @@ def test_a_folder_that_cannot_hold_the_database_is_a_registry_error(tmp_path: Pa
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RegistryError, match="cannot use"):
         log(MlflowRegistry(f"sqlite:///{tmp_path}/file/mlflow.db"), 1, m=1.0)
+
+
+def test_what_serves_is_told_by_tags_that_come_and_go(registry: MlflowRegistry) -> None:
+    name = f"serving-{uuid.uuid4().hex[:8]}"
+    versions = ServingVersions(registry, name)
+    assert versions.champion() is None, "no such model"
+    one = register(registry, name, "s3://b/1", CHECKPOINT, **{"mmst.evaluation": "stages/evaluate/1"})
+    two = register(registry, name, "s3://b/2", CHECKPOINT[:-1] + "0")
+    assert versions.champion() is None, "no alias yet"
+    registry.point(name, one)
+    found = versions.champion()
+    assert found is not None
+    assert (found.version, found.checkpoint, found.ref) == (one, CHECKPOINT, "stages/train/1")
+    assert (found.run, found.evaluation) == ("run-1", "stages/evaluate/1")
+    versions.tag(one, {"serving": "ns/champion", "serving.failed": None})
+    versions.tag(two, {"serving": "other/champion"})
+    assert [v.version for v in versions.tagged("serving", "ns/champion")] == [one]
+    versions.tag(one, {"serving": None})
+    assert list(versions.tagged("serving", "ns/champion")) == []

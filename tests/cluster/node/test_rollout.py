@@ -8,16 +8,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
-from mmst import wiring
+from mmst import cli, wiring
 from mmst.backends import kserve
-from mmst.backends.kube import INFERENCE_SERVICE, POD, Cluster
+from mmst.backends.kube import CONFIG_MAP, INFERENCE_SERVICE, POD, Cluster
 from mmst.backends.local_model import LocalModel
+from mmst.backends.mlflow_registry import MlflowRegistry
+from mmst.backends.mlflow_serving import ServingVersions
 from mmst.backends.openai_http import OpenAIServer
 from mmst.config import Config, parse
 from mmst.manifest import Manifest, Place
 from mmst.ports import Request
-from mmst.records import CheckedSample, Sample, Verdict
+from mmst.records import CheckedSample, Sample, Verdict, to_data
 from mmst.rollout import FAILED, NEXT, SERVING, SINCE, STABLE, Rollout, Step
 from mmst.store import Stage
 from tests.cluster.node.conftest import namespace
@@ -121,18 +124,23 @@ class Clients:
                     self.errors.append(str(e))
 
 
-def serving(release: Release) -> Sequence[str]:
-    from mmst.backends.mlflow_registry import MlflowRegistry
-    from mmst.backends.mlflow_serving import ServingVersions
+def install(cluster: Cluster, config: Config) -> None:
+    """The settings of a release, as the chart writes them."""
+    shown = {name: to_data(getattr(config, name)) for name in ("out", "promote", "sampling", "cluster")}
+    meta = {"name": wiring.SETTINGS}
+    cluster.create(CONFIG_MAP, {"metadata": meta, "data": {"settings.yaml": yaml.safe_dump(shown)}})
 
+
+def serving(release: Release) -> Sequence[str]:
     assert isinstance(release.registry, MlflowRegistry)
     versions = ServingVersions(release.registry, release.config.promote.name)
     return [v.version for v in versions.tagged(SERVING, f"{release.config.cluster.namespace}/{STABLE}")]
 
 
 def test_forward_and_back_with_requests_flowing_and_none_lost(
-    here: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
     with s3_for_pods(here) as s3:
         for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3, "XDG_CACHE_HOME": str(tmp_path)}.items():
             monkeypatch.setenv(name, value)
@@ -141,6 +149,7 @@ def test_forward_and_back_with_requests_flowing_and_none_lost(
         promote = {"name": "m", "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}
         config = parse({"out": "s3://mmst/run", "promote": promote, "sampling": {"deadline": 60.0}})
         release = Release(dataclasses.replace(config, cluster=settings(here, s3, server_cpu="300m")), tmp_path)
+        install(here, release.config)
         first, second, third = (release.model(seed) for seed in (1, 2, 3))
         broken = tmp_path / "broken"
         broken.mkdir()
@@ -176,3 +185,9 @@ def test_forward_and_back_with_requests_flowing_and_none_lost(
         assert clients.errors == []
         assert clients.answered > after_two > 0
         assert all("deletionTimestamp" in p["metadata"] for p in here.list(POD, {kserve.SERVED_BY: NEXT}))
+        assert {o["name"] for o in service["metadata"]["ownerReferences"]} == {"mmst-settings"}
+
+        release.registry.point("m", two)
+        capsys.readouterr()
+        assert cli.main(["rollout", "--cluster", here.namespace, "--once"]) == 0
+        assert capsys.readouterr().out == f"rest: champion is version {two}\n"
