@@ -111,22 +111,19 @@ class TrainingJobs:
 
     def _events(self, state: Mapping[str, Object]) -> list[dict[str, Any]]:
         """What the workers have said lately, in all pods."""
-        running = [name for name, pod in state.items() if pods.phase(pod) != "Pending"]
-        logs = [(self._cluster.log(name, tail=40) or b"").decode("utf-8", "replace") for name in running]
-        return [e for text in logs for line in text.splitlines() if (e := event(line))]
+        return [e for name in running(state) for line in self._lines(name, 40) if (e := event(line))]
+
+    def _lines(self, pod: str, most: int, *, previous: bool = False) -> list[str]:
+        log = self._cluster.log(pod, tail=most, previous=previous) or b""
+        return log.decode("utf-8", "replace").splitlines()
 
     def _failure(self, name: str, state: Mapping[str, Object], said: list[dict[str, Any]], why: str) -> Exception:
-        """The error, with the last lines of the rank that failed first."""
+        """The error, with the last lines of the rank that failed first, perhaps before its container was restarted."""
         where = f"`kubectl -n {self._cluster.namespace} logs -l {POD_LABEL[self._form]}={name}`"
-        said = said or [e for e in self._events(state) if "failed" in e]
+        lines = [line for pod in running(state) for old in (True, False) for line in self._lines(pod, 80, previous=old)]
+        said = said or [e for line in lines if (e := event(line)) and "failed" in e]
         troubles = [f"{pod}: {what}" for pod, p in state.items() if (what := pods.trouble(p))]
-        tail = [
-            line
-            for pod, p in state.items()
-            if pods.phase(p) == "Failed"
-            for line in (self._cluster.log(pod, tail=TAIL) or b"").decode("utf-8", "replace").splitlines()
-        ]
-        return failure("; ".join([why, *troubles]), said, tail[-2 * TAIL :], where)
+        return failure("; ".join([why, *troubles]), said, lines[-2 * TAIL :], where)
 
     def _stuck(self, name: str, state: Mapping[str, Object], seconds: float) -> None:
         """Raise when a pod of the job cannot start, or cannot even be made."""
@@ -152,3 +149,8 @@ def restarts(state: Mapping[str, Object]) -> int:
     """How often the containers of these pods were started again."""
     statuses = (c for pod in state.values() for c in pod.get("status", {}).get("containerStatuses", ()))
     return sum(int(c.get("restartCount", 0)) for c in statuses)
+
+
+def running(state: Mapping[str, Object]) -> list[str]:
+    """The pods that have started."""
+    return [name for name, pod in state.items() if pods.phase(pod) != "Pending"]
