@@ -18,6 +18,7 @@ import pytest
 from mmst import __version__
 from mmst.backends import gvisor_root
 from mmst.records import to_json
+from tests.s3_server import free_port
 from tests.train_support import task
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
@@ -144,7 +145,8 @@ def test_the_trainer_trains_under_zero_without_a_compiler(built: Path, engine: E
         path.chmod(0o777)
     for parent in tmp_path.parents[:2]:
         parent.chmod(parent.stat().st_mode | 0o711)
-    where = ["--nnodes", "1", "--master-addr", "127.0.0.1", "--nproc-per-node", "2"]
+    port = str(free_port())  # buildah's containers share this machine's network
+    where = ["--nnodes", "1", "--master-addr", "127.0.0.1", "--master-port", port, "--nproc-per-node", "2"]
     start = ["--module", "mmst.finetune", str(tmp_path / "spec.json")]
     engine.run("trainer", "torchrun", *where, *start, mount=tmp_path)
     assert (Path(spec.out) / "model.safetensors").is_file()
