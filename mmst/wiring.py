@@ -88,7 +88,7 @@ SETTINGS = "mmst-settings"
 
 def release_settings(namespace: str) -> str:
     """The partial recipe (YAML) of the release that is installed in a namespace; `SetupError` when there is none."""
-    from mmst.backends.kube import CONFIG_MAP
+    from mmst.backends.kube_kinds import CONFIG_MAP
 
     found = cluster(namespace).get(CONFIG_MAP, SETTINGS)
     if found is None or "settings.yaml" not in found.get("data", {}):
@@ -233,7 +233,7 @@ class Wired:
 
     def cleanup(self, run: str) -> None:
         """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""
-        from mmst.backends import kube
+        from mmst.backends import kube_kinds as kube
 
         here = cluster(self.config.cluster.namespace)
         for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB, kube.INFERENCE_SERVICE):

@@ -38,6 +38,23 @@ gitops_definitions() {
         -f "$modules/github.com/fluxcd/source-controller@v1.9.6/config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml" >/dev/null
 }
 
+# Our images, as files that the node imports when it comes up; built anew when what goes into them has changed.
+our_images() {
+    local now
+    now=$(git ls-files -s images mmst components pipelines pyproject.toml constraints.txt | sha256sum; git diff HEAD | sha256sum)
+    [ "$(cat "$cache/img/mmst.built" 2>/dev/null)" = "$now" ] && return 0
+    if ! docker info >/dev/null 2>&1 && ! podman info >/dev/null 2>&1; then
+        command -v buildah >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah; } >/dev/null
+        # Where no registry can be reached, the base is made from Debian's packages.
+        buildah inspect --type image localhost/local/base:1 >/dev/null 2>&1 ||
+            buildah pull --quiet "docker-archive:$cache/img/base.tar" >/dev/null
+        export BASE=${BASE:-localhost/local/base:1}
+    fi
+    scripts/images.sh --archive "$cache/img"
+    echo "$now" >"$cache/img/mmst.built"
+    say "our images are built"
+}
+
 if [ -z "${KUBECONFIG:-}" ] && [ -d "$shared" ]; then
     started=$SECONDS
     cache=${CLUSTER_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/test-cluster}
@@ -68,6 +85,7 @@ print(*(s.getsockname()[1] for s in sockets))')
             exit 3
         fi
         [ -f "$cache/img/base.tar" ] || "$shared/images.sh"
+        our_images
         trap '"$shared/down.sh" --purge' EXIT
         "$shared/up.sh" --node >/dev/null
         "$shared/platform.sh" training kserve

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 
 from mmst.backends import pods
 from mmst.backends.job_objects import PACKED_MOST, check_job, config_map, name_of, owned_by, packed
-from mmst.backends.kube import CONFIG_MAP, JOB, POD, Cluster, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import CONFIG_MAP, JOB, POD, Object
 from mmst.bundles import Nonsense, Waiting, Work
 from mmst.config import ClusterConfig
 from mmst.errors import ClusterError, SandboxError

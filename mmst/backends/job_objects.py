@@ -13,7 +13,7 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 
-from mmst.backends.kube import COMPONENT, MANAGED, RUN, Object
+from mmst.backends.kube_kinds import COMPONENT, MANAGED, RUN, Object
 from mmst.backends.pods import OOM_EXIT_CODES
 from mmst.bundles import Work
 from mmst.config import ClusterConfig

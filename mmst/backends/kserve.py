@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping
 
 from mmst.backends import pods
 from mmst.backends.kserve_objects import CHECKPOINT, CONTAINER
-from mmst.backends.kube import INFERENCE_SERVICE, POD, Cluster, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import INFERENCE_SERVICE, POD, Object
 from mmst.errors import ClusterError, ModelError, PlatformError, SamplerError, UserError
 
 SERVED_BY = "serving.kserve.io/inferenceservice"

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager
 
 from mmst.backends.kserve import SERVED_BY, ready
 from mmst.backends.kserve_objects import CHECKPOINT, inference_service
-from mmst.backends.kube import CONFIG_MAP, INFERENCE_SERVICE, POD, Cluster, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import CONFIG_MAP, INFERENCE_SERVICE, POD, Object
 from mmst.config import ClusterConfig
 from mmst.errors import SamplerError
 from mmst.ports import Sampler, Store

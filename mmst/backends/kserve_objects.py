@@ -8,7 +8,7 @@ changes stands there.
 from __future__ import annotations
 
 from mmst.backends import pod_parts
-from mmst.backends.kube import COMPONENT, MANAGED, RUN, Object
+from mmst.backends.kube_kinds import COMPONENT, MANAGED, RUN, Object
 from mmst.config import ClusterConfig
 from mmst.errors import ConfigError
 from mmst.manifest import Manifest

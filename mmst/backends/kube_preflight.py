@@ -12,7 +12,8 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
 from mmst.backends import pods
-from mmst.backends.kube import (
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import (
     ACCESS_REVIEW,
     COMPONENT,
     INFERENCE_SERVICE,
@@ -23,7 +24,6 @@ from mmst.backends.kube import (
     QUOTA,
     RUNTIME_CLASS,
     TRAIN_JOB,
-    Cluster,
     Kind,
     Object,
 )

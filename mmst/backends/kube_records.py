@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mmst.backends.kube import COMPONENT, CONFIG_MAP, MANAGED, Cluster, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import COMPONENT, CONFIG_MAP, MANAGED, Object
 from mmst.trigger import Record
 
 

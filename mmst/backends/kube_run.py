@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mmst.backends import pods
-from mmst.backends.kube import (
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import (
     COMPONENT,
     EVENT,
     INFERENCE_SERVICE,
@@ -16,7 +17,6 @@ from mmst.backends.kube import (
     PYTORCH_JOB,
     RUN,
     TRAIN_JOB,
-    Cluster,
     Kind,
     Object,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmst.backends.kube import Object
+from mmst.backends.kube_kinds import Object
 from mmst.config import ClusterConfig
 
 SCRATCH = "MMST_SCRATCH"

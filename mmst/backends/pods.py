@@ -6,7 +6,7 @@ import time
 from calendar import timegm
 from dataclasses import dataclass
 
-from mmst.backends.kube import Object
+from mmst.backends.kube_kinds import Object
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 
 from mmst.backends import pod_parts
-from mmst.backends.kube import COMPONENT, MANAGED, PYTORCH_JOB, RUN, TRAIN_JOB, Kind, Object
+from mmst.backends.kube_kinds import COMPONENT, MANAGED, PYTORCH_JOB, RUN, TRAIN_JOB, Kind, Object
 from mmst.config import ClusterConfig
 
 KINDS: dict[str, Kind] = {"pytorchjob": PYTORCH_JOB, "trainjob": TRAIN_JOB}

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mmst.backends import pods
-from mmst.backends.kube import POD, Cluster, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import POD, Object
 from mmst.backends.train_objects import KINDS, POD_LABEL, job, name_of, status
 from mmst.backends.training_log import TAIL, event, failure
 from mmst.config import ClusterConfig

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-from mmst.backends.kube import CONFIG_MAP, Cluster, Kind, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import CONFIG_MAP, Kind, Object
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")

@@ -13,7 +13,7 @@ import os
 import pytest
 
 from mmst import cli
-from mmst.backends.kube import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
+from mmst.backends.kube_kinds import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
 from mmst.commands.options import configured
 from mmst.commands.submit import standing
 from mmst.config import Config, run_id

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmst.backends.kserve_objects import inference_service, sampling_service
-from mmst.backends.kube import INFERENCE_SERVICE, Object
+from mmst.backends.kube_kinds import INFERENCE_SERVICE, Object
 from mmst.manifest import Manifest
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import MakeNamespace

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmst.backends import job_objects, kserve_objects, train_objects
-from mmst.backends.kube import CONFIG_MAP, INFERENCE_SERVICE, JOB, Kind, Object
+from mmst.backends.kube_kinds import CONFIG_MAP, INFERENCE_SERVICE, JOB, Kind, Object
 from mmst.bundles import Work
 from mmst.config import ClusterConfig, parse
 from mmst.manifest import Manifest

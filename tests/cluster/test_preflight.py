@@ -12,7 +12,8 @@ import pytest
 
 from mmst import cli
 from mmst.backends import kube_preflight
-from mmst.backends.kube import POD, QUOTA, RUNTIME_CLASS, Cluster, Kind, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import POD, QUOTA, RUNTIME_CLASS, Kind, Object
 from mmst.cluster_preflight import examine
 from mmst.commands.options import released
 from mmst.config import Config

@@ -11,7 +11,8 @@ import pytest
 from mmst import cli
 from mmst.backends import kube_run
 from mmst.backends.job_objects import check_job
-from mmst.backends.kube import COMPONENT, INFERENCE_SERVICE, JOB, MANAGED, POD, PYTORCH_JOB, RUN, Cluster, Kind, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import COMPONENT, INFERENCE_SERVICE, JOB, MANAGED, POD, PYTORCH_JOB, RUN, Kind, Object
 from mmst.bundles import Waiting, Work
 from mmst.config import ClusterConfig
 from mmst.errors import SandboxError

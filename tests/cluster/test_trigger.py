@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends.kube import CONFIG_MAP, Cluster
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import CONFIG_MAP
 from tests.cluster.release import release
 from tests.kfp_server import KfpServer, kfp_server
 

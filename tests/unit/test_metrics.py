@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mmst import launch, logs, metrics, notices, progress, wiring
 from mmst.backends.folder_store import FolderStore
-from mmst.backends.kube import Object
+from mmst.backends.kube_kinds import Object
 from mmst.config import parse, to_text
 from mmst.errors import ClusterError, MmstError, SandboxError, Stopped
 from mmst.manifest import Manifest

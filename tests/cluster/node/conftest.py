@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends.kube import CLAIM, POD, Cluster, Kind
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import CLAIM, POD, Kind
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)

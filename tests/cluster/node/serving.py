@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from mmst import __version__
-from mmst.backends.kube import SERVICE, Cluster, Kind
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import SERVICE, Kind
 from mmst.config import ClusterConfig
 from mmst.manifest import Manifest
 from mmst.ports import Store

@@ -18,7 +18,8 @@ import pytest
 from bench import programs as mixed
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.backends.job_objects import check_job
-from mmst.backends.kube import CONFIG_MAP, JOB, POD, Cluster, Kind, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import CONFIG_MAP, JOB, POD, Kind, Object
 from mmst.bundles import Work
 from mmst.errors import SandboxError, UserError
 from mmst.ports import Execution, Limits, Program
@@ -230,9 +231,9 @@ def slow(n: int) -> list[Program]:
 def evict(cluster: Cluster, pod: Object) -> None:
     """What `kubectl drain` does."""
     meta = pod["metadata"]
-    path = cluster._path(POD, meta["name"]) + "/eviction"
+    path = cluster.path(POD, meta["name"]) + "/eviction"
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": meta["name"]}}
-    cluster._json("POST", path, body)
+    cluster._api.json("POST", path, body)
 
 
 def test_a_job_that_somebody_deletes_costs_no_verdict(sandbox_namespace: Cluster) -> None:

@@ -12,7 +12,8 @@ import pytest
 from mmst import wiring
 from mmst.backends import kserve
 from mmst.backends.kserve_objects import model_name, sampling_service
-from mmst.backends.kube import INFERENCE_SERVICE, POD, Cluster, Object
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import INFERENCE_SERVICE, POD, Object
 from mmst.backends.local_model import LocalModel
 from mmst.backends.openai_http import OpenAIServer
 from mmst.config import ClusterConfig, parse

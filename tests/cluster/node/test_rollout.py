@@ -12,7 +12,8 @@ import yaml
 
 from mmst import cli, wiring
 from mmst.backends import kserve
-from mmst.backends.kube import CONFIG_MAP, INFERENCE_SERVICE, POD, Cluster
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import CONFIG_MAP, INFERENCE_SERVICE, POD
 from mmst.backends.local_model import LocalModel
 from mmst.backends.mlflow_registry import MlflowRegistry
 from mmst.backends.mlflow_serving import ServingVersions

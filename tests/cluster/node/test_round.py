@@ -22,7 +22,8 @@ import yaml
 
 from mmst import __version__, recipes
 from mmst.backends import pod_parts, pods
-from mmst.backends.kube import (
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import (
     CLAIM,
     COMPONENT,
     CONFIG_MAP,
@@ -31,7 +32,6 @@ from mmst.backends.kube import (
     MANAGED,
     POD,
     PYTORCH_JOB,
-    Cluster,
     Kind,
     Object,
 )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmst.backends.kube import POD, PYTORCH_JOB, Cluster
+from mmst.backends.kube import Cluster
+from mmst.backends.kube_kinds import POD, PYTORCH_JOB
 from mmst.backends.torchrun import Torchrun
 from mmst.backends.training_jobs import TrainingJobs
 from mmst.config import ClusterConfig

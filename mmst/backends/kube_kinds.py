@@ -1,0 +1,47 @@
+"""The kinds of objects that we make or look at, where they are on an API server, and the labels of ours. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+Object = dict[str, Any]
+
+MANAGED = {"app.kubernetes.io/managed-by": "mmst"}
+"""The label that everything made at run time carries."""
+RUN, COMPONENT = "mmst.dev/run", "app.kubernetes.io/component"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object: `apiVersion`, `kind` and its name in paths."""
+
+    api: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Where objects of this kind, or the one of this name, are on an API server."""
+        where = f"/namespaces/{quote(namespace)}" if self.namespaced else ""
+        return f"{self.group}{where}/{self.plural}" + (f"/{quote(name)}" if name else "")
+
+    @property
+    def group(self) -> str:
+        """Where its API group and version is."""
+        return f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
+
+
+POD = Kind("v1", "Pod", "pods")
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
+EVENT = Kind("v1", "Event", "events")
+SERVICE = Kind("v1", "Service", "services")
+QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+JOB = Kind("batch/v1", "Job", "jobs")
+RUNTIME_CLASS = Kind("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", namespaced=False)
+ACCESS_REVIEW = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
+PYTORCH_JOB = Kind("kubeflow.org/v1", "PyTorchJob", "pytorchjobs")
+TRAIN_JOB = Kind("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs")
+INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
