@@ -44,13 +44,14 @@ def pod(cluster: Cluster, name: str, run: str, status: Object, component: str = 
     }
     container = {"name": "main", "image": "no.such/image:1", "securityContext": restricted}
     spec = {"containers": [container], "automountServiceAccountToken": False}
+    spec["schedulerName"] = "nobody"  # else a node, where there is one, would say how it stands
     cluster.create(POD, {"metadata": meta(name, run, component, **labels), "spec": spec})
     set_status(cluster, POD, name, status)
 
 
 def set_status(cluster: Cluster, kind: Kind, name: str, status: Object) -> None:
-    path = f"{cluster._path(kind, name)}/status"
-    cluster._json("PATCH", path, {"status": status}, content="application/merge-patch+json")
+    path = f"{cluster.path(kind, name)}/status"
+    cluster._api.json("PATCH", path, {"status": status}, content="application/merge-patch+json")
 
 
 def work() -> Work:

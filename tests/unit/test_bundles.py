@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmst.bundles import Nonsense, Waiting, Work
@@ -67,6 +67,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*answer(), "results"]), _JSON))
 def test_any_json_is_an_answer_or_refused(changes: dict[str, Any]) -> None:
     for work in (ALONE, BOTH):
