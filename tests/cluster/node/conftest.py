@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import CLAIM, POD, Kind
+from mmst.backends.kube_kinds import CLAIM, POD, RUNTIME_CLASS, Kind
+from tests.cluster.node.sandboxes import GVISOR
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
@@ -32,9 +33,11 @@ def namespace(prefix: str, labels: dict[str, str] | None = None) -> Iterator[Clu
 @pytest.fixture(scope="session")
 def sandbox_namespace() -> Iterator[Cluster]:
     with namespace("mmst-checks", {"pod-security.kubernetes.io/enforce": "baseline"}) as cluster:
+        cluster.create(RUNTIME_CLASS, {"metadata": {"name": GVISOR}, "handler": "runsc"})
         deny = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
         cluster.create(POLICY, {"metadata": {"name": "deny-all"}, "spec": deny})
         yield cluster
+        cluster.delete(RUNTIME_CLASS, GVISOR)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ from mmst.backends.kube import Cluster
 from mmst.config import ClusterConfig
 from mmst.ports import Execution, Limits, Program
 
-SETTINGS = ClusterConfig(checkers=2, checker_cpu="250m", checker_memory="1Gi", start_timeout=60.0)
+GVISOR = "mmst-test-gvisor"
+"""A RuntimeClass of the tests' own: the release's may be there or not."""
+SETTINGS = ClusterConfig(runtime_class=GVISOR, checkers=2, checker_cpu="250m", checker_memory="1Gi", start_timeout=60.0)
 """Two pods at once on a node of two cores."""
 
 
