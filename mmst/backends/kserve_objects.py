@@ -22,6 +22,8 @@ MODE = {
     "serving.kserve.io/enable-prometheus-scraping": "true",
 }
 PORT = 8080
+SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT), "prometheus.io/path": "/metrics"}
+"""Not KServe's own annotation for this: outside Knative it names a port that nobody listens on."""
 CONTAINER = "kserve-container"
 PROBED = 5
 """Seconds between two looks at a server that starts."""
@@ -41,7 +43,7 @@ def inference_service(
     """
     labels = {**MANAGED, COMPONENT: "serve", **({RUN: run} if run else {})}
     return {
-        "metadata": {"name": name, "labels": labels, "annotations": {**MODE, CHECKPOINT: checkpoint.digest}},
+        "metadata": {"name": name, "labels": labels, "annotations": {**MODE, **SCRAPED, CHECKPOINT: checkpoint.digest}},
         "spec": {"predictor": predictor(checkpoint, store=store, model=model, dtype=dtype, cluster=cluster)},
     }
 
