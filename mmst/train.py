@@ -24,7 +24,7 @@ from mmst.store import Stage, checkpoint_folder, file_entries, records
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 
 
 def run(engines: Engines, place: Place, trainset: Manifest, checkpoint: Manifest) -> Manifest:
