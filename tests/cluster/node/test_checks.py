@@ -188,38 +188,46 @@ def ended(cluster: Cluster, job: str) -> Object:
     raise AssertionError("unreachable")
 
 
-def meanwhile(cluster: Cluster, act: Callable[[Object], None], times: int) -> threading.Thread:
-    """Do something to running check pods, one after the other, `times` times."""
+@contextlib.contextmanager
+def meanwhile(cluster: Cluster, act: Callable[[Object], None], times: int) -> Iterator[None]:
+    """Do something to running check pods, `times` of them at most, within the block; to one at least."""
+    done: set[str] = set()
+    failed: list[Exception] = []
+    over = threading.Event()
 
     def run() -> None:
-        done: set[str] = set()
         own = cluster.beside(cluster.namespace)
-        until = time.monotonic() + 120
-        while len(done) < times and time.monotonic() < until:
+        while not over.wait(0.2):
             for pod in own.list(POD):
                 name = pod["metadata"]["name"]
                 if pod["status"].get("phase") == "Running" and name not in done and len(done) < times:
                     time.sleep(1.0)
-                    act(pod)
-                    done.add(name)
-            time.sleep(0.2)
+                    try:
+                        act(pod)
+                    except Exception as e:
+                        failed.append(e)
+                    else:
+                        done.add(name)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert done, f"nothing was done to a pod: {failed or 'it was over before'}"
 
 
 def test_pods_that_are_deleted_in_the_middle_cost_no_verdict(sandbox_namespace: Cluster) -> None:
-    killer = meanwhile(sandbox_namespace, lambda pod: sandbox_namespace.delete(POD, pod["metadata"]["name"]), 3)
-    found = answers(jobs(sandbox_namespace), slow(60), AMPLE)
-    killer.join()
+    with meanwhile(sandbox_namespace, lambda pod: sandbox_namespace.delete(POD, pod["metadata"]["name"]), 3):
+        found = answers(jobs(sandbox_namespace), slow(60), AMPLE)
     assert all_right(found, 60)
 
 
 def test_evicted_pods_cost_no_verdict(sandbox_namespace: Cluster) -> None:
-    killer = meanwhile(sandbox_namespace, lambda pod: evict(sandbox_namespace, pod), 2)
-    found = answers(jobs(sandbox_namespace), slow(60), AMPLE)
-    killer.join()
+    with meanwhile(sandbox_namespace, lambda pod: evict(sandbox_namespace, pod), 2):
+        found = answers(jobs(sandbox_namespace), slow(60), AMPLE)
     assert all_right(found, 60)
 
 
@@ -240,17 +248,15 @@ def test_a_job_that_somebody_deletes_costs_no_verdict(sandbox_namespace: Cluster
     def delete_job(pod: Object) -> None:
         sandbox_namespace.delete(JOB, pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
 
-    killer = meanwhile(sandbox_namespace, delete_job, 1)
-    found = answers(jobs(sandbox_namespace), slow(40), AMPLE)
-    killer.join()
+    with meanwhile(sandbox_namespace, delete_job, 1):
+        found = answers(jobs(sandbox_namespace), slow(40), AMPLE)
     assert all_right(found, 40)
 
 
 def test_sandboxes_that_are_killed_cost_no_verdict(sandbox_namespace: Cluster) -> None:
     """As the kernel does when a node runs out of memory."""
-    victims = meanwhile(sandbox_namespace, kill_its_processes, 2)
-    found = answers(jobs(sandbox_namespace), slow(60), AMPLE)
-    victims.join()
+    with meanwhile(sandbox_namespace, kill_its_processes, 2):
+        found = answers(jobs(sandbox_namespace), slow(60), AMPLE)
     assert all_right(found, 60)
 
 
@@ -306,9 +312,8 @@ def test_a_launcher_that_was_killed_adopts_its_job(sandbox_namespace: Cluster) -
     made = box._launch(waiting_shards).name
     uid = (sandbox_namespace.get(JOB, made) or {})["metadata"]["uid"]
     seen: set[str] = set()
-    watcher = meanwhile(sandbox_namespace, lambda pod: seen.add(pod["metadata"]["ownerReferences"][0]["uid"]), 1)
-    found = answers(jobs(sandbox_namespace), asked, AMPLE)
-    watcher.join()
+    with meanwhile(sandbox_namespace, lambda pod: seen.add(pod["metadata"]["ownerReferences"][0]["uid"]), 1):
+        found = answers(jobs(sandbox_namespace), asked, AMPLE)
     assert all_right(found, 20)
     assert seen == {uid}
 
