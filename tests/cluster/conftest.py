@@ -59,6 +59,14 @@ def installed(cluster: Cluster, repo_root: Path) -> Iterator[None]:
     cluster.delete(base)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest itself goes by the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever is below this folder needs a cluster, also where its file does not say so."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Nothing is left out silently: what did not run is listed with its reason."""
     left_out: dict[str, list[str]] = {}
