@@ -197,6 +197,11 @@ class TrainConfig:
     lora_targets: tuple[str, ...] = option((), "module names that get LoRA (empty: every linear layer)")
     ranks: int = option(1, "training processes, on this machine or over all nodes", low=1, high=1024)
     zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
+    gradient_checkpointing: bool = option(
+        False,
+        "compute activations again in the backward pass instead of keeping them: far less memory, a third more work",
+        affects=False,
+    )
     checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
     spike: float = option(4.0, "stop when the loss exceeds this multiple of its running mean (0: never)", low=0.0)
 
