@@ -35,13 +35,15 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     affects: bool = True,
+    quiet: bool = False,
 ) -> Any:
     """A config field: its default, what it does, and the values it may take.
 
     `affects=False` marks an option that cannot change any result (batch sizes, addresses),
-    so it is left out of the keys under which stages are stored.
+    so it is left out of the keys under which stages are stored; `quiet=True` one that is left out
+    while it has its default, so that what was stored before there was such an option stays valid.
     """
-    meta = {"help": help, "low": low, "high": high, "choices": choices, "affects": affects}
+    meta = {"help": help, "low": low, "high": high, "choices": choices, "affects": affects, "quiet": quiet}
     if isinstance(default, (dict, list)):
         return field(default_factory=default.copy, metadata=meta)
     return field(default=default, metadata=meta)
@@ -101,6 +103,13 @@ class PromptConfig:
         choices=("plain", "instruct", "few-shot", "chat"),
     )
     shots: int = option(4, "few-shot: how many worked examples", low=1, high=8)
+    phrasing: int = option(
+        1,
+        "which of the phrasings of each method asks (the shipped small model knows only 1)",
+        low=1,
+        high=3,
+        quiet=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +197,11 @@ class TrainConfig:
     lora_targets: tuple[str, ...] = option((), "module names that get LoRA (empty: every linear layer)")
     ranks: int = option(1, "training processes, on this machine or over all nodes", low=1, high=1024)
     zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
+    gradient_checkpointing: bool = option(
+        False,
+        "compute activations again in the backward pass instead of keeping them: far less memory, a third more work",
+        affects=False,
+    )
     checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
     spike: float = option(4.0, "stop when the loss exceeds this multiple of its running mean (0: never)", low=0.0)
 
@@ -362,7 +376,7 @@ def identity(config: Any) -> dict[str, Any]:
     return {
         f.name: identity(v) if dataclasses.is_dataclass(v := getattr(config, f.name)) else _identities(v)
         for f in dataclasses.fields(config)
-        if f.metadata.get("affects", True)
+        if f.metadata.get("affects", True) and not (f.metadata.get("quiet") and getattr(config, f.name) == f.default)
     }
 
 

@@ -14,7 +14,7 @@ PATHS = {path: (kind, default) for path, kind, default, _ in options()}
 INTEGERS = sorted(
     p
     for p, (kind, _) in PATHS.items()
-    if kind == "int" and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots")
+    if kind == "int" and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots", "prompt.phrasing")
 )
 
 
