@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 from mmst import plan_memory as memory
 from mmst import plan_time
@@ -18,7 +19,7 @@ from mmst.hardware import Hardware
 from mmst.plan_figures import Figure, counted, shown
 from mmst.plan_fit import Misfit, misfits
 from mmst.plan_model import Architecture
-from mmst.plan_work import SOLVED, Count, Work, work
+from mmst.plan_work import SOLVED, Count, Work, filled, work
 
 RECORDS = {"gather", "sample", "translate", "check", "trainset", "evaluate"}
 
@@ -61,7 +62,7 @@ def plan(config: Config, model: Model, hardware: Hardware, count: Count, price: 
         *_model(a, model.name),
         *memory.training(a, config, hardware, example),
         *memory.serving(a, config, hardware, row, parallel),
-        *_gpus(a, config, hardware, row, parallel),
+        *_gpus(a, config, hardware, row, example, parallel),
         *_work(config, done),
         *times,
         *_storage(a, config, model, done),
@@ -98,14 +99,18 @@ def _model(a: Architecture, name: str) -> Iterator[Figure]:
     )
 
 
-def _gpus(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> Iterator[Figure]:
+def _gpus(
+    a: Architecture, config: Config, hardware: Hardware, row: int, example: int, parallel: int
+) -> Iterator[Figure]:
     if not hardware.gpus:
         return
     t, arms = config.train, _arms(config)
-    formula = f"train.ranks, one each; all {counted(arms, 'arm')} at one time: {arms * t.ranks}"
+    least = memory.least_ranks(a, t, hardware, example)
+    together = f"{counted(arms, 'arm')} at one time: {arms * t.ranks}"
+    formula = f"train.ranks, one each; it fits from {least or 'none'} on; {together}"
     yield Figure(group="training memory", name="GPUs for training", value=t.ranks, unit="GPUs", formula=formula)
     least = memory.least_parallel(a, config, hardware, row)
-    formula = f"as the recipe says, or the fewest that do; at least {least or 'more than a node has'}"
+    formula = f"as the recipe says, or the fewest that do; it fits from {least or 'more than a node has'} on"
     yield Figure(group="serving memory", name="GPUs for serving", value=parallel, unit="GPUs", formula=formula)
 
 
@@ -135,13 +140,18 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     formula = "prompts as the run makes them, each read once for all its completions"
     yield figure("tokens read", sum(done.prompt_tokens.values()), "tokens", formula)
     steps = " x ".join(counted(n, noun) for n, noun in ((rounds, "round"), (arms, "arm"), (tr.steps, "step")))
-    formula = f"{steps} x {counted(tr.ranks, 'rank')} x {tr.batch_tokens:,} tokens, padding included"
-    yield figure("tokens trained on", _trained(config), "tokens", formula)
+    batches = f"{steps} x {counted(tr.ranks, 'rank')} x {tr.batch_tokens:,} tokens"
+    yield figure("tokens in batches", _batches(config), "tokens", f"{batches}, padding included")
+    full = filled(done.rows, tr.batch_tokens)
+    formula = (
+        f"of these {full:.1%}: examples of {fmean(done.rows):.0f} tokens on average, cut into batches as in training"
+    )
+    yield figure("tokens trained on", full * _batches(config), "tokens", formula)
     formula = "samples of methods that are programs; at most, since identical ones run once"
     yield figure("programs to check", sum(done.programs.values()), "programs", formula)
 
 
-def _trained(config: Config) -> int:
+def _batches(config: Config) -> int:
     t = config.train
     return config.loop.rounds * _arms(config) * t.steps * t.ranks * t.batch_tokens
 
@@ -152,14 +162,12 @@ def _time(a: Architecture, config: Config, hardware: Hardware, done: Work, paral
 
     rounds, arms = config.loop.rounds, _arms(config)
     read, written, samples = (sum(d.values()) for d in (done.prompt_tokens, done.tokens, done.samples))
-    prompts = sum(done.prompt_tokens[p] for p in ("train", "heldout"))
-    requests = done.samples["train"] / config.sampling.k + done.samples["heldout"] / (1 + config.evaluate.k)
-    length = prompts / requests + written / samples
+    length = read / sum(done.requests.values()) + written / samples
     rows = max(1, memory.rows_at_once(a, config, hardware, done.longest, parallel))
     speeds = (
         ("reading prompts", read, plan_time.prefill(a, hardware, parallel)),
         ("writing completions", written, plan_time.decode(a, config, hardware, parallel, rows, length)),
-        ("training", float(_trained(config)), plan_time.train(a, config, hardware)),
+        ("training", float(_batches(config)), plan_time.train(a, config, hardware)),
     )
     took = {}
     for name, tokens, speed in speeds:
@@ -215,8 +223,8 @@ def _storage(a: Architecture, config: Config, model: Model, done: Work) -> Itera
     t = config.train
     if t.steps > t.checkpoint_every:
         trained = memory.lora_parameters(a, t.lora_rank) if t.lora_rank else a.parameters
-        each = 14 if memory.zero_stage(t) else 12
-        formula = f"{KEEP + 1} x {each} B x {trained:,} trained parameters (kept, and one being written), + the export"
+        each = 12 + (memory.compute_size(t) if memory.zero_stage(t) in (1, 2) else 0)
+        formula = f"{KEEP + 1} x {each} B x {trained:,} trained (kept, and one being written), + the export"
         yield figure("training volume", (KEEP + 1) * each * trained + one, formula + "; per arm, emptied at its end")
 
 

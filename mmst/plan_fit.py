@@ -13,6 +13,7 @@ from mmst.config import Config
 from mmst.hardware import Hardware
 from mmst.plan_figures import counted, shown
 from mmst.plan_memory import (
+    MOST_RANKS,
     SIZES,
     export_bytes,
     in_process,
@@ -24,7 +25,6 @@ from mmst.plan_memory import (
 )
 from mmst.plan_model import Architecture
 
-MOST_RANKS = 1024
 LORA_RANK = 16
 STEP = 64
 """Tokens between the batches that are tried."""
@@ -47,7 +47,7 @@ def misfits(a: Architecture, config: Config, hardware: Hardware, row: int, examp
         *_context(a, row),
         *_ranks(config, hardware),
         *_training(a, config, hardware, example),
-        *_export(a, config, hardware),
+        *_export(a, hardware),
         *_serving(a, config, hardware, row, parallel),
     ]
 
@@ -93,6 +93,8 @@ def training_remedies(a: Architecture, config: Config, hardware: Hardware, row: 
     """The changes with which training fits: of those with fewest keys, one for each set of keys."""
     t = config.train
     choices: dict[str, list[int]] = {"batch_tokens": _smaller(t.batch_tokens, row)}
+    if not t.gradient_checkpointing:
+        choices["gradient_checkpointing"] = [True]
     if not t.lora_rank:
         choices["lora_rank"] = [LORA_RANK]
     if hardware.gpus:
@@ -112,7 +114,7 @@ def _first(a: Architecture, config: Config, hardware: Hardware, row: int, choice
         changes = dict(zip(choices, values, strict=True))
         changed = replace(config.train, **changes)  # type: ignore[arg-type]
         if training_bytes(a, changed, hardware, row) <= hardware.usable_bytes:
-            said = " with ".join(f"train.{key}={value}" for key, value in changes.items())
+            said = " with ".join(f"train.{key}={str(value).lower()}" for key, value in changes.items())
             nodes = -(-changed.ranks // hardware.devices)
             return said + (f" ({counted(nodes, 'node')})" if "ranks" in changes else "")
     return ""
@@ -123,8 +125,8 @@ def _smaller(tokens: int, row: int) -> list[int]:
     return list(range((tokens - 1) // STEP * STEP, max(row, STEP) - 1, -STEP))
 
 
-def _export(a: Architecture, config: Config, hardware: Hardware) -> Iterator[Misfit]:
-    wanted = export_bytes(a, config.train)
+def _export(a: Architecture, hardware: Hardware) -> Iterator[Misfit]:
+    wanted = export_bytes(a)
     if hardware.gpus and wanted > hardware.node_bytes:
         what = (
             f"the export holds {shown(wanted, 'B')} in the first node's own memory, and there are "

@@ -9,7 +9,7 @@ weights and gradients, and Adam's two moments); what is sharded is divided among
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmst.config import Config, TrainConfig
 from mmst.hardware import Hardware
@@ -17,6 +17,8 @@ from mmst.plan_figures import Figure, counted, shown
 from mmst.plan_model import Architecture
 
 TRAINING, SERVING = "training memory", "serving memory"
+MOST_RANKS = 1024
+"""As many as `train.ranks` may be."""
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -80,17 +82,21 @@ def logit_bytes(a: Architecture, size: int) -> int:
 def training_bytes(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> float:
     """What training holds at its peak per GPU, or per machine whose ranks share its memory."""
     size = compute_size(t)
-    each = a.activation_bytes(size, row) + logit_bytes(a, size)
+    each = a.activation_bytes(size, row, t.gradient_checkpointing) + logit_bytes(a, size)
     return (states(a, t).total + t.batch_tokens * each) * (1 if hardware.gpus else t.ranks)
 
 
-def export_bytes(a: Architecture, t: TrainConfig) -> float:
-    """What the first rank holds in its node's memory at the end.
+def least_ranks(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> int:
+    """The fewest GPUs on which this training fits; 0 when none of up to `MOST_RANKS` do."""
+    for ranks in range(1, MOST_RANKS + 1):
+        if training_bytes(a, replace(t, ranks=ranks), hardware, row) <= hardware.usable_bytes:
+            return ranks
+    return 0
 
-    The trained weights and the model that they are put into, both whole and in fp32, and the
-    exported model, loaded again to see that it computes the same.
-    """
-    return (8.0 + compute_size(t)) * a.parameters
+
+def export_bytes(a: Architecture) -> float:
+    """What the first rank holds in its node's memory at the end: weights and model, both whole and in fp32."""
+    return 8.0 * a.parameters
 
 
 def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> Iterator[Figure]:
@@ -115,9 +121,10 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
     if s.gathered:
         largest = a.largest_module_parameters
         yield figure("gathered weights", s.gathered, f"{2 * size} B x {largest:,} of the largest module")
-    tokens, each = t.batch_tokens, a.activation_bytes(size, row)
+    tokens, each = t.batch_tokens, a.activation_bytes(size, row, t.gradient_checkpointing)
+    kept = f"the inputs of {a.layers} layers, and in one layer" if t.gradient_checkpointing else f"{a.layers} layers"
     scores = f", attention matrix of rows of {row} tokens included" if a.keeps_scores else ""
-    yield figure("activations", tokens * each, f"{tokens:,} tokens x {each:,} B in {a.layers} layers{scores}")
+    yield figure("activations", tokens * each, f"{tokens:,} tokens x {each:,} B in {kept}{scores}")
     logit = logit_bytes(a, size)
     yield figure("logits", tokens * logit, f"{tokens:,} tokens x {a.vocabulary:,} words x {2 * size + 8} B")
     ranks = 1 if hardware.gpus else t.ranks
@@ -127,9 +134,9 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
         f"their sum{f' x {ranks} ranks' if ranks > 1 else ''}; there are {usable(hardware)}",
     )
     if hardware.gpus:
-        formula = f"(4 + 4 + {size} B) x {p}: export of weights, model, and model loaded again"
+        formula = f"8 B x {p} (export: the trained weights, and the model that they are put into, in fp32)"
         there = f"; there are {shown(hardware.node_bytes, 'B')}"
-        yield figure("first node's own memory", export_bytes(a, t), formula + there)
+        yield figure("first node's own memory", export_bytes(a), formula + there)
 
 
 def serving(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> Iterator[Figure]:

@@ -88,18 +88,28 @@ class Architecture:
         """
         return 2 * self.layers * self.keys * size
 
-    def activation_bytes(self, size: int, row: int) -> int:
+    def activation_bytes(self, size: int, row: int, recomputed: bool = False) -> int:
         """Bytes that one token of a row of `row` tokens leaves behind in all layers for the backward pass.
 
-        At `size` bytes a number, without recomputation: inputs and outputs of the norms, queries,
-        keys, values, the attention's output, and the feed-forward network's inner vectors.
+        At `size` bytes a number. `recomputed`: only each layer's input is kept, and the rest is made
+        again for one layer at a time (gradient checkpointing).
+        """
+        if recomputed:
+            return self.layers * size * self.hidden + self.layer_activation_bytes(size, row)
+        return self.layers * self.layer_activation_bytes(size, row)
+
+    def layer_activation_bytes(self, size: int, row: int) -> int:
+        """What of it one layer leaves behind.
+
+        Inputs and outputs of the norms, queries, keys, values, the attention's output, and the
+        feed-forward network's inner vectors.
         """
         norms = 2 * (2 * size if self.norm_vectors == 2 else 2 * size + 4) * self.hidden
         attention = size * (2 * self.queries + 2 * self.keys)
-        # Kept: softmax in fp32, and its copy in the weights' type.
+        # Kept: the softmax in fp32, and its copy in the weights' type.
         scores = self.heads * row * (size + 4 if size < 4 else size) if self.keeps_scores else 0
         feed_forward = size * (4 if self.gated else 2) * self.mlp
-        return self.layers * (norms + attention + scores + feed_forward)
+        return norms + attention + scores + feed_forward
 
 
 def architecture(config: Mapping[str, Any], where: str) -> Architecture:

@@ -3,8 +3,9 @@
 Measured speeds are scaled by the parameters that every token is multiplied by. On GPUs:
 
 - reading a token, 2 operations a parameter; training on one, 6 (4 with LoRA: no gradients of
-  frozen weights). Source: Kaplan et al. 2020, arXiv 2001.08361, section 2.1; attention itself,
-  small for short rows, is left out.
+  frozen weights), and 2 more when activations are computed again.
+  Source: Kaplan et al. 2020, arXiv 2001.08361, section 2.1; attention itself, small for short
+  rows, is left out.
 - decoding a step reads the weights and the cache once for all rows under way, from memory.
 """
 
@@ -57,7 +58,7 @@ def train(a: Architecture, config: Config, hardware: Hardware) -> Speed:
     """How fast training goes on all its ranks."""
     if hardware.measured:
         return _scaled(a, hardware.measured.train_tokens_per_s, hardware.measured.parameters)
-    each = 4 if config.train.lora_rank else 6
+    each = (4 if config.train.lora_rank else 6) + (2 if config.train.gradient_checkpointing else 0)
     flops = config.train.ranks * hardware.gpu_tflops * 1e12 * hardware.train_share
     formula = f"{config.train.ranks} GPUs x {hardware.gpu_tflops:g} TFLOP/s x {hardware.train_share:.0%}"
     return Speed(flops / (each * a.matrix_parameters), f"{formula} / ({each} x {a.matrix_parameters:,} parameters)")

@@ -13,9 +13,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import cast
 
 from mmst import gather
 from mmst.config import Config
+from mmst.finetune_data import WINDOW, Row, cut
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt
 from mmst.ports import Completion
@@ -60,10 +62,13 @@ class Work:
     tokens: Sums = field(default_factory=lambda: Sums(float))
     prompt_tokens: Sums = field(default_factory=lambda: Sums(float))
     """Of each request once, however many completions it asks for."""
+    requests: Sums = field(default_factory=lambda: Sums(float))
     programs: Sums = field(default_factory=lambda: Sums(float))
     """Completions that are programs; identical ones run once."""
     bytes: Sums = field(default_factory=lambda: Sums(float))
     """Of shards, by stage; checkpoints are not among them."""
+    rows: list[int] = field(default_factory=list)
+    """Tokens of training examples: all seeds, and one per training problem and method."""
     longest: int = 0
     """Tokens of the longest prompt with the longest completion that is allowed."""
     example: int = 0
@@ -88,10 +93,22 @@ def work(config: Config, count: Count) -> Work:
     _translating(done, config, sets["train"], rounds, count, render)
     outcomes = (_outcome(p, name) for p in sets["heldout"] for name in config.methods)
     done.bytes["evaluate"] = (1 + rounds * len(arms)) * sum(map(_bytes, outcomes))
-    seeds = sum(_bytes(e) for p in sets["seeds"] for e in seed_examples(p, config, render))
+    examples = [e for p in sets["seeds"] for e in seed_examples(p, config, render)]
+    done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
+    seeds = sum(map(_bytes, examples))
     new = _new_examples(config, sets["train"], typical, render)
     done.bytes["trainset"] = rounds * sum(seeds + (new if arm != "seed-only" else 0) for arm in arms)
     return done
+
+
+def filled(rows: Sequence[int], budget: int) -> float:
+    """Share of the batches that is not padding: a window of rows of these tokens, sorted and cut as in training."""
+    fitting = sorted(n for n in rows if n <= budget)
+    if not fitting:
+        return 0.0
+    many = round(WINDOW * budget / fmean(fitting))
+    window = [Row(cast(list[int], range(fitting[i * len(fitting) // many])), 0) for i in range(many)]
+    return sum(len(row.ids) for row in window) / (len(cut(window, budget)) * budget)
 
 
 def typical_solution(config: Config, name: str, solutions: Sequence[Mapping[str, str]], count: Count) -> Typical:
@@ -122,7 +139,7 @@ def _sampling(
         r, typical = ask.request, done.typical[ask.request.method]
         completion = Completion(text=typical.text, finish="stop", prompt_tokens=prompt, tokens=round(typical.tokens))
         record = sampled(ask, ask.first, completion, DIGEST)
-        _add(done, config, purpose, record, r.n * times, prompt * times, gold[r.problem_id])
+        _add(done, config, purpose, record, gold[r.problem_id], r.n, times)
 
 
 def _translating(
@@ -137,20 +154,23 @@ def _translating(
         typical = done.typical[job.target]
         completion = Completion(text=typical.text, finish="stop", prompt_tokens=prompt, tokens=round(typical.tokens))
         record = translated(job, 0, completion, DIGEST)
-        _add(done, config, "translate", record, job.request.n * share, prompt * share, gold[job.request.problem_id])
+        _add(done, config, "translate", record, gold[job.request.problem_id], job.request.n, share)
 
 
-def _add(done: Work, config: Config, purpose: str, record: Sample, n: float, prompt_tokens: float, answer: str) -> None:
-    """Count `n` completions like this record, with their verdicts."""
+def _add(done: Work, config: Config, purpose: str, record: Sample, answer: str, n: int, times: float) -> None:
+    """Count a request `times` made, its `n` completions like this record, and their verdicts."""
     checked = CheckedSample(sample=record, verdict=Verdict.PASSED, solution=record.completion, answer=answer)
-    done.samples[purpose] += n
-    done.tokens[purpose] += n * done.typical[record.method].tokens
-    done.prompt_tokens[purpose] += prompt_tokens
-    done.programs[purpose] += n if method(record.method).executes else 0
-    done.bytes["translate" if purpose == "translate" else "sample"] += n * _bytes(record)
-    done.bytes["check"] += n * _bytes(checked)
+    completions = n * times
+    done.samples[purpose] += completions
+    done.tokens[purpose] += completions * done.typical[record.method].tokens
+    done.prompt_tokens[purpose] += record.prompt_tokens * times
+    done.requests[purpose] += times
+    done.programs[purpose] += completions if method(record.method).executes else 0
+    done.bytes["translate" if purpose == "translate" else "sample"] += completions * _bytes(record)
+    done.bytes["check"] += completions * _bytes(checked)
     if purpose == "train":
-        done.example = max(done.example, record.prompt_tokens + record.tokens)
+        done.rows.append(record.prompt_tokens + record.tokens)
+        done.example = max(done.example, done.rows[-1])
     done.longest = max(done.longest, record.prompt_tokens + config.sampling.max_tokens)
 
 
@@ -178,7 +198,9 @@ def _new_examples(
     """Bytes of the examples that an arm chooses: about one per solution that is translated."""
 
     def made(p: Problem, name: str) -> Example:
-        prompt = solve_prompt(method(name), p.question, config.prompt.style, config.prompt.shots, render)
+        prompt = solve_prompt(
+            method(name), p.question, config.prompt.style, config.prompt.shots, render, config.prompt.phrasing
+        )
         own = ("s-" + 16 * "0",)
         return Example(
             problem_id=p.id, method=name, prompt=prompt, completion=typical[name].text, origin="own", lineage=own

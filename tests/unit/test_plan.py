@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +19,9 @@ from mmst.errors import ConfigError, ModelError
 from mmst.plan import Model, Plan, plan
 from mmst.plan_fit import misfits
 from mmst.plan_input import FOLDER, model_and_tokens, names
-from mmst.plan_memory import states, training_bytes
+from mmst.plan_memory import least_ranks, states, training_bytes
 from mmst.plan_model import Architecture, architecture
+from mmst.plan_time import train
 
 DGX = hardware.load("8xA100-80GB")
 PUBLISHED = {
@@ -35,6 +37,11 @@ def shape(name: str) -> Architecture:
     return architecture(json.loads((FOLDER / f"{name}.json").read_text()), name)
 
 
+@functools.cache
+def shipped_on_meta(name: str) -> Any:
+    return on_meta(json.loads((FOLDER / f"{name}.json").read_text()))
+
+
 def on_meta(config: dict[str, Any]) -> Any:
     """torch's own model of a configuration, without memory for its weights."""
     settings = dict(config)
@@ -48,7 +55,7 @@ def on_meta(config: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("name", names())
 def test_shipped_shapes_have_the_parameters_that_torch_counts_and_their_authors_publish(name: str) -> None:
-    counted = sum(p.numel() for p in on_meta(json.loads((FOLDER / f"{name}.json").read_text())).parameters())
+    counted = sum(p.numel() for p in shipped_on_meta(name).parameters())
     assert shape(name).parameters == counted == PUBLISHED[name]
 
 
@@ -143,7 +150,7 @@ def test_states_are_those_of_deepspeeds_own_estimator(name: str, zero: int, rank
     from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs
     from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs
 
-    model = on_meta(json.loads((FOLDER / f"{name}.json").read_text()))
+    model = shipped_on_meta(name)
     total = sum(p.numel() for p in model.parameters())
     largest = max(sum(p.numel() for p in m.parameters(recurse=False)) for m in model.modules())
     where = {"num_gpus_per_node": 8, "num_nodes": ranks // 8, "cpu_offload": False}
@@ -151,8 +158,8 @@ def test_states_are_those_of_deepspeeds_own_estimator(name: str, zero: int, rank
         _, theirs = estimate_zero2_model_states_mem_needs(total, **where)
     else:
         _, theirs, _ = estimate_zero3_model_states_mem_needs(total, largest, cpu_offload_params=False, **where)
-    train = replace(Config().train, ranks=ranks, zero=zero, precision="bfloat16")
-    assert states(shape(name), train).total == pytest.approx(theirs, rel=0.001)
+    settings = replace(Config().train, ranks=ranks, zero=zero, precision="bfloat16")
+    assert states(shape(name), settings).total == pytest.approx(theirs, rel=0.001)
 
 
 def test_lora_adapters_are_counted_as_peft_makes_them() -> None:
@@ -188,11 +195,11 @@ def by_words(texts: Any) -> list[int]:
     return [len(t.split()) for t in texts]
 
 
-def large(name: str, **train: Any) -> Config:
+def large(name: str, **settings: Any) -> Config:
     cluster = {"server_gpus": 8, "server_runtime": "vllm"}
-    train = {"launcher": "pytorchjob", "precision": "bfloat16", "batch_tokens": 1024} | train
+    trained = {"launcher": "pytorchjob", "precision": "bfloat16", "batch_tokens": 1024} | settings
     sampling = {"backend": "kserve", "max_tokens": 48}
-    return recipe(model={"base": name, "dtype": "bfloat16"}, train=train, cluster=cluster, sampling=sampling)
+    return recipe(model={"base": name, "dtype": "bfloat16"}, train=trained, cluster=cluster, sampling=sampling)
 
 
 def test_a_model_that_fits_is_not_refused() -> None:
@@ -209,8 +216,8 @@ def test_what_holds_on_one_gpu_less_than_it_needs_is_refused_and_each_remedy_fit
         settings = [s.split(" (")[0] for s in remedy.split(" with ")]
         changed = recipes.override_all({"train": {"launcher": "pytorchjob", "precision": "bfloat16"}}, settings)
         kept = {"batch_tokens": 8192, "ranks": 1}
-        train = parse({"train": kept | changed["train"]}).train
-        assert training_bytes(shape("Qwen2-7B"), train, DGX, 100) <= DGX.usable_bytes, remedy
+        trained = parse({"train": kept | changed["train"]}).train
+        assert training_bytes(shape("Qwen2-7B"), trained, DGX, 100) <= DGX.usable_bytes, remedy
 
 
 def test_a_training_that_only_sharding_saves_is_told_so() -> None:
@@ -233,6 +240,21 @@ def test_more_ranks_than_gpus_are_refused_with_the_nodes_that_it_takes() -> None
 def test_prompts_longer_than_the_context_are_refused() -> None:
     found = misfits(shape("bloom"), large("bloom", ranks=8, zero=3), DGX, 2049, 100, 8)
     assert any("2049 tokens" in m.what and "holds 2048" in m.what for m in found)
+
+
+def test_the_fewest_gpus_for_training_hold_it_and_one_less_do_not() -> None:
+    a, t = shape("bloom"), replace(large("bloom", zero=3).train, gradient_checkpointing=True)
+    least = least_ranks(a, t, DGX, 100)
+    held = [training_bytes(a, replace(t, ranks=n), DGX, 100) for n in (least, least - 1)]
+    assert held[0] <= DGX.usable_bytes < held[1]
+
+
+def test_gradient_checkpointing_keeps_a_layers_input_and_takes_a_third_more_work() -> None:
+    a, t = shape("Llama-2-7b-hf"), large("Llama-2-7b-hf", ranks=8, zero=3)
+    again = replace(t, train=replace(t.train, gradient_checkpointing=True))
+    assert a.activation_bytes(2, 100, recomputed=True) == 32 * 2 * 4096 + a.layer_activation_bytes(2, 100)
+    assert training_bytes(a, again.train, DGX, 100) < training_bytes(a, t.train, DGX, 100)
+    assert train(a, t, DGX).rate == pytest.approx(train(a, again, DGX).rate * 4 / 3)
 
 
 def test_fewer_gpus_hold_more_of_the_states_each() -> None:
