@@ -100,7 +100,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "svamp").mkdir()
     (folder / "svamp/SVAMP.json").write_text(json.dumps(RELATED))
     monkeypatch.setenv("MMST_DATA", str(folder))
-    monkeypatch.chdir(tmp_path)
     return folder
 
 
