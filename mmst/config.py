@@ -36,13 +36,15 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     affects: bool = True,
+    quiet: bool = False,
 ) -> Any:
     """A config field: its default, what it does, and the values it may take.
 
     `affects=False` marks an option that cannot change any result (batch sizes, addresses),
-    so it is left out of the keys under which stages are stored.
+    so it is left out of the keys under which stages are stored; `quiet=True` one that is left out
+    while it has its default, so that what was stored before there was such an option stays valid.
     """
-    meta = {"help": help, "low": low, "high": high, "choices": choices, "affects": affects}
+    meta = {"help": help, "low": low, "high": high, "choices": choices, "affects": affects, "quiet": quiet}
     if isinstance(default, (dict, list)):
         return field(default_factory=default.copy, metadata=meta)
     return field(default=default, metadata=meta)
@@ -64,6 +66,8 @@ class Source:
         "all, or the problems whose content hash says train, dev or test",
         choices=("all", "train", "dev", "test"),
     )
+    part: str = option("0-100", "percent range of a second content hash, e.g. 0-20: the ranges of a file are disjoint")
+    annotated: tuple[str, ...] = option((), "methods whose annotated solutions are kept (empty: all that there are)")
     limit: int = option(0, "at most this many problems, in file order (0: all)", low=0)
     count: int = option(0, "generated: how many problems", low=0)
     seed: int = option(0, "generated: the generator's seed", low=0)
@@ -102,6 +106,13 @@ class PromptConfig:
         choices=("plain", "instruct", "few-shot", "chat"),
     )
     shots: int = option(4, "few-shot: how many worked examples", low=1, high=8)
+    phrasing: int = option(
+        1,
+        "which of the phrasings of each method asks (the shipped small model knows only 1)",
+        low=1,
+        high=3,
+        quiet=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +200,11 @@ class TrainConfig:
     lora_targets: tuple[str, ...] = option((), "module names that get LoRA (empty: every linear layer)")
     ranks: int = option(1, "training processes, on this machine or over all nodes", low=1, high=1024)
     zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
+    gradient_checkpointing: bool = option(
+        False,
+        "compute activations again in the backward pass instead of keeping them: far less memory, a third more work",
+        affects=False,
+    )
     checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
     spike: float = option(4.0, "stop when the loss exceeds this multiple of its running mean (0: never)", low=0.0)
 
@@ -324,6 +340,7 @@ def parse(data: Mapping[str, Any]) -> Config:
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
     _check_arms(config)
+    _check_sources(config)
     _check_cluster(config)
     return config
 
@@ -375,7 +392,7 @@ def identity(config: Any) -> dict[str, Any]:
     return {
         f.name: identity(v) if dataclasses.is_dataclass(v := getattr(config, f.name)) else _identities(v)
         for f in dataclasses.fields(config)
-        if f.metadata.get("affects", True)
+        if f.metadata.get("affects", True) and not (f.metadata.get("quiet") and getattr(config, f.name) == f.default)
     }
 
 
@@ -405,6 +422,31 @@ def _check_arms(config: Config) -> None:
                 raise ConfigError(f"loop.{name} must be of {', '.join(known)}", value=arm, remedy=_SEE)
     if len({config.loop.arm, *config.loop.controls}) <= len(config.loop.controls):
         raise ConfigError("loop.controls must name other arms than loop.arm, each once", value=config.loop.controls)
+
+
+def percent_range(part: str) -> tuple[int, int]:
+    """The bounds of a source's `part`: at least the first, below the second.
+
+    >>> percent_range("0-20")
+    (0, 20)
+    """
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", part)
+    if not found or not int(found[1]) < int(found[2]) <= 100:
+        raise ConfigError("a source's part must be a range of whole percents", value=part, remedy="e.g. part: 0-20")
+    return int(found[1]), int(found[2])
+
+
+def _check_sources(config: Config) -> None:
+    for role in dataclasses.fields(config.problems):
+        sources = getattr(config.problems, role.name)
+        for i, source in enumerate(sources if isinstance(sources, tuple) else ()):
+            percent_range(source.part)
+            if unknown := set(source.annotated) - set(config.methods):
+                raise ConfigError(
+                    f"problems.{role.name}[{i}].annotated must be among methods ({', '.join(config.methods)})",
+                    value=sorted(unknown)[0],
+                    remedy=_SEE,
+                )
 
 
 def _check_cluster(config: Config) -> None:

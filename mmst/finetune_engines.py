@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,9 @@ import transformers
 from mmst.config import TrainConfig
 from mmst.errors import TrainingError
 from mmst.ports import TrainSpec
+
+PATIENCE = timedelta(hours=6)
+"""For how long ranks wait for each other: the first one alone exports the model, which takes long for a large one."""
 
 
 class Plain:
@@ -92,7 +96,7 @@ class Zero:
         # On CPUs DeepSpeed would compile a shared-memory all-reduce at this point: a minute, a
         # compiler on PATH, and a lock file that hangs every later run when the build is killed.
         __compatible_ops__["deepspeed_shm_comm"] = False
-        deepspeed.init_distributed(dist_backend="nccl" if cuda else "gloo")
+        deepspeed.init_distributed(dist_backend="nccl" if cuda else "gloo", timeout=PATIENCE)
         self.device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
         dtype = torch.bfloat16 if s.precision == "bfloat16" else torch.float32
         settings: dict[str, Any] = {
@@ -183,6 +187,8 @@ def trainable(spec: TrainSpec, s: TrainConfig, dtype: torch.dtype = torch.float3
     """The model to be trained, with LoRA adapters when asked for."""
     torch.manual_seed(spec.seed)
     model = load_model(spec.model, dtype, spec.trust_remote_code)
+    if s.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     if not s.lora_rank:
         return model
     from peft import LoraConfig, get_peft_model

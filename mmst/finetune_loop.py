@@ -145,13 +145,25 @@ def export(
         model = model.merge_and_unload()
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
-    again = load_model(folder, expected.dtype, spec.trust_remote_code).to(probe.device).eval()
+    del model  # one copy at a time: a large model fills the memory of a node
+    again = load_model(folder, expected.dtype, spec.trust_remote_code).eval()
+    device = with_room(probe.device, again)
     with torch.no_grad():
-        found = again(input_ids=probe, use_cache=False).logits
+        found = again.to(device)(input_ids=probe.to(device), use_cache=False).logits.to(probe.device)
     exact = 2e-2 if expected.dtype is torch.bfloat16 else 1e-3
     difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
     if not difference <= exact * max(1.0, scale):
         raise TrainingError(f"the exported model's logits differ by {difference:g} from the trained one's ({scale:g})")
+
+
+def with_room(device: torch.device, model: torch.nn.Module) -> torch.device:
+    """The device, or the CPU where a whole model does not fit beside what the device holds of the sharded one."""
+    if device.type != "cuda":
+        return device
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    wanted = sum(p.numel() * p.element_size() for p in model.parameters())
+    return device if free > 1.25 * wanted else torch.device("cpu")
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:

@@ -67,19 +67,18 @@ class Solver:
 
     def solve(self, asked: Sequence[tuple[str, str]]) -> list[Answer]:
         """Answers to (question, method) pairs, in order; greedy, so the same every time."""
-        config = self.config
-        style, shots = config.prompt.style, config.prompt.shots
-        render = self._engines.renderer(self._checkpoint) if style == "chat" else None
+        config, p = self.config, self.config.prompt
+        render = self._engines.renderer(self._checkpoint) if p.style == "chat" else None
         requests = [
             Request(
                 id=str(i),
-                prompt=solve_prompt(method(by), question, style, shots, render),
+                prompt=solve_prompt(method(by), question, p.style, p.shots, render, p.phrasing),
                 n=1,
                 seed=0,
                 temperature=0.0,
                 top_p=1.0,
                 max_tokens=config.sampling.max_tokens,
-                stop=stop_strings(style),
+                stop=stop_strings(p.style),
                 question=question,
                 method=by,
             )

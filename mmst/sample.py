@@ -114,7 +114,9 @@ def plan(problems: Iterable[Problem], config: Config, purpose: str, render: Rend
         draws = [(0, 1, 0.0), (1, config.evaluate.k, config.evaluate.temperature)]
     for problem in problems:
         for name in config.methods:
-            prompt = solve_prompt(method(name), problem.question, style, config.prompt.shots, render)
+            prompt = solve_prompt(
+                method(name), problem.question, style, config.prompt.shots, render, config.prompt.phrasing
+            )
             for first, n, temperature in draws:
                 if n:
                     request = Request(

@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from mmst.config import Config, arms
+from mmst.config import Config, arms, identity
 from mmst.errors import ConfigError, LeakError
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
@@ -125,7 +125,7 @@ def config_slice(config: Config, arm: str) -> dict[str, object]:
         "methods": list(config.methods),
         "cap": config.trainset.cap,
         "balance": config.trainset.balance,
-        "prompt": [config.prompt.style, config.prompt.shots],
+        "prompt": list(identity(config.prompt).values()),
     }
 
 
@@ -218,13 +218,15 @@ def example(c: CheckedSample) -> Example:
 
 def seed_examples(problem: Problem, config: Config, render: Render | None = None) -> Iterator[Example]:
     """An annotated problem's examples: each solution, and each ordered pair as a translation."""
-    style, shots = config.prompt.style, config.prompt.shots
+    p = config.prompt
     solutions = {name: problem.solutions[name] for name in config.methods if name in problem.solutions}
     for name, solution in solutions.items():
-        prompt = solve_prompt(method(name), problem.question, style, shots, render)
+        prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
         yield Example(problem_id=problem.id, method=name, prompt=prompt, completion=solution, origin="seed")
     for (source, given), (target, wanted) in itertools.permutations(solutions.items(), 2):
-        prompt = translate_prompt(method(source), method(target), problem.question, given, style, shots, render)
+        prompt = translate_prompt(
+            method(source), method(target), problem.question, given, p.style, p.shots, render, p.phrasing
+        )
         yield Example(problem_id=problem.id, method=target, prompt=prompt, completion=wanted, origin="pair")
 
 

@@ -97,7 +97,7 @@ def plan(
     Per problem and method, the first `translate.sources` correct solutions that differ by more
     than layout; each into every other method.
     """
-    style, shots, t = config.prompt.style, config.prompt.shots, config.translate
+    p, t = config.prompt, config.translate
     for problem_id, group in itertools.groupby(checked, key=lambda c: c.sample.problem_id):
         question = questions[problem_id]
         for source in distinct(group, t.sources):
@@ -109,16 +109,18 @@ def plan(
                 yield Job(
                     source=source,
                     target=target,
-                    target_prompt=solve_prompt(into, question, style, shots, render),
+                    target_prompt=solve_prompt(into, question, p.style, p.shots, render, p.phrasing),
                     request=Request(
                         id=f"{source.sample.id}→{target}",
-                        prompt=translate_prompt(own, into, question, source.solution, style, shots, render),
+                        prompt=translate_prompt(
+                            own, into, question, source.solution, p.style, p.shots, render, p.phrasing
+                        ),
                         n=t.n,
                         seed=seed_of(config.sampling.seed, "translate", source.sample.id, target),
                         temperature=t.temperature,
                         top_p=config.sampling.top_p,
                         max_tokens=config.sampling.max_tokens,
-                        stop=stop_strings(style),
+                        stop=stop_strings(p.style),
                         problem_id=problem_id,
                         question=question,
                         method=target,

@@ -97,6 +97,14 @@ def release_settings(namespace: str) -> str:
     return str(found["data"]["settings.yaml"])
 
 
+def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
+    """How many tokens texts are for a model folder's tokenizer, its own start and end tokens left out."""
+    from mmst.backends.local_model import load_tokenizer
+
+    tokenizer = load_tokenizer(folder)
+    return lambda texts: [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
+
 SANDBOXES = ("gvisor", "subprocess")
 
 

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from mmst.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Phrasing:
+    """The words in which a method is asked for; all phrasings of a method ask for the same."""
+
+    heading: str
+    """The line under which the model writes such a solution ("Python:")."""
+    instruction: str
+    """What an instruct, few-shot or chat prompt asks for."""
+    translation: str
+    """What it asks for when a solution is to be rewritten into this method."""
 
 
 class Method(Protocol):
     """One way of solving a problem."""
 
     name: ClassVar[str]
-    label: ClassVar[str]
-    """The heading under which the model writes such a solution ("Text", "Python")."""
-    instruction: ClassVar[str]
-    """What an instruct or chat prompt asks for."""
-    translation: ClassVar[str]
-    """What an instruct or chat prompt asks for when a solution is to be rewritten into it."""
+    phrasings: ClassVar[tuple[Phrasing, ...]]
+    """At least one; `prompt.phrasing` chooses, counting from 1."""
     shots: ClassVar[tuple[tuple[str, str], ...]]
     """Worked examples (question, solution) for few-shot prompts."""
     executes: ClassVar[bool]

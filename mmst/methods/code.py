@@ -13,6 +13,8 @@ import re
 import warnings
 from typing import ClassVar
 
+from mmst.methods import Phrasing
+
 _LONGEST = 20_000
 """Longer completions are taken as they are."""
 _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
@@ -23,15 +25,29 @@ class CodeMethod:
     """Fulfils `mmst.methods.Method`."""
 
     name: ClassVar[str] = "code"
-    label: ClassVar[str] = "Python"
     executes: ClassVar[bool] = True
-    instruction: ClassVar[str] = (
-        "Solve the problem with a short Python program that computes the answer and prints it, and nothing else, "
-        "on its last line. Use the standard library only. Write the program alone."
-    )
-    translation: ClassVar[str] = (
-        "Here is a problem with a correct solution. Rewrite the solution as a short Python program: the same steps, "
-        "computed by Python, and the answer printed on the last line. Write the program alone."
+    phrasings: ClassVar[tuple[Phrasing, ...]] = (
+        Phrasing(
+            heading="Python:",
+            instruction="Solve the problem with a short Python program that computes the answer and prints it, and "
+            "nothing else, on its last line. Use the standard library only. Write the program alone.",
+            translation="Here is a problem with a correct solution. Rewrite the solution as a short Python program: "
+            "the same steps, computed by Python, and the answer printed on the last line. Write the program alone.",
+        ),
+        Phrasing(
+            heading="Answer with a Python program:",
+            instruction="Answer the question with Python code, one assignment a step, every value computed. The last "
+            "line prints the answer and nothing else is printed. No imports but of the standard library, no comments.",
+            translation="A question and its correct solution follow. Answer the question with Python code, by the "
+            "steps of that solution, one assignment a step, every value computed. The last line prints the answer.",
+        ),
+        Phrasing(
+            heading="# This Python program prints the answer.",
+            instruction="Think of the problem below as a calculation, and write the script that does it: plain Python, "
+            "names that say what they hold, one print at the end that gives the bare answer. Give the script only.",
+            translation="Below is a problem that somebody solved correctly. Write the script that does that "
+            "calculation: plain Python, names that say what they hold, one print at the end. Give the script only.",
+        ),
     )
     shots: ClassVar[tuple[tuple[str, str], ...]] = (
         (

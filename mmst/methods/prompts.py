@@ -8,14 +8,16 @@ Plain style (what the shipped model was trained on), to solve and to translate::
                                         The answer is 7
                                         Python:
 
-The completion follows on the next line and ends with the end token or a blank line.
+The completion follows on the next line and ends with the end token or a blank line. "Python:" and "Text:"
+are the headings of the methods' first phrasings; the others have headings and instructions of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mmst.methods import Method
+from mmst.errors import ConfigError
+from mmst.methods import Method, Phrasing
 
 STOP = ("\n\n", "\nQuestion:")
 """Where a plain or few-shot completion ends when the model writes no end token."""
@@ -24,34 +26,53 @@ Render = Callable[[Sequence[Mapping[str, str]]], str]
 """A tokenizer's chat template as a function from messages to a prompt."""
 
 
-def solve_prompt(m: Method, question: str, style: str, shots: int, render: Render | None = None) -> str:
+def solve_prompt(
+    m: Method, question: str, style: str, shots: int, render: Render | None = None, phrasing: int = 1
+) -> str:
     """The prompt that asks for a solution of `question` by method `m`."""
+    words = phrased(m, phrasing)
     if style == "plain":
-        return f"Question: {question}\n{m.label}:\n"
+        return f"Question: {question}\n{words.heading}\n"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
-        return render([{"role": "user", "content": f"{m.instruction}\n\nQuestion: {question}"}])
+        return render([{"role": "user", "content": f"{words.instruction}\n\nQuestion: {question}"}])
     worked = m.shots[:shots] if style == "few-shot" else ()
-    parts = [m.instruction, *(f"Question: {q}\n{m.label}:\n{s}" for q, s in worked)]
-    return "\n\n".join([*parts, f"Question: {question}\n{m.label}:\n"])
+    parts = [words.instruction, *(f"Question: {q}\n{words.heading}\n{s}" for q, s in worked)]
+    return "\n\n".join([*parts, f"Question: {question}\n{words.heading}\n"])
 
 
 def translate_prompt(
-    source: Method, target: Method, question: str, solution: str, style: str, shots: int, render: Render | None = None
+    source: Method,
+    target: Method,
+    question: str,
+    solution: str,
+    style: str,
+    shots: int,
+    render: Render | None = None,
+    phrasing: int = 1,
 ) -> str:
     """The prompt that asks for `solution` (by `source`) rewritten as a solution by `target`."""
-    given = f"Question: {question}\n{source.label}:\n{solution}"
+    under, wanted = phrased(source, phrasing).heading, phrased(target, phrasing)
+    given = f"Question: {question}\n{under}\n{solution}"
     if style == "plain":
-        return f"{given}\n{target.label}:\n"
+        return f"{given}\n{wanted.heading}\n"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
-        return render([{"role": "user", "content": f"{target.translation}\n\n{given}"}])
+        return render([{"role": "user", "content": f"{wanted.translation}\n\n{given}"}])
     worked = zip(source.shots[:shots], target.shots[:shots], strict=False) if style == "few-shot" else ()
     parts = [
-        target.translation,
-        *(f"Question: {q}\n{source.label}:\n{a}\n{target.label}:\n{b}" for (q, a), (_, b) in worked),
+        wanted.translation,
+        *(f"Question: {q}\n{under}\n{a}\n{wanted.heading}\n{b}" for (q, a), (_, b) in worked),
     ]
-    return "\n\n".join([*parts, f"{given}\n{target.label}:\n"])
+    return "\n\n".join([*parts, f"{given}\n{wanted.heading}\n"])
+
+
+def phrased(m: Method, number: int) -> Phrasing:
+    """A method's phrasing by its number, from 1; `ConfigError` when it has no such."""
+    if not 1 <= number <= len(m.phrasings):
+        remedy = f"prompt.phrasing from 1 to {len(m.phrasings)}"
+        raise ConfigError(f"method '{m.name}' has no such phrasing", value=number, remedy=remedy)
+    return m.phrasings[number - 1]
 
 
 def stop_strings(style: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+from mmst.methods import Phrasing
 from mmst.methods.stated import answer_in
 
 
@@ -18,15 +19,31 @@ class TextMethod:
     """Fulfils `mmst.methods.Method`."""
 
     name: ClassVar[str] = "text"
-    label: ClassVar[str] = "Text"
     executes: ClassVar[bool] = False
-    instruction: ClassVar[str] = (
-        "Solve the problem. Reason step by step and do the arithmetic yourself, then end with a line "
-        '"The answer is X" where X is the final number or expression alone.'
-    )
-    translation: ClassVar[str] = (
-        "Here is a problem with a correct solution. Rewrite the solution as reasoning in words: the same steps, "
-        'each with its result, and a last line "The answer is X". Write no program.'
+    phrasings: ClassVar[tuple[Phrasing, ...]] = (
+        Phrasing(
+            heading="Text:",
+            instruction="Solve the problem. Reason step by step and do the arithmetic yourself, then end with a line "
+            '"The answer is X" where X is the final number or expression alone.',
+            translation="Here is a problem with a correct solution. Rewrite the solution as reasoning in words: the "
+            'same steps, each with its result, and a last line "The answer is X". Write no program.',
+        ),
+        Phrasing(
+            heading="Answer step by step:",
+            instruction="Answer the question in words, one step a sentence, and calculate each step where it stands. "
+            'The last line says "The answer is X", with nothing but the number or expression for X.',
+            translation="A question and its correct solution follow. Answer the question in words, by the steps of "
+            'that solution, one a sentence, without a program. The last line says "The answer is X".',
+        ),
+        Phrasing(
+            heading="Let's think step by step.",
+            instruction="Think aloud about the problem below, in small steps, as a teacher does at the blackboard, and "
+            'work every number out. When you are done, write "The answer is X" on a line of its own; X is the bare '
+            "answer.",
+            translation="Below is a problem that somebody solved correctly. Explain that solution aloud in small "
+            'steps, with every number worked out and no code. When you are done, write "The answer is X" on a line '
+            "of its own.",
+        ),
     )
     shots: ClassVar[tuple[tuple[str, str], ...]] = (
         (

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from mmst import hardware
 from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, run_id
 from mmst.errors import SamplerError
 from mmst.manifest import Manifest
 from mmst.pipelines import local
+from mmst.plan import plan
+from mmst.plan_input import model_and_tokens
 from mmst.store import load, pointers
 
 from .small import small_config
@@ -52,6 +55,26 @@ def test_the_counts_add_up_from_problems_to_verdicts(finished: tuple[Config, dic
     verdicts = made["1.mmst.check"].counts
     assert made["1.mmst.sample"].counts["samples"] == asked
     assert verdicts["asked"] == asked
+
+
+def test_samples_tokens_and_bytes_are_those_of_the_plan_within_a_tenth(
+    finished: tuple[Config, dict[str, Manifest]],
+) -> None:
+    config, made = finished
+    model, count = model_and_tokens(config.model.base)
+    planned = plan(config, model, hardware.load("laptop-2-cores"), count)
+    stages = {m.ref: m for m in made.values()}.values()
+    drawn = [m for m in stages if m.stage in ("sample", "translate")]
+    samples = sum(m.counts.get("samples", 0) + m.counts.get("translations", 0) for m in drawn)
+    assert planned.value("samples in all") == pytest.approx(samples, rel=0.1)
+    assert planned.value("tokens written") == pytest.approx(sum(m.counts["tokens"] for m in drawn), rel=0.1)
+    trained = sum(m.facts["tokens"] for m in stages if m.stage == "train")
+    assert planned.value("tokens trained on") == pytest.approx(trained, rel=0.1)
+    stored = sum(entry.bytes for m in stages for entry in m.files)
+    assert planned.value("in the store") == pytest.approx(stored, rel=0.1)
+    # The bytes that are not checkpoints, too, which are most of it.
+    records = sum(entry.bytes for m in stages if m.stage not in ("base", "train", "report") for entry in m.files)
+    assert planned.value("records") == pytest.approx(records, rel=0.1)
 
 
 def test_a_second_run_does_nothing_again(finished: tuple[Config, dict[str, Manifest]], tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 def test_every_stage_of_the_flow_is_a_command() -> None:
     stages = {"gather", "base", "sample", "check", "translate", "trainset", "train", "evaluate", "promote", "report"}
-    others = {"experiment", "run", "status", "show", "recipes", "compile", "doctor", "serve"}
+    others = {"experiment", "plan", "run", "status", "show", "recipes", "compile", "doctor", "serve"}
     alone = {"check-programs", "rerun", "grade", "extract", "labels"}
     cluster = {"preflight", "submit", "trigger", "rollout"}
     assert stages | others | alone | cluster == set(COMMANDS)

@@ -148,6 +148,18 @@ def test_a_run_stopped_and_resumed_ends_in_the_same_bytes(folder):
     assert digests(stopped) == digests(whole)
 
 
+def test_computing_activations_again_ends_in_the_same_bytes(folder):
+    kept, again = task(folder, "kept", steps=3), task(folder, "again", steps=3, gradient_checkpointing=True)
+    run(kept)
+    with pytest.MonkeyPatch.context() as patch:
+        blocks = []
+        checkpoint = torch.utils.checkpoint.checkpoint
+        patch.setattr("transformers.modeling_utils.checkpoint", lambda *a, **k: blocks.append(1) or checkpoint(*a, **k))
+        run(again)
+    assert len(blocks) == 2 * 3  # layers, steps
+    assert digests(again) == digests(kept)
+
+
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(folder, caplog):
     whole, stopped = task(folder, "whole-2"), task(folder, "damaged")
     run(whole)

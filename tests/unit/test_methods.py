@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst.answers import equal
+from mmst.config import identity, parse
 from mmst.errors import ConfigError
-from mmst.methods import method, methods
-from mmst.problems import problem_id
+from mmst.methods import Method, method, methods
+from mmst.methods.prompts import solve_prompt, translate_prompt
+from mmst.problems import make_problem, problem_id
+from mmst.records import CheckedSample, Sample, Verdict
 
 TEXT, CODE = method("text"), method("code")
 
@@ -39,6 +42,81 @@ def test_a_worked_text_and_its_program_agree(text: str, code: str) -> None:
     assert ours is not None
     assert theirs is not None
     assert equal(ours, theirs)
+
+
+STYLES = ("plain", "instruct", "few-shot", "chat")
+
+
+def rendered(messages: object) -> str:
+    return f"<{messages}>"
+
+
+def prompts(m: Method, other: Method, style: str, phrasing: int) -> tuple[str, str]:
+    """To solve by `m`, and to translate from `other` into it."""
+    solve = solve_prompt(m, "How many?", style, 2, rendered, phrasing)
+    return solve, translate_prompt(other, m, "How many?", "Seven.", style, 2, rendered, phrasing)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(("m", "other"), [(TEXT, CODE), (CODE, TEXT)], ids=["text", "code"])
+def test_each_of_three_phrasings_asks_in_other_words_in_every_style(m: Method, other: Method, style: str) -> None:
+    asked = [prompts(m, other, style, phrasing) for phrasing in (1, 2, 3)]
+    assert len(m.phrasings) == 3
+    assert len({solve for solve, _ in asked}) == len({translate for _, translate in asked}) == 3
+
+
+@pytest.mark.parametrize("phrasing", [1, 2, 3])
+@pytest.mark.parametrize("style", STYLES)
+def test_a_prompt_holds_the_words_of_one_phrasing_only(style: str, phrasing: int) -> None:
+    shown = "".join(prompts(TEXT, CODE, style, phrasing) + prompts(CODE, TEXT, style, phrasing))
+    for number in {1, 2, 3} - {phrasing}:
+        for words in (TEXT.phrasings[number - 1], CODE.phrasings[number - 1]):
+            assert words.heading not in shown
+            assert words.instruction not in shown
+            assert words.translation not in shown
+
+
+def test_the_first_phrasing_is_the_one_that_the_shipped_model_was_trained_on() -> None:
+    assert prompts(TEXT, CODE, "plain", 1) == (
+        "Question: How many?\nText:\n",
+        "Question: How many?\nPython:\nSeven.\nText:\n",
+    )
+    assert solve_prompt(TEXT, "How many?", "plain", 4) == solve_prompt(TEXT, "How many?", "plain", 4, phrasing=1)
+
+
+def test_no_heading_or_instruction_is_taken_for_an_answer_that_follows_it() -> None:
+    for words in (*TEXT.phrasings, *CODE.phrasings):
+        assert TEXT.answer(f"{words.heading}\n3 + 4 = 7", None) is None
+
+
+def test_a_phrasing_that_a_method_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'text' has no such phrasing.*4.*from 1 to 3"):
+        solve_prompt(TEXT, "How many?", "plain", 4, phrasing=4)
+
+
+def test_every_stage_that_writes_prompts_follows_the_recipe_s_phrasing() -> None:
+    from mmst import sample, translate
+    from mmst.trainset import seed_examples
+
+    config = parse({"prompt": {"phrasing": 2}})
+    problem = make_problem("How many?", "7", "made", solutions={"text": "The answer is 7", "code": "print(7)"})
+    (solve, translation), headings = prompts(TEXT, CODE, "plain", 2), {m.phrasings[1].heading for m in (TEXT, CODE)}
+    assert {a.request.prompt.splitlines()[-1] for a in sample.plan([problem], config, "train", None)} == headings
+    drawn = Sample(
+        id="s-1", problem_id=problem.id, method="code", index=0, prompt="", completion="Seven.", model="m",
+        seed=1, temperature=0.0, finish="stop", tokens=1, prompt_tokens=1,
+    )  # fmt: skip
+    right = CheckedSample(sample=drawn, verdict=Verdict.PASSED, solution="Seven.", answer="7")
+    (job,) = translate.plan([right], {problem.id: "How many?"}, config, None)
+    assert (job.target_prompt, job.request.prompt) == (solve, translation)
+    seeds = {e.prompt for e in seed_examples(problem, config)}
+    assert solve in seeds
+    assert translation.replace("Seven.", "print(7)") in seeds
+
+
+def test_runs_of_the_first_phrasing_are_stored_where_they_were_before_there_were_others() -> None:
+    assert identity(parse({}).prompt) == {"style": "plain", "shots": 4}
+    assert identity(parse({"prompt": {"phrasing": 2}}).prompt) == {"style": "plain", "shots": 4, "phrasing": 2}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import operator
 from fractions import Fraction
 from typing import ClassVar
 
+from mmst.methods import Phrasing
+
 _OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
@@ -17,10 +19,14 @@ class EquationMethod:
     """Fulfils `mmst.methods.Method`."""
 
     name: ClassVar[str] = "equation"
-    label: ClassVar[str] = "Equation"
     executes: ClassVar[bool] = False
-    instruction: ClassVar[str] = "Solve the problem with one arithmetic expression in its numbers; write it alone."
-    translation: ClassVar[str] = "Here is a problem with a correct solution. Rewrite it as one arithmetic expression."
+    phrasings: ClassVar[tuple[Phrasing, ...]] = (
+        Phrasing(
+            heading="Equation:",
+            instruction="Solve the problem with one arithmetic expression in its numbers; write it alone.",
+            translation="Here is a problem with a correct solution. Rewrite it as one arithmetic expression.",
+        ),
+    )
     shots: ClassVar[tuple[tuple[str, str], ...]] = (
         ("A bakery sold 14 loaves in the morning and 9 in the afternoon. How many did it sell?", "14 + 9"),
         ("Noor had 50 stickers. She gave 8 to each of her 4 cousins. How many are left?", "50 - 8 * 4"),

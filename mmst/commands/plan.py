@@ -1,0 +1,82 @@
+"""`mmst plan`: what a recipe takes on some hardware, before anything is launched."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmst.commands.options import Json, Settings, configured, emit
+from mmst.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mmst.plan import Plan
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe, or a YAML file.")],
+    settings: Settings,
+    hardware: Annotated[
+        str, typer.Option("--hardware", "-H", metavar="NAME|FILE", help="Shipped, or a YAML file like those.")
+    ] = "laptop-2-cores",
+    model_config: Annotated[
+        str,
+        typer.Option(
+            "--model-config",
+            metavar="NAME|FILE",
+            help="A config.json in place of model.base's own: a file, or a shape that is shipped.",
+            show_default="model.base's",
+        ),
+    ] = "",
+    price: Annotated[
+        float, typer.Option(min=0.0, help="Price of a node and hour.", show_default="the hardware's, if any")
+    ] = 0.0,
+    json: Json = False,
+) -> None:
+    """Say what a recipe takes: memory, GPUs, samples, tokens, time, bytes, money; each figure with its formula.
+
+    Exit code 2 when it cannot fit, naming what would.
+
+    Examples:
+
+      mmst plan demo
+
+      mmst plan paper-176b --hardware 64xA100-80GB --price 30
+    """
+    from mmst import hardware as machines
+    from mmst.plan import plan as planned
+    from mmst.plan_input import model_and_tokens
+
+    config, machine = configured(recipe, settings), machines.load(hardware)
+    model, count = model_and_tokens(config.model.base, model_config)
+    found = planned(config, model, machine, count, price)
+    emit(found, json, *rendered(found))
+    if found.misfits:
+        raise ConfigError(
+            f"recipe '{found.recipe}' does not fit on {found.hardware}: " + "; ".join(m.what for m in found.misfits),
+            remedy="; and ".join(" or ".join(m.remedies) for m in found.misfits),
+        )
+
+
+def rendered(found: Plan) -> Iterator[RenderableType]:
+    """The plan as a table, group by group."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mmst.plan_figures import GROUPS, shown
+
+    table = Table(title=f"{found.recipe} on {found.hardware}", title_justify="left", title_style="bold", box=None)
+    table.add_column("")
+    table.add_column("figure", justify="right", no_wrap=True)
+    table.add_column("from", style="dim", overflow="fold")
+    for group, figures in itertools.groupby(
+        sorted(found.figures, key=lambda f: GROUPS.index(f.group)), key=lambda f: f.group
+    ):
+        table.add_row(f"[bold]{group}[/]")
+        for f in figures:
+            table.add_row(f"  {escape(f.name)}", shown(f.value, f.unit), escape(f.formula))
+    yield table
