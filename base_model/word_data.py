@@ -30,6 +30,7 @@ from mmst.records import Problem, Split
 
 FACTS = 12
 """Facts a document."""
+LARGEST_DRAWN = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +103,13 @@ def documents(
 
 
 def drawn_from(annotated: Sequence[Problem]) -> list[int]:
-    """Numbers to draw: those of the annotated solutions up to `MOST`, and each of these once more.
+    """Numbers to draw: those of the annotated solutions up to `LARGEST_DRAWN`, and each of these once more.
 
     So small ones are drawn most often, as people write them, and every one is seen.
     """
     own = [v for p in annotated for s in steps_of(p) for v in (s.left, s.right) if isinstance(v, Fraction)]
-    whole = sorted(int(v) for v in own if v.denominator == 1 and 2 <= v <= MOST)
-    return [*whole, *range(2, MOST + 1)]
+    whole = sorted(int(v) for v in own if v.denominator == 1 and 2 <= v <= LARGEST_DRAWN)
+    return [*whole, *range(2, LARGEST_DRAWN + 1)]
 
 
 def generated(count: int, seed: int) -> list[Problem]:

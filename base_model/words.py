@@ -29,7 +29,7 @@ from mmst.errors import UserError
 class Recipe(Training):
     """Every choice that the weights depend on; docs/experiments.md says how each was made."""
 
-    steps: int = 1_200
+    steps: int = 900
     parts: int = 4
     drawing: word_data.Drawing = field(default_factory=word_data.Drawing)
     mix: tuple[tuple[str, float], ...] = (

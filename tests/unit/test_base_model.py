@@ -132,6 +132,10 @@ def test_the_interpreter_runs_programs_as_python_does():
             assert passed(p, "code", p.solutions["code"])
 
 
+def test_the_interpreter_knows_decimals():
+    assert run_program("a = 8.5 - 2\nb = a / 2\nprint ( b )") == "3.25\n"
+
+
 @pytest.mark.parametrize("source", ["print ( 1 // 0 )", "import os", "print ( 2 ** 9 )", "print (", "print ( b )"])
 def test_the_interpreter_fails_what_it_does_not_know(source):
     assert not run_program(source)

@@ -17,7 +17,6 @@ from mmst.config import parse
 from mmst.errors import ConfigError, LeakError, ModelError
 from mmst.problems import make_problem
 from mmst.problems.equations import solutions
-from mmst.problems.generated import generate
 from mmst.records import Problem, Split
 
 TOK = word_tokenizer.build(["Ann has apples and pears", "Ann has no apples or pears"])
@@ -144,6 +143,15 @@ def test_generated_problems_are_told_both_ways_and_are_of_the_training_split() -
     assert all(passed(p, name, p.solutions[name]) for p in made for name in ("text", "code"))
 
 
+def test_the_ceiling_is_trained_on_every_annotation_and_holds_out_the_same() -> None:
+    words = pytest.importorskip("base_model.words")
+    problems = recipes.load("word-problems").problems
+    every = words.with_all_annotations(problems)
+    assert {s.part for s in every.seeds} == {"0-20", "20-40", "40-48", "48-85"}
+    assert not any(s.annotated for s in every.seeds)
+    assert (every.test, every.related) == (problems.test, problems.related)
+
+
 def test_a_base_model_that_is_not_built_yet_is_named_with_the_command_that_builds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,4 +199,3 @@ def test_most_real_annotations_can_be_drawn_anew() -> None:
     seeds = word_data.seeds(recipes.load("word-problems").problems)
     drawn = [redrawn(p, NUMBERS, random.Random(i)) for i, p in enumerate(seeds[:300])]
     assert sum(p is not None for p in drawn) > 270
-    assert {p.split for p in generate(5, 0)}
