@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from mmst.errors import UserError
-from mmst.harmless import Proof, proof
+from mmst.harmless import NAP, Proof, proof
 from mmst.outcome import outcome
 from mmst.ports import Execution, Limits, Program
 
@@ -138,9 +138,9 @@ class Waiting:
                 raise UserError(what, value=program.id, remedy="ids must be unique")
             self._seen.add(program.id)
             known = proof(program.source) if self._bundle > 1 else None
-            if known is Proof.NEVER_ENDS:
+            if known is Proof.NEVER_ENDS and self._limits.timeout < NAP:
                 return Work((program,), replace(self._limits, timeout=_ENDLESS_SECONDS))
-            if known is None:
+            if known is not Proof.ENDS:
                 return Work((program,), self._limits)
             if not self._harmless:
                 self._since = time.monotonic()

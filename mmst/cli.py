@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mmst import __version__
-from mmst.commands import grade, look, machine, plan, preflight, programs, rollout, run, stages, submit
+from mmst.commands import experiment, grade, look, machine, plan, preflight, programs, rollout, run, stages, submit
 from mmst.errors import MmstError
 from mmst.process import stop_on_signals
 
@@ -56,7 +56,7 @@ def options(
 
 
 PANELS = {
-    "Whole runs": (plan.plan, run.run, look.status, look.show, stages.report),
+    "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, stages.report),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
     "Single stages, each on what the one before made": (
         stages.gather,

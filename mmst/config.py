@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -234,16 +235,16 @@ class LoopConfig:
     rounds: int = option(1, "rounds at most", low=1, high=10)
     arm: str = option(
         "mmst",
-        "what the run trains on: mmst or one of the paper's controls",
-        choices=("mmst", "own-method", "no-translation", "equal-data", "seed-only"),
+        "what the run trains on: mmst, seed-only, no-translation, equal-data, own-METHOD or METHOD-to-METHOD",
     )
-    controls: tuple[str, ...] = option(
-        (),
-        "controls trained beside each round, from the same checkpoint and samples",
-        choices=("own-method", "no-translation", "equal-data", "seed-only"),
-    )
+    controls: tuple[str, ...] = option((), "arms trained beside each round, from the same checkpoint and samples")
     min_new: int = option(20, "stop when a round finds fewer new examples", low=0)
     min_gain: float = option(0.0, "stop when a round gains less (fraction of the aggregate)", low=-1.0, high=1.0)
+    plateau: str = option(
+        "stop",
+        "when a round's challenger is rejected or gains less: stop, or go on to the last round (experiments)",
+        choices=("stop", "continue"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,8 +337,20 @@ def parse(data: Mapping[str, Any]) -> Config:
         raise ConfigError(
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
+    _check_arms(config)
     _check_cluster(config)
     return config
+
+
+def arms(methods: Sequence[str]) -> tuple[str, ...]:
+    """What a run with these methods can train on; `mmst.trainset` says what each is.
+
+    >>> arms(["text", "code"])[4:]
+    ('own-text', 'own-code', 'text-to-code', 'code-to-text')
+    """
+    single = (f"own-{method}" for method in methods)
+    directions = (f"{source}-to-{target}" for source, target in itertools.permutations(methods, 2))
+    return ("mmst", "no-translation", "equal-data", "seed-only", *single, *directions)
 
 
 def override(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -396,6 +409,16 @@ def options(kind: type = Config, prefix: str = "") -> Iterator[tuple[str, str, A
 
 
 _SEE = "see `mmst recipes --keys`"
+
+
+def _check_arms(config: Config) -> None:
+    known = arms(config.methods)
+    for name, wanted in (("arm", (config.loop.arm,)), ("controls", config.loop.controls)):
+        for arm in wanted:
+            if arm not in known:
+                raise ConfigError(f"loop.{name} must be of {', '.join(known)}", value=arm, remedy=_SEE)
+    if len({config.loop.arm, *config.loop.controls}) <= len(config.loop.controls):
+        raise ConfigError("loop.controls must name other arms than loop.arm, each once", value=config.loop.controls)
 
 
 def _check_cluster(config: Config) -> None:

@@ -26,6 +26,8 @@ def another(loop: LoopConfig, round: int, decision: Decision) -> str:
     """Empty when the next round is worth it, else why not."""
     if round >= loop.rounds:
         return f"all {loop.rounds} rounds done (loop.rounds)"
+    if loop.plateau == "continue":
+        return ""
     if not decision.promote:
         return f"plateau: the challenger was rejected ({decision.reason})"
     if decision.gain < loop.min_gain:
@@ -47,12 +49,12 @@ def run(
     """
     loop = engines.config.loop
     inputs: Mapping[str, Manifest | None] = {"trainset": trainset, "promotion": promotion, "checkpoint": checkpoint}
-    config = {"min_new": loop.min_new, "min_gain": loop.min_gain, "rounds": loop.rounds, "round": place.round}
+    config = {name: getattr(loop, name) for name in ("min_new", "min_gain", "plateau", "rounds")}
     stage = Stage.open(
         engines.store,
         "proceed",
         version=VERSION,
-        config=config,
+        config={**config, "round": place.round},
         place=place,
         inputs={name: m for name, m in inputs.items() if m is not None},
     )

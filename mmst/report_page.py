@@ -6,7 +6,7 @@ scripts and requests besides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmst.records import CheckedSample, Problem, Verdict
@@ -36,7 +36,14 @@ def page(content: Content) -> str:
         ("notes", "Caveats", notes(content)),
     )
     made = [(anchor, name, "".join(parts)) for anchor, name, parts in sections]
-    made = [(anchor, name, body) for anchor, name, body in made if body]
+    footer = f"Run <code>{safe(content.summary.run)}</code>."
+    style = STYLE.read_text(encoding="utf-8")
+    return document(title, "".join(opening(content)), made, style, footer)
+
+
+def document(title: str, opening: str, sections: Iterable[tuple[str, str, str]], style: str, footer: str) -> str:
+    """A whole page of (anchor, name, body) sections, those without a body left out; all of it is HTML already."""
+    made = [(anchor, name, body) for anchor, name, body in sections if body]
     links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name, _ in made)
     body = "".join(f'<section id="{anchor}"><h2>{name}</h2>{text}</section>' for anchor, name, text in made)
     return (
@@ -44,10 +51,10 @@ def page(content: Content) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{title} · MMST</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
+        f"<title>{title} · MMST</title><style>{style}</style></head><body>"
         f'<header><p class="eyebrow">Multi-Method Self-Training</p><h1>{title}</h1>'
-        f"{''.join(opening(content))}</header><nav>{links}</nav><main>{body}</main>"
-        f"<footer>Run <code>{safe(content.summary.run)}</code>. One file, no scripts, nothing fetched.</footer>"
+        f"{opening}</header><nav>{links}</nav><main>{body}</main>"
+        f"<footer>{footer} One file, no scripts, nothing fetched.</footer>"
         "</body></html>\n"
     )
 

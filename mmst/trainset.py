@@ -5,8 +5,8 @@ solutions and on the other methods' solutions rewritten into it. The controls le
 
     mmst            own correct samples and translations, of every method
     no-translation  own correct samples of every method
-    own-method      own correct samples of the first configured method only: the paper's
-                    single-method self-training
+    own-METHOD      own correct samples of that method alone: single-method self-training
+    METHOD-to-OTHER as mmst, but only translations of that direction: which teaches which
     equal-data      as mmst, cut per method to the count that no-translation has
     seed-only       nothing new; the same number of steps on the annotated examples
 
@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from mmst.config import Config, identity
+from mmst.config import Config, arms, identity
 from mmst.errors import ConfigError, LeakError
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
@@ -38,11 +38,13 @@ T = TypeVar("T")
 VERSION = 2
 SHARD = 4096
 COUNTS = ("asked", "passed", "translated", "translated_passed", "unsteady", "new", "seed", "pair")
-ARMS = ("mmst", "own-method", "no-translation", "equal-data", "seed-only")
 
 
 class Candidate(NamedTuple):
-    """A correct solution, as small as choosing needs it; `form` hashes what it says."""
+    """A correct solution, as small as choosing needs it; `form` hashes what it says.
+
+    `origin` is the method that it was translated from; empty of the model's own samples.
+    """
 
     id: str
     problem_id: str
@@ -74,8 +76,8 @@ def run(
     Samples are streamed twice; each correct one costs about 400 bytes of memory in between.
     """
     config, store = engines.config, engines.store
-    if arm not in ARMS:
-        raise ConfigError("unknown arm", value=arm, remedy=f"arms: {', '.join(ARMS)}")
+    if arm not in arms(config.methods):
+        raise ConfigError("unknown arm", value=arm, remedy=f"arms: {', '.join(arms(config.methods))}")
     stage = Stage.open(
         store,
         "trainset",
@@ -141,7 +143,7 @@ def candidates(
                 counts["unsteady"] += 1
                 continue
             form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
-            yield Candidate(s.id, s.problem_id, s.method, "translation" if s.source_sample else "own", form)
+            yield Candidate(s.id, s.problem_id, s.method, s.source_method, form)
 
 
 def select(
@@ -154,7 +156,7 @@ def select(
     """
     usable = [c for c in pool if _uses(arm, methods, c)]
     distinct: dict[tuple[str, str, bytes], Candidate] = {}
-    for c in sorted(usable, key=lambda c: (c.origin != "own", c.rank)):
+    for c in sorted(usable, key=lambda c: (c.origin != "", c.rank)):
         distinct.setdefault((c.problem_id, c.method, c.form), c)
     capped = _capped(distinct.values(), cap)
     if arm == "equal-data":
@@ -175,17 +177,17 @@ def select(
 
 
 def _uses(arm: str, methods: Sequence[str], c: Candidate) -> bool:
-    if arm == "seed-only" or c.method not in methods:
+    if c.method not in methods:
         return False
-    if arm == "own-method":
-        return c.origin == "own" and c.method == methods[0]
-    return c.origin == "own" or arm != "no-translation"
+    if c.origin:
+        return arm in ("mmst", "equal-data", f"{c.origin}-to-{c.method}")
+    return arm == f"own-{c.method}" or not arm.startswith(("own-", "seed-only"))
 
 
 def _capped(distinct: Iterable[Candidate], cap: int) -> list[Candidate]:
-    groups: dict[tuple[str, str], dict[str, list[Candidate]]] = defaultdict(lambda: {"own": [], "translation": []})
+    groups: dict[tuple[str, str], dict[bool, list[Candidate]]] = defaultdict(lambda: {True: [], False: []})
     for c in distinct:
-        groups[c.problem_id, c.method][c.origin].append(c)
+        groups[c.problem_id, c.method][not c.origin].append(c)
     kept: list[Candidate] = []
     for group in groups.values():
         in_turn = itertools.zip_longest(*(sorted(cs, key=lambda c: c.rank) for cs in group.values()))

@@ -1,9 +1,9 @@
 """Proves from a program's text alone that it is harmless and soon over, or never.
 
 A program that is *harmless* does nothing but arithmetic on numbers and short texts that it states
-itself, and prints: no attributes but those of `math`, no imports but `math`, no assignment to
-anything but its own names, no exceptions handled. It can't see or change what another program in
-the same process sees. The text is followed (`walk`) with bounds in place of values (`bounds`), every
+itself, and prints: no attributes but those of `math` and `time.sleep`, no other imports, no
+assignment to anything but its own names, no exceptions handled. It can't see or change what another
+program in the same process sees. The text is followed (`walk`) with bounds in place of values (`bounds`), every
 loop to its end, so a proof also bounds time, memory and output: at most `STEPS` steps, `OUTPUT`
 characters printed. Most model-written solutions of word problems are such.
 
@@ -27,11 +27,11 @@ import warnings
 
 from mmst.harmless.bounds import Text, Unproven
 from mmst.harmless.endless import never_ends
-from mmst.harmless.expressions import OUTPUT, STEPS
+from mmst.harmless.expressions import NAP, OUTPUT, STEPS, Never
 from mmst.harmless.names import Names
-from mmst.harmless.walk import Never, Walk
+from mmst.harmless.walk import Walk
 
-__all__ = ["OUTPUT", "STEPS", "Proof", "proof"]
+__all__ = ["NAP", "OUTPUT", "STEPS", "Proof", "proof"]
 
 SOURCE = 4000
 """Longer programs are not looked at."""
@@ -46,7 +46,7 @@ class Proof(enum.Enum):
     ENDS = "ends"
     """It is over within `STEPS` steps, whatever happens."""
     NEVER_ENDS = "never ends"
-    """It does not fail, and within `STEPS` steps it enters a loop that it never leaves."""
+    """It does not fail, and within `STEPS` steps it enters a loop that it never leaves, or sleeps `NAP` seconds."""
 
 
 def proof(source: str) -> Proof | None:

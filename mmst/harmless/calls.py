@@ -24,6 +24,8 @@ from mmst.harmless.bounds import (
     text,
 )  # fmt: skip
 
+MATH, TIME, SLEEP = Other("math"), Other("time"), Other("time.sleep")
+
 
 def call(name: str, args: Sequence[Value]) -> Value:
     """A builtin, or a function of `math` ("math.sqrt"), of these arguments."""
@@ -33,12 +35,14 @@ def call(name: str, args: Sequence[Value]) -> Value:
     return function(list(args))
 
 
-def attribute(name: str) -> Value:
-    """`math.NAME`."""
-    if name in ("pi", "e", "tau"):
+def attribute(of: Value, name: str) -> Value:
+    """`math.NAME`, or `time.sleep`."""
+    if of == MATH and name in ("pi", "e", "tau"):
         return Number(2, 7, False)
-    if f"math.{name}" in _FUNCTIONS:
+    if of == MATH and f"math.{name}" in _FUNCTIONS:
         return Other(f"math.{name}")
+    if of == TIME and name == "sleep":
+        return SLEEP
     raise Unproven
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from functools import reduce
+from typing import NoReturn
 
 from mmst.harmless import bounds, calls
 from mmst.harmless.bounds import NONE, UNKNOWN, Items, Number, Other, Text, Unproven, Value
@@ -13,8 +14,16 @@ STEPS = 3000
 """Most steps (statements and expressions) that a harmless program takes."""
 OUTPUT = 4000
 """Most characters that it prints."""
+NAP = 60
+"""Seconds of sleep from which a program is taken for one that never ends; time limits are shorter."""
+_LONGEST_SLEEP = 10**9
+"""Longer ones may fail at once: the clock has no such time."""
 _GATHER = {"sum", "min", "max", "sorted", "list", "tuple"}
 """What takes all of a generator at once."""
+
+
+class Never(Exception):
+    """Here the program surely stays for ever, or at least `NAP` seconds."""
 
 
 class Expressions:
@@ -67,8 +76,8 @@ class Expressions:
                 return bounds.items([self.value(part, names) for part in parts])
             case ast.ListComp():
                 return self._comprehension(e, names)
-            case ast.Attribute(attr=name) if self.value(e.value, names) == Other("math"):
-                return calls.attribute(name)
+            case ast.Attribute(attr=name):
+                return calls.attribute(self.value(e.value, names), name)
             case ast.Subscript(slice=ast.Slice()):
                 raise Unproven
             case ast.Subscript():
@@ -149,9 +158,18 @@ class Expressions:
             return self._print(args, e.keywords, names)
         if not isinstance(called, Other) or e.keywords:
             raise Unproven
+        if called == calls.SLEEP:
+            self._sleep(args)
         self._sure = False
         self._steps += sum(len(a.items) for a in args if isinstance(a, Items)) // 8
         return calls.call(called.name, args)
+
+    def _sleep(self, args: list[Value]) -> NoReturn:
+        """Only a long sleep that surely comes is of use to a proof."""
+        match args:
+            case [Number(whole=True, low=low, high=high)] if self._sure and low >= NAP and high <= _LONGEST_SLEEP:
+                raise Never
+        raise Unproven
 
     def _argument(self, e: ast.expr, called: Value | Function | None, names: Names) -> Value:
         if isinstance(e, ast.GeneratorExp) and isinstance(called, Other) and called.name in _GATHER:

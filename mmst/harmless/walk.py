@@ -9,7 +9,7 @@ from functools import lru_cache, reduce
 
 from mmst.harmless import bounds, calls
 from mmst.harmless.bounds import NONE, Items, Other, Unproven, Value
-from mmst.harmless.expressions import Expressions
+from mmst.harmless.expressions import Expressions, Never
 from mmst.harmless.names import Function, Names, state_of
 
 _DEPTH = 30
@@ -21,10 +21,6 @@ class Loop:
 
     breaks: list[Names] = field(default_factory=list)
     continues: list[Names] = field(default_factory=list)
-
-
-class Never(Exception):
-    """A loop was surely entered that is never left."""
 
 
 class Walk(Expressions):
@@ -72,11 +68,11 @@ class Walk(Expressions):
                 return False
             case ast.FunctionDef(decorator_list=[]) if names.module is None:
                 names.own[s.name] = _function(s)
-            case ast.Import(names=[ast.alias(name="math")]):
-                names.own[s.names[0].asname or "math"] = Other("math")
-            case ast.ImportFrom(module="math", level=0):
+            case ast.Import(names=[ast.alias(name="math" | "time" as module, asname=name)]):
+                names.own[name or module] = Other(module)
+            case ast.ImportFrom(module="math" | "time" as module, level=0):
                 for alias in s.names:
-                    names.own[alias.asname or alias.name] = calls.attribute(alias.name)
+                    names.own[alias.asname or alias.name] = calls.attribute(Other(module), alias.name)
             case _:
                 raise Unproven
         return True

@@ -97,3 +97,9 @@ def test_what_is_not_to_blame_is_run_as_before_and_a_suspect_alone() -> None:
 def test_ids_must_be_unique() -> None:
     with pytest.raises(UserError, match="same id"):
         list(Waiting([Program(id="a", source="1"), Program(id="a", source="2")], LIMITS))
+
+
+def test_a_long_sleeper_is_cut_short_only_where_it_would_outlast_the_limit() -> None:
+    sleeper = Program(id="a", source="import time\ntime.sleep(70)")
+    limits = [Limits(timeout=1.0), Limits(timeout=60.0), Limits(timeout=300.0)]
+    assert [next(iter(Waiting([sleeper], limit))).limits.timeout for limit in limits] == [0.1, 60.0, 300.0]

@@ -52,7 +52,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 def test_every_stage_of_the_flow_is_a_command() -> None:
     stages = {"gather", "base", "sample", "check", "translate", "trainset", "train", "evaluate", "promote", "report"}
-    others = {"plan", "run", "status", "show", "recipes", "compile", "doctor", "serve"}
+    others = {"experiment", "plan", "run", "status", "show", "recipes", "compile", "doctor", "serve"}
     alone = {"check-programs", "rerun", "grade", "extract", "labels"}
     cluster = {"preflight", "submit", "trigger", "rollout"}
     assert stages | others | alone | cluster == set(COMMANDS)
@@ -220,7 +220,7 @@ def test_a_stage_alone_gets_its_place_and_prints_what_it_made(
 
     monkeypatch.setattr(launch, "run", run)
     recipe = tmp_path / "r.yaml"
-    recipe.write_text("loop: {arm: own-method}")
+    recipe.write_text("loop: {arm: own-text}")
     common = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), "--problems", "stages/gather/1"]
     code, out, _ = mmst("sample", *common, "--checkpoint", "stages/base/2", "--purpose", "heldout", "--json")
     assert code == 0
@@ -229,7 +229,7 @@ def test_a_stage_alone_gets_its_place_and_prints_what_it_made(
     assert asked == {
         "stage": "sample",
         "round": 1,
-        "arm": "own-method",
+        "arm": "own-text",
         "step": "sample-heldout",
         "refs": {"problems": "stages/gather/1", "checkpoint": "stages/base/2"},
         "purpose": "heldout",

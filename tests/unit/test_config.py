@@ -62,7 +62,7 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
     [
         ({"sampling.temperature": float("nan")}, "must be a number"),
         ({"check.sandbox": "docker"}, r"one of gvisor, gvisor_job, subprocess, got 'docker'"),
-        ({"loop.controls": ["own-method", "magic"]}, "got 'magic'"),
+        ({"loop.controls": ["own-text", "magic"]}, "got 'magic'"),
         ({"methods": []}, "each method once"),
         ({"methods": ["text", "text"]}, "each method once"),
         ({"sampling.backend": "openai"}, r"needs sampling\.url"),

@@ -117,7 +117,7 @@ def test_the_same_work_has_the_same_digest_in_another_store(tmp_path: Path) -> N
 def test_another_arm_is_another_report_of_the_same_held_out_set(tmp_path: Path) -> None:
     world = engines(tmp_path)
     _, one = candidate(world, "m", by_text_only, MAIN)
-    _, two = candidate(world, "m", by_text_only, MAIN, at=place(arm="own-method"))
+    _, two = candidate(world, "m", by_text_only, MAIN, at=place(arm="own-text"))
     assert one.key != two.key
     assert one.facts["report"]["heldout"] == two.facts["report"]["heldout"]
 

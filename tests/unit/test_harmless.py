@@ -66,6 +66,38 @@ def test_a_loop_that_nothing_ends_is_proven_endless(source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "import time\ntime.sleep(733)",
+        "from time import sleep as nap\nprint('good night')\nnap(60 * 60)",
+        "import time\ndef wait(n):\n    time.sleep(n)\nwait(100)",
+    ],
+)
+def test_a_sleep_beyond_every_time_limit_counts_as_endless(source: str) -> None:
+    assert proof(source) is NEVER
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ntime.sleep(2)",  # shorter than a limit may be
+        "import time\ntime.sleep(10 ** 12)",  # OverflowError
+        "import time\ntime.sleep(-100)",  # ValueError
+        "import time\ntime.sleep(100.0)",  # a float may be NaN
+        "import time\ntime.sleep()",
+        "import time\ntime.sleep(secs=100)",
+        "import time\nx = int('7')\ntime.sleep(100)",  # perhaps never reached
+        "import time\nif len('ab') > 1:\n    time.sleep(100)",
+        "import time\ntime.sleep = print\ntime.sleep(100)",
+        "import time\nprint(time.time())",
+        "from time import monotonic\nprint(monotonic())",
+    ],
+)
+def test_a_sleep_that_may_not_come_or_not_last_proves_nothing(source: str) -> None:
+    assert proof(source) is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         "print(9 ** 9 ** 9)",
         "x = 2\nfor i in range(100):\n    x *= x",
         "x = 'a'\nfor i in range(100):\n    x += x",

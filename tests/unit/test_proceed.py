@@ -41,3 +41,10 @@ def test_another_round_needs_a_promotion_and_the_gain_asked_for(
 ) -> None:
     reason = another(LoopConfig(rounds=2, min_gain=0.05), round, decision(promote, gain))
     assert (stops_with in reason) if stops_with else reason == ""
+
+
+@pytest.mark.parametrize(("promote", "gain"), [(False, -0.2), (True, 0.0)])
+def test_an_experiment_goes_on_to_its_last_round_whatever_a_round_gains(promote: bool, gain: float) -> None:
+    loop = LoopConfig(rounds=2, min_gain=0.05, plateau="continue")
+    assert another(loop, 1, decision(promote, gain)) == ""
+    assert "all 2 rounds" in another(loop, 2, decision(promote, gain))

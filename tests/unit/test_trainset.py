@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 
 from mmst import trainset
 from mmst.backends.folder_store import FolderStore
-from mmst.config import Config, parse
+from mmst.config import Config, arms, parse
 from mmst.errors import ConfigError, LeakError
 from mmst.manifest import Manifest, Place
 from mmst.progress import Quiet
 from mmst.records import CheckedSample, Example, Problem, Sample, Split, Verdict
 from mmst.store import Stage, records
-from mmst.trainset import ARMS, Candidate, select
+from mmst.trainset import Candidate, select
 
 METHODS = ("text", "code")
+ARMS = arms(METHODS)
+OTHER = {"text": "code", "code": "text"}
 PLACE = Place(run="r", round=1, arm="mmst", step="trainset")
 SOLUTIONS = {"text": "3 + 4 = 7 .\nThe answer is 7", "code": "print(3 + 4)"}
 
@@ -28,7 +30,7 @@ candidates = st.lists(
         id=st.uuids().map(str),
         problem_id=st.sampled_from(["p-1", "p-2", "p-3"]),
         method=st.sampled_from(METHODS),
-        origin=st.sampled_from(["own", "translation"]),
+        origin=st.sampled_from(["", *METHODS]),
         form=st.sampled_from([b"a", b"b", b"c", b"d", b"e"]),
     ),
     max_size=60,
@@ -36,7 +38,7 @@ candidates = st.lists(
 )
 
 
-def candidate(n: int, *, problem: int = 1, method: str = "code", origin: str = "own", form: str = "") -> Candidate:
+def candidate(n: int, *, problem: int = 1, method: str = "code", origin: str = "", form: str = "") -> Candidate:
     return Candidate(f"s-{n}", f"p-{problem}", method, origin, (form or str(n)).encode())
 
 
@@ -81,28 +83,30 @@ def test_a_single_method_is_not_balanced_away():
 
 
 def test_an_own_sample_is_kept_before_a_translation_that_says_the_same():
-    pool = [candidate(n, origin="own" if n == 5 else "translation", form="same") for n in range(9)]
+    pool = [candidate(n, origin="" if n == 5 else "text", form="same") for n in range(9)]
     assert [c.id for c in chosen(pool)] == ["s-5"]
 
 
 def test_under_the_cap_own_samples_and_translations_take_turns():
-    pool = [candidate(n, origin="own" if n < 8 else "translation") for n in range(10)]
-    assert Counter(c.origin for c in chosen(pool, cap=4)) == {"own": 2, "translation": 2}
+    pool = [candidate(n, origin="" if n < 8 else "text") for n in range(10)]
+    assert Counter(c.origin for c in chosen(pool, cap=4)) == {"": 2, "text": 2}
 
 
 @pytest.mark.parametrize(
     ("arm", "kept"),
     [
-        ("mmst", {("text", "own"), ("text", "translation"), ("code", "own"), ("code", "translation")}),
-        ("no-translation", {("text", "own"), ("code", "own")}),
-        ("own-method", {("text", "own")}),
+        ("mmst", {("text", ""), ("text", "code"), ("code", ""), ("code", "text")}),
+        ("no-translation", {("text", ""), ("code", "")}),
+        ("own-text", {("text", "")}),
+        ("own-code", {("code", "")}),
+        ("text-to-code", {("text", ""), ("code", ""), ("code", "text")}),
+        ("code-to-text", {("text", ""), ("code", ""), ("text", "code")}),
         ("seed-only", set()),
     ],
 )
 def test_what_an_arm_trains_on(arm, kept):
     pool = [
-        candidate(i, method=m, origin=o)
-        for i, (m, o) in enumerate((m, o) for m in METHODS for o in ("own", "translation"))
+        candidate(i, method=m, origin=o) for i, (m, o) in enumerate((m, o) for m in METHODS for o in ("", OTHER[m]))
     ]
     assert {(c.method, c.origin) for c in chosen(pool, arm)} == kept
 

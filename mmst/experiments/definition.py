@@ -1,0 +1,180 @@
+"""What an experiment compares and claims: a YAML file that is written before anything runs.
+
+name: paper-small
+recipe: paper-small                     # a shipped recipe or a file
+seeds: 5
+vary: {sampling.seed: 100}              # key → value for seed 1, one more for each further seed
+dev: {problems.test.0.split: dev}       # laid over the recipe by --dev: where choices are made
+arms:
+  base: {}
+  seed-only: {arm: seed-only, asks: is it just more training?}
+  mmst: {arm: mmst}
+  mmst-3: {arm: mmst, rounds: 3}
+claims:
+  - {says: the weaker method gains, paper: up to +30 %, of: mmst, over: base, method: text}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmst import recipes
+from mmst.config import Config, identity, override, parse
+from mmst.errors import ConfigError, DataError
+from mmst.records import digest, from_data, to_data
+
+FOLDER = recipes.FOLDER / "experiments"
+BASE = "base"
+MEASURES = ("accuracy", "examples", "disagreement")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One thing that is measured: `rounds` rounds of training on `arm`; without an arm, the base model.
+
+    `set` are recipe keys that this arm changes; `asks` is the question that it answers.
+    """
+
+    arm: str = ""
+    rounds: int = 1
+    asks: str = ""
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A sentence that is true if arm `of` has more than arm `over`.
+
+    measure: `accuracy` (held-out pass@1 by `method`, or the mean of `all`, on `task`), `examples`
+    (how many new examples were trained on, by `method` or `all`), or `disagreement` (the gain, per
+    family and method, rises with the share of problems that only other methods solve at the
+    base). `paper` is what the paper found.
+    """
+
+    says: str
+    of: str
+    over: str
+    method: str = "all"
+    task: str = "main"
+    measure: str = "accuracy"
+    paper: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """Arms, seeds and claims; `recipe` is plain recipe data, `choices` says what was chosen where."""
+
+    name: str
+    title: str = ""
+    recipe: Mapping[str, Any]
+    seeds: int = 5
+    vary: Mapping[str, int] = field(default_factory=dict)
+    dev: Mapping[str, Any] = field(default_factory=dict)
+    arms: Mapping[str, Arm]
+    claims: tuple[Claim, ...] = ()
+    choices: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in a store: name and digest of all that can change its results, but how many seeds."""
+        config = parse(self.recipe)
+        return f"{self.name}-{digest([identity(config), to_data(self.arms), dict(self.vary)])[7:15]}"
+
+    def config(self, seed: int, arm: Arm) -> Config:
+        """The recipe of one seed with what an arm sets; the loop is `runs`' business."""
+        varied = {key: first + seed - 1 for key, first in self.vary.items()}
+        named = {"name": self.name, "promote.name": f"{self.name}-{seed}"}
+        unstopped = {"loop.min_new": 0, "loop.plateau": "continue"}
+        return parse(override(self.recipe, {**varied, **named, **unstopped, **arm.set}))
+
+    def runs(self, seed: int) -> Iterator[tuple[Config, Mapping[str, tuple[int, str]]]]:
+        """The runs of a seed, each with the arms that it yields: name → round and arm in that run.
+
+        Arms of one round that set the same keys are one run's arm and controls; an arm of several
+        rounds has a run of its own, whose first round is found in the store.
+        """
+        groups: dict[str, dict[str, Arm]] = {}
+        for name, arm in self.arms.items():
+            groups.setdefault(digest(to_data(arm.set)), {})[name] = arm
+        for group in groups.values():
+            single = {name: arm for name, arm in group.items() if arm.arm and arm.rounds == 1}
+            trained = list(dict.fromkeys(arm.arm for arm in single.values()))
+            main = "mmst" if "mmst" in trained or not trained else trained[0]
+            yielded = {name: (1, arm.arm) for name, arm in single.items()}
+            yielded |= {name: (0, BASE) for name, arm in group.items() if not arm.arm}
+            yield self._run(seed, group, main, 1, [a for a in trained if a != main]), yielded
+            for line in dict.fromkeys(arm.arm for arm in group.values() if arm.rounds > 1):
+                longer = {name: arm for name, arm in group.items() if arm.arm == line and arm.rounds > 1}
+                most = max(arm.rounds for arm in longer.values())
+                yield self._run(seed, group, line, most, []), {n: (a.rounds, line) for n, a in longer.items()}
+
+    def _run(self, seed: int, group: Mapping[str, Arm], arm: str, rounds: int, controls: Sequence[str]) -> Config:
+        config = to_data(self.config(seed, next(iter(group.values()))))
+        return parse(override(config, {"loop.arm": arm, "loop.rounds": rounds, "loop.controls": list(controls)}))
+
+
+def names() -> list[str]:
+    """The names of the shipped experiments."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False) -> Experiment:
+    """The experiment with `key=value` settings laid over its recipe, and with `dev` the development set.
+
+    Raises `ConfigError` for an unknown experiment, key, arm or claim, before anything runs.
+    """
+    shipped = FOLDER / f"{name_or_file}.yaml"
+    if not shipped.is_file() and not Path(name_or_file).expanduser().is_file():
+        remedy = f"experiments: {', '.join(names())}; or the path of a YAML file"
+        raise ConfigError("unknown experiment", value=name_or_file, remedy=remedy)
+    data = recipes.read(str(shipped if shipped.is_file() else name_or_file))
+    if not isinstance(data.get("recipe"), str):
+        raise ConfigError("an experiment names its recipe", value=data.get("recipe"), remedy="recipe: demo")
+    recipe = recipes.read(data["recipe"])
+    if dev:
+        recipe = override(recipe, data.get("dev") or {})
+        data["name"] = f"{data['name']}-dev"
+    data["recipe"] = recipes.override_all(recipe, settings)
+    try:
+        experiment = from_data(Experiment, data, "experiment")
+    except DataError as e:
+        raise ConfigError(e.what, value=e.value, remedy="see docs/experiments.md") from None
+    _check(experiment)
+    return experiment
+
+
+def _check(experiment: Experiment) -> None:
+    if BASE not in experiment.arms or experiment.arms[BASE].arm:
+        raise ConfigError("an experiment measures the base model, too", remedy="arms: {base: {}, …}")
+    if experiment.seeds < 1:
+        raise ConfigError("seeds must be at least 1", value=experiment.seeds)
+    for name, arm in experiment.arms.items():
+        if not 1 <= arm.rounds <= 10:
+            raise ConfigError(f"arm '{name}': rounds must be 1 to 10", value=arm.rounds)
+    if not experiment.vary:
+        remedy = "vary: {sampling.seed: 100}"
+        raise ConfigError("nothing differs between the seeds", value=dict(experiment.vary), remedy=remedy)
+    list(experiment.runs(1))  # every run's recipe is parsed
+    methods = ("all", *parse(experiment.recipe).methods)
+    for claim in experiment.claims:
+        for what, value, known in (
+            ("arm", claim.of, experiment.arms),
+            ("arm", claim.over, experiment.arms),
+            ("method", claim.method, methods),
+            ("measure", claim.measure, MEASURES),
+            ("task", claim.task, ("main", "related")),
+        ):
+            if value not in known:
+                raise ConfigError(f"claim '{claim.says}': unknown {what}", value=value, remedy=f"of {', '.join(known)}")
+
+
+def first_config(experiment: Experiment) -> Config:
+    """The first run of the first seed: for what all runs have in common."""
+    config, _ = next(iter(experiment.runs(1)))
+    return config
+
+
+__all__ = ["BASE", "Arm", "Claim", "Experiment", "first_config", "load", "names"]

@@ -1,0 +1,114 @@
+"""Claims against outcomes: what is supported, contradicted, or not resolved. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmst.experiments.definition import BASE, Claim, Experiment
+from mmst.experiments.inference import ALPHA, Array, Estimate, holm, mean_difference, rank_correlation
+from mmst.experiments.outcomes import Outcomes
+
+
+class Verdict(enum.StrEnum):
+    """What an experiment says of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    NOT_RESOLVED = "not resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A claim with our difference. `p` is Holm's over all claims that are tested; None where nothing is tested."""
+
+    claim: Claim
+    estimate: Estimate
+    p: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """An arm's accuracy by one method on one task: a fraction, the mean over seeds."""
+
+    arm: str
+    task: str
+    method: str
+    estimate: Estimate
+
+
+def findings(experiment: Experiment, outcomes: Outcomes) -> list[Finding]:
+    """Every claim of the experiment, in its order.
+
+    Supported or contradicted: Holm's p below 0.05, and the difference above or below 0. Counts of
+    examples are no sample of anything: there the verdict asks that all seeds agree.
+    """
+    estimates = [_estimate(claim, outcomes) for claim in experiment.claims]
+    tested = [i for i, claim in enumerate(experiment.claims) if claim.measure != "examples"]
+    adjusted = dict(zip(tested, holm([estimates[i].p for i in tested]), strict=True))
+    return [
+        Finding(claim=claim, estimate=estimate, p=adjusted.get(i), verdict=_verdict(estimate, adjusted.get(i)))
+        for i, (claim, estimate) in enumerate(zip(experiment.claims, estimates, strict=True))
+    ]
+
+
+def levels(outcomes: Outcomes) -> list[Level]:
+    """Accuracy of every arm by task and method, and over all methods."""
+    tasks = dict.fromkeys(item.task for item in outcomes.items)
+    return [
+        Level(arm=arm, task=task, method=method, estimate=mean_difference(outcomes.of(arm, task, method)))
+        for arm in outcomes.passed
+        for task in tasks
+        for method in (*outcomes.methods, "all")
+    ]
+
+
+def by_family(claim: Claim, outcomes: Outcomes) -> tuple[list[str], Array, Array]:
+    """Families with, per family and method [families, methods], the gain and the base's disagreement."""
+    gains, apart, families = _apart(claim, outcomes)
+    names = list(dict.fromkeys(families))
+    at = {name: np.array([family == name for family in families]) for name in names}
+    mean = gains.mean(axis=0)
+    return (
+        names,
+        np.array([mean[:, at[name]].mean(axis=1) for name in names]),
+        np.array([apart[:, at[name]].mean(axis=1) for name in names]),
+    )
+
+
+def _estimate(claim: Claim, outcomes: Outcomes) -> Estimate:
+    if claim.measure == "examples":
+        return _counted(claim, outcomes)
+    if claim.measure == "disagreement":
+        gains, apart, families = _apart(claim, outcomes)
+        return rank_correlation(gains, apart, families)
+    of, over = (outcomes.of(arm, claim.task, claim.method) for arm in (claim.of, claim.over))
+    return mean_difference(of - over)
+
+
+def _counted(claim: Claim, outcomes: Outcomes) -> Estimate:
+    of, over = (
+        [outcomes.examples[arm].get(seed, {}).get(claim.method, 0) for seed in outcomes.seeds]
+        for arm in (claim.of, claim.over)
+    )
+    more = [float(a - b) for a, b in zip(of, over, strict=True)]
+    return Estimate(value=sum(more) / len(more), low=min(more), high=max(more), p=1.0, seeds=tuple(more))
+
+
+def _apart(claim: Claim, outcomes: Outcomes) -> tuple[Array, Array, Sequence[str]]:
+    here = [i for i, item in enumerate(outcomes.items) if item.task == claim.task]
+    gains = (outcomes.passed[claim.of] - outcomes.passed[claim.over])[:, :, here]
+    base = outcomes.passed[BASE][:, :, here].mean(axis=0)
+    others = np.array([np.delete(base, m, axis=0).max(axis=0) for m in range(len(base))])
+    return gains, others * (1 - base), [outcomes.items[i].family for i in here]
+
+
+def _verdict(estimate: Estimate, p: float | None) -> Verdict:
+    sure = p < ALPHA if p is not None else estimate.low > 0 or estimate.high < 0
+    if not sure or not estimate.value:
+        return Verdict.NOT_RESOLVED
+    return Verdict.SUPPORTED if estimate.value > 0 else Verdict.CONTRADICTED

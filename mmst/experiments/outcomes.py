@@ -1,0 +1,134 @@
+"""What an experiment's runs found, read from the store: outcomes by arm, seed, method and problem."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmst.config import Config, run_id
+from mmst.errors import DataError
+from mmst.experiments.definition import Experiment
+from mmst.experiments.inference import Array
+from mmst.manifest import Manifest
+from mmst.ports import Store
+from mmst.records import Outcome
+from mmst.store import load, pointers, records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A held-out problem."""
+
+    problem: str
+    task: str
+    family: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """`passed[arm]` is [seeds, methods, items] of 0 and 1, for the seeds that are complete.
+
+    `examples[arm][seed]` are the new examples that were trained on: in all ("all") and by method.
+    `seconds` is the sum of what the stages took when they were made, each counted once.
+    """
+
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...]
+    items: tuple[Item, ...]
+    passed: Mapping[str, Array]
+    examples: Mapping[str, Mapping[int, Mapping[str, int]]]
+    seconds: float
+
+    def of(self, arm: str, task: str, method: str = "all") -> Array:
+        """An arm's passes [seeds, items] on a task, by a method or as the mean over all."""
+        here = self.passed[arm][:, :, [i for i, item in enumerate(self.items) if item.task == task]]
+        return here.mean(axis=1) if method == "all" else here[:, self.methods.index(method)]
+
+
+def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes:
+    """The outcomes of those seeds whose arms are all there; `DataError` when held-out problems differ."""
+    rows: dict[str, list[Array]] = {arm: [] for arm in experiment.arms}
+    examples: dict[str, dict[int, Mapping[str, int]]] = {arm: {} for arm in experiment.arms}
+    items: tuple[Item, ...] = ()
+    complete, timings = [], dict[str, float]()
+    methods: tuple[str, ...] = ()
+    for seed in seeds:
+        found, counted = dict[str, Manifest](), dict[str, Mapping[str, int]]()
+        for config, arms in experiment.runs(seed):
+            methods = config.methods
+            found |= measured(store, config, arms)
+            chosen = measured(store, config, arms, "trainset")
+            counted |= {name: _counts(manifest, methods) for name, manifest in chosen.items()}
+            timings |= {ref: _seconds(store, ref) for _, ref, _ in pointers(store, run_id(config))}
+        if found.keys() != experiment.arms.keys():
+            continue
+        complete.append(seed)
+        for name, manifest in found.items():
+            outcomes = list(records(store, manifest, Outcome))
+            here, passes = _matrix(outcomes, methods)
+            if items and here != items:
+                what = f"seed {seed}, arm '{name}': measured on other held-out problems than those before"
+                raise DataError(what, remedy="vary only keys that leave problems.test and problems.related alone")
+            items = here
+            rows[name].append(passes)
+            examples[name][seed] = counted.get(name, {})
+    passed = {arm: np.array(found) for arm, found in rows.items()}
+    return Outcomes(
+        seeds=tuple(complete),
+        methods=methods,
+        items=items,
+        passed=passed,
+        examples=examples,
+        seconds=sum(timings.values()),
+    )
+
+
+def measured(
+    store: Store, config: Config, arms: Mapping[str, tuple[int, str]], step: str = "evaluate"
+) -> dict[str, Manifest]:
+    """What a run has of its arms (name → round and arm in the run): the manifests of a step that are complete."""
+    refs = {(place.round, place.arm, place.step): ref for place, ref, _ in pointers(store, run_id(config))}
+    there = {name: ref for name, (round, arm) in arms.items() if (ref := refs.get((round, arm, step)))}
+    return {name: load(store, ref) for name, ref in there.items() if store.read(f"{ref}/manifest.json") is not None}
+
+
+def table(outcomes: Outcomes) -> bytes:
+    """Every outcome as gzipped CSV: seed, arm, task, family, method, problem, passed (0 or 1)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("seed", "arm", "task", "family", "method", "problem", "passed"))
+    writer.writerows(_rows(outcomes))
+    return gzip.compress(text.getvalue().encode(), mtime=0)
+
+
+def _rows(outcomes: Outcomes) -> Iterator[tuple[object, ...]]:
+    for arm, passed in outcomes.passed.items():
+        for s, seed in enumerate(outcomes.seeds):
+            for m, method in enumerate(outcomes.methods):
+                for i, item in enumerate(outcomes.items):
+                    yield seed, arm, item.task, item.family, method, item.problem, int(passed[s, m, i])
+
+
+def _matrix(outcomes: Sequence[Outcome], methods: Sequence[str]) -> tuple[tuple[Item, ...], Array]:
+    by_item: dict[Item, dict[str, bool]] = {}
+    for o in outcomes:
+        by_item.setdefault(Item(problem=o.problem_id, task=o.task, family=o.family), {})[o.method] = o.passed
+    ordered = sorted(by_item, key=lambda item: (item.task, item.problem))
+    return tuple(ordered), np.array([[float(by_item[item][m]) for item in ordered] for m in methods])
+
+
+def _seconds(store: Store, ref: str) -> float:
+    raw = store.read(f"{ref}/timing.json")
+    return 0.0 if raw is None else float(json.loads(raw)["seconds"])
+
+
+def _counts(trainset: Manifest, methods: Sequence[str]) -> dict[str, int]:
+    counts = trainset.counts
+    by_method = {m: sum(n for key, n in counts.items() if key.startswith(f"new.{m}.")) for m in methods}
+    return {"all": counts.get("new", 0), **by_method}
