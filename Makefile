@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; a second time that takes a blink.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-cluster chart check format docs bench base-model compile images constraints clean
+.PHONY: help setup demo test test-all test-cluster chart check format docs bench base-model word-base compile images constraints clean
 
 BIN := .venv/bin
 VENV := scripts/setup.sh
@@ -56,6 +56,9 @@ bench: setup  ## The side-by-side benchmarks; each prints ratios (bench/README.m
 
 base-model: setup  ## Train the shipped base model anew, from its seed
 	@$(BIN)/python -m base_model.build --out mmst/models/tiny
+
+word-base: setup  ## Train the base model of the recipe word-problems (MMST_DATA names the problem files' folder)
+	@$(BIN)/python -m base_model.words --recipe word-problems --out word-base
 
 compile:  ## Compile the demo's pipeline to KFP IR YAML: build/demo.yaml
 	@$(VENV)

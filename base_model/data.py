@@ -12,26 +12,15 @@ Four kinds of documents, all in the prompts that the product uses:
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from mmst.methods import method
-from mmst.methods.prompts import solve_prompt, translate_prompt
+from base_model.documents import Document, pairs, solve
 from mmst.problems.generated import ANNOTATIONS, MAIN, MOST, VARIABLES, Step, generate, program, text_solution, work_out
 from mmst.records import Problem, Split
 
 FACTS = 8
 """Facts a document."""
 WRITTEN = {"text": text_solution, "code": program}
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """Loss on `completion` (and the end token); in `facts` on what follows each equals sign."""
-
-    kind: str
-    prompt: str
-    completion: str
 
 
 def problems(count: int, seed: int) -> list[Problem]:
@@ -53,27 +42,15 @@ def documents(trained: Sequence[Problem], drills: int, seed: int) -> dict[str, l
     """All documents by kind; `drills` each of translations and facts."""
     rng = random.Random(f"drills/{seed}")
     return {
-        "solve": [d for p in trained for d in _solve(p)],
-        "pair": [d for p in trained for d in _pairs(p.question, p.solutions, "pair")],
+        "solve": [d for p in trained for d in solve(p)],
+        "pair": [d for p in trained for d in pairs(p.question, p.solutions, "pair")],
         "translation": [
             d
             for _ in range(drills // 2)
-            for d in _pairs(rng.choice(trained).question, _both(_chain(rng)), "translation")
+            for d in pairs(rng.choice(trained).question, _both(_chain(rng)), "translation")
         ],
         "facts": [_facts(rng) for _ in range(drills)],
     }
-
-
-def _solve(p: Problem) -> Iterator[Document]:
-    for name, solution in p.solutions.items():
-        yield Document("solve", solve_prompt(method(name), p.question, "plain", 0), solution)
-
-
-def _pairs(question: str, solutions: Mapping[str, str], kind: str) -> Iterator[Document]:
-    for source, target in (("text", "code"), ("code", "text")):
-        if source in solutions and target in solutions:
-            prompt = translate_prompt(method(source), method(target), question, solutions[source], "plain", 0)
-            yield Document(kind, prompt, solutions[target])
 
 
 def _both(steps: list[Step]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """How the base model does, greedily, on problems that it was not trained on.
 
-Programs are run by a small interpreter that knows what the generator's programs consist of
+Programs are run by a small interpreter that knows what the annotated programs consist of
 (assignments, + - * / //, print); whatever else a model writes counts as failed. The product's
 own check stage runs them in gVisor instead.
 """
@@ -80,7 +80,7 @@ def run_program(source: str) -> str | None:
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:
     match node:
-        case ast.Constant(value=int(value)):
+        case ast.Constant(value=int() | float() as value):
             return value
         case ast.Name(id=name):
             return values[name]

@@ -15,6 +15,8 @@ from mmst.store import Stage, file_entries
 
 VERSION = 1
 COPY_BELOW = 2 << 30
+TRAINED_BY = {"word-base": "make word-base"}
+"""Base models of shipped recipes that are not shipped with them, and the command that trains each."""
 SHIPPED = Path(__file__).parent / "models"
 
 
@@ -54,6 +56,8 @@ def model_folder(name: str) -> Path:
     else:
         folder = Path(name).expanduser()
     remedy = "set model.base to a folder that `save_pretrained` wrote, for model and tokenizer"
+    if name in TRAINED_BY:
+        remedy = f"train it with `{TRAINED_BY[name]}`, or {remedy}"
     if not folder.is_dir():
         raise ModelError("model.base is not a folder", value=name, remedy=remedy)
     if not (folder / "config.json").is_file():

@@ -66,6 +66,8 @@ class Source:
         "all, or the problems whose content hash says train, dev or test",
         choices=("all", "train", "dev", "test"),
     )
+    part: str = option("0-100", "percent range of a second content hash, e.g. 0-20: the ranges of a file are disjoint")
+    annotated: tuple[str, ...] = option((), "methods whose annotated solutions are kept (empty: all that there are)")
     limit: int = option(0, "at most this many problems, in file order (0: all)", low=0)
     count: int = option(0, "generated: how many problems", low=0)
     seed: int = option(0, "generated: the generator's seed", low=0)
@@ -338,6 +340,7 @@ def parse(data: Mapping[str, Any]) -> Config:
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
     _check_arms(config)
+    _check_sources(config)
     _check_cluster(config)
     return config
 
@@ -419,6 +422,31 @@ def _check_arms(config: Config) -> None:
                 raise ConfigError(f"loop.{name} must be of {', '.join(known)}", value=arm, remedy=_SEE)
     if len({config.loop.arm, *config.loop.controls}) <= len(config.loop.controls):
         raise ConfigError("loop.controls must name other arms than loop.arm, each once", value=config.loop.controls)
+
+
+def percent_range(part: str) -> tuple[int, int]:
+    """The bounds of a source's `part`: at least the first, below the second.
+
+    >>> percent_range("0-20")
+    (0, 20)
+    """
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", part)
+    if not found or not int(found[1]) < int(found[2]) <= 100:
+        raise ConfigError("a source's part must be a range of whole percents", value=part, remedy="e.g. part: 0-20")
+    return int(found[1]), int(found[2])
+
+
+def _check_sources(config: Config) -> None:
+    for role in dataclasses.fields(config.problems):
+        sources = getattr(config.problems, role.name)
+        for i, source in enumerate(sources if isinstance(sources, tuple) else ()):
+            percent_range(source.part)
+            if unknown := set(source.annotated) - set(config.methods):
+                raise ConfigError(
+                    f"problems.{role.name}[{i}].annotated must be among methods ({', '.join(config.methods)})",
+                    value=sorted(unknown)[0],
+                    remedy=_SEE,
+                )
 
 
 def _check_cluster(config: Config) -> None:

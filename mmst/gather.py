@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mmst.config import ProblemsConfig, Source, identity
 from mmst.errors import LeakError, UserError
 from mmst.manifest import Manifest, Place
 from mmst.ports import Engines
-from mmst.problems import load
+from mmst.problems import PUBLISHED, load, located
 from mmst.problems.near import NearIndex
 from mmst.records import Problem, digest
 from mmst.store import Stage, file_sha256, sharded
@@ -58,10 +57,12 @@ def content(source: Source) -> dict[str, Any]:
     path = slice_.pop("path")
     if source.format == "generated":
         return {**slice_, "sha256": digest(list(load(source)))}
-    file = Path(path).expanduser()
+    file = located(path)
     if not file.is_file():
         raise UserError(
-            f"the {source.format} problem file does not exist", value=path, remedy="correct `path` in the recipe"
+            f"the {source.format} problem file does not exist",
+            value=path,
+            remedy=f"correct `path` in the recipe; {PUBLISHED}",
         )
     return {**slice_, "sha256": file_sha256(file)}
 

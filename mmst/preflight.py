@@ -14,6 +14,7 @@ from mmst.config import Config, Source, run_id
 from mmst.errors import ConfigError, DataError, SetupError
 from mmst.finding import Finding
 from mmst.methods import method
+from mmst.problems import PUBLISHED, located
 
 LEAST_GIB = 0.5
 
@@ -49,9 +50,13 @@ def _source_file(key: str, source: Source) -> None:
         return
     if not source.format:
         raise ConfigError(f"{key}.format is empty", remedy=f"--set {key}.format=gsm8k (see `mmst problems list`)")
-    path = Path(source.path).expanduser()
+    path = located(source.path)
     if not source.path or not path.is_file():
-        raise ConfigError(f"{key}.path is not a file", value=source.path, remedy=f"--set {key}.path=FILE")
+        raise ConfigError(
+            f"{key}.path is not a file",
+            value=str(path) if source.path else "",
+            remedy=f"--set {key}.path=FILE; {PUBLISHED}",
+        )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty", remedy=f"give a file with problems of the format {source.format}")
 

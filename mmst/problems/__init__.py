@@ -17,12 +17,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mmst.answers import number
-from mmst.config import Source
+from mmst.config import Source, percent_range
 from mmst.errors import ConfigError, DataError, UserError
 from mmst.records import Problem, Split, to_json
 
@@ -37,13 +38,16 @@ FORMATS = {
 }
 """Format → module of this package with `read(path) -> Iterator[Problem]`."""
 
+PUBLISHED = "docs/recipes.md says where the published problem sets are"
+
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\s.,;?\"]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_VARIABLE = re.compile(r"\$(\w+)")
 _TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
 
 
 def load(source: Source) -> Iterator[Problem]:
-    """The problems that a recipe's source names, in file order, of its split, up to its limit."""
+    """The problems that a recipe's source names, in file order, of its split and part, up to its limit."""
     problems: Iterable[Problem]
     if source.format == "generated":
         if source.count < 1:
@@ -51,10 +55,29 @@ def load(source: Source) -> Iterator[Problem]:
         generated = importlib.import_module("mmst.problems.generated")
         problems = generated.generate(source.count, source.seed, source.task)
     else:
-        problems = import_file(source.format, Path(source.path))
+        problems = import_file(source.format, located(source.path))
     if source.split != "all":
         problems = (p for p in problems if p.split == source.split)
+    low, high = percent_range(source.part)
+    problems = (p for p in problems if low <= percent_of(p.id) < high)
+    if source.annotated:
+        problems = (replace(p, solutions=_only(p.solutions, source.annotated)) for p in problems)
     return islice(problems, source.limit or None)
+
+
+def located(path: str) -> Path:
+    """The file that a recipe's `path` names: `~` and `$NAME` stand for the home folder and a variable.
+
+    Raises `ConfigError` when the variable is not set.
+    """
+    unset = [name for name in _VARIABLE.findall(path) if not os.environ.get(name)]
+    if unset:
+        raise ConfigError(
+            f"the path of a problem file needs the environment variable {unset[0]}",
+            value=path,
+            remedy=f"export {unset[0]}=FOLDER; {PUBLISHED}",
+        )
+    return Path(_VARIABLE.sub(lambda name: os.environ[name[1]], path)).expanduser()
 
 
 def import_file(format: str, path: Path) -> list[Problem]:
@@ -64,7 +87,9 @@ def import_file(format: str, path: Path) -> list[Problem]:
         raise ConfigError("unknown problem format", value=format, remedy=f"formats: {known}")
     path = path.expanduser()
     if not path.is_file():
-        raise UserError(f"the {format} problem file does not exist", value=str(path), remedy="check the path")
+        raise UserError(
+            f"the {format} problem file does not exist", value=str(path), remedy=f"check the path; {PUBLISHED}"
+        )
     problems = list(importlib.import_module(f"mmst.problems.{FORMATS[format]}").read(path))
     if not problems:
         raise DataError(f"{path} holds no problem", remedy=f"is it a {format} file, and whole?")
@@ -158,6 +183,15 @@ def split_of(problem_id: str) -> Split:
     """The split that an id has for ever: 80 % train, 10 % dev, 10 % test."""
     bucket = int(problem_id.removeprefix("p-"), 16) % 10
     return Split.TRAIN if bucket < 8 else Split.DEV if bucket == 8 else Split.TEST
+
+
+def percent_of(problem_id: str) -> int:
+    """0 to 99, the same for ever: which `part` of a set a problem belongs to, whatever its split."""
+    return int(hashlib.sha256(f"part/{problem_id}".encode()).hexdigest(), 16) % 100
+
+
+def _only(solutions: Mapping[str, str], methods: tuple[str, ...]) -> dict[str, str]:
+    return {name: solution for name, solution in solutions.items() if name in methods}
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

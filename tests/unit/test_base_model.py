@@ -104,15 +104,15 @@ def test_translation_drills_tell_the_same_steps_in_both_methods():
 
 
 def test_loss_is_on_completion_and_end_alone():
-    build = pytest.importorskip("base_model.build")
+    training = pytest.importorskip("base_model.training")
     document = data.Document("solve", "Question: x\nText:\n", "So 3 + 4 = 7 .")
-    ((ids, on),) = build.encode(TOK, [document])
+    ((ids, on),) = training.encode(TOK, [document])
     assert TOK.decode([i for i, o in zip(ids, on, strict=True) if o]) == document.completion + TOK.eos_token
 
 
 def test_of_facts_only_the_results_are_learnt():
-    build = pytest.importorskip("base_model.build")
-    ((ids, on),) = build.encode(TOK, [data.Document("facts", "Text:\n", "So 3 + 4 = 7 .\nSo 6 / 2 = 3 .")])
+    training = pytest.importorskip("base_model.training")
+    ((ids, on),) = training.encode(TOK, [data.Document("facts", "Text:\n", "So 3 + 4 = 7 .\nSo 6 / 2 = 3 .")])
     assert [TOK.decode([i]) for i, o in zip(ids, on, strict=True) if o] == [" 7", " 3"]
 
 

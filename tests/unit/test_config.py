@@ -76,6 +76,17 @@ def test_values_that_cannot_be_are_refused(settings: dict[str, Any], says: str) 
         parse(nested(settings))
 
 
+@pytest.mark.parametrize("part", ["20", "20-20", "30-20", "0-101", "-5-20", "0 - 20", "a-b", ""])
+def test_a_part_that_is_no_range_of_percents_is_refused(part: str) -> None:
+    with pytest.raises(ConfigError, match=r"range of whole percents.*e\.g\. part: 0-20"):
+        parse({"problems": {"seeds": [{"format": "gsm8k", "part": part}]}})
+
+
+def test_an_annotation_of_a_method_that_the_recipe_has_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"problems\.seeds\[0\]\.annotated must be among methods.*'cod'"):
+        parse({"problems": {"seeds": [{"format": "gsm8k", "annotated": ["cod"]}]}})
+
+
 @given(st.dictionaries(st.sampled_from(INTEGERS), st.integers(40, 60), max_size=4), st.sampled_from(INTEGERS))
 def test_the_later_setting_wins_and_the_rest_stays(settings: dict[str, int], path: str) -> None:
     base = nested(settings)

@@ -158,6 +158,49 @@ def test_a_source_is_cut_to_its_split_and_limit(tmp_path: Path) -> None:
     assert {p.split for p in found} == {Split.TEST}
 
 
+def many(tmp_path: Path) -> str:
+    path = tmp_path / "p.jsonl"
+    solved = {"text": "The answer is 7", "code": "print ( 7 )"}
+    export((make_problem(f"What is {i} + 4?", str(i + 4), "x", solutions=solved) for i in range(400)), path)
+    return str(path)
+
+
+def test_parts_are_disjoint_and_together_everything(tmp_path: Path) -> None:
+    path = many(tmp_path)
+    parts = [{p.id for p in load(Source(format="jsonl", path=path, part=r))} for r in ("0-20", "20-85", "85-100")]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 400
+    assert 40 < len(parts[0]) < 120
+
+
+def test_a_part_is_cut_independently_of_the_split(tmp_path: Path) -> None:
+    found = list(load(Source(format="jsonl", path=many(tmp_path), part="0-30")))
+    assert {p.split for p in found} == set(Split)
+
+
+def test_only_the_annotations_that_a_source_names_are_kept(tmp_path: Path) -> None:
+    path = many(tmp_path)
+    assert {tuple(p.solutions) for p in load(Source(format="jsonl", path=path, annotated=("code",)))} == {("code",)}
+    assert {len(p.solutions) for p in load(Source(format="jsonl", path=path))} == {2}
+
+
+def test_a_variable_in_a_path_stands_for_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(tmp_path)
+    monkeypatch.setenv("SETS", str(tmp_path))
+    assert len(list(load(Source(format="jsonl", path="$SETS/p.jsonl")))) == 400
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_variable_that_is_not_set_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    monkeypatch.delenv("SETS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("SETS", value)
+    with pytest.raises(ConfigError, match=r"environment variable SETS, got '\$SETS/p\.jsonl'.*export SETS=") as caught:
+        list(load(Source(format="jsonl", path="$SETS/p.jsonl")))
+    assert "docs/recipes.md" in caught.value.remedy
+
+
 def test_a_description_counts_what_there_is(tmp_path: Path) -> None:
     problems = [make_problem("What is 3 + 4?", "7", "x")] * 2 + [make_problem("Is 3 odd?", "yes", "x")]
     described = describe(problems)
