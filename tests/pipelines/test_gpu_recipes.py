@@ -107,7 +107,14 @@ def by_heart(folder: Path, architecture: str, config: Config) -> list[Example]:
     """Save a tiny model that knows the training problems' solutions and translations, under the recipe's prompts."""
     import torch
     from tokenizers import ByteLevelBPETokenizer
-    from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import (
+        AutoTokenizer,
+        BloomConfig,
+        BloomForCausalLM,
+        PreTrainedTokenizerFast,
+        Qwen2Config,
+        Qwen2ForCausalLM,
+    )
 
     annotated = [p for source in config.problems.train for p in load(source)]
     examples = [
@@ -128,9 +135,11 @@ def by_heart(folder: Path, architecture: str, config: Config) -> list[Example]:
     else:
         shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "max_position_embeddings": 2048}
         model = Qwen2ForCausalLM(Qwen2Config(**shape, num_attention_heads=4, num_key_value_heads=2, **ids))
-    learn(model, encode(tokenizer, examples))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    # As it will be loaded: beside a Qwen2 model transformers splits text in Qwen2's own way.
+    learn(model, encode(AutoTokenizer.from_pretrained(folder), examples))
+    model.save_pretrained(folder)
     return examples
 
 
