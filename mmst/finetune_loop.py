@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -25,6 +25,8 @@ from mmst.records import from_data
 
 RUNNING_MEAN = 20
 """Steps over whose mean loss a spike is judged, once there are half as many."""
+JUDGED = 5
+"""The median of so many losses is judged: one hard batch is no spike, three in a row are."""
 FLOOR = 0.1
 """A mean loss below this counts as this: near zero, any hard batch is a multiple of the mean."""
 
@@ -60,11 +62,12 @@ def check_loss(loss: float, before: Sequence[float], step: int, spike: float) ->
     remedy = "lower train.lr, raise train.warmup or look at the data (mmst show)"
     if not math.isfinite(loss):
         raise DivergedError(f"the loss of step {step} is {loss}; {remedy}")
-    recent = before[-RUNNING_MEAN:]
-    if spike and len(recent) >= RUNNING_MEAN // 2 and loss > spike * max(fmean(recent), FLOOR):
+    latest = [*before, loss][-JUDGED:]
+    recent = before[: len(before) + 1 - JUDGED][-RUNNING_MEAN:]
+    if spike and len(recent) >= RUNNING_MEAN // 2 and median(latest) > spike * max(fmean(recent), FLOOR):
         raise DivergedError(
-            f"the loss jumped to {loss:.3f} at step {step}, more than {spike:g} times the mean before it "
-            f"({fmean(recent):.3f}); {remedy}"
+            f"the loss jumped to {median(latest):.3f} by step {step} (median of {JUDGED}), more than {spike:g} times "
+            f"the mean before it ({fmean(recent):.3f}); {remedy}"
         )
 
 

@@ -93,7 +93,7 @@ def _levels(levels: list[Level], experiment: Experiment) -> Table:
     cells = {(level.arm, level.task, level.method): level.estimate for level in levels}
     for arm in experiment.arms:
         if shown := [e for task, method in columns if (e := cells.get((arm, task, method)))]:
-            table.add_row(arm, *(f"{100 * e.value:.1f} [{100 * e.low:.1f}, {100 * e.high:.1f}]" for e in shown))
+            table.add_row(arm, *(f"{100 * e.value:.1f} [{100 * e.low:.0f}, {100 * e.high:.0f}]" for e in shown))
     return table
 
 

@@ -95,7 +95,7 @@ def accuracy(experiment: Experiment, outcomes: Outcomes, levels: Sequence[Level]
             f'<th colspan="2" class="m{(i + 1) % len(methods)}">{safe(m)}</th>' for i, m in enumerate(methods)
         )
         yield f"<h3>{safe(task.capitalize())} problems <small>{n} held out</small></h3>"
-        yield table(f"<th>arm</th>{heads}", rows)
+        yield table(f"<th>arm</th>{heads}", rows, "arms")
 
 
 def families(outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:
@@ -124,7 +124,7 @@ def examples(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:
         )
         rows.append(f"<tr><td>{safe(arm)}</td>{counts}</tr>")
     yield '<p class="muted">New examples in the last round of the arm, mean over seeds. All arms train as long.</p>'
-    yield table("".join(f"<th>{safe(h)}</th>" for h in ("arm", "in all", *outcomes.methods)), rows)
+    yield table("".join(f"<th>{safe(h)}</th>" for h in ("arm", "in all", *outcomes.methods)), rows, "arms")
 
 
 def how(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:

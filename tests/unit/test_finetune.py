@@ -116,10 +116,15 @@ def test_a_loss_that_is_no_number_stops(loss):
 
 
 def test_a_loss_that_jumps_stops_and_one_that_wavers_near_zero_does_not():
-    with pytest.raises(DivergedError, match=r"jumped to 4\.100"):
-        check_loss(4.1, [1.0] * 20, 21, 4.0)
-    check_loss(0.3, [0.01] * 20, 21, 4.0)
-    check_loss(99.0, [1.0] * 20, 21, 0.0)
+    with pytest.raises(DivergedError, match=r"jumped to 4\.100 by step 23"):
+        check_loss(4.1, [*[1.0] * 20, 4.1, 4.1], 23, 4.0)
+    check_loss(0.3, [*[0.01] * 20, 0.3, 0.3], 23, 4.0)
+    check_loss(99.0, [*[1.0] * 20, 99.0, 99.0], 23, 0.0)
+
+
+def test_one_hard_batch_is_no_spike():
+    check_loss(99.0, [1.0] * 20, 21, 4.0)
+    check_loss(1.0, [*[1.0] * 20, 99.0, 99.0], 23, 4.0)
 
 
 def test_norms_and_biases_do_not_decay(folder):
