@@ -92,7 +92,7 @@ def recipes(
     keys: Annotated[bool, typer.Option("--keys", help="List every key that a recipe may set, instead.")] = False,
     json: Json = False,
 ) -> None:
-    """List the shipped recipes, or with --keys all that a recipe can set.
+    """List the shipped recipes and experiments, or with --keys all that a recipe can set.
 
     Examples:
 
@@ -102,8 +102,9 @@ def recipes(
     """
     from rich.table import Table
 
-    from mmst import recipes as shipped
+    from mmst import recipes as shelf
     from mmst.config import options
+    from mmst.experiments import definition
     from mmst.records import to_data
 
     if keys:
@@ -114,8 +115,13 @@ def recipes(
         for row in rows:
             table.add_row(row["key"], row["type"], str(row["default"]), row["help"])
     else:
-        rows = [{"name": n, "title": str(shipped.read(n).get("title", ""))} for n in shipped.names()]
-        table = Table("recipe", "what it is", box=None, header_style="bold")
+        shipped = [("mmst run -r", n, n) for n in shelf.names()]
+        shipped += [("mmst experiment", n, str(definition.FOLDER / f"{n}.yaml")) for n in definition.names()]
+        rows = [
+            {"name": n, "command": f"{command} {n}", "title": str(shelf.read(file).get("title", ""))}
+            for command, n, file in shipped
+        ]
+        table = Table("command", "what it is", box=None, header_style="bold")
         for row in rows:
-            table.add_row(row["name"], row["title"])
+            table.add_row(row["command"], row["title"])
     emit(rows, json, table)
