@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, Json, Settings, StoreOut, emit
+from mmst.commands.options import ClusterNamespace, Json, RecipeOut, Settings, emit
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mmst.config import Config
     from mmst.experiments.definition import Experiment
     from mmst.experiments.findings import Finding, Level
 
@@ -24,7 +23,8 @@ def experiment(
         int, typer.Option(help="Run this seed alone: several machines may share a store.", min=0, show_default="all")
     ] = 0,
     dev: Annotated[bool, typer.Option("--dev", help="Measure on the development set: choices are made there.")] = False,
-    out: StoreOut = DEFAULT_OUT,
+    out: RecipeOut = "",
+    cluster: ClusterNamespace = "",
     json: Json = False,
 ) -> None:
     """Compare what a model learns from (arms) over several seeds, and test the claims about it.
@@ -40,18 +40,21 @@ def experiment(
 
       mmst experiment my.yaml --seed 3 -o s3://bucket/experiments
     """
+    from mmst.commands.run import run_here
     from mmst.experiments import results
-    from mmst.experiments.definition import load
+    from mmst.experiments.definition import first_config, load
     from mmst.experiments.outcomes import measured
-    from mmst.wiring import open_store
+    from mmst.wiring import open_store, release_settings
 
-    store, wanted = open_store(out), load(name, [*settings, f"out={out}"], dev=dev)
+    release = release_settings(cluster) if cluster else ""
+    wanted = load(name, [*settings, *([f"out={out}"] if out else [])], dev=dev, release=release)
+    store = open_store(first_config(wanted).out)
     count = seeds or wanted.seeds
     for number in [seed] if seed else range(1, count + 1):
         for config, arms in wanted.runs(number):
             if measured(store, config, arms).keys() != arms.keys():
                 _announce(f"{wanted.name}: seed {number} of {count}: {', '.join(arms)}")
-                _run(config)
+                run_here(config)
     written = results.write(wanted, store, range(1, max(count, seed) + 1))
     emit(
         written.data,
@@ -61,22 +64,6 @@ def experiment(
         _findings(written.findings),
         f"Page: {store.uri.rstrip('/')}/{written.prefix}/page.html",
     )
-
-
-def _run(config: Config) -> None:
-    """One run of a seed."""
-    from mmst import preflight, progress, summary
-    from mmst.commands.run import logs_folder
-    from mmst.errors import SetupError
-    from mmst.wiring import open_store
-
-    preflight.check(config)
-    summary.record_config(open_store(config.out), config)
-    try:
-        from mmst.pipelines import local
-    except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
-    local.run(config, logs_folder(config), progress.follow)
 
 
 def _announce(line: str) -> None:

@@ -28,27 +28,35 @@ def run(
 
       mmst run -r my.yaml -o s3://bucket/experiments
     """
-    from mmst import preflight, progress, summary
+    from mmst import summary
     from mmst.commands import tables
     from mmst.config import run_id
-    from mmst.errors import SetupError
     from mmst.wiring import default_tracking_uri, open_store
 
     config = configured(recipe, settings, out, cluster)
-    preflight.check(config)
-    store, name = open_store(config.out), run_id(config)
-    summary.record_config(store, config)
-    try:
-        from mmst.pipelines import local
-    except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
-    local.run(config, logs_folder(config), progress.follow)
-    done = summary.summarise(store, name)
+    run_here(config)
+    name = run_id(config)
+    done = summary.summarise(open_store(config.out), name)
     uri = config.promote.tracking_uri or default_tracking_uri(config.out)
     emit(done, json, f"\n[bold]{config.title or config.name}[/]  run {name}", *tables.results(done))
     if not json:
         for line in tables.next_steps(done, config, uri):
             console().print(line, highlight=False, soft_wrap=True)
+
+
+def run_here(config: Config) -> None:
+    """Run the graph on this machine, with its progress shown; what is complete is found."""
+    from mmst import preflight, progress, summary
+    from mmst.errors import SetupError
+    from mmst.wiring import open_store
+
+    preflight.check(config)
+    summary.record_config(open_store(config.out), config)
+    try:
+        from mmst.pipelines import local
+    except ImportError as e:
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
+    local.run(config, logs_folder(config), progress.follow)
 
 
 def logs_folder(config: Config) -> Path:

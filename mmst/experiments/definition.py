@@ -121,8 +121,10 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False) -> Experiment:
+def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, release: str = "") -> Experiment:
     """The experiment with `key=value` settings laid over its recipe, and with `dev` the development set.
+
+    `release` is an installed release's settings (YAML text), laid over the recipe before them.
 
     Raises `ConfigError` for an unknown experiment, key, arm or claim, before anything runs.
     """
@@ -137,7 +139,7 @@ def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False) 
     if dev:
         recipe = override(recipe, data.get("dev") or {})
         data["name"] = f"{data['name']}-dev"
-    data["recipe"] = recipes.override_all(recipe, settings)
+    data["recipe"] = recipes.override_all(recipes.lay_over(recipe, release), settings)
     try:
         experiment = from_data(Experiment, data, "experiment")
     except DataError as e:

@@ -149,6 +149,13 @@ def test_the_development_set_is_another_experiment_on_other_problems(tmp_path: P
     assert [definition.first_config(e).problems.test[0].split for e in (test, dev)] == ["test", "dev"]
 
 
+def test_a_releases_settings_are_laid_over_the_recipe_and_change_no_result(tmp_path: Path) -> None:
+    alone = defined(tmp_path)
+    released = load(str(tmp_path / "small.yaml"), release="{out: s3://bucket/x, check: {sandbox: gvisor_job}}")
+    assert released.id == alone.id
+    assert definition.first_config(released).out == "s3://bucket/x"
+
+
 @pytest.mark.parametrize("name", definition.names())
 def test_shipped_experiments_are_sound(name: str) -> None:
     experiment = load(name)
