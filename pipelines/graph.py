@@ -85,13 +85,21 @@ def build(config: Config) -> Any:
             ended = step(enough, **at, trainset=chosen.output, step="ended")
         return dsl.OneOf(following.output, ended.output)
 
-    def unroll(round: int, config_text: str, problems: Any, checkpoint: Any, before: Any) -> None:
-        this = one_round(config=config_text, round=round, problems=problems, checkpoint=checkpoint)
-        if before is not None:
-            this.after(before)
-        if round < config.loop.rounds:
-            with dsl.If(this.output != STOP):
-                unroll(round + 1, config_text, problems, this.output, None)
+    def rounds_from(first: int, later: Callable[..., Any] | None) -> Callable[..., Any]:
+        """A round and those after it. Each is a pipeline of its own: kfp confuses conditions nested in one."""
+
+        @dsl.pipeline(name=f"rounds-from-{first}")
+        def rounds(config: str, problems: str, checkpoint: str) -> None:
+            this = one_round(config=config, round=first, problems=problems, checkpoint=checkpoint)
+            if later is not None:
+                with dsl.If(this.output != STOP):
+                    later(config=config, problems=problems, checkpoint=this.output)
+
+        return rounds
+
+    later = None
+    for number in range(config.loop.rounds, 1, -1):
+        later = rounds_from(number, later)
 
     @dsl.pipeline(name=pipeline_name(config), description=config.title or "Multi-Method Self-Training")
     def pipeline(config: str = to_text(config)) -> None:
@@ -103,7 +111,10 @@ def build(config: Config) -> Any:
             common = {"problems": problems.output, "checkpoint": checkpoint.output}
             measured = measure(**start, **common)
             first = step(promote, **start, evaluation=measured.output, checkpoint=checkpoint.output)
-            unroll(1, config, problems.output, checkpoint.output, first)
+            this = one_round(config=config, round=1, **common).after(first)
+            if later is not None:
+                with dsl.If(this.output != STOP):
+                    later(config=config, problems=problems.output, checkpoint=this.output)
 
     return pipeline
 

@@ -157,3 +157,16 @@ def test_kfp_s_own_reader_accepts_the_compiled_pipeline(tmp_path: Path) -> None:
     loaded = components.load_component_from_file(str(path))
     assert loaded.pipeline_spec.pipeline_info.name == "mmst-run"
     assert set(loaded.platform_spec.platforms) == {"kubernetes"}
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 10])
+def test_every_round_is_there_once_and_stands_in_the_condition_of_the_one_before(tmp_path: Path, rounds: int) -> None:
+    ir, _ = compiled(tmp_path, loop={"rounds": rounds})
+    numbers = [
+        task["inputs"]["parameters"]["round"]["runtimeValue"]["constant"]
+        for _, task in tasks(ir)
+        if task["componentRef"]["name"] == "comp-round" or task["componentRef"]["name"].startswith("comp-round-")
+    ]
+    assert sorted(numbers) == list(range(1, rounds + 1))
+    stops = [t for _, t in tasks(ir) if "'stop'" in t.get("triggerPolicy", {}).get("condition", "")]
+    assert len(stops) == rounds - 1
