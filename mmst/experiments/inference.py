@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +41,9 @@ def mean_difference(differences: Array, *, resamples: int = RESAMPLES, seed: int
     >>> mean_difference(np.ones((3, 50))).low
     1.0
     """
-    items = differences.shape[1]
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(items, np.full(items, 1 / items), size=resamples) / items
-    by_seed = drawn @ differences.T
-    return _estimate(float(differences.mean()), _over_seeds(by_seed, rng), differences.mean(axis=1))
+    by_seed = _shares(differences.shape[1], resamples, seed) @ differences.T
+    resampled = _over_seeds(by_seed, np.random.default_rng([seed, 1]))
+    return _estimate(float(differences.mean()), resampled, differences.mean(axis=1))
 
 
 def rank_correlation(
@@ -95,6 +94,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - position) * p_values[i]))
         adjusted[i] = highest
     return adjusted
+
+
+@lru_cache(maxsize=4)
+def _shares(items: int, resamples: int, seed: int) -> Array:
+    """How much of each resample every item is [resamples, items]; the same for all that is compared."""
+    drawn = np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=resamples)
+    return np.asarray(drawn / items)
 
 
 def _over_seeds(by_seed: Array, rng: np.random.Generator) -> Array:

@@ -59,10 +59,10 @@ def claims(outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:
         p = "·" if f.p is None else f"{f.p:.2g}"
         rows.append(
             f'<tr><td>{safe(c.says)}<span class="sub block">{safe(what)}</span></td><td>{safe(c.paper) or "·"}</td>'
-            f"<td>{safe(shown(f))}</td><td>{drawn}</td><td>{p}</td>"
+            f"<td>{safe(shown(f))}{drawn}</td><td>{p}</td>"
             f'<td><span class="badge {TONES[verdict]}">{verdict}</span></td></tr>'
         )
-    head = "<th>claim</th><th>the paper</th><th>ours [95 %]</th><th></th><th>p</th><th>verdict</th>"
+    head = "<th>claim</th><th>the paper</th><th>ours [95 %]</th><th>p</th><th>verdict</th>"
     yield table(head, rows, "claims")
     yield (
         '<p class="muted">Differences are paired by problem. Intervals are over the held-out problems and the '
