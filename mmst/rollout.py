@@ -119,7 +119,8 @@ def decide(seen: Seen) -> Step:
     if champion.tags.get(FAILED):
         others = recorded - {champion.checkpoint}
         wrong = seen.stable not in others if others else seen.stable == champion.checkpoint
-        return Step.BACK if wrong else Step.CLEAR if seen.next else Step.HOLD
+        stale = seen.next or recorded - {seen.stable}
+        return Step.BACK if wrong else Step.CLEAR if stale else Step.HOLD
     if seen.stable == champion.checkpoint:
         if champion.checkpoint not in recorded:
             return Step.CONFIRM

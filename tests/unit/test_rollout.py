@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmst.errors import ModelError, SamplerError
@@ -144,6 +144,7 @@ KINDS = st.sampled_from([GOOD, GOOD, BROKEN, NONSENSE])
 
 
 @settings(max_examples=300, deadline=None)
+@example(kinds=[GOOD, BROKEN, GOOD], moves=[(0, 3), (1, 2), (2, 3), (1, 1)])  # what served before stayed on record
 @given(
     kinds=st.lists(KINDS, min_size=1, max_size=4),
     moves=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=8),
