@@ -9,7 +9,7 @@ import pytest
 
 from mmst import hardware
 from mmst.backends.folder_store import FolderStore
-from mmst.config import Config, run_id
+from mmst.config import Config, parse, run_id
 from mmst.errors import SamplerError
 from mmst.manifest import Manifest
 from mmst.pipelines import local
@@ -99,3 +99,10 @@ def test_events_of_every_stage_reach_the_display(finished: tuple[Config, dict[st
     lines = (Path(config.out).parent / "log" / "events.jsonl").read_text().splitlines()
     assert lines
     assert all(isinstance(json.loads(line), dict) for line in lines)
+
+
+def test_what_is_set_on_this_machine_wins_over_what_pods_would_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMST_DATA", "/here")
+    monkeypatch.delenv("MMST_OTHER", raising=False)
+    config = parse({"cluster": {"env": ["MMST_DATA=/mnt/data", "MMST_OTHER=a=b"]}})
+    assert parse(local.placed(config)).cluster.env == ("MMST_OTHER=a=b",)
