@@ -8,15 +8,14 @@ the solution that is not in the question (12 for a dozen) stays.
 
 from __future__ import annotations
 
-import operator
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from mmst.answers import written
 from mmst.problems import make_problem
-from mmst.problems.equations import Step, from_steps
+from mmst.problems.equations import NAMES, Step, Unusable, from_steps, worked
 from mmst.records import Problem
 
 MOST = 400
@@ -25,13 +24,6 @@ TRIES = 100
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _CODE = re.compile(r"[a-z] = (\S+) ([-+*/]) (\S+)")
 _TEXT = re.compile(r"(?:So )?(\S+) ([-+*/]) (\S+) = (\S+) \.")
-_OPERATORS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-}
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def redrawn(problem: Problem, numbers: Sequence[int], rng: random.Random) -> Problem | None:
@@ -46,10 +38,10 @@ def redrawn(problem: Problem, numbers: Sequence[int], rng: random.Random) -> Pro
         return None
     for _ in range(TRIES):
         new = dict(zip(old, map(Fraction, rng.choices(numbers, k=len(old))), strict=True))
-        worked = work_out([(_put(s.left, new), s.op, _put(s.right, new)) for s in steps])
-        if worked and len(set(new.values())) == len(new):
-            answer = written(worked[-1].result)
-            solutions = from_steps(worked, answer)
+        anew = work_out([(_put(s.left, new), s.op, _put(s.right, new)) for s in steps])
+        if anew and len(set(new.values())) == len(new):
+            answer = written(anew[-1].result)
+            solutions = from_steps(anew, answer)
             return make_problem(
                 _NUMBER.sub(lambda n, new=new: written(new[Fraction(n[0])]), problem.question),  # type: ignore[misc]
                 answer,
@@ -66,13 +58,13 @@ def work_out(operations: Sequence[tuple[Fraction | int, str, Fraction | int]]) -
     """
     steps: list[Step] = []
     for left, op, right in operations:
-        x, y = (steps[v].result if isinstance(v, int) else v for v in (left, right))
-        if op == "/" and y == 0:
+        try:
+            step = worked(left, op, right, steps)
+        except Unusable:
             return None
-        result = _result(x, op, y)
-        if result.denominator != 1 or not 1 <= result <= MOST:
+        if step.result.denominator != 1 or not 1 <= step.result <= MOST:
             return None
-        steps.append(Step(left, op, right, result))
+        steps.append(step)
     return steps
 
 
@@ -96,16 +88,16 @@ def _steps_of_code(solution: str) -> list[Step]:
         left, right = (_operand(found[i], len(steps)) for i in (1, 3))
         if left is None or right is None:
             return []
-        x, y = (steps[v].result if isinstance(v, int) else v for v in (left, right))
-        if found[2] == "/" and y == 0:
+        try:
+            steps.append(worked(left, found[2], right, steps))
+        except Unusable:
             return []
-        steps.append(Step(left, found[2], right, _result(x, found[2], y)))
     return steps
 
 
 def _operand(shown: str, known: int) -> Fraction | int | None:
-    if shown in _LETTERS[:known]:
-        return _LETTERS.index(shown)
+    if shown in NAMES[:known]:
+        return NAMES.index(shown)
     return Fraction(shown) if _NUMBER.fullmatch(shown) else None
 
 
@@ -122,10 +114,6 @@ def _steps_of_text(solution: str, in_question: set[Fraction]) -> list[Step]:
         left, right = (results.get(v, v) for v in values)
         steps.append(Step(left, found[2], right, Fraction(found[4])))
     return steps
-
-
-def _result(x: Fraction, op: str, y: Fraction) -> Fraction:
-    return _OPERATORS[op](x, y)
 
 
 def _put(operand: Fraction | int, new: dict[Fraction, Fraction]) -> Fraction | int:

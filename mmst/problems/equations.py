@@ -20,7 +20,8 @@ _LONGEST = 300
 _LARGEST = 10**15
 _OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 _NODES = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-_NAMES = "abcdefghijklmnopqrstuvwxyz"
+NAMES = "abcdefghijklmnopqrstuvwxyz"
+"""The variables of a program, a step's in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ def solutions(expression: str, answer: str) -> dict[str, str]:
 
 def from_steps(steps: Sequence[Step], answer: str) -> dict[str, str]:
     """A program and, where every number has a short decimal form, a rationale."""
-    if not steps or len(steps) > len(_NAMES) or not equal(answer, _printed(steps[-1].result)):
+    if not steps or len(steps) > len(NAMES) or not equal(answer, _printed(steps[-1].result)):
         return {}
-    lines = [f"{_NAMES[i]} = {_code(s.left)} {s.op} {_code(s.right)}" for i, s in enumerate(steps)]
-    made = {"code": "\n".join([*lines, f"print ( {_NAMES[len(steps) - 1]} )"])}
+    lines = [f"{NAMES[i]} = {_code(s.left)} {s.op} {_code(s.right)}" for i, s in enumerate(steps)]
+    made = {"code": "\n".join([*lines, f"print ( {NAMES[len(steps) - 1]} )"])}
     worked = [(_value(s.left, steps), s.op, _value(s.right, steps), s.result) for s in steps]
     if all(_decimal(v) for left, _, right, result in worked for v in (left, right, result)):
         text = [f"{_decimal(left)} {op} {_decimal(right)} = {_decimal(result)} ." for left, op, right, result in worked]
@@ -111,6 +112,14 @@ def linked(calculations: Iterable[tuple[str, str]], answer: str) -> dict[str, st
     return {"code": made["code"]} if made else {}
 
 
+def worked(left: Fraction | int, op: str, right: Fraction | int, before: Sequence[Step]) -> Step:
+    """A step with its result; an operand that is an int is that step's result. `Unusable` for a division by 0."""
+    a, b = (_value(v, before) for v in (left, right))
+    if op == "/" and b == 0:
+        raise Unusable
+    return Step(left, op, right, _OPERATORS[op](a, b))
+
+
 def _visit(node: ast.AST, text: str, steps: list[Step]) -> Fraction | int:
     if isinstance(node, ast.Constant):
         return Fraction(ast.get_source_segment(text, node) or "0")
@@ -119,14 +128,10 @@ def _visit(node: ast.AST, text: str, steps: list[Step]) -> Fraction | int:
     if not isinstance(node, ast.BinOp) or type(node.op) not in _NODES:
         raise Unusable
     left, right = _visit(node.left, text, steps), _visit(node.right, text, steps)
-    a, b = (_value(v, steps) for v in (left, right))
-    op = _NODES[type(node.op)]
-    if op == "/" and b == 0:
+    step = worked(left, _NODES[type(node.op)], right, steps)
+    if abs(step.result) > _LARGEST:
         raise Unusable
-    result = _OPERATORS[op](a, b)
-    if abs(result) > _LARGEST:
-        raise Unusable
-    steps.append(Step(left, op, right, result))
+    steps.append(step)
     return len(steps) - 1
 
 
@@ -135,7 +140,7 @@ def _value(operand: Fraction | int, steps: Sequence[Step]) -> Fraction:
 
 
 def _code(operand: Fraction | int) -> str:
-    return _NAMES[operand] if isinstance(operand, int) else _decimal(operand) or f"( {operand} )"
+    return NAMES[operand] if isinstance(operand, int) else _decimal(operand) or f"( {operand} )"
 
 
 def _printed(value: Fraction) -> str:
