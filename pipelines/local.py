@@ -14,14 +14,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mmst import config as configuration
 from mmst import errors
 from mmst.errors import MmstError, PlatformError, Stopped
 from mmst.process import die_with_parent
-from mmst.records import to_data
 
 GRACE = 20.0
 """Seconds that a stage has to close what is open after Ctrl-C."""
@@ -94,13 +93,13 @@ def main() -> None:
 
     config = configuration.from_text(sys.stdin.read())
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[1], raise_on_error=True)
-    build(configuration.parse(placed(config)))(config=configuration.to_text(config))
+    build(placed(config))(config=configuration.to_text(config))
 
 
-def placed(config: configuration.Config) -> dict[str, Any]:
+def placed(config: configuration.Config) -> configuration.Config:
     """The recipe for the graph here: what pods would get of `cluster.env` gives way to what is set on this machine."""
-    env = [item for item in config.cluster.env if item.partition("=")[0] not in os.environ]
-    return configuration.override(to_data(config), {"cluster.env": env})
+    env = tuple(item for item in config.cluster.env if item.partition("=")[0] not in os.environ)
+    return replace(config, cluster=replace(config.cluster, env=env))
 
 
 if __name__ == "__main__":

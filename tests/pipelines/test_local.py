@@ -105,4 +105,4 @@ def test_what_is_set_on_this_machine_wins_over_what_pods_would_get(monkeypatch: 
     monkeypatch.setenv("MMST_DATA", "/here")
     monkeypatch.delenv("MMST_OTHER", raising=False)
     config = parse({"cluster": {"env": ["MMST_DATA=/mnt/data", "MMST_OTHER=a=b"]}})
-    assert parse(local.placed(config)).cluster.env == ("MMST_OTHER=a=b",)
+    assert local.placed(config).cluster.env == ("MMST_OTHER=a=b",)
