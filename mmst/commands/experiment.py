@@ -41,9 +41,11 @@ def experiment(
       mmst experiment my.yaml --seed 3 -o s3://bucket/experiments
     """
     from mmst.commands.run import run_here
+    from mmst.config import run_id
     from mmst.experiments import results
     from mmst.experiments.definition import first_config, load
     from mmst.experiments.outcomes import measured
+    from mmst.summary import stages
     from mmst.wiring import open_store, release_settings
 
     release = release_settings(cluster) if cluster else ""
@@ -52,7 +54,7 @@ def experiment(
     count = seeds or wanted.seeds
     for number in [seed] if seed else range(1, count + 1):
         for config, arms in wanted.runs(number):
-            if measured(store, config, arms).keys() != arms.keys():
+            if measured(stages(store, run_id(config)), arms).keys() != arms.keys():
                 _announce(f"{wanted.name}: seed {number} of {count}: {', '.join(arms)}")
                 run_here(config)
     written = results.write(wanted, store, range(1, max(count, seed) + 1))

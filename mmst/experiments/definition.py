@@ -83,13 +83,6 @@ class Experiment:
         config = parse(self.recipe)
         return f"{self.name}-{digest([identity(config), to_data(self.arms), dict(self.vary)])[7:15]}"
 
-    def config(self, seed: int, arm: Arm) -> Config:
-        """The recipe of one seed with what an arm sets; the loop is `runs`' business."""
-        varied = {key: first + seed - 1 for key, first in self.vary.items()}
-        named = {"name": self.name, "promote.name": f"{self.name}-{seed}"}
-        unstopped = {"loop.min_new": 0, "loop.plateau": "continue"}
-        return parse(override(self.recipe, {**varied, **named, **unstopped, **arm.set}))
-
     def runs(self, seed: int) -> Iterator[tuple[Config, Mapping[str, tuple[int, str]]]]:
         """The runs of a seed, each with the arms that it yields: name → round and arm in that run.
 
@@ -112,8 +105,11 @@ class Experiment:
                 yield self._run(seed, group, line, most, []), {n: (a.rounds, line) for n, a in longer.items()}
 
     def _run(self, seed: int, group: Mapping[str, Arm], arm: str, rounds: int, controls: Sequence[str]) -> Config:
-        config = to_data(self.config(seed, next(iter(group.values()))))
-        return parse(override(config, {"loop.arm": arm, "loop.rounds": rounds, "loop.controls": list(controls)}))
+        varied = {key: first + seed - 1 for key, first in self.vary.items()}
+        named = {"name": self.name, "promote.name": f"{self.name}-{seed}"}
+        loop = {"arm": arm, "rounds": rounds, "controls": list(controls), "min_new": 0, "plateau": "continue"}
+        looped = {f"loop.{key}": value for key, value in loop.items()}
+        return parse(override(self.recipe, {**varied, **named, **next(iter(group.values())).set, **looped}))
 
 
 def names() -> list[str]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mmst.config import Config, run_id
+from mmst.config import run_id
 from mmst.errors import DataError
 from mmst.experiments.definition import Experiment
 from mmst.experiments.inference import Array
 from mmst.manifest import Manifest
 from mmst.ports import Store
 from mmst.records import Outcome
-from mmst.store import load, pointers, records
+from mmst.store import records
+from mmst.summary import StageState, stages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +62,11 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
         found, counted = dict[str, Manifest](), dict[str, Mapping[str, int]]()
         for config, arms in experiment.runs(seed):
             methods = config.methods
-            found |= measured(store, config, arms)
-            chosen = measured(store, config, arms, "trainset")
+            states = list(stages(store, run_id(config)))
+            found |= measured(states, arms)
+            chosen = measured(states, arms, "trainset")
             counted |= {name: _counts(manifest, methods) for name, manifest in chosen.items()}
-            timings |= {ref: _seconds(store, ref) for _, ref, _ in pointers(store, run_id(config))}
+            timings |= {state.ref: state.timing.get("seconds", 0.0) for state in states}
         if found.keys() != experiment.arms.keys():
             continue
         complete.append(seed)
@@ -90,12 +91,11 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
 
 
 def measured(
-    store: Store, config: Config, arms: Mapping[str, tuple[int, str]], step: str = "evaluate"
+    states: Iterable[StageState], arms: Mapping[str, tuple[int, str]], step: str = "evaluate"
 ) -> dict[str, Manifest]:
     """What a run has of its arms (name → round and arm in the run): the manifests of a step that are complete."""
-    refs = {(place.round, place.arm, place.step): ref for place, ref, _ in pointers(store, run_id(config))}
-    there = {name: ref for name, (round, arm) in arms.items() if (ref := refs.get((round, arm, step)))}
-    return {name: load(store, ref) for name, ref in there.items() if store.read(f"{ref}/manifest.json") is not None}
+    there = {(s.place.round, s.place.arm): s.manifest for s in states if s.place.step == step}
+    return {name: manifest for name, at in arms.items() if (manifest := there.get(at)) is not None}
 
 
 def table(outcomes: Outcomes) -> bytes:
@@ -121,11 +121,6 @@ def _matrix(outcomes: Sequence[Outcome], methods: Sequence[str]) -> tuple[tuple[
         by_item.setdefault(Item(problem=o.problem_id, task=o.task, family=o.family), {})[o.method] = o.passed
     ordered = sorted(by_item, key=lambda item: (item.task, item.problem))
     return tuple(ordered), np.array([[float(by_item[item][m]) for item in ordered] for m in methods])
-
-
-def _seconds(store: Store, ref: str) -> float:
-    raw = store.read(f"{ref}/timing.json")
-    return 0.0 if raw is None else float(json.loads(raw)["seconds"])
 
 
 def _counts(trainset: Manifest, methods: Sequence[str]) -> dict[str, int]:
