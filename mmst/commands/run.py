@@ -110,9 +110,9 @@ def recipes(
     """
     from rich.table import Table
 
-    from mmst import recipes as shelf
     from mmst.config import options
-    from mmst.experiments import definition
+    from mmst.experiments.definition import SHIPPED as EXPERIMENTS
+    from mmst.recipes import SHIPPED as RECIPES
     from mmst.records import to_data
 
     if keys:
@@ -123,11 +123,10 @@ def recipes(
         for row in rows:
             table.add_row(row["key"], row["type"], str(row["default"]), row["help"])
     else:
-        shipped = [("mmst run -r", n, n) for n in shelf.names()]
-        shipped += [("mmst experiment", n, str(definition.FOLDER / f"{n}.yaml")) for n in definition.names()]
         rows = [
-            {"name": n, "command": f"{command} {n}", "title": str(shelf.read(file).get("title", ""))}
-            for command, n, file in shipped
+            {"name": name, "command": f"{command} {name}", "title": str(shipped.read(name).get("title", ""))}
+            for command, shipped in (("mmst run -r", RECIPES), ("mmst experiment", EXPERIMENTS))
+            for name in shipped.names()
         ]
         table = Table("command", "what it is", box=None, header_style="bold")
         for row in rows:

@@ -18,15 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mmst import recipes
 from mmst.config import Config, identity, override, parse
 from mmst.errors import ConfigError, DataError
 from mmst.records import digest, from_data, to_data
+from mmst.yaml_files import Shipped
 
-FOLDER = recipes.FOLDER / "experiments"
+SHIPPED = Shipped("experiment", recipes.SHIPPED.folder / "experiments")
 BASE = "base"
 MEASURES = ("accuracy", "examples", "disagreement")
 
@@ -114,7 +114,7 @@ class Experiment:
 
 def names() -> list[str]:
     """The names of the shipped experiments."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return SHIPPED.names()
 
 
 def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, release: str = "") -> Experiment:
@@ -124,11 +124,7 @@ def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, 
 
     Raises `ConfigError` for an unknown experiment, key, arm or claim, before anything runs.
     """
-    shipped = FOLDER / f"{name_or_file}.yaml"
-    if not shipped.is_file() and not Path(name_or_file).expanduser().is_file():
-        remedy = f"experiments: {', '.join(names())}; or the path of a YAML file"
-        raise ConfigError("unknown experiment", value=name_or_file, remedy=remedy)
-    data = recipes.read(str(shipped if shipped.is_file() else name_or_file))
+    data = SHIPPED.read(name_or_file)
     if not isinstance(data.get("recipe"), str):
         raise ConfigError("an experiment names its recipe", value=data.get("recipe"), remedy="recipe: demo")
     recipe = recipes.read(data["recipe"])

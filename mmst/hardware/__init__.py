@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mmst.errors import ConfigError, DataError
 from mmst.records import from_data
+from mmst.yaml_files import Shipped
 
-FOLDER = Path(__file__).parent
+SHIPPED = Shipped("hardware description", Path(__file__).parent)
 GIB = 1 << 30
 
 
@@ -96,30 +95,17 @@ class Hardware:
 
 def names() -> list[str]:
     """The names of the shipped descriptions."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return SHIPPED.names()
 
 
 def load(name_or_file: str) -> Hardware:
     """The description of that name or file; `ConfigError` names what is wrong with it."""
-    shipped = FOLDER / f"{name_or_file}.yaml"
-    path = shipped if "/" not in name_or_file and shipped.is_file() else Path(name_or_file).expanduser()
-    if not path.is_file():
-        raise ConfigError(
-            "no such hardware description",
-            value=name_or_file,
-            remedy=f"shipped: {', '.join(names())}; or the path of a YAML file",
-        )
+    data = SHIPPED.read(name_or_file)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path}: not YAML ({e})", remedy="correct the YAML there") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} is not a mapping of keys", value=data, remedy=f"see {FOLDER}")
-    try:
-        found = from_data(Hardware, {"name": path.stem, "title": path.stem} | data, str(path))
+        found = from_data(Hardware, {"title": data["name"]} | data, name_or_file)
     except DataError as e:
         raise ConfigError(e.what, value=e.value, remedy=f"see the shipped ones: {', '.join(names())}") from None
-    _check(found, str(path))
+    _check(found, name_or_file)
     return found
 
 

@@ -24,15 +24,6 @@ def test_every_shipped_recipe_is_valid_and_says_what_it_is() -> None:
         assert config.title
 
 
-def test_a_file_is_named_after_itself(tmp_path: Path) -> None:
-    assert recipes.load(write(tmp_path, "title: x")).name == "mine"
-
-
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"mine\.yaml"):
-        recipes.load(write(tmp_path, ""))
-
-
 def test_settings_are_yaml_and_the_last_one_wins(tmp_path: Path) -> None:
     file = write(tmp_path, "sampling: {k: 2}")
     config = recipes.load(file, ["sampling.k=3", "sampling.k=5", "loop.controls=[seed-only]", "train.lr=1e-3"])
@@ -49,34 +40,6 @@ def test_a_setting_that_leads_nowhere_is_refused(tmp_path: Path, setting: str) -
     file = write(tmp_path, "problems: {train: [{format: gsm8k}]}")
     with pytest.raises(ConfigError):
         recipes.load(file, [setting])
-
-
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("sampling:\n  k: [1\n", "line 3"),
-        ("sampling:\n\tk: 1\n", "line 2"),
-        ("sampling:\n  k: 1\n  k: 2\n", "line 3.*'k' stands twice"),
-    ],
-)
-def test_bad_yaml_is_refused_with_file_and_line(tmp_path: Path, text: str, place: str) -> None:
-    with pytest.raises(ConfigError, match=rf"mine\.yaml, {place}"):
-        recipes.load(write(tmp_path, text))
-
-
-def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="line 1"):
-        recipes.load(write(tmp_path, "title: !!python/object/apply:os.getcwd []"))
-
-
-def test_an_unknown_recipe_lists_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match=f"unknown recipe.*{recipes.names()[0]}"):
-        recipes.load("demmo")
-
-
-def test_a_file_that_is_not_there_is_called_a_file() -> None:
-    with pytest.raises(ConfigError, match="no such recipe file"):
-        recipes.load("nowhere/demo.yaml")
 
 
 def test_a_misspelt_key_is_named_with_its_likely_meaning(tmp_path: Path) -> None:
