@@ -18,7 +18,7 @@ from mmst.answers import equal, written
 
 _LONGEST = 300
 _LARGEST = 10**15
-_OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 _NODES = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 NAMES = "abcdefghijklmnopqrstuvwxyz"
 """The variables of a program, a step's in order."""
@@ -80,7 +80,7 @@ def prefix(equation: str, numbers: Mapping[str, str]) -> str:
     """A prefix equation (`- number0 number1`) as infix, with its numbers filled in."""
     stack: list[str] = []
     for token in reversed(equation.split()):
-        if token in _OPERATORS:
+        if token in OPERATORS:
             if len(stack) < 2:
                 raise Unusable
             stack.append(f"( {stack.pop()} {token} {stack.pop()} )")
@@ -117,7 +117,7 @@ def worked(left: Fraction | int, op: str, right: Fraction | int, before: Sequenc
     a, b = (_value(v, before) for v in (left, right))
     if op == "/" and b == 0:
         raise Unusable
-    return Step(left, op, right, _OPERATORS[op](a, b))
+    return Step(left, op, right, OPERATORS[op](a, b))
 
 
 def _visit(node: ast.AST, text: str, steps: list[Step]) -> Fraction | int:

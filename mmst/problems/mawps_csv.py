@@ -4,7 +4,8 @@
     … wants number0 cups of flour . She already put in number1 cups . …,8.0 2.0,- number0 number1,6,…
 
 The numbers are put back into the question; the prefix equation becomes the solutions, where it
-gives the answer.
+gives the answer. A problem's family is its `Type` where there is such a column, else the operators
+of its equation ("-", "/ +").
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmst.problems import make_problem
-from mmst.problems.equations import Unusable, prefix, solutions
+from mmst.problems.equations import OPERATORS, Unusable, prefix, solutions
 from mmst.problems.reading import Row, csv_rows, shortest
 from mmst.records import Problem
 
@@ -35,12 +36,13 @@ def _problem(row: Row) -> Problem:
     gold = shortest(row.text("Answer").strip())
     if not re.fullmatch(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", gold):
         row.fail("Answer", "must be a number", "for example 6 or 504.0")
+    equation = row.text("Equation")
     return make_problem(
         _PLACE.sub(lambda place: numbers[place[0]], question),
         gold,
         "mawps-csv",
-        family=row.text("Type", ""),
-        solutions=_solutions(row.text("Equation"), numbers, gold),
+        family=row.text("Type", "") or " ".join(part for part in equation.split() if part in OPERATORS),
+        solutions=_solutions(equation, numbers, gold),
     )
 
 

@@ -109,6 +109,14 @@ def test_numbers_are_put_back_into_the_question(tmp_path: Path) -> None:
     assert p.id == problem_id("Mary has 8 cups, gives 2 away. How many has she?")
 
 
+def test_a_family_is_the_type_where_there_is_one_else_the_operators(tmp_path: Path) -> None:
+    row = '"Mary has number0 cups , gives number1 away , gets number0 . How many ?",8.0 -2.0,'
+    (p,) = imported(tmp_path, "mawps-csv", f"Question,Numbers,Equation,Answer\n{row}+ - number0 -2 number0,18\n")
+    assert p.family == "+ -"
+    (p,) = imported(tmp_path, "mawps-csv", f"Question,Numbers,Equation,Answer,Type\n{row}+ number0 number1,6,Sum\n")
+    assert p.family == "Sum"
+
+
 def test_math_takes_the_boxed_answer(tmp_path: Path) -> None:
     (p,) = imported(tmp_path, "math", json.dumps(MATH))
     assert p.answer == r"\frac{5}{6}"
