@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The tests on a cluster: on the one that KUBECONFIG names, else on one that is brought up from ../shared/cluster and
 # taken down again, else on none: then pytest lists them as not run. First argument: api (an API server) or node (a whole
-# node: gVisor, the training operator, KServe; root). Further arguments go to pytest.
+# node: gVisor, the training operator, KServe; root). Further arguments go to pytest: `node -m "cluster and slow"` runs
+# the whole demo on the node.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 level=${1:-api}
@@ -96,6 +97,6 @@ print(*(s.getsockname()[1] for s in sockets))')
     say "a cluster is up"
 fi
 status=0
-pytest "${tests[@]}" -m cluster "$@" || status=$?
+pytest "${tests[@]}" -m "cluster and not slow" "$@" || status=$?
 [ -z "${started:-}" ] || say "done"
 exit "$status"

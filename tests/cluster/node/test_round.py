@@ -43,10 +43,10 @@ from mmst.wiring import open_store
 from tests.cluster.node.serving import s3_for_pods
 from tests.s3_server import CREDENTIALS, free_port
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 SECRET = Kind("v1", "Secret", "secrets")
 VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
-RECIPE = {
+SMALL = {
     "name": "small",
     "problems": {
         "train": [{"format": "generated", "count": 120, "seed": 1, "split": "train"}],
@@ -61,6 +61,14 @@ RECIPE = {
     "promote": {"name": "mmst-small"},
 }
 """The demo, a twentieth of it."""
+
+
+@pytest.fixture(scope="module", params=["small", pytest.param("demo", marks=pytest.mark.slow)])
+def recipe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe's file. The demo: `scripts/test_cluster.sh node -m "cluster and slow"`."""
+    file = tmp_path_factory.mktemp("recipe") / f"{request.param}.yaml"
+    file.write_text(yaml.safe_dump(SMALL if request.param == "small" else recipes.read(request.param)))
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +114,7 @@ def host_of(url: str) -> str:
 
 def helm(*arguments: str) -> None:
     done = subprocess.run(["helm", *arguments, "--namespace", "mmst"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def bucket(s3: str) -> None:
@@ -178,11 +186,11 @@ def run_job(cluster: Cluster, environment: dict[str, str], recipe: Path) -> Obje
     }
     labels = {**MANAGED, COMPONENT: "stage"}
     body = {
-        "metadata": {"name": "round"},
+        "metadata": {"name": f"round-{recipe.stem}"},
         "spec": {"backoffLimit": 0, "template": {"metadata": {"labels": labels}, "spec": pod}},
     }
     cluster.create(JOB, body)
-    for state, _ in cluster.follow(POD, {"batch.kubernetes.io/job-name": "round"}):
+    for state, _ in cluster.follow(POD, {"batch.kubernetes.io/job-name": f"round-{recipe.stem}"}):
         for found in state.values():
             if pods.finished(found):
                 return found
@@ -190,15 +198,14 @@ def run_job(cluster: Cluster, environment: dict[str, str], recipe: Path) -> Obje
 
 
 @pytest.fixture(scope="module")
-def there(release: dict[str, str]) -> tuple[Store, str]:
+def there(release: dict[str, str], recipe: Path) -> tuple[Store, str]:
     """The round in the cluster: its store and its name."""
-    cluster, recipe = Cluster.connect("mmst"), Path("/mnt/mmst/small.yaml")
-    recipe.write_text(yaml.safe_dump(RECIPE))
-    recipe.chmod(0o644)
+    cluster, seen = Cluster.connect("mmst"), Path("/mnt/mmst") / recipe.name
+    seen.write_text(recipe.read_text())
+    seen.chmod(0o644)
     began = time.monotonic()
-    ended = run_job(
-        cluster, {k: v for k, v in release.items() if k.startswith("AWS_E") or k == "AWS_DEFAULT_REGION"}, recipe
-    )
+    environment = {k: v for k, v in release.items() if k.startswith("AWS_E") or k == "AWS_DEFAULT_REGION"}
+    ended = run_job(cluster, environment, seen)
     log = (cluster.log(ended["metadata"]["name"]) or b"").decode()
     print(f"the round in the cluster: {time.monotonic() - began:.0f} s\n{log}")
     assert ended["status"]["phase"] == "Succeeded", log
@@ -207,17 +214,16 @@ def there(release: dict[str, str]) -> tuple[Store, str]:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, str]:
+def here(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, str]:
     """The same round on this machine, with as many threads as the pods have."""
     folder = tmp_path_factory.mktemp("here")
-    (folder / "small.yaml").write_text(yaml.safe_dump(RECIPE))
     began = time.monotonic()
-    command = [sys.executable, "-m", "mmst.cli", "run", "--recipe", str(folder / "small.yaml"), "--out", str(folder)]
+    command = [sys.executable, "-m", "mmst.cli", "run", "--recipe", str(recipe), "--out", str(folder)]
     clean = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "MMST_SCRATCH")}
     done = subprocess.run(command, env=clean | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     print(f"the round on this machine: {time.monotonic() - began:.0f} s")
-    return open_store(str(folder)), run_id(recipes.load(str(folder / "small.yaml")))
+    return open_store(str(folder)), run_id(recipes.load(str(recipe)))
 
 
 def made(where: tuple[Store, str]) -> dict[str, str]:
@@ -236,14 +242,20 @@ def test_the_round_in_the_cluster_makes_what_the_round_on_one_machine_makes(
     assert len(made(there)) >= 17
 
 
-def test_the_champion_is_in_the_registry(there: tuple[Store, str], release: dict[str, str]) -> None:
+def test_the_champion_is_in_the_registry(there: tuple[Store, str], recipe: Path, release: dict[str, str]) -> None:
     import mlflow
 
+    name = recipes.load(str(recipe)).promote.name
     mlflow.set_tracking_uri(release["MLFLOW_TRACKING_URI"])
-    version = mlflow.MlflowClient().get_model_version_by_alias("mmst-small", "champion")
-    champion = standing(there[0], "mmst-small")
+    version = mlflow.MlflowClient().get_model_version_by_alias(name, "champion")
+    champion = standing(there[0], name)
     assert champion is not None
     assert str(version.version) == champion.version
+
+
+def test_the_charts_own_tests_pass(release: dict[str, str]) -> None:
+    """Storage, gVisor, MLflow and KServe, each from a pod of the release with the rights that it has."""
+    helm("test", "mmst", "--timeout", "10m")
 
 
 def test_the_run_leaves_nothing_in_the_cluster(there: tuple[Store, str]) -> None:
