@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -33,7 +34,11 @@ from mmst.trigger import Run
 SERVICE_ACCOUNT = "mmst-stage"
 TIMEOUT = (5, 20)
 """Seconds to connect and to wait for an answer; together less than `mmst.trigger.HOLD`."""
+INNER = re.compile(r"root|executor|.*-driver|.*\.onExit|.*\(\d+\)")
+"""What Kubeflow lists besides the graph's tasks: Argo's steps in them, and every attempt at one (`sample(0)`)."""
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED", "ERROR")
+OMITTED = "OMITTED"
+"""Argo's word for a task that will not come, since one before it failed; Kubeflow says only when it ended."""
 TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 """Where a pod of a multi-user Kubeflow finds the token for this server."""
 
@@ -101,19 +106,21 @@ class Kubeflow:
             return str(self._client.runs.run_service_create_run(run=body, _request_timeout=TIMEOUT).run_id)
 
     def look(self, run: str) -> tuple[Run, list[Task]]:
-        """A run and its tasks that have begun, in order of their beginning."""
+        """A run and those tasks of its graph that have begun, in order of their beginning."""
         with self._trouble("look at the run"):
             found = self._client.runs.run_service_get_run(run_id=run, _request_timeout=TIMEOUT)
         details = (found.run_details.task_details if found.run_details else None) or []
+        workflow = f"{pipeline_name(self.config)}-"  # the first node is the whole, and has Argo's name for it
         tasks = [
             Task(
                 name=str(t.display_name),
-                state=str(t.state or "PENDING"),
+                state=str(t.state or (OMITTED if _seconds(t.end_time) else "PENDING")),
                 started=_seconds(t.start_time),
                 ended=_seconds(t.end_time),
                 error=str(t.error.message) if t.error and t.error.message else "",
             )
             for t in details
+            if not INNER.fullmatch(str(t.display_name)) and not str(t.display_name).startswith(workflow)
         ]
         return _run(found), sorted(tasks, key=lambda t: (t.started or float("inf"), t.name))
 

@@ -119,10 +119,11 @@ def gvisor(cluster: Cluster, config: Config) -> Iterator[Finding]:
     spec = _probe(config, c.checker_image, ["python3", "-c", DMESG]) | {"runtimeClassName": c.runtime_class}
     sandbox = cluster.beside(c.sandbox_namespace)
     (said, log), *_ = _tried(sandbox, {"gvisor": spec}).values()
+    said, _, own = said.partition(". Remedy: ")  # that of an image that cannot be pulled, say
     ok = "Starting gVisor" in log
     found = "a pod says: Starting gVisor" if ok else said or f"the kernel of a pod there is not gVisor's: {log[:80]!r}"
     remedy = "see that the RuntimeClass's handler is runsc on every node that its pods may run on (manifests/README.md)"
-    yield Finding(what="gVisor", ok=ok, found=found, why=why, remedy=remedy, needed=needed)
+    yield Finding(what="gVisor", ok=ok, found=found, why=why, remedy=own or remedy, needed=needed)
 
 
 def kserve(cluster: Cluster, config: Config) -> Iterator[Finding]:
@@ -172,7 +173,7 @@ def images(cluster: Cluster, config: Config) -> Iterator[Finding]:
         image = (here | there)[name]
         yield Finding(
             what=f"{name} image", ok=not said, found=said or f"{image} was pulled", why="its pods would wait for ever",
-            remedy="push it there (images/README.md), or correct cluster."
+            remedy="push it there (docs/images.md), or correct cluster."
             f"{name}_image, cluster.pull_secrets and cluster.pull_policy",
         )  # fmt: skip
 

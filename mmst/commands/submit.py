@@ -142,7 +142,9 @@ def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) 
                 break
             for seen in troubled(config, run):
                 tell((seen.name, seen.trouble), f"{clock()}  {seen.kind} {seen.name}: {seen.trouble}")
-                if seen.lasting and seen.kind == "Pod" and seen.component.partition(" ")[0] in ("stage", ""):
+                # One that failed is no reason to leave: Argo tries again, or the run ends and says why.
+                starting = seen.kind == "Pod" and seen.state == "Pending"
+                if starting and seen.lasting and seen.component.partition(" ")[0] in ("stage", ""):
                     raise PlatformError(
                         f"{seen.kind} {seen.name} cannot start: {seen.trouble} (the run waits for it: mend it and "
                         f"the same command goes on, or end the run: {kubeflow.link(run)})"

@@ -108,6 +108,22 @@ def test_tasks_come_in_the_order_in_which_they_began(server: KfpServer, config: 
     assert (tasks[0].ended - tasks[0].started, tasks[1].ended) == (30.0, 0.0)
 
 
+def test_what_argo_adds_to_the_tasks_is_left_out_and_a_task_that_will_not_come_is_said_to_be_omitted(
+    server: KfpServer, config: Config
+) -> None:
+    """All nodes of the workflow are in the server's list, as its `toModelTasks` makes it."""
+    kubeflow = Kubeflow(server.url, config)
+    id = kubeflow.create("mine-1")
+    tasks = {"sample": "FAILED", "sample-2": "SUCCEEDED", "run": "FAILED"}
+    inner = ["mmst-my-recipe-x7k2p", "root", "root-driver", "sample(0)", "sample-driver(0)", "executor", "executor(0)"]
+    inner += ["run.onExit", "mmst-my-recipe-x7k2p(0)"]
+    details = [{"display_name": n, "state": s} for n, s in tasks.items()]
+    details += [{"display_name": n, "state": "SUCCEEDED"} for n in inner]
+    details += [{"display_name": "check", "start_time": "2026-11-21T10:00:00Z", "end_time": "2026-11-21T10:00:00Z"}]
+    server.run(id)["run_details"] = {"task_details": details}
+    assert {t.name: t.state for t in kubeflow.look(id)[1]} == tasks | {"check": "OMITTED"}
+
+
 def test_the_namespace_is_named_only_to_a_kubeflow_of_many_users(config: Config) -> None:
     with kfp_server(multi_user=True) as server:
         Kubeflow(server.url, config).create("mine-1")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mmst import cluster_preflight, wiring
+from mmst.backends import kube_preflight
 from mmst.cluster_plan import exceeded, plan, quantity
 from mmst.config import Config, parse
 from mmst.errors import ClusterError, ConfigError, SetupError
@@ -183,3 +184,18 @@ def test_kubeflow_is_asked_where_an_address_is_named() -> None:
         server.shutdown()
     (down,) = cluster_preflight.examine(parse(IN_CLUSTER), ["kfp"], "http://127.0.0.1:9")
     assert (up.ok, down.ok) == (True, False)
+
+
+def test_a_checker_image_that_cannot_be_pulled_is_not_blamed_on_gvisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    class There:
+        def get(self, *a: object) -> object:
+            return {}
+
+        def beside(self, namespace: str) -> object:
+            return self
+
+    said = "image: checker:1 (ErrImagePull). Remedy: see that the image exists there"
+    monkeypatch.setattr(kube_preflight, "_tried", lambda *a: {"gvisor": (said, "")})
+    (found,) = kube_preflight.gvisor(There(), parse(IN_CLUSTER))  # type: ignore[arg-type]
+    assert (found.ok, found.found) == (False, "image: checker:1 (ErrImagePull)")
+    assert found.remedy == "see that the image exists there"

@@ -135,9 +135,11 @@ def test_a_run_that_failed_without_a_word_is_a_platform_s_failure(server: KfpSer
     assert "/#/runs/details/" in err
 
 
-def seen(trouble: str, *, lasting: bool, kind: str = "Pod", component: str = "stage sample") -> Seen:
+def seen(
+    trouble: str, *, lasting: bool, kind: str = "Pod", component: str = "stage sample", state: str = "Pending"
+) -> Seen:
     return Seen(
-        kind=kind, name="p", namespace="mmst", component=component, state="Pending", trouble=trouble, lasting=lasting
+        kind=kind, name="p", namespace="mmst", component=component, state=state, trouble=trouble, lasting=lasting
     )
 
 
@@ -167,6 +169,19 @@ def test_trouble_that_may_pass_or_that_a_stage_deals_with_is_shown_once_and_wait
     code, out, _ = submit("--wait")
     assert code == 0
     assert out.count(harmless.trouble) == 1
+
+
+def test_a_stage_s_pod_that_failed_is_shown_and_the_run_ends_with_the_stage_s_own_error(
+    server: KfpServer, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pod is there before `finish` has come and the run has ended."""
+    crashed = seen("crash: main ended with exit code 1. Remedy: see its log", lasting=True, state="Failed")
+    monkeypatch.setattr(wiring, "in_cluster", lambda *a: [crashed])
+    monkeypatch.setattr(wiring, "failures", lambda *a: ["mine-1: check (round 1, mmst): LeakError: a test problem"])
+    run_ends(server, "FAILED")
+    code, out, err = submit("--wait")
+    assert (code, out.count(crashed.trouble)) == (errors.LeakError.exit_code, 1)
+    assert "a test problem" in err
 
 
 def test_where_the_cluster_cannot_be_looked_at_kubeflow_alone_is_watched(
