@@ -56,7 +56,9 @@ def of_run(
     seen += [_job(sandbox, o) for o in sandbox.list(JOB, mine)]
     for where, labels in ((cluster, mine), (cluster, {KFP_RUN: kfp_run} if kfp_run else {}), (sandbox, mine)):
         for pod in where.list(POD, labels) if labels else ():
-            if pods.phase(pod) != "Succeeded":
+            # Argo keeps the pods of an earlier attempt at this run for an hour.
+            earlier = kfp_run and pod["metadata"].get("labels", {}).get(KFP_RUN, kfp_run) != kfp_run
+            if pods.phase(pod) != "Succeeded" and not earlier:
                 seen.append(_pod(where, pod, start_timeout))
     return list({(s.kind, s.namespace, s.name): s for s in seen}.values())
 

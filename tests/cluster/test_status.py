@@ -101,6 +101,9 @@ def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Clu
     assert kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1") == []
     seen = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
     assert [s.name for s in seen] == ["driver"]
+    pod(here, "earlier", "mine-1", {"phase": "Failed"}, **{kube_run.KFP_RUN: "kfp-6"})
+    seen = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
+    assert [s.name for s in seen] == ["driver"]  # that of an earlier attempt explains nothing now
 
 
 def test_a_pod_that_says_nothing_for_long_is_explained_by_its_last_event(
