@@ -125,7 +125,7 @@ def find_run(store: Store, name: str) -> str:
     if len(matching) == 1:
         return matching[0]
     what = "several runs begin with that name" if matching else f"no such run in {store.uri}"
-    listed = ", ".join(matching or known) or "none; `mmst run --recipe demo` makes one"
+    listed = ", ".join(matching or known) or "none; `mmst run --recipe demo` makes one, on a cluster `mmst submit`"
     raise UserError(what, value=name, remedy=f"--out names the store; runs: {listed}")
 
 
