@@ -52,9 +52,15 @@ class Model:
     other_bytes: int = 0
 
 
-def plan(config: Config, model: Model, hardware: Hardware, count: Count, price: float = 0.0) -> Plan:
-    """The plan of a recipe; `count` gives the tokens of texts, `price` is a node's per hour (0: the hardware's)."""
-    a, done = model.shape, work(config, count)
+def plan(
+    config: Config, model: Model, hardware: Hardware, count: Count, price: float = 0.0, solved: float = SOLVED
+) -> Plan:
+    """The plan of a recipe.
+
+    `count` gives the tokens of texts, `price` is a node's per hour (0: the hardware's), `solved` the
+    share of (problem, method) of which some sample is right.
+    """
+    a, done = model.shape, work(config, count, solved)
     row, example = done.longest, min(done.example, config.train.batch_tokens)
     parallel = _parallel(a, config, hardware, row)
     times = list(_time(a, config, hardware, done, parallel))
@@ -128,7 +134,7 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     yield figure("samples held out", done.samples["heldout"], "samples", formula)
     t, tr = config.translate, config.train
     into = f"{counted(m - 1, 'other')} x {counted(t.sources, 'source')} x {t.n}"
-    formula = f"{each} x {into} x {SOLVED:.0%} solved (assumed; at most all)"
+    formula = f"{each} x {into} x {done.solved:.0%} solved (assumed; at most all)"
     yield figure("translations", done.samples["translate"], "samples", formula)
     yield figure("samples in all", sum(done.samples.values()), "samples", "their sum")
     for name, typical in done.typical.items():

@@ -4,7 +4,7 @@ The problems are really loaded and cleaned, and the requests really made, by the
 code; so counts and prompts are those of the run. What only the model could say is assumed:
 
 - a completion is as long as the annotated solutions of its method, if the problems have any;
-- `SOLVED` of what could be translated is solved, and so translated.
+- of what could be translated a share is solved, and so translated: `SOLVED`, if nobody knows better.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Sums = defaultdict[str, float]
 """Sums by purpose: train, heldout or translate; or by stage."""
 
 SOLVED = 0.75
-"""Assumed share of (problem, method, `translate.sources`) with a correct solution of its own. The demo: 0.74."""
+"""Assumed share of (problem, method) of which some sample is right. The demo: 0.74."""
 WITHOUT_EXAMPLES = 0.5
 """Assumed length of a completion, as a share of `sampling.max_tokens`, where nothing is annotated."""
 CHARACTERS = 4
@@ -58,6 +58,8 @@ class Work:
 
     problems: dict[str, int]
     typical: dict[str, Typical]
+    solved: float
+    """Share of (problem, method) of which some sample is right."""
     samples: Sums = field(default_factory=lambda: Sums(float))
     tokens: Sums = field(default_factory=lambda: Sums(float))
     prompt_tokens: Sums = field(default_factory=lambda: Sums(float))
@@ -75,7 +77,7 @@ class Work:
     """Tokens of the longest training prompt with a typical completion."""
 
 
-def work(config: Config, count: Count) -> Work:
+def work(config: Config, count: Count, solved: float = SOLVED) -> Work:
     """The work of a recipe. `UserError` as from the run itself when its problems cannot be used."""
     loaded = {role: gather.read(role, getattr(config.problems, role)) for role in gather.ROLES}
     solutions = [p.solutions for problems in loaded.values() for p in problems]
@@ -83,7 +85,7 @@ def work(config: Config, count: Count) -> Work:
     sets, _, _ = gather.clean(loaded, config.problems)
     rounds, arms = config.loop.rounds, (config.loop.arm, *config.loop.controls)
     render: Render | None = _joined if config.prompt.style == "chat" else None
-    done = Work({name: len(problems) for name, problems in sets.items()}, typical)
+    done = Work({name: len(problems) for name, problems in sets.items()}, typical, solved)
     done.bytes["gather"] = sum(map(_bytes, (p for problems in sets.values() for p in problems)))
     for purpose, problems, times in (
         ("train", sets["train"], rounds),
@@ -96,7 +98,7 @@ def work(config: Config, count: Count) -> Work:
     examples = [e for p in sets["seeds"] for e in seed_examples(p, config, render)]
     done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
     seeds = sum(map(_bytes, examples))
-    new = _new_examples(config, sets["train"], typical, render)
+    new = _new_examples(done, config, sets["train"], render)
     done.bytes["trainset"] = rounds * sum(seeds + (new if arm != "seed-only" else 0) for arm in arms)
     return done
 
@@ -145,11 +147,11 @@ def _sampling(
 def _translating(
     done: Work, config: Config, problems: Sequence[Problem], times: int, count: Count, render: Render | None
 ) -> None:
-    solved = [_solved(p, name, done.typical[name].text) for p in problems for name in config.methods]
-    jobs = list(translations(solved, {p.id: p.question for p in problems}, config, render))
+    right = [_solved(p, name, done.typical[name].text) for p in problems for name in config.methods]
+    jobs = list(translations(right, {p.id: p.question for p in problems}, config, render))
     read = count([job.request.prompt for job in jobs])
     gold = {p.id: p.answer for p in problems}
-    share = SOLVED * config.translate.sources * times
+    share = done.solved * config.translate.sources * times
     for job, prompt in zip(jobs, read, strict=True):
         typical = done.typical[job.target]
         completion = Completion(text=typical.text, finish="stop", prompt_tokens=prompt, tokens=round(typical.tokens))
@@ -192,9 +194,7 @@ def _solved(problem: Problem, name: str, text: str) -> CheckedSample:
     return CheckedSample(sample=sample, verdict=Verdict.PASSED, solution=text, answer=problem.answer)
 
 
-def _new_examples(
-    config: Config, problems: Sequence[Problem], typical: Mapping[str, Typical], render: Render | None
-) -> float:
+def _new_examples(done: Work, config: Config, problems: Sequence[Problem], render: Render | None) -> float:
     """Bytes of the examples that an arm chooses: about one per solution that is translated."""
 
     def made(p: Problem, name: str) -> Example:
@@ -203,10 +203,12 @@ def _new_examples(
         )
         own = ("s-" + 16 * "0",)
         return Example(
-            problem_id=p.id, method=name, prompt=prompt, completion=typical[name].text, origin="own", lineage=own
+            problem_id=p.id, method=name, prompt=prompt, completion=done.typical[name].text, origin="own", lineage=own
         )
 
-    return SOLVED * config.translate.sources * sum(_bytes(made(p, name)) for p in problems for name in config.methods)
+    return (
+        done.solved * config.translate.sources * sum(_bytes(made(p, name)) for p in problems for name in config.methods)
+    )
 
 
 def _outcome(problem: Problem, name: str) -> Outcome:

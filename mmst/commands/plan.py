@@ -35,6 +35,16 @@ def plan(
     price: Annotated[
         float, typer.Option(min=0.0, help="Price of a node and hour.", show_default="the hardware's, if any")
     ] = 0.0,
+    solved: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="SHARE",
+            help="Share of problems that a method solves by some sample.",
+            show_default="0.75, about the demo's",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what a recipe takes: memory, GPUs, samples, tokens, time, bytes, money; each figure with its formula.
@@ -50,10 +60,11 @@ def plan(
     from mmst import hardware as machines
     from mmst.plan import plan as planned
     from mmst.plan_input import model_and_tokens
+    from mmst.plan_work import SOLVED
 
     config, machine = configured(recipe, settings), machines.load(hardware)
     model, count = model_and_tokens(config.model.base, model_config)
-    found = planned(config, model, machine, count, price)
+    found = planned(config, model, machine, count, price, SOLVED if solved is None else solved)
     emit(found, json, *rendered(found))
     if found.misfits:
         raise ConfigError(

@@ -22,6 +22,7 @@ from mmst.plan_input import FOLDER, model_and_tokens, names
 from mmst.plan_memory import least_ranks, states, training_bytes
 from mmst.plan_model import Architecture, architecture
 from mmst.plan_time import train
+from mmst.plan_work import SOLVED
 
 DGX = hardware.load("8xA100-80GB")
 PUBLISHED = {
@@ -364,6 +365,24 @@ def test_the_command_prints_every_group_and_the_same_as_json(mmst: Callable[...,
     for name in {f["group"] for f in figures} | {f["name"] for f in figures}:
         assert name in table
     assert {f["group"] for f in figures} >= {"model", "work", "time", "storage", "money"}
+
+
+def test_who_knows_how_much_is_solved_says_so_and_only_what_follows_from_it_changes(
+    mmst: Callable[..., tuple[int, str, str]],
+) -> None:
+    def figures(*more: str) -> dict[str, float]:
+        _, text, _ = mmst("demo", *SMALLER, *more, "--json")
+        return {f["name"]: f["value"] for f in json.loads(text)["figures"] if f["group"] == "work"}
+
+    usual, half, most = figures(), figures("--solved", "0.5"), figures("--solved", "1")
+    assert usual == figures("--solved", str(SOLVED))
+    assert (half["translations"], usual["translations"]) == (0.5 * most["translations"], SOLVED * most["translations"])
+    assert half["samples to learn from"] == most["samples to learn from"]
+    assert half["tokens written"] < usual["tokens written"] < most["tokens written"]
+
+
+def test_the_help_says_what_is_assumed(mmst: Callable[..., tuple[int, str, str]]) -> None:
+    assert f"{SOLVED}, about" in " ".join(mmst("--help")[1].replace("│", " ").split())
 
 
 def test_what_cannot_fit_ends_with_2_and_names_what_would(mmst: Callable[..., tuple[int, str, str]]) -> None:
