@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,19 @@ class Level:
     estimate: Estimate
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """By how many methods the base solves a task's problems: fractions, together 1.
+
+    What one method alone solves is what it can teach the others.
+    """
+
+    task: str
+    several: float
+    only: Mapping[str, float]
+    none: float
+
+
 def findings(experiment: Experiment, outcomes: Outcomes) -> list[Finding]:
     """Every claim of the experiment, in its order.
 
@@ -65,6 +78,17 @@ def levels(outcomes: Outcomes) -> list[Level]:
         for task in tasks
         for method in (*outcomes.methods, "all")
     ]
+
+
+def overlaps(outcomes: Outcomes) -> list[Overlap]:
+    """What the methods have in common at the base, task by task."""
+    found = []
+    for task in dict.fromkeys(item.task for item in outcomes.items):
+        solved = np.array([outcomes.of(BASE, task, method) for method in outcomes.methods])
+        by = solved.sum(axis=0)
+        only = {m: float((mine * (by == 1)).mean()) for m, mine in zip(outcomes.methods, solved, strict=True)}
+        found.append(Overlap(task=task, several=float((by > 1).mean()), only=only, none=float((by == 0).mean())))
+    return found
 
 
 def by_family(claim: Claim, outcomes: Outcomes) -> tuple[list[str], Array, Array]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmst import report_page
 from mmst.experiments.charts import forest, scatter
 from mmst.experiments.definition import Experiment, first_config
-from mmst.experiments.findings import Finding, Level, by_family
+from mmst.experiments.findings import Finding, Level, by_family, overlaps
 from mmst.experiments.outcomes import Outcomes
 from mmst.report_charts import ceiling, percent, whisker
 from mmst.report_content import safe, table
@@ -23,7 +23,7 @@ def page(experiment: Experiment, outcomes: Outcomes, levels: Sequence[Level], fi
     sections = (
         ("claims", "Claims", claims(outcomes, findings)),
         ("accuracy", "Accuracy", accuracy(experiment, outcomes, levels)),
-        ("families", "Where it gains", families(outcomes, findings)),
+        ("families", "Where it gains", (*apart(outcomes), *families(outcomes, findings))),
         ("examples", "What was learnt from", examples(experiment, outcomes)),
         ("how", "How", how(experiment, outcomes)),
     )
@@ -96,6 +96,17 @@ def accuracy(experiment: Experiment, outcomes: Outcomes, levels: Sequence[Level]
         )
         yield f"<h3>{safe(task.capitalize())} problems <small>{n} held out</small></h3>"
         yield table(f"<th>arm</th>{heads}", rows, "arms")
+
+
+def apart(outcomes: Outcomes) -> Iterator[str]:
+    """Per task, how much only one method solves: what it could teach."""
+    rows = []
+    for o in overlaps(outcomes):
+        shares = (o.several, *o.only.values(), o.none)
+        rows.append(f"<tr><td>{safe(o.task)}</td>{''.join(f'<td>{percent(share)}</td>' for share in shares)}</tr>")
+    yield '<p class="muted">Problems that the base solves. What only one method solves, it can teach the others.</p>'
+    heads = ("task", "by several methods", *(f"only by {m}" for m in outcomes.methods), "by none")
+    yield table("".join(f"<th>{safe(h)}</th>" for h in heads), rows, "arms")
 
 
 def families(outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:

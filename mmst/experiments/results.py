@@ -12,7 +12,7 @@ from typing import Any
 from mmst.errors import UserError
 from mmst.experiments import outcomes as reading
 from mmst.experiments.definition import Experiment
-from mmst.experiments.findings import Finding, Level, findings, levels
+from mmst.experiments.findings import Finding, Level, findings, levels, overlaps
 from mmst.experiments.outcomes import Outcomes
 from mmst.experiments.page import page
 from mmst.ports import Store
@@ -47,6 +47,7 @@ def write(experiment: Experiment, store: Store, seeds: Iterable[int]) -> Results
         "seeds": list(outcomes.seeds),
         "items": len(outcomes.items),
         "arms": [to_data(level) for level in measured],
+        "overlap": [to_data(overlap) for overlap in overlaps(outcomes)],
         "claims": [to_data(finding) for finding in found],
         "examples": {arm: {str(seed): dict(n) for seed, n in by.items()} for arm, by in outcomes.examples.items()},
         "seconds": outcomes.seconds,

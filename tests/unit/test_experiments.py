@@ -20,8 +20,9 @@ from mmst.config import Config, arms, run_id
 from mmst.errors import ConfigError, DataError, UserError
 from mmst.experiments import definition, results
 from mmst.experiments.definition import Experiment, load
-from mmst.experiments.findings import Verdict
+from mmst.experiments.findings import Verdict, overlaps
 from mmst.experiments.inference import holm, mean_difference, rank_correlation, spearman
+from mmst.experiments.outcomes import Item, Outcomes
 from mmst.manifest import Manifest, Place
 from mmst.records import Outcome
 from mmst.store import Stage
@@ -251,6 +252,19 @@ def test_claims_are_told_apart_by_what_was_found(tmp_path: Path, store: FolderSt
     gain, _, _, examples, _ = written.findings
     assert 0.35 < gain.estimate.low < gain.estimate.value < gain.estimate.high < 0.65
     assert (examples.estimate.seeds, examples.p) == ((30, 30), None)
+
+
+def test_what_methods_have_in_common_is_counted_per_problem_at_the_base() -> None:
+    text, code = [1, 1, 0, 0, 1, 0], [1, 0, 1, 1, 0, 0]
+    later = [[1.0] * 6, [1.0] * 6]
+    items = tuple(Item(problem=f"p-{i}", task="main" if i < 4 else "related", family="") for i in range(6))
+    passed = {"base": np.array([[text, code]] * 2, dtype=float), "mmst": np.array([later] * 2)}
+    found = Outcomes(
+        seeds=(1, 2), methods=("text", "code"), items=items, passed=passed, examples={"base": {}, "mmst": {}}, seconds=0
+    )
+    main, related = overlaps(found)
+    assert (main.task, main.several, main.only, main.none) == ("main", 0.25, {"text": 0.25, "code": 0.5}, 0.0)
+    assert (related.task, related.several, related.only, related.none) == ("related", 0, {"text": 0.5, "code": 0}, 0.5)
 
 
 def test_everything_is_written_and_says_the_same(tmp_path: Path, store: FolderStore) -> None:
