@@ -18,10 +18,13 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import itertools
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,8 +47,7 @@ class Stage:
     def __init__(self, store: Store, name: str, key: str, inputs: Mapping[str, str]) -> None:
         self.store, self.name, self.key, self.inputs = store, name, key, dict(inputs)
         self.prefix = f"stages/{name}/{key}"
-        raw = store.read(f"{self.prefix}/manifest.json")
-        self.manifest: Manifest | None = None if raw is None else from_json(Manifest, raw)
+        self.manifest = self._made()
 
     @classmethod
     def open(
@@ -100,9 +102,23 @@ class Stage:
         """Store a local file of any size."""
         self.store.put_file(f"{self.prefix}/{file}", path)
 
-    def scratch(self) -> Path:
-        """The local folder for this stage's work in progress; survives a restart."""
-        return self.store.scratch(self.prefix)
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Path]:
+        """The local folder for this stage's work in progress, for one process at a time; survives a restart.
+
+        Two runs may come to the same stage at once: the second waits here, and then finds `manifest`.
+        The folder is cleared away when the stage is complete.
+        """
+        folder = self.store.scratch(self.prefix)
+        lock = folder.with_name(f"{folder.name}.lock")
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.manifest = self._made()
+            folder.mkdir(exist_ok=True)  # who was here before has cleared it away
+            yield folder
+            if self.manifest is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
     def finish(
         self,
@@ -136,6 +152,10 @@ class Stage:
         metrics.verdicts(manifest.counts if self.name == "check" else {})
         log.info("stage complete", extra={"ref": manifest.ref, "digest": manifest.digest, "counts": manifest.counts})
         return manifest
+
+    def _made(self) -> Manifest | None:
+        raw = self.store.read(f"{self.prefix}/manifest.json")
+        return None if raw is None else from_json(Manifest, raw)
 
     def _entry(self, name: str) -> FileEntry:
         data = self.store.read(f"{self.prefix}/{name}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,14 +44,17 @@ def run(engines: Engines, place: Place, trainset: Manifest, checkpoint: Manifest
     )
     if stage.manifest is not None:
         return stage.manifest
-    started = time.monotonic()
+    with stage.alone() as scratch:
+        return stage.manifest or _trained(engines, stage, trainset, checkpoint, scratch)
+
+
+def _trained(engines: Engines, stage: Stage, trainset: Manifest, checkpoint: Manifest, scratch: Path) -> Manifest:
+    config, store, started = engines.config, engines.store, time.monotonic()
     new = list(records(store, trainset, Example, "new-"))
     seeds = list(records(store, trainset, Example, "seed-"))
     arm, seed = str(trainset.facts["arm"]), seed_of(config.sampling.seed, "train")
     share = seed_share(len(new), len(seeds), config.trainset.seed_share, arm)
 
-    scratch = stage.scratch()
-    scratch.mkdir(parents=True, exist_ok=True)
     budget = config.train.steps * config.train.batch_tokens * config.train.ranks
     with (scratch / "order.jsonl").open("w", encoding="utf-8", errors="surrogatepass") as file:
         file.writelines(to_json(e) + "\n" for e in enough(order(new, seeds, share, seed), budget))
@@ -78,14 +80,12 @@ def run(engines: Engines, place: Place, trainset: Manifest, checkpoint: Manifest
     files = file_entries(Path(spec.out))
     for entry in files:
         stage.put_file(entry.name, Path(spec.out) / entry.name)
-    manifest = stage.finish(
+    return stage.finish(
         files=files,
         counts={"new": len(new), "seed": len(seeds)},
         facts={"arm": arm, **figures},
         timing={"seconds": time.monotonic() - started, "tokens": figures["tokens"]},
     )
-    shutil.rmtree(scratch, ignore_errors=True)
-    return manifest
 
 
 def config_slice(config: Config) -> dict[str, object]:

@@ -6,7 +6,6 @@ start one process. Several ranks run under torchrun, which picks a free port for
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -38,12 +37,11 @@ class Torchrun:
         """See `ports.Trainer.train`; the worker's log is `train.log` in the scratch folder."""
         scratch = Path(spec.scratch)
         scratch.mkdir(parents=True, exist_ok=True)
-        with one_at_a_time(scratch / "lock"):
-            if not Path(spec.out).exists():
-                (scratch / "spec.json").write_text(to_json(spec), encoding="utf-8")
-                self._launch(scratch, on_step)
-            figures: dict[str, float] = json.loads((scratch / "figures.json").read_text())
-            return figures
+        if not Path(spec.out).exists():
+            (scratch / "spec.json").write_text(to_json(spec), encoding="utf-8")
+            self._launch(scratch, on_step)
+        figures: dict[str, float] = json.loads((scratch / "figures.json").read_text())
+        return figures
 
     def _launch(self, scratch: Path, on_step: Callable[[int, float], None]) -> None:
         threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // self.ranks))
@@ -110,11 +108,3 @@ def group(arguments: list[str], environment: Mapping[str, str]) -> Iterator[subp
             except subprocess.TimeoutExpired:
                 continue
         worker.wait()
-
-
-@contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a lock file while working, so that a second process waits for what the first makes."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

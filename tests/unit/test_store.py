@@ -51,6 +51,24 @@ def test_an_unfinished_stage_keeps_its_shards(store: FolderStore) -> None:
     assert list(again.read_records(shard_name(0), Outcome)) == [outcome(0)]
 
 
+def test_work_in_progress_stays_until_the_stage_is_complete(store: FolderStore) -> None:
+    stage = opened(store)
+    with stage.alone() as scratch:
+        (scratch / "half").write_text("done")
+    with stage.alone() as again:
+        assert (again / "half").read_text() == "done"
+        stage.finish()
+    assert not scratch.exists()
+    assert list(scratch.parent.iterdir()) == []
+
+
+def test_who_waited_for_the_stage_finds_it_complete(store: FolderStore) -> None:
+    waiting = opened(store)
+    finished(store)
+    with waiting.alone():
+        assert waiting.manifest == opened(store).manifest is not None
+
+
 def test_a_name_that_another_starts_with_is_not_that_name(store: FolderStore) -> None:
     opened(store).write("shard-1.bak", b"")
     assert not opened(store).has("shard-1")

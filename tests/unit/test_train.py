@@ -1,7 +1,10 @@
 """The order in which examples are seen, and what becomes of a trainer's folder."""
 
 import itertools
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,6 +119,29 @@ def test_a_complete_stage_is_not_trained_again(tmp_path):
     first, second = Engines(tmp_path), Engines(tmp_path)
     assert second.train(new=[example(1)]) == first.train(new=[example(1)])
     assert not hasattr(first.made, "spec")
+
+
+def test_two_runs_that_come_to_the_same_stage_at_once_train_it_once(tmp_path):
+    """The second must neither write into the first's scratch folder nor find it cleared away in the middle."""
+    both, calls = threading.Barrier(2), []
+
+    class Slow(Trainer):
+        def train(self, spec: TrainSpec, on_step) -> dict[str, float]:
+            calls.append(spec)
+            time.sleep(0.3)
+            return super().train(spec, on_step)
+
+    def one(_: int) -> Manifest:
+        engines = Engines(tmp_path)
+        engines.made = Slow()
+        both.wait()
+        return engines.train(new=[example(1)])
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(one, range(2))
+    assert first == second
+    assert len(calls) == 1
+    assert not Path(calls[0].scratch).exists()
 
 
 def test_an_empty_training_set_fails_before_the_trainer_is_asked(tmp_path):
