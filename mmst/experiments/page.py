@@ -104,7 +104,7 @@ def apart(outcomes: Outcomes) -> Iterator[str]:
     for o in overlaps(outcomes):
         shares = (o.several, *o.only.values(), o.none)
         rows.append(f"<tr><td>{safe(o.task)}</td>{''.join(f'<td>{percent(share)}</td>' for share in shares)}</tr>")
-    yield '<p class="muted">Problems that the base solves. What only one method solves, it can teach the others.</p>'
+    yield '<p class="muted">What the base solves, in %. What only one method solves, it can teach the others.</p>'
     heads = ("task", "by several methods", *(f"only by {m}" for m in outcomes.methods), "by none")
     yield table("".join(f"<th>{safe(h)}</th>" for h in heads), rows, "arms")
 
