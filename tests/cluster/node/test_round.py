@@ -246,8 +246,8 @@ def test_the_champion_is_in_the_registry(there: tuple[Store, str], recipe: Path,
     import mlflow
 
     name = recipes.load(str(recipe)).promote.name
-    mlflow.set_tracking_uri(release["MLFLOW_TRACKING_URI"])
-    version = mlflow.MlflowClient().get_model_version_by_alias(name, "champion")
+    server = release["MLFLOW_TRACKING_URI"]  # the registry's address of an earlier test may still be set
+    version = mlflow.MlflowClient(server, registry_uri=server).get_model_version_by_alias(name, "champion")
     champion = standing(there[0], name)
     assert champion is not None
     assert str(version.version) == champion.version
