@@ -77,7 +77,7 @@ class Work:
     """Tokens of the longest training prompt with a typical completion."""
 
 
-def work(config: Config, count: Count, solved: float = SOLVED) -> Work:
+def work(config: Config, count: Count, solved: float) -> Work:
     """The work of a recipe. `UserError` as from the run itself when its problems cannot be used."""
     loaded = {role: gather.read(role, getattr(config.problems, role)) for role in gather.ROLES}
     solutions = [p.solutions for problems in loaded.values() for p in problems]

@@ -112,11 +112,6 @@ class Experiment:
         return parse(override(self.recipe, {**varied, **named, **next(iter(group.values())).set, **looped}))
 
 
-def names() -> list[str]:
-    """The names of the shipped experiments."""
-    return SHIPPED.names()
-
-
 def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, release: str = "") -> Experiment:
     """The experiment with `key=value` settings laid over its recipe, and with `dev` the development set.
 
@@ -171,4 +166,4 @@ def first_config(experiment: Experiment) -> Config:
     return config
 
 
-__all__ = ["BASE", "Arm", "Claim", "Experiment", "first_config", "load", "names"]
+__all__ = ["BASE", "Arm", "Claim", "Experiment", "first_config", "load"]

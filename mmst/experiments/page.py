@@ -8,7 +8,7 @@ from pathlib import Path
 from mmst import report_page
 from mmst.experiments.charts import forest, scatter
 from mmst.experiments.definition import Experiment, first_config
-from mmst.experiments.findings import Finding, Level, by_family, overlaps
+from mmst.experiments.findings import Finding, Level, Overlap, by_family
 from mmst.experiments.outcomes import Outcomes
 from mmst.report_charts import ceiling, percent, whisker
 from mmst.report_content import safe, table
@@ -17,13 +17,19 @@ STYLE = Path(__file__).with_name("page.css")
 TONES = {"supported": "good", "contradicted": "bad", "not resolved": "open"}
 
 
-def page(experiment: Experiment, outcomes: Outcomes, levels: Sequence[Level], findings: Sequence[Finding]) -> str:
+def page(
+    experiment: Experiment,
+    outcomes: Outcomes,
+    levels: Sequence[Level],
+    findings: Sequence[Finding],
+    overlaps: Sequence[Overlap],
+) -> str:
     """The whole page."""
     title = safe(experiment.title or experiment.name)
     sections = (
         ("claims", "Claims", claims(outcomes, findings)),
         ("accuracy", "Accuracy", accuracy(experiment, outcomes, levels)),
-        ("families", "Where it gains", (*apart(outcomes), *families(outcomes, findings))),
+        ("families", "Where it gains", (*apart(outcomes, overlaps), *families(outcomes, findings))),
         ("examples", "What was learnt from", examples(experiment, outcomes)),
         ("how", "How", how(experiment, outcomes)),
     )
@@ -98,10 +104,10 @@ def accuracy(experiment: Experiment, outcomes: Outcomes, levels: Sequence[Level]
         yield table(f"<th>arm</th>{heads}", rows, "arms")
 
 
-def apart(outcomes: Outcomes) -> Iterator[str]:
+def apart(outcomes: Outcomes, overlaps: Sequence[Overlap]) -> Iterator[str]:
     """Per task, how much only one method solves: what it could teach."""
     rows = []
-    for o in overlaps(outcomes):
+    for o in overlaps:
         shares = (o.several, *o.only.values(), o.none)
         rows.append(f"<tr><td>{safe(o.task)}</td>{''.join(f'<td>{percent(share)}</td>' for share in shares)}</tr>")
     yield '<p class="muted">What the base solves, in %. What only one method solves, it can teach the others.</p>'

@@ -41,13 +41,13 @@ def write(experiment: Experiment, store: Store, seeds: Iterable[int]) -> Results
             f"no seed of '{experiment.name}' is complete", remedy="the same command without --seed runs all"
         )
     prefix = f"experiments/{experiment.id}"
-    found, measured = findings(experiment, outcomes), levels(outcomes)
+    found, measured, common = findings(experiment, outcomes), levels(outcomes), overlaps(outcomes)
     data = {
         "experiment": experiment.id,
         "seeds": list(outcomes.seeds),
         "items": len(outcomes.items),
         "arms": [to_data(level) for level in measured],
-        "overlap": [to_data(overlap) for overlap in overlaps(outcomes)],
+        "overlap": [to_data(overlap) for overlap in common],
         "claims": [to_data(finding) for finding in found],
         "examples": {arm: {str(seed): dict(n) for seed, n in by.items()} for arm, by in outcomes.examples.items()},
         "seconds": outcomes.seconds,
@@ -56,7 +56,7 @@ def write(experiment: Experiment, store: Store, seeds: Iterable[int]) -> Results
     store.write(f"{prefix}/outcomes.csv.gz", reading.table(outcomes))
     store.write(f"{prefix}/arms.csv", _arms(measured))
     store.write(f"{prefix}/results.json", json.dumps(data, ensure_ascii=False, indent=1).encode())
-    store.write(f"{prefix}/page.html", page(experiment, outcomes, measured, found).encode())
+    store.write(f"{prefix}/page.html", page(experiment, outcomes, measured, found, common).encode())
     return Results(prefix=prefix, outcomes=outcomes, levels=measured, findings=found, data=data)
 
 

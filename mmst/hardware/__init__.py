@@ -93,18 +93,13 @@ class Hardware:
         return self.memory_gib * GIB
 
 
-def names() -> list[str]:
-    """The names of the shipped descriptions."""
-    return SHIPPED.names()
-
-
 def load(name_or_file: str) -> Hardware:
     """The description of that name or file; `ConfigError` names what is wrong with it."""
     data = SHIPPED.read(name_or_file)
     try:
         found = from_data(Hardware, {"title": data["name"]} | data, name_or_file)
     except DataError as e:
-        raise ConfigError(e.what, value=e.value, remedy=f"see the shipped ones: {', '.join(names())}") from None
+        raise ConfigError(e.what, value=e.value, remedy=f"see the shipped ones: {', '.join(SHIPPED.names())}") from None
     _check(found, name_or_file)
     return found
 

@@ -56,9 +56,9 @@ def from_steps(steps: Sequence[Step], answer: str) -> dict[str, str]:
         return {}
     lines = [f"{NAMES[i]} = {_code(s.left)} {s.op} {_code(s.right)}" for i, s in enumerate(steps)]
     made = {"code": "\n".join([*lines, f"print ( {NAMES[len(steps) - 1]} )"])}
-    worked = [(_value(s.left, steps), s.op, _value(s.right, steps), s.result) for s in steps]
-    if all(_decimal(v) for left, _, right, result in worked for v in (left, right, result)):
-        text = [f"{_decimal(left)} {op} {_decimal(right)} = {_decimal(result)} ." for left, op, right, result in worked]
+    shown = [(_value(s.left, steps), s.op, _value(s.right, steps), s.result) for s in steps]
+    if all(_decimal(v) for left, _, right, result in shown for v in (left, right, result)):
+        text = [f"{_decimal(left)} {op} {_decimal(right)} = {_decimal(result)} ." for left, op, right, result in shown]
         made["text"] = "\n".join([*text, f"The answer is {_decimal(steps[-1].result)}"])
     return made
 

@@ -18,11 +18,6 @@ from mmst.yaml_files import Shipped
 SHIPPED = Shipped("recipe", Path(__file__).parent)
 
 
-def names() -> list[str]:
-    """The names of the shipped recipes."""
-    return SHIPPED.names()
-
-
 def load(name_or_file: str, settings: Sequence[str] = ()) -> Config:
     """The recipe with `key=value` settings applied; values are YAML (`loop.controls=[seed-only]`).
 
