@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Event
@@ -108,16 +109,19 @@ class OpenAIServer:
     def _complete(self, request: Request) -> list[Completion]:
         """Ask until there is a whole answer, the server refuses, or the deadline has come."""
         end = time.monotonic() + self.deadline
-        pause = FIRST_PAUSE
+        pause, troubles = FIRST_PAUSE, Counter[str]()
         while True:
             try:
                 return self._ask(request, end - time.monotonic())
             except Transient as e:
-                rest = max(e.after, pause * random.uniform(0.5, 1.5))
-                if time.monotonic() + rest >= end:
+                troubles[str(e)] += 1
+                if (left := end - time.monotonic()) < max(e.after, FIRST_PAUSE):
+                    tries = "; ".join(f"{n} × {what}" for what, n in troubles.items())
                     raise SamplerError(
-                        f"{self.url} did not complete {request.id} within {self.deadline:g} s; last: {e}"
+                        f"{self.url} did not complete {request.id} within {self.deadline:g} s: {tries}"
                     ) from e
+                # Never past the deadline, nor up to it: trouble may pass in its second half too.
+                rest = max(e.after, min(pause * random.uniform(0.5, 1.5), left / 2))
                 pause = min(2 * pause, LONGEST_PAUSE)
                 metrics.retry("openai", e)
                 if self.stopped.wait(rest):

@@ -183,8 +183,27 @@ def test_a_server_that_stays_broken_fails_at_the_deadline(start: Callable[..., F
     began = time.monotonic()
     with (
         client(start(lambda attempt, body: (500, {}, b"broken")), deadline=1.0) as server,
-        pytest.raises(SamplerError, match=r"within 1 s.*broken"),
+        pytest.raises(SamplerError, match=r"within 1 s: \d+ × HTTP 500: broken"),
     ):
+        server.sample([ask()])
+    assert time.monotonic() - began < 10
+
+
+def test_the_second_half_of_the_deadline_is_used_too(
+    start: Callable[..., Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pauses that double would pass the end from its middle on: trouble of half the deadline must not be the end."""
+    monkeypatch.setattr(openai_http, "FIRST_PAUSE", 0.5)
+    well = time.monotonic() + 2.2
+    fake = start(lambda attempt, body: completion(body) if time.monotonic() > well else (500, {}, b"broken"))
+    with client(fake, deadline=3.2) as server:
+        assert [c.text for c in server.sample([ask(n=1)])[0]] == ["1.0"]
+
+
+def test_a_server_that_asks_for_more_time_than_there_is_fails_at_once(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: (503, {"Retry-After": "600"}, b"later"))
+    began = time.monotonic()
+    with client(fake) as server, pytest.raises(SamplerError, match=r"1 × HTTP 503: later"):
         server.sample([ask()])
     assert time.monotonic() - began < 10
 
