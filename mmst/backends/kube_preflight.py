@@ -27,6 +27,7 @@ from mmst.backends.kube_kinds import (
     Kind,
     Object,
 )
+from mmst.backends.pods import Trouble
 from mmst.cluster_plan import exceeded, plan
 from mmst.config import Config
 from mmst.errors import ClusterError, SetupError
@@ -118,12 +119,13 @@ def gvisor(cluster: Cluster, config: Config) -> Iterator[Finding]:
         return
     spec = _probe(config, c.checker_image, ["python3", "-c", DMESG]) | {"runtimeClassName": c.runtime_class}
     sandbox = cluster.beside(c.sandbox_namespace)
-    (said, log), *_ = _tried(sandbox, {"gvisor": spec}).values()
-    said, _, own = said.partition(". Remedy: ")  # that of an image that cannot be pulled, say
+    (trouble, log), *_ = _tried(sandbox, {"gvisor": spec}).values()
     ok = "Starting gVisor" in log
-    found = "a pod says: Starting gVisor" if ok else said or f"the kernel of a pod there is not gVisor's: {log[:80]!r}"
+    found = "a pod says: Starting gVisor" if ok else f"the kernel of a pod there is not gVisor's: {log[:80]!r}"
     remedy = "see that the RuntimeClass's handler is runsc on every node that its pods may run on (manifests/README.md)"
-    yield Finding(what="gVisor", ok=ok, found=found, why=why, remedy=own or remedy, needed=needed)
+    if trouble and not ok:  # an image that cannot be pulled, say
+        found, remedy = trouble.what, trouble.remedy or remedy
+    yield Finding(what="gVisor", ok=ok, found=found, why=why, remedy=remedy, needed=needed)
 
 
 def kserve(cluster: Cluster, config: Config) -> Iterator[Finding]:
@@ -169,12 +171,15 @@ def images(cluster: Cluster, config: Config) -> Iterator[Finding]:
     tried |= _tried(
         cluster.beside(c.sandbox_namespace), {n: _probe(config, i, ["true"]) | in_gvisor for n, i in there.items()}
     )
-    for name, (said, _) in tried.items():
+    for name, (trouble, _) in tried.items():
         image = (here | there)[name]
+        remedy = "push it there (docs/images.md), or correct cluster."
+        remedy += f"{name}_image, cluster.pull_secrets and cluster.pull_policy"
+        if trouble and trouble.name != "image":
+            remedy = trouble.remedy or remedy
         yield Finding(
-            what=f"{name} image", ok=not said, found=said or f"{image} was pulled", why="its pods would wait for ever",
-            remedy="push it there (docs/images.md), or correct cluster."
-            f"{name}_image, cluster.pull_secrets and cluster.pull_policy",
+            what=f"{name} image", ok=trouble is None, found=trouble.what if trouble else f"{image} was pulled",
+            why="its pods would wait for ever", remedy=remedy,
         )  # fmt: skip
 
 
@@ -221,9 +226,9 @@ def _probe(config: Config, image: str, command: Sequence[str]) -> Object:
     }
 
 
-def _tried(cluster: Cluster, specs: Mapping[str, Object]) -> dict[str, tuple[str, str]]:
-    """Start a pod of each; what kept it from starting ("": nothing did), and its log. All are deleted again."""
-    said: dict[str, tuple[str, str]] = {}
+def _tried(cluster: Cluster, specs: Mapping[str, Object]) -> dict[str, tuple[Trouble | None, str]]:
+    """Start a pod of each; what kept it from starting, and its log. All are deleted again."""
+    said: dict[str, tuple[Trouble | None, str]] = {}
     labels = {**MANAGED, COMPONENT: "preflight", "mmst.dev/probe": uuid.uuid4().hex[:12]}
     pending = {f"preflight-{name}-{labels['mmst.dev/probe']}": name for name in specs}
     try:
@@ -231,29 +236,30 @@ def _tried(cluster: Cluster, specs: Mapping[str, Object]) -> dict[str, tuple[str
             try:
                 cluster.create(POD, {"metadata": {"name": pod, "labels": labels}, "spec": specs[name]})
             except (ClusterError, SetupError) as e:
-                said[pending.pop(pod)] = (f"refused: {e}", "")
+                said[pending.pop(pod)] = (Trouble("refused", str(e), ""), "")
         deadline = time.monotonic() + PATIENCE
         for state, _ in cluster.follow(POD, labels) if pending else ():
             for pod in [p for p in pending if p in state]:
-                if (end := _said(state[pod])) is not None:
-                    said[pending.pop(pod)] = (end, (cluster.log(pod, tail=200) or b"").decode("utf-8", "replace"))
+                trouble = _kept(state[pod])
+                if trouble or _started(state[pod]):
+                    said[pending.pop(pod)] = (trouble, (cluster.log(pod, tail=200) or b"").decode("utf-8", "replace"))
             if not pending or time.monotonic() > deadline:
                 break
         for pod, name in pending.items():
             trouble = pods.trouble(state[pod]) if pod in state else None
-            said[name] = (str(trouble) if trouble else f"did not start within {PATIENCE:g} s", "")
+            said[name] = (trouble or Trouble("late", f"did not start within {PATIENCE:g} s", ""), "")
     finally:
         cluster.delete_owned(POD, labels)
     return {name: said[name] for name in specs}
 
 
-def _said(pod: Object) -> str | None:
-    """None while it is open; else what kept the pod from starting. A container that started, however it ended, did."""
-    for container in pod.get("status", {}).get("containerStatuses", ()):
-        state = container.get("state", {})
-        if "terminated" in state or (state.get("waiting") or {}).get("reason") == "RunContainerError":
-            return ""  # the image is there, and that is what is asked
-    trouble = pods.trouble(pod)
-    if trouble and (pods.age(pod) > min(trouble.patience, 60.0) or pods.finished(pod)):
-        return str(trouble)
-    return None
+def _started(pod: Object) -> bool:
+    """Whether its container started, however it ended: the image is there, and that is what is asked."""
+    states = [container.get("state", {}) for container in pod.get("status", {}).get("containerStatuses", ())]
+    return any("terminated" in s or (s.get("waiting") or {}).get("reason") == "RunContainerError" for s in states)
+
+
+def _kept(pod: Object) -> Trouble | None:
+    """What keeps the pod from starting for good."""
+    trouble = None if _started(pod) else pods.trouble(pod)
+    return trouble if trouble and (pods.age(pod) > min(trouble.patience, 60.0) or pods.finished(pod)) else None

@@ -27,8 +27,13 @@ class Trouble:
     remedy: str
     patience: float = 0.0
 
+    @property
+    def what(self) -> str:
+        """Its name and what Kubernetes said, without the remedy."""
+        return f"{self.name}: {self.message}"
+
     def __str__(self) -> str:
-        return f"{self.name}: {self.message}. Remedy: {self.remedy}"
+        return f"{self.what}. Remedy: {self.remedy}"
 
 
 def finished(pod: Object) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from mmst import cluster_preflight, wiring
 from mmst.backends import kube_preflight
+from mmst.backends.pods import Trouble
 from mmst.cluster_plan import exceeded, plan, quantity
 from mmst.config import Config, parse
 from mmst.errors import ClusterError, ConfigError, SetupError
@@ -194,7 +195,7 @@ def test_a_checker_image_that_cannot_be_pulled_is_not_blamed_on_gvisor(monkeypat
         def beside(self, namespace: str) -> object:
             return self
 
-    said = "image: checker:1 (ErrImagePull). Remedy: see that the image exists there"
+    said = Trouble("image", "checker:1 (ErrImagePull)", "see that the image exists there")
     monkeypatch.setattr(kube_preflight, "_tried", lambda *a: {"gvisor": (said, "")})
     (found,) = kube_preflight.gvisor(There(), parse(IN_CLUSTER))  # type: ignore[arg-type]
     assert (found.ok, found.found) == (False, "image: checker:1 (ErrImagePull)")
