@@ -21,6 +21,7 @@ from mmst.trigger import Records
 
 if TYPE_CHECKING:
     from mmst.backends.kube import Cluster
+    from mmst.backends.kube_kinds import Object
     from mmst.backends.kube_run import Seen
     from mmst.finding import Finding
 
@@ -65,6 +66,13 @@ def in_cluster(settings: ClusterConfig, run: str, kfp_run: str = "") -> list[See
 
     here = cluster(settings.namespace)
     return kube_run.of_run(here, settings.sandbox_namespace, run, kfp_run=kfp_run, start_timeout=settings.start_timeout)
+
+
+def nodes(settings: ClusterConfig, kfp_run: str) -> list[Object]:
+    """The nodes of a run's Argo Workflow; see `backends.kube_run.nodes`."""
+    from mmst.backends import kube_run
+
+    return kube_run.nodes(cluster(settings.namespace), kfp_run)
 
 
 def failures(settings: ClusterConfig, run: str, since: float = 0.0) -> list[str]:

@@ -15,8 +15,10 @@ import json
 import os
 import re
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
+from calendar import timegm
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,23 +107,19 @@ class Kubeflow:
             )
             return str(self._client.runs.run_service_create_run(run=body, _request_timeout=TIMEOUT).run_id)
 
-    def look(self, run: str) -> tuple[Run, list[Task]]:
-        """A run and those tasks of its graph that have begun, in order of their beginning."""
+    def look(self, run: str, nodes: Iterable[Mapping[str, Any]] = ()) -> tuple[Run, list[Task]]:
+        """A run and those tasks of its graph that have begun, in order of their beginning.
+
+        `nodes` are those of its Argo Workflow, where they can be read (`backends.kube_run.nodes`):
+        Kubeflow's own list stands still as soon as the Workflow is so large that Argo compresses
+        it, which one round is.
+        """
         with self._trouble("look at the run"):
             found = self._client.runs.run_service_get_run(run_id=run, _request_timeout=TIMEOUT)
         details = (found.run_details.task_details if found.run_details else None) or []
+        tasks = [_argo_task(n) for n in nodes] or [_task(t) for t in details]
         workflow = f"{pipeline_name(self.config)}-"  # the first node is the whole, and has Argo's name for it
-        tasks = [
-            Task(
-                name=str(t.display_name),
-                state=str(t.state or (OMITTED if _seconds(t.end_time) else "PENDING")),
-                started=_seconds(t.start_time),
-                ended=_seconds(t.end_time),
-                error=str(t.error.message) if t.error and t.error.message else "",
-            )
-            for t in details
-            if not INNER.fullmatch(str(t.display_name)) and not str(t.display_name).startswith(workflow)
-        ]
+        tasks = [t for t in tasks if not INNER.fullmatch(t.name) and not t.name.startswith(workflow)]
         return _run(found), sorted(tasks, key=lambda t: (t.started or float("inf"), t.name))
 
     def terminate(self, run: str) -> None:
@@ -225,6 +223,24 @@ def _run(found: Any) -> Run:
         state=state,
         version=str(reference.pipeline_version_id) if reference else "",
     )
+
+
+def _task(found: Any) -> Task:
+    return Task(
+        name=str(found.display_name),
+        state=str(found.state or (OMITTED if _seconds(found.end_time) else "PENDING")),
+        started=_seconds(found.start_time),
+        ended=_seconds(found.end_time),
+        error=str(found.error.message) if found.error and found.error.message else "",
+    )
+
+
+def _argo_task(node: Mapping[str, Any]) -> Task:
+    moments = [node.get(key) for key in ("startedAt", "finishedAt")]
+    began, ended = (timegm(time.strptime(m, "%Y-%m-%dT%H:%M:%SZ")) if m else 0.0 for m in moments)
+    state = str(node.get("phase") or "Pending").upper()
+    said = str(node.get("message", ""))
+    return Task(name=str(node["displayName"]), state=state, started=began, ended=ended, error=said)
 
 
 def _seconds(moment: Any) -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +20,13 @@ from mmst.backends.kube_kinds import (
     PYTORCH_JOB,
     RUN,
     TRAIN_JOB,
+    WORKFLOW,
     Kind,
     Object,
 )
 
 QUIET = 60.0
-"""Seconds that a pod may take to start before its Events are asked why."""
+"""Seconds that a pod or model server may take to start before anybody asks why."""
 KFP_RUN = "pipeline/runid"
 """The label that Kubeflow Pipelines gives to all pods of a run, its own drivers too."""
 
@@ -61,6 +65,16 @@ def of_run(
             if pods.phase(pod) != "Succeeded" and not earlier:
                 seen.append(_pod(where, pod, start_timeout))
     return list({(s.kind, s.namespace, s.name): s for s in seen}.values())
+
+
+def nodes(cluster: Cluster, kfp_run: str) -> list[Object]:
+    """The nodes of a run's Argo Workflow, also where Argo has compressed them; [] where there is none."""
+    for workflow in _listed(cluster, WORKFLOW, {KFP_RUN: kfp_run}):
+        status = workflow.get("status", {})
+        if packed := status.get("compressedNodes"):
+            return list(json.loads(gzip.decompress(base64.b64decode(packed))).values())
+        return list(status.get("nodes", {}).values())
+    return []
 
 
 def failures(cluster: Cluster, run: str, since: float = 0.0) -> list[str]:
@@ -104,7 +118,10 @@ def _training(cluster: Cluster, kind: Kind, o: Object) -> Seen:
 def _service(cluster: Cluster, o: Object) -> Seen:
     conditions = {c["type"]: c for c in o.get("status", {}).get("conditions", ())}
     ready = conditions.get("Ready", {})
-    wrong = [c for c in conditions.values() if c["status"] == "False" and c.get("message")]
+    starting = "MinimumReplicasUnavailable" if pods.age(o) <= QUIET else ""
+    wrong = [
+        c for c in conditions.values() if c["status"] == "False" and c.get("reason") != starting and c.get("message")
+    ]
     return Seen(
         kind="InferenceService", name=o["metadata"]["name"], namespace=cluster.namespace, component=_component(o),
         state="ready" if ready.get("status") == "True" else "not ready",

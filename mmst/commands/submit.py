@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -134,7 +134,7 @@ def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) 
 
     try:
         while True:
-            now, tasks = kubeflow.look(run)
+            now, tasks = kubeflow.look(run, argo_nodes(config, run))
             for task in tasks:
                 seconds = f"  {task.ended - task.started:.0f} s" if task.ended and task.started else ""
                 tell((task.name, task.started, task.state), f"{clock()}  {task.name:<24} {task.state.lower()}{seconds}")
@@ -156,6 +156,16 @@ def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) 
         began = min((t.started for t in tasks if t.started), default=time.time())
         raise ended(config, now.state, began, kubeflow.link(run))
     return str(now.state)
+
+
+def argo_nodes(config: Config, kfp_run: str) -> list[Any]:
+    """The nodes of the run's Workflow; none where the cluster cannot be looked at."""
+    from mmst import wiring
+
+    try:
+        return wiring.nodes(config.cluster, kfp_run)
+    except (SetupError, PlatformError):
+        return []
 
 
 def troubled(config: Config, kfp_run: str) -> Iterator[Seen]:

@@ -15,7 +15,7 @@ import pytest
 from mmst import cli
 from mmst.backends.kube_kinds import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
 from mmst.commands.options import configured
-from mmst.commands.submit import standing
+from mmst.commands.submit import argo_nodes, standing
 from mmst.config import Config, run_id
 from mmst.manifest import Manifest
 from mmst.pipelines.kubeflow import Kubeflow, Task
@@ -61,7 +61,7 @@ def ended(recipe: str, config: Config) -> tuple[str, list[Task]]:
     kubeflow = Kubeflow(os.environ["KFP_ENDPOINT"], config)
     run = standing(kubeflow.named(run_id(config)), kubeflow.publish()[1])
     assert run is not None
-    return run.id, kubeflow.look(run.id)[1]
+    return run.id, kubeflow.look(run.id, argo_nodes(config, run.id))[1]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -12,7 +14,18 @@ from mmst import cli
 from mmst.backends import kube_run
 from mmst.backends.job_objects import check_job
 from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import COMPONENT, INFERENCE_SERVICE, JOB, MANAGED, POD, PYTORCH_JOB, RUN, Kind, Object
+from mmst.backends.kube_kinds import (
+    COMPONENT,
+    INFERENCE_SERVICE,
+    JOB,
+    MANAGED,
+    POD,
+    PYTORCH_JOB,
+    RUN,
+    WORKFLOW,
+    Kind,
+    Object,
+)
 from mmst.bundles import Waiting, Work
 from mmst.config import ClusterConfig
 from mmst.errors import SandboxError
@@ -96,6 +109,23 @@ def test_objects_of_the_run_are_told_with_what_is_wrong_and_others_are_not(here:
     assert seen["check-1"].state == "0 of 1 done, 0 at work"
 
 
+def test_a_server_that_starts_is_no_trouble_until_it_takes_long(here: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"modelFormat": {"name": "huggingface"}, "storageUri": "s3://b/m"}
+    body: Object = {"metadata": meta("serve-1", "mine-1", "serve"), "spec": {"predictor": {"model": model}}}
+    here.create(INFERENCE_SERVICE, body)
+    waiting = {
+        "type": "PredictorReady",
+        "status": "False",
+        "reason": "MinimumReplicasUnavailable",
+        "message": "none yet",
+    }
+    set_status(here, INFERENCE_SERVICE, "serve-1", {"conditions": [waiting]})
+    for quiet, said in ((60.0, ""), (-1.0, "none yet")):
+        monkeypatch.setattr(kube_run, "QUIET", quiet)
+        (seen,) = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1")
+        assert (seen.state, seen.trouble) == ("not ready", said)
+
+
 def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Cluster) -> None:
     pod(here, "driver", "", {"phase": "Pending"}, "", **{kube_run.KFP_RUN: "kfp-7"})
     assert kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1") == []
@@ -104,6 +134,16 @@ def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Clu
     pod(here, "earlier", "mine-1", {"phase": "Failed"}, **{kube_run.KFP_RUN: "kfp-6"})
     seen = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
     assert [s.name for s in seen] == ["driver"]  # that of an earlier attempt explains nothing now
+
+
+def test_the_nodes_of_a_workflow_are_read_also_where_argo_has_compressed_them(here: Cluster) -> None:
+    nodes = {"a-1": {"displayName": "sample", "phase": "Running"}, "a-2": {"displayName": "check", "phase": "Pending"}}
+    assert kube_run.nodes(here, "kfp-7") == []
+    packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+    for run, status in (("kfp-7", {"nodes": nodes}), ("kfp-8", {"compressedNodes": packed})):
+        body: Object = {"metadata": {"name": run, "labels": {kube_run.KFP_RUN: run}}, "status": status}
+        here.create(WORKFLOW, body | {"spec": {"suspend": True}})
+        assert [n["displayName"] for n in kube_run.nodes(here, run)] == ["sample", "check"]
 
 
 def test_a_pod_that_says_nothing_for_long_is_explained_by_its_last_event(

@@ -124,6 +124,27 @@ def test_what_argo_adds_to_the_tasks_is_left_out_and_a_task_that_will_not_come_i
     assert {t.name: t.state for t in kubeflow.look(id)[1]} == tasks | {"check": "OMITTED"}
 
 
+def test_where_argos_own_record_can_be_read_it_is_believed_since_kubeflows_stands_still_when_it_is_large(
+    server: KfpServer, config: Config
+) -> None:
+    kubeflow = Kubeflow(server.url, config)
+    id = kubeflow.create("mine-1")
+    server.run(id)["run_details"] = {"task_details": [{"display_name": "sample", "state": "RUNNING"}]}
+    nodes: list[dict[str, object]] = [
+        {"displayName": "check", "phase": "Error", "startedAt": "2026-11-21T10:01:00Z", "finishedAt": None,
+         "message": "it broke"},
+        {"displayName": "sample(0)", "phase": "Succeeded", "startedAt": "2026-11-21T10:00:00Z"},
+        {"displayName": "sample", "phase": "Succeeded", "startedAt": "2026-11-21T10:00:00Z",
+         "finishedAt": "2026-11-21T10:00:30Z"},
+    ]  # fmt: skip
+    _, tasks = kubeflow.look(id, nodes)
+    assert [(t.name, t.state, t.ended and t.ended - t.started, t.error) for t in tasks] == [
+        ("sample", "SUCCEEDED", 30.0, ""),
+        ("check", "ERROR", 0.0, "it broke"),
+    ]
+    assert [t.state for t in kubeflow.look(id, [])[1]] == ["RUNNING"]
+
+
 def test_the_namespace_is_named_only_to_a_kubeflow_of_many_users(config: Config) -> None:
     with kfp_server(multi_user=True) as server:
         Kubeflow(server.url, config).create("mine-1")
