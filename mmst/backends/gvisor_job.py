@@ -24,6 +24,7 @@ from mmst.backends import pods
 from mmst.backends.job_objects import PACKED_MOST, check_job, config_map, name_of, owned_by, packed
 from mmst.backends.kube import Cluster
 from mmst.backends.kube_kinds import CONFIG_MAP, JOB, POD, Object
+from mmst.backends.turns import Turn
 from mmst.bundles import Nonsense, Waiting, Work
 from mmst.config import ClusterConfig
 from mmst.errors import ClusterError, SandboxError
@@ -150,6 +151,7 @@ class GvisorJobs:
     def _collect(self, flight: Flight, limits: Limits) -> Generator[Execution, None, None]:
         """The answers of a Job's pods as they end, until the Job is over or gone."""
         looked = began = time.monotonic()
+        turn = Turn([self._cluster, self._cluster.beside(self._settings.namespace)])
         for state, changed in self._cluster.follow(POD, {"batch.kubernetes.io/job-name": flight.name}):
             for pod in [state[changed]] if changed in state else list(state.values()):
                 if pods.finished(pod) and pod["metadata"]["name"] not in flight.read:
@@ -167,7 +169,7 @@ class GvisorJobs:
                     if pod["metadata"]["name"] not in flight.read:
                         yield from self._read(flight, pod, limits)
                 return
-            self._stuck(flight, state, looked - began)
+            self._stuck(flight, state, looked - began, turn)
         raise AssertionError("unreachable")
 
     def _read(self, flight: Flight, pod: Object, limits: Limits) -> Iterator[Execution]:
@@ -205,14 +207,14 @@ class GvisorJobs:
                 raise SandboxError(f"{what}, the last in Job {flight.name}: {flight.last_words or 'no reason given'}")
             waiting.again(work, blamed=blamed)
 
-    def _stuck(self, flight: Flight, state: dict[str, Object], seconds: float) -> None:
+    def _stuck(self, flight: Flight, state: dict[str, Object], seconds: float, turn: Turn) -> None:
         """Raise when none of a Job's pods starts."""
         patience = self._settings.start_timeout
         if any(pods.phase(pod) not in ("Pending", "Failed") for pod in state.values()):
             return
         for name, pod in state.items():
             what = pods.trouble(pod, patience)
-            if what and pods.phase(pod) == "Pending" and pods.age(pod) > what.patience:
+            if what and pods.phase(pod) == "Pending" and turn.over(pod, what):
                 raise SandboxError(f"check pod {name} cannot run ({what.name}: {what.message}). Remedy: {what.remedy}")
         if not state and seconds > min(patience, 30.0):
             said = self._cluster.warnings(flight.name)

@@ -21,6 +21,7 @@ from mmst.backends import pods
 from mmst.backends.kserve_objects import CHECKPOINT, CONTAINER
 from mmst.backends.kube import Cluster
 from mmst.backends.kube_kinds import INFERENCE_SERVICE, POD, Object
+from mmst.backends.turns import Turn
 from mmst.errors import ClusterError, ModelError, PlatformError, SamplerError, UserError
 
 SERVED_BY = "serving.kserve.io/inferenceservice"
@@ -101,17 +102,17 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
     With `checkpoint`, until every pod of it serves that one. `SamplerError` when it takes longer,
     or else what `look_at_pods` raises.
     """
-    deadline = time.monotonic() + seconds
+    turn = Turn([cluster])
     for services, _ in cluster.follow(INFERENCE_SERVICE, fields=f"metadata.name={name}"):
         service = services.get(name)
         if service is None:
             raise SamplerError(f"InferenceService {name} was deleted while it was waited for. Remedy: run it again")
         if is_ready(service) and (not checkpoint or serves_only(cluster, name, checkpoint)):
             url = address(service)
-            if answers(f"{url}/models", min(30.0, max(1.0, deadline - time.monotonic()))):
+            if answers(f"{url}/models", min(30.0, max(1.0, turn.since + seconds - time.monotonic()))):
                 return url
-        look_at_pods(cluster, name, seconds)
-        if time.monotonic() > deadline:
+        look_at_pods(cluster, name, seconds, turn)
+        if time.monotonic() > turn.since + seconds:
             raise SamplerError(
                 f"InferenceService {name} is not ready after {seconds:g} s: {_why_not(service)}. "
                 f"Remedy: see `kubectl describe inferenceservice {name}`, or raise cluster.start_timeout"
@@ -166,14 +167,14 @@ def answers(url: str, seconds: float) -> bool:
         time.sleep(0.3)
 
 
-def look_at_pods(cluster: Cluster, name: str, start_timeout: float) -> None:
+def look_at_pods(cluster: Cluster, name: str, start_timeout: float, turn: Turn) -> None:
     """Raise when a pod of a service cannot start and will not by itself.
 
     `ModelError` when its server refused the checkpoint, `SamplerError` for everything else.
     """
     for pod in cluster.list(POD, {SERVED_BY: name}):
         found = pods.trouble(pod, start_timeout)
-        if found is None or pods.age(pod) < found.patience or found.name == "evicted":
+        if found is None or not turn.over(pod, found) or found.name == "evicted":
             continue
         ended, tries = _last_end(pod)
         if "deletionTimestamp" in pod["metadata"] or (ended in PASSING and tries < TRIES):

@@ -24,6 +24,7 @@ from mmst.backends.kube_kinds import (
     Kind,
     Object,
 )
+from mmst.backends.turns import held
 
 QUIET = 60.0
 """Seconds that a pod or model server may take to start before anybody asks why."""
@@ -58,12 +59,15 @@ def of_run(
     seen += [_service(cluster, o) for o in _listed(cluster, INFERENCE_SERVICE, mine)]
     sandbox = cluster.beside(sandbox_namespace)
     seen += [_job(sandbox, o) for o in sandbox.list(JOB, mine)]
-    for where, labels in ((cluster, mine), (cluster, {KFP_RUN: kfp_run} if kfp_run else {}), (sandbox, mine)):
-        for pod in where.list(POD, labels) if labels else ():
+    found = [(where, list(where.list(POD, mine))) for where in (cluster, sandbox)]
+    workers = [pod for _, those in found for pod in those]
+    found += [(cluster, list(cluster.list(POD, {KFP_RUN: kfp_run})))] if kfp_run else []
+    for where, those in found:
+        for pod in those:
             # Argo keeps the pods of an earlier attempt at this run for an hour.
             earlier = kfp_run and pod["metadata"].get("labels", {}).get(KFP_RUN, kfp_run) != kfp_run
             if pods.phase(pod) != "Succeeded" and not earlier:
-                seen.append(_pod(where, pod, start_timeout))
+                seen.append(_pod(where, pod, start_timeout, held(workers, pod)))
     return list({(s.kind, s.namespace, s.name): s for s in seen}.values())
 
 
@@ -129,9 +133,11 @@ def _service(cluster: Cluster, o: Object) -> Seen:
     )  # fmt: skip
 
 
-def _pod(cluster: Cluster, pod: Object, start_timeout: float) -> Seen:
+def _pod(cluster: Cluster, pod: Object, start_timeout: float, waits: bool) -> Seen:
     trouble = pods.trouble(pod, start_timeout)
     said, lasting = (str(trouble), pods.age(pod) > trouble.patience) if trouble else ("", False)
+    if trouble and trouble.name == "unschedulable" and waits:
+        said, lasting = "waits until others of this run have ended: there is no room for both", False
     if not said and pods.phase(pod) == "Pending" and pods.age(pod) > QUIET:
         said, lasting = _warning(cluster, pod), pods.age(pod) > start_timeout
     return Seen(

@@ -18,6 +18,7 @@ from mmst.backends.kube import Cluster
 from mmst.backends.kube_kinds import POD, Object
 from mmst.backends.train_objects import KINDS, POD_LABEL, job, name_of, status
 from mmst.backends.training_log import TAIL, event, failure
+from mmst.backends.turns import Turn
 from mmst.config import ClusterConfig
 from mmst.errors import SetupError, TrainingError
 from mmst.ports import TrainSpec
@@ -81,7 +82,7 @@ class TrainingJobs:
     def _await(self, name: str, spec: TrainSpec, on_step: Callable[[int, float], None]) -> None:
         """Until the checkpoint is there; the error of the job otherwise."""
         labels, looked, step, lost = {POD_LABEL[self._form]: name}, 0.0, 0, 0
-        began = time.monotonic()
+        began, turn = time.monotonic(), Turn([self._cluster])
         for state, _ in self._cluster.follow(POD, labels):
             if time.monotonic() < looked + LOOK:
                 continue
@@ -108,7 +109,7 @@ class TrainingJobs:
                 self._cluster.delete(self._kind, name)
                 raise error
             if what != "suspended":
-                self._stuck(name, state, looked - began)
+                self._stuck(name, state, looked - began, turn)
 
     def _events(self, state: Mapping[str, Object]) -> list[dict[str, Any]]:
         """What the workers have said lately, in all pods."""
@@ -126,7 +127,7 @@ class TrainingJobs:
         troubles = [f"{pod}: {what}" for pod, p in state.items() if (what := pods.trouble(p))]
         return failure("; ".join([why, *troubles]), said, lines[-2 * TAIL :], where)
 
-    def _stuck(self, name: str, state: Mapping[str, Object], seconds: float) -> None:
+    def _stuck(self, name: str, state: Mapping[str, Object], seconds: float, turn: Turn) -> None:
         """Raise when a pod of the job cannot start, or cannot even be made."""
         if len(state) < self._settings.trainer_nodes and seconds > min(PODS_MADE, self._settings.start_timeout):
             said = self._cluster.warnings(name)
@@ -139,7 +140,7 @@ class TrainingJobs:
                 )
         for pod_name, pod in state.items():
             what = pods.trouble(pod, self._settings.start_timeout)
-            if what and pods.phase(pod) == "Pending" and pods.age(pod) > what.patience:
+            if what and pods.phase(pod) == "Pending" and turn.over(pod, what):
                 self._cluster.delete(self._kind, name)
                 raise TrainingError(
                     f"training pod {pod_name} cannot run ({what.name}: {what.message}). Remedy: {what.remedy}"

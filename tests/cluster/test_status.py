@@ -126,6 +126,21 @@ def test_a_server_that_starts_is_no_trouble_until_it_takes_long(here: Cluster, m
         assert (seen.state, seen.trouble) == ("not ready", said)
 
 
+def test_a_pod_that_waits_for_others_of_its_run_is_no_lasting_trouble(here: Cluster) -> None:
+    no_room = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    pod(here, "waiting", "mine-1", {"phase": "Pending", "conditions": [no_room]}, "train")
+
+    def seen() -> kube_run.Seen:
+        found = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", start_timeout=-1.0)
+        return next(s for s in found if s.name == "waiting")
+
+    assert seen().lasting
+    assert "0/1 nodes" in seen().trouble
+    pod(here, "other", "mine-1", {"phase": "Running"}, "train")
+    assert not seen().lasting
+    assert "waits until others" in seen().trouble
+
+
 def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Cluster) -> None:
     pod(here, "driver", "", {"phase": "Pending"}, "", **{kube_run.KFP_RUN: "kfp-7"})
     assert kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1") == []

@@ -10,6 +10,7 @@ import pytest
 from mmst.backends import kserve
 from mmst.backends.kserve_champion import changed
 from mmst.backends.kserve_objects import CHECKPOINT, inference_service, model_name, sampling_service
+from mmst.backends.turns import Turn
 from mmst.config import ClusterConfig
 from mmst.errors import ConfigError, ModelError, SamplerError
 from mmst.manifest import Manifest
@@ -154,14 +155,14 @@ def crashed(code: int, restarts: int = 1) -> dict[str, Any]:
 
 def test_a_server_that_refuses_its_checkpoint_is_the_models_trouble_in_its_own_words() -> None:
     with pytest.raises(ModelError, match="no tokenizer"):
-        kserve.look_at_pods(Pods(crashed(2), b"mmst: model folder has no tokenizer\n"), "s", 60.0)  # type: ignore[arg-type]
+        kserve.look_at_pods(Pods(crashed(2), b"mmst: model folder has no tokenizer\n"), "s", 60.0, Turn([]))  # type: ignore[arg-type]
 
 
 def test_a_store_that_fails_is_tried_again_and_then_the_platforms_trouble() -> None:
-    kserve.look_at_pods(Pods(crashed(4)), "s", 60.0)  # type: ignore[arg-type]
+    kserve.look_at_pods(Pods(crashed(4)), "s", 60.0, Turn([]))  # type: ignore[arg-type]
     with pytest.raises(SamplerError, match="crash"):
-        kserve.look_at_pods(Pods(crashed(4, restarts=3)), "s", 60.0)  # type: ignore[arg-type]
+        kserve.look_at_pods(Pods(crashed(4, restarts=3)), "s", 60.0, Turn([]))  # type: ignore[arg-type]
 
 
 def test_a_pod_on_its_way_out_is_nobodys_trouble() -> None:
-    kserve.look_at_pods(Pods(crashed(2), deletionTimestamp="now"), "s", 60.0)  # type: ignore[arg-type]
+    kserve.look_at_pods(Pods(crashed(2), deletionTimestamp="now"), "s", 60.0, Turn([]))  # type: ignore[arg-type]
