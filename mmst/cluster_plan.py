@@ -10,6 +10,9 @@ from mmst.config import Config
 STAGE_CPU, STAGE_MEMORY = "2", "4Gi"
 """What the pod of a stage may use (`pipelines.placement`)."""
 
+MOST_TASKS = 100
+"""Argo ends a run whose object is above 1 MiB: 45 KB and 10 KB a task were seen (docs/kubeflow.md)."""
+
 _SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
     f"{s}i": 1024.0 ** (i + 1) for i, s in enumerate("KMGTPE")
 }
@@ -44,6 +47,11 @@ def plan(config: Config) -> dict[str, dict[str, float]]:
     if config.check.sandbox == "gvisor_job":
         _add(plans.setdefault(c.sandbox_namespace, {}), arms * c.checkers, c.checker_cpu, c.checker_memory)
     return plans
+
+
+def tasks(config: Config) -> int:
+    """How many tasks a run has on Kubeflow Pipelines at most: `pipelines.graph` with its rounds unrolled."""
+    return 7 + config.loop.rounds * (13 + 5 * len(config.loop.controls))
 
 
 def exceeded(wanted: Mapping[str, float], hard: Mapping[str, str]) -> list[str]:

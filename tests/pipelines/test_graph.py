@@ -8,6 +8,7 @@ import pytest
 import yaml
 from kfp import components
 
+from mmst import cluster_plan
 from mmst.config import parse, run_id
 from mmst.pipelines.compile import compile_to
 
@@ -53,6 +54,18 @@ def tasks(ir: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     dags = [ir["root"], *(c for c in ir["components"].values() if "dag" in c)]
     for dag in dags:
         yield from dag["dag"]["tasks"].items()
+
+
+@pytest.mark.parametrize("loop", [{"rounds": 1}, {"rounds": 3, "controls": ["seed-only", "no-translation"]}])
+def test_the_tasks_are_as_many_as_the_plan_says(tmp_path: Path, loop: dict[str, Any]) -> None:
+    spec, _ = compiled(tmp_path, loop=loop)
+
+    def leaves(component: dict[str, Any]) -> int:
+        if "dag" not in component:
+            return 1
+        return sum(leaves(spec["components"][t["componentRef"]["name"]]) for t in component["dag"]["tasks"].values())
+
+    assert leaves(spec["root"]) == cluster_plan.tasks(parse({"loop": loop}))
 
 
 def test_no_task_that_runs_code_uses_the_cache_of_kfp(ir: dict[str, Any]) -> None:

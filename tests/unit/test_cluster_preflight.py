@@ -85,6 +85,7 @@ def test_a_recipe_for_a_cluster_is_accepted() -> None:
         ({"promote": {}}, "MLflow.*promote.tracking_uri"),
         ({"name": "mine and yours"}, "cannot be a label.*mine and yours"),
         ({"train": {"launcher": "pytorchjob"}, "cluster": {"volume": ""}}, "no volume"),
+        ({"loop": {"rounds": 8}}, "111 tasks.*loop.rounds=8.*fewer rounds"),
     ],
 )
 def test_a_recipe_that_cannot_run_as_pods_is_refused_by_name(change: dict[str, object], said: str) -> None:
