@@ -102,7 +102,7 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
     With `checkpoint`, until every pod of it serves that one. `SamplerError` when it takes longer,
     or else what `look_at_pods` raises.
     """
-    turn = Turn([cluster])
+    turn, silent = Turn([cluster]), ""
     for services, _ in cluster.follow(INFERENCE_SERVICE, fields=f"metadata.name={name}"):
         service = services.get(name)
         if service is None:
@@ -111,11 +111,15 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
             url = address(service)
             if answers(f"{url}/models", min(30.0, max(1.0, turn.since + seconds - time.monotonic()))):
                 return url
+            silent = url
         look_at_pods(cluster, name, seconds, turn)
         if time.monotonic() > turn.since + seconds:
+            what, remedy = f"is not ready after {seconds:g} s: {_why_not(service)}", "raise cluster.start_timeout"
+            if silent:
+                what = f"is ready, but {silent} does not answer from here"
+                remedy = "run this in the cluster, since the names of Services are not known outside"
             raise SamplerError(
-                f"InferenceService {name} is not ready after {seconds:g} s: {_why_not(service)}. "
-                f"Remedy: see `kubectl describe inferenceservice {name}`, or raise cluster.start_timeout"
+                f"InferenceService {name} {what}. Remedy: see `kubectl describe inferenceservice {name}`, or {remedy}"
                 + _log_of(cluster, name)
             )
     raise AssertionError("following has no end")

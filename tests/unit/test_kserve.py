@@ -145,6 +145,15 @@ class Pods:
         return self.log_text
 
 
+class Ready(Pods):
+    """A cluster with a service that KServe calls ready, under a name that nobody here knows."""
+
+    def follow(self, *args: Any, **kwargs: Any) -> Any:
+        status = {"conditions": [{"type": "Ready", "status": "True"}], "url": "http://s.nowhere.invalid"}
+        while True:
+            yield {"s": {"metadata": {"name": "s"}, "status": status}}, ""
+
+
 def crashed(code: int, restarts: int = 1) -> dict[str, Any]:
     return {
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
@@ -156,6 +165,11 @@ def crashed(code: int, restarts: int = 1) -> dict[str, Any]:
 def test_a_server_that_refuses_its_checkpoint_is_the_models_trouble_in_its_own_words() -> None:
     with pytest.raises(ModelError, match="no tokenizer"):
         kserve.look_at_pods(Pods(crashed(2), b"mmst: model folder has no tokenizer\n"), "s", 60.0, Turn([]))  # type: ignore[arg-type]
+
+
+def test_a_ready_server_that_cannot_be_reached_from_here_is_told_from_one_that_is_not_ready() -> None:
+    with pytest.raises(SamplerError, match=r"is ready, but http://s\.nowhere\.invalid.* does not answer from here"):
+        kserve.ready(Ready({"state": {"running": {}}}), "s", 0.1)  # type: ignore[arg-type]
 
 
 def test_a_store_that_fails_is_tried_again_and_then_the_platforms_trouble() -> None:
