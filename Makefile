@@ -31,7 +31,7 @@ test-all: setup  ## All tests of this machine
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not cluster"
 
 LEVEL ?= api
-test-cluster:  ## The tests on a cluster, KUBECONFIG's or one brought up: LEVEL=api (an API server) or node (a whole node)
+test-cluster:  ## The tests on a cluster, KUBECONFIG's or one brought up: LEVEL=api (an API server), node (a whole node) or kfp (and Kubeflow)
 	@$(VENV)
 	@scripts/test_cluster.sh $(LEVEL)
 

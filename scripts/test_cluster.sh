@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The tests on a cluster: on the one that KUBECONFIG names, else on one that is brought up from ../shared/cluster and
-# taken down again, else on none: then pytest lists them as not run. First argument: api (an API server) or node (a whole
-# node: gVisor, the training operator, KServe; root). Further arguments go to pytest: `node -m "cluster and slow"` runs
-# the whole demo on the node.
+# taken down again, else on none: then pytest lists them as not run. First argument: api (an API server), node (a whole
+# node: gVisor, the training operator, KServe; root) or kfp (Kubeflow Pipelines on such a node, from the source that
+# KFP_SOURCE names). Further arguments go to pytest: `node -m "cluster and slow"` runs the whole demo on the node.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 level=${1:-api}
@@ -13,12 +13,14 @@ case $level in
         echo "test-cluster: an API server alone; images and what needs a node: LEVEL=node"
         ;;
     node) tests=(tests/cluster) ;;
+    kfp) tests=(tests/cluster/test_kfp.py) ;;
     *)
-        echo "test-cluster: LEVEL is api or node, not '$level'" >&2
+        echo "test-cluster: LEVEL is api, node or kfp, not '$level'" >&2
         exit 2
         ;;
 esac
 shared=$PWD/../shared/cluster
+kfp=$PWD/tests/cluster/kfp
 export PATH=$PWD/.venv/bin:$PATH PYTHON=${PYTHON:-python3}
 
 # Argo CD's and Flux's own definitions, for examples/gitops. Without them these examples are listed as not run.
@@ -66,7 +68,10 @@ if [ -z "${KUBECONFIG:-}" ] && [ -d "$shared" ]; then
         exit 3
     done
     [ -x "$cache/x/bin/kubectl" ] || "$shared/packages.sh"
-    if [ "$level" = api ]; then "$shared/build.sh" api; else "$shared/build.sh" api node training kserve; fi
+    controllers=(training kserve)
+    [ "$level" != kfp ] || controllers+=(argo)
+    if [ "$level" = api ]; then "$shared/build.sh" api; else "$shared/build.sh" api node "${controllers[@]}"; fi
+    [ "$level" != kfp ] || "$kfp/build.sh"
     say "programs are there"
     if [ "$level" = api ]; then
         # A folder and ports of its own: a cluster that is up already is left alone.
@@ -85,16 +90,26 @@ print(*(s.getsockname()[1] for s in sockets))')
             echo "test-cluster: a node is up in $cache. Remedy: KUBECONFIG=$cache/run/admin.kubeconfig uses it, $shared/down.sh --purge ends it" >&2
             exit 3
         fi
-        [ -f "$cache/img/base.tar" ] || "$shared/images.sh"
+        last=training-operator
+        [ "$level" != kfp ] || last=argoexec
+        [ -f "$cache/img/$last.tar" ] || "$shared/images.sh"
         our_images
-        trap '"$shared/down.sh" --purge' EXIT
+        trap '"$kfp/down.sh"; "$shared/down.sh" --purge' EXIT
         "$shared/up.sh" --node >/dev/null
-        "$shared/platform.sh" training kserve
+        "$shared/platform.sh" "${controllers[@]}"
     fi
     export PATH=$cache/bin:$cache/x/bin:$PATH KUBECONFIG=$CLUSTER_ROOT/run/admin.kubeconfig
     "$shared/crds.sh" >/dev/null
     gitops_definitions
     say "a cluster is up"
+    if [ "$level" = kfp ]; then
+        kubectl apply -k manifests/overlays/kind >/dev/null
+        for part in up release; do
+            variables=$("$kfp/$part.sh")
+            eval "$variables"
+        done
+        say "Kubeflow Pipelines and a release are up"
+    fi
 fi
 status=0
 pytest "${tests[@]}" -m "cluster and not slow" "$@" || status=$?
