@@ -68,11 +68,11 @@ def in_cluster(settings: ClusterConfig, run: str, kfp_run: str = "") -> list[See
     return kube_run.of_run(here, settings.sandbox_namespace, run, kfp_run=kfp_run, start_timeout=settings.start_timeout)
 
 
-def nodes(settings: ClusterConfig, kfp_run: str) -> list[Object]:
-    """The nodes of a run's Argo Workflow; see `backends.kube_run.nodes`."""
+def workflow_nodes(settings: ClusterConfig, kfp_run: str) -> list[Object]:
+    """The nodes of a run's Argo Workflow; see `backends.kube_run.workflow_nodes`."""
     from mmst.backends import kube_run
 
-    return kube_run.nodes(cluster(settings.namespace), kfp_run)
+    return kube_run.workflow_nodes(cluster(settings.namespace), kfp_run)
 
 
 def failures(settings: ClusterConfig, run: str, since: float = 0.0) -> list[str]:

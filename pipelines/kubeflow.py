@@ -110,7 +110,7 @@ class Kubeflow:
     def look(self, run: str, nodes: Iterable[Mapping[str, Any]] = ()) -> tuple[Run, list[Task]]:
         """A run and those tasks of its graph that have begun, in order of their beginning.
 
-        `nodes` are those of its Argo Workflow, where they can be read (`backends.kube_run.nodes`):
+        `nodes` are those of its Argo Workflow, where they can be read (`backends.kube_run.workflow_nodes`):
         Kubeflow's own list stands still as soon as the Workflow is so large that Argo compresses
         it, which one round is.
         """

@@ -71,7 +71,7 @@ def of_run(
     return list({(s.kind, s.namespace, s.name): s for s in seen}.values())
 
 
-def nodes(cluster: Cluster, kfp_run: str) -> list[Object]:
+def workflow_nodes(cluster: Cluster, kfp_run: str) -> list[Object]:
     """The nodes of a run's Argo Workflow, also where Argo has compressed them; [] where there is none."""
     for workflow in _listed(cluster, WORKFLOW, {KFP_RUN: kfp_run}):
         status = workflow.get("status", {})

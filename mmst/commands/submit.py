@@ -134,7 +134,7 @@ def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) 
 
     try:
         while True:
-            now, tasks = kubeflow.look(run, argo_nodes(config, run))
+            now, tasks = kubeflow.look(run, workflow_nodes(config, run))
             for task in tasks:
                 seconds = f"  {task.ended - task.started:.0f} s" if task.ended and task.started else ""
                 tell((task.name, task.started, task.state), f"{clock()}  {task.name:<24} {task.state.lower()}{seconds}")
@@ -158,12 +158,12 @@ def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) 
     return str(now.state)
 
 
-def argo_nodes(config: Config, kfp_run: str) -> list[Any]:
+def workflow_nodes(config: Config, kfp_run: str) -> list[Any]:
     """The nodes of the run's Workflow; none where the cluster cannot be looked at."""
     from mmst import wiring
 
     try:
-        return wiring.nodes(config.cluster, kfp_run)
+        return wiring.workflow_nodes(config.cluster, kfp_run)
     except (SetupError, PlatformError):
         return []
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+from subprocess import PIPE
 
 import pytest
 
 from mmst import cli
 from mmst.backends.kube_kinds import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
 from mmst.commands.options import configured
-from mmst.commands.submit import argo_nodes, standing
+from mmst.commands.submit import standing, workflow_nodes
 from mmst.config import Config, run_id
 from mmst.manifest import Manifest
 from mmst.pipelines.kubeflow import Kubeflow, Task
@@ -61,7 +64,7 @@ def ended(recipe: str, config: Config) -> tuple[str, list[Task]]:
     kubeflow = Kubeflow(os.environ["KFP_ENDPOINT"], config)
     run = standing(kubeflow.named(run_id(config)), kubeflow.publish()[1])
     assert run is not None
-    return run.id, kubeflow.look(run.id, argo_nodes(config, run.id))[1]
+    return run.id, kubeflow.look(run.id, workflow_nodes(config, run.id))[1]
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,20 @@ def test_nothing_of_the_run_is_left_in_the_cluster(ended: object, config: Config
     for kind in (PYTORCH_JOB, INFERENCE_SERVICE):
         assert not here.has(kind) or list(here.list(kind, labels)) == []
     assert list(here.beside(config.cluster.sandbox_namespace).list(JOB, labels)) == []
+
+
+def test_eight_triggers_at_once_make_one_run(recipe: str, config: Config) -> None:
+    change = ["--set", "sampling.seed=78"]
+    command = [sys.executable, "-m", "mmst.cli", "trigger", "--recipe", recipe, "--cluster", config.cluster.namespace]
+    racing = [subprocess.Popen([*command, *change, "--json"], stdout=PIPE, text=True) for _ in range(8)]
+    said = [json.loads(trigger.communicate(timeout=300)[0]) for trigger in racing]
+    kubeflow = Kubeflow(os.environ["KFP_ENDPOINT"], config)
+    try:
+        assert len({s["run"] for s in said}) == 1
+        assert sum(s["made"] for s in said) == 1
+    finally:
+        for run in {s["run"] for s in said}:
+            kubeflow.terminate(run)
 
 
 def test_a_run_whose_image_is_missing_is_explained_and_not_waited_for_for_ever(

@@ -153,12 +153,12 @@ def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Clu
 
 def test_the_nodes_of_a_workflow_are_read_also_where_argo_has_compressed_them(here: Cluster) -> None:
     nodes = {"a-1": {"displayName": "sample", "phase": "Running"}, "a-2": {"displayName": "check", "phase": "Pending"}}
-    assert kube_run.nodes(here, "kfp-7") == []
+    assert kube_run.workflow_nodes(here, "kfp-7") == []
     packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
     for run, status in (("kfp-7", {"nodes": nodes}), ("kfp-8", {"compressedNodes": packed})):
         body: Object = {"metadata": {"name": run, "labels": {kube_run.KFP_RUN: run}}, "status": status}
         here.create(WORKFLOW, body | {"spec": {"suspend": True}})
-        assert [n["displayName"] for n in kube_run.nodes(here, run)] == ["sample", "check"]
+        assert [n["displayName"] for n in kube_run.workflow_nodes(here, run)] == ["sample", "check"]
 
 
 def test_a_pod_that_says_nothing_for_long_is_explained_by_its_last_event(
