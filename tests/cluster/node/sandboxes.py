@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 
 from mmst.backends.gvisor_job import GvisorJobs
@@ -9,8 +10,8 @@ from mmst.backends.kube import Cluster
 from mmst.config import ClusterConfig
 from mmst.ports import Execution, Limits, Program
 
-GVISOR = "mmst-test-gvisor"
-"""A RuntimeClass of the tests' own: the release's may be there or not."""
+GVISOR = f"mmst-test-{secrets.token_hex(3)}"
+"""A RuntimeClass of this session's own: the release's may be there or not, and others may test on the same cluster."""
 SETTINGS = ClusterConfig(runtime_class=GVISOR, checkers=2, checker_cpu="250m", checker_memory="1Gi", start_timeout=60.0)
 """Two pods at once on a node of two cores."""
 
