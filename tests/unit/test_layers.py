@@ -64,7 +64,17 @@ def test_only_a_command_reaches_the_graph_and_lazily(repo_root):
 
 def test_backends_do_not_import_one_another(repo_root):
     """Modules of one engine share the first word of their names. What engines share is no engine itself."""
-    shared = {"kube", "kube_kinds", "kube_http", "pods", "pod_parts", "job_objects", "train_objects", "training_log"}
+    shared = {
+        "kube",
+        "kube_kinds",
+        "kube_http",
+        "pods",
+        "pod_parts",
+        "turns",
+        "job_objects",
+        "train_objects",
+        "training_log",
+    }
     for path in (repo_root / "mmst/backends").glob("*.py"):
         others = {name.split(".")[2] for name in imports(path) if name.startswith("mmst.backends.")} - shared
         assert {other.split("_")[0] for other in others} <= {path.stem.split("_")[0]}, path.name
