@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,30 +30,21 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-# One request at a time: moto checks If-Match and writes in two steps, S3 in one.
-_SERVE = """
-import sys
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
-run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=False)
-"""
-
-
 @contextlib.contextmanager
-def s3_server() -> Iterator[str]:
-    """The address of a running moto server."""
+def s3_server(host: str = "127.0.0.1", *flags: str) -> Iterator[str]:
+    """The address of a running moto server; `flags` as `moto_s3.py` takes them."""
     pytest.importorskip("moto.server", reason="moto[server] is not installed")
     port = free_port()
-    command = [sys.executable, "-c", _SERVE, str(port)]
+    command = [sys.executable, str(Path(__file__).with_name("moto_s3.py")), host, str(port), *flags]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, env=os.environ | CREDENTIALS) as server:
         try:
             deadline = time.monotonic() + 60
             while server.poll() is None and time.monotonic() < deadline:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
                     break
                 time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://{host}:{port}"
         finally:
             server.kill()
 

@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmst.backends import pods
@@ -67,7 +67,7 @@ def of_run(
             # Argo keeps the pods of an earlier attempt at this run for an hour.
             earlier = kfp_run and pod["metadata"].get("labels", {}).get(KFP_RUN, kfp_run) != kfp_run
             if pods.phase(pod) != "Succeeded" and not earlier:
-                seen.append(_pod(where, pod, start_timeout, held(workers, pod)))
+                seen.append(_pod(where, pod, start_timeout, workers))
     return list({(s.kind, s.namespace, s.name): s for s in seen}.values())
 
 
@@ -133,10 +133,10 @@ def _service(cluster: Cluster, o: Object) -> Seen:
     )  # fmt: skip
 
 
-def _pod(cluster: Cluster, pod: Object, start_timeout: float, waits: bool) -> Seen:
+def _pod(cluster: Cluster, pod: Object, start_timeout: float, workers: Sequence[Object]) -> Seen:
     trouble = pods.trouble(pod, start_timeout)
     said, lasting = (str(trouble), pods.age(pod) > trouble.patience) if trouble else ("", False)
-    if trouble and trouble.name == "unschedulable" and waits:
+    if trouble and trouble.name == "unschedulable" and held(workers, pod):
         said, lasting = "waits until others of this run have ended: there is no room for both", False
     if not said and pods.phase(pod) == "Pending" and pods.age(pod) > QUIET:
         said, lasting = _warning(cluster, pod), pods.age(pod) > start_timeout

@@ -30,11 +30,7 @@ start() { # name, address, port, command: its process id goes where down.sh find
 mkdir -p "$state/database"
 start database 127.0.0.1 $database mariadbd --no-defaults --user=root --datadir="$state/database" --bind-address=127.0.0.1 \
     --port=$database --socket="$state/database.socket" --skip-grant-tables --skip-networking=0
-start s3 "$host" $s3 env "${keys[@]}" "$PYTHON" -c '
-import sys
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
-run_simple(sys.argv[1], int(sys.argv[2]), DomainDispatcherApplication(create_backend_app), threaded=True)' "$host" $s3
+start s3 "$host" $s3 env "${keys[@]}" "$PYTHON" "$here/../../moto_s3.py" "$host" $s3 --threads
 start metadata "$host" $metadata "$made/metadata/bin/python" "$here/metadata.py" "$host" $metadata "$state/metadata.db"
 
 kubectl apply --server-side --filename "$made/scheduled-workflow-crd.yaml" >/dev/null

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,16 +17,10 @@ from mmst.config import ClusterConfig
 from mmst.manifest import Manifest
 from mmst.ports import Store
 from mmst.store import Stage, file_entries
-from tests.s3_server import CREDENTIALS, free_port
+from tests.s3_server import CREDENTIALS, s3_server
 
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
-_SERVE = """
-import sys
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
-run_simple(sys.argv[1], int(sys.argv[2]), DomainDispatcherApplication(create_backend_app), threaded=True)
-"""
 
 
 @contextlib.contextmanager
@@ -38,19 +28,8 @@ def s3_for_pods(cluster: Cluster) -> Iterator[str]:
     """The address of an S3 server on this machine, which is the node (or can be reached from its pods)."""
     (node,) = (n for n in cluster.list(NODE))
     host = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
-    port = free_port()
-    command = [sys.executable, "-c", _SERVE, host, str(port)]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, env=os.environ | CREDENTIALS) as server:
-        try:
-            deadline = time.monotonic() + 60
-            while server.poll() is None and time.monotonic() < deadline:
-                with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
-                    break
-                time.sleep(0.1)
-            yield f"http://{host}:{port}"
-        finally:
-            server.kill()
+    with s3_server(host, "--threads") as url:
+        yield url
 
 
 def settings(cluster: Cluster, s3: str, **changes: Any) -> ClusterConfig:
