@@ -24,12 +24,16 @@ class Writer:
         self.known = ["a"]
         self.functions: list[tuple[str, int]] = []
         self.math = False
+        self.count = False
 
     def program(self) -> str:
         lines = [f"a = {self.r.randint(0, 50)}"]
         if self.r.random() < 0.2:
             lines.append(self.r.choice(("import math", "import math", "from math import sqrt, floor")))
             self.math = True
+        if self.r.random() < 0.1:
+            lines.append("from itertools import count")
+            self.count = True
         for _ in range(self.r.randint(1, 7)):
             lines += self.statement(0)
         return "\n".join([*lines, f"print({self.expression(2)})"])
@@ -53,6 +57,9 @@ class Writer:
             return [f"if {self.test()}:", *(pad + s for s in body), *other]
         if kind < 0.9:
             self.known.append("i")
+            if self.count and r.random() < 0.7:
+                body = [*self.block(depth), f"if {self.test()}:", pad + r.choice(("break", "break", "continue"))]
+                return [f"for i in count({self.name()}):", *(pad + s for s in body)]
             over = r.choice((f"range({r.randint(0, 12)})", f"range(1, {self.name()})", "[1, 2.5, 4]", "(3, a)"))
             body = self.block(depth) + r.choice(([], [], [f"if {self.test()}:", pad + r.choice(("break", "continue"))]))
             return [f"for i in {over}:", *(pad + s for s in body)]

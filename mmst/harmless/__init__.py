@@ -25,9 +25,9 @@ import enum
 import re
 import warnings
 
-from mmst.harmless.bounds import Text, Unproven
+from mmst.harmless.bounds import Unproven
 from mmst.harmless.endless import never_ends
-from mmst.harmless.expressions import NAP, OUTPUT, STEPS, Never
+from mmst.harmless.expressions import MAIN, NAP, OUTPUT, STEPS, Never
 from mmst.harmless.names import Names
 from mmst.harmless.walk import Walk
 
@@ -57,7 +57,7 @@ def proof(source: str) -> Proof | None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # what the compiler says of it would stand in its stderr
             tree = ast.parse(source)
-        Walk(never_ends).block(tree.body, Names({"__name__": Text(8)}))
+        Walk(never_ends).block(tree.body, Names({"__name__": MAIN}))
     except Never:
         return Proof.NEVER_ENDS
     except (Unproven, SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, Warning):

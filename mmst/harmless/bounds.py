@@ -223,11 +223,11 @@ def _arithmetic(op: ast.operator, a: Number, b: Number) -> Number:
             return Number(rest, rest, True)
         most = max(abs(b.low), abs(b.high))
         return Number(0 if b.low > 0 else -most, most, whole)
+    if isinstance(op, ast.Mult):
+        ends = [x * y if x and y else 0 for x in (a.low, a.high) for y in (b.low, b.high)]
+        return number(min(ends), max(ends), whole)
     if _INF in (-a.low, a.high, -b.low, b.high):
         raise Unproven
-    if isinstance(op, ast.Mult):
-        ends = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
-        return number(min(ends), max(ends), whole)
     if isinstance(op, ast.Div | ast.FloorDiv):
         return _divided(a, b, isinstance(op, ast.FloorDiv))
     if isinstance(op, ast.Pow):

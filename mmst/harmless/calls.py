@@ -25,6 +25,7 @@ from mmst.harmless.bounds import (
 )  # fmt: skip
 
 MATH, TIME, SLEEP = Other("math"), Other("time"), Other("time.sleep")
+ITERTOOLS, COUNT = Other("itertools"), Other("itertools.count")
 
 
 def call(name: str, args: Sequence[Value]) -> Value:
@@ -36,13 +37,15 @@ def call(name: str, args: Sequence[Value]) -> Value:
 
 
 def attribute(of: Value, name: str) -> Value:
-    """`math.NAME`, or `time.sleep`."""
+    """`math.NAME`, `time.sleep` or `itertools.count`."""
     if of == MATH and name in ("pi", "e", "tau"):
         return Number(2, 7, False)
     if of == MATH and f"math.{name}" in _FUNCTIONS:
         return Other(f"math.{name}")
     if of == TIME and name == "sleep":
         return SLEEP
+    if of == ITERTOOLS and name == "count":
+        return COUNT
     raise Unproven
 
 

@@ -14,7 +14,7 @@ def never_ends(loop: ast.While, names: Names) -> bool:
     """Whether a loop that is entered is never left: bounds that hold on every turn keep its test true.
 
     Only bodies of which no statement can fail, leave the loop or use up memory: additions,
-    subtractions and comparisons of numbers, assignments of them, `if`.
+    subtractions and comparisons of numbers, assignments of them, `if`; products where they are only compared.
     """
     held = names.copy()
     try:
@@ -48,8 +48,17 @@ def _refused(loop: ast.While, names: Names) -> bool:
     raise Unproven
 
 
+def _sound(op: ast.operator, right: ast.expr) -> bool:
+    """Whether it never fails on ints, and gives none that grows fast."""
+    divisor = right.value if isinstance(op, ast.Mod) and isinstance(right, ast.Constant) else 0
+    return isinstance(op, ast.Add | ast.Sub) or (isinstance(divisor, int) and divisor != 0)
+
+
 class _Steady(Walk):
     """A turn of a loop in which nothing can go wrong."""
+
+    _compared = False
+    """Whether what is followed is only compared, so cannot grow from turn to turn."""
 
     def once(self, body: list[ast.stmt], names: Names) -> bool:
         """Follow one turn; False when the loop may be left."""
@@ -62,17 +71,25 @@ class _Steady(Walk):
         """Only what cannot fail."""
         if not isinstance(s, ast.Assign | ast.AugAssign | ast.If | ast.Pass | ast.Break | ast.Continue):
             raise Unproven
+        if isinstance(s, ast.AugAssign) and not _sound(s.op, s.value):
+            raise Unproven
         return super().statement(s, names)
 
     def value(self, e: ast.expr, names: Names) -> Value:
         """Only what cannot fail."""
-        if isinstance(e, ast.BinOp) and not isinstance(e.op, ast.Add | ast.Sub):
-            divisor = e.right.value if isinstance(e.op, ast.Mod) and isinstance(e.right, ast.Constant) else 0
-            if not (isinstance(divisor, int) and divisor):
+        if isinstance(e, ast.BinOp) and not _sound(e.op, e.right):
+            plain = isinstance(e.left, ast.Name) and isinstance(e.right, ast.Name | ast.Constant)
+            if not (isinstance(e.op, ast.Mult) and plain and self._compared):
                 raise Unproven
         if not isinstance(e, ast.BinOp | ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Name | ast.Constant | ast.IfExp):
             raise Unproven
         value = super().value(e, names)
         if not (isinstance(value, Number) and value.whole):
             raise Unproven  # a float and an int that grows cannot be added for ever
+        return value
+
+    def _compare(self, e: ast.Compare, names: Names) -> Value:
+        self._compared = True
+        value = super()._compare(e, names)
+        self._compared = False
         return value

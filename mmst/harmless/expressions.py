@@ -10,12 +10,14 @@ from mmst.harmless import bounds, calls
 from mmst.harmless.bounds import NONE, UNKNOWN, Items, Number, Other, Text, Unproven, Value
 from mmst.harmless.names import Function, Names
 
-STEPS = 3000
+STEPS = 10_000
 """Most steps (statements and expressions) that a harmless program takes."""
 OUTPUT = 4000
 """Most characters that it prints."""
 NAP = 60
 """Seconds of sleep from which a program is taken for one that never ends; time limits are shorter."""
+MAIN = Other("__main__")
+"""The text that `__name__` stands for."""
 _LONGEST_SLEEP = 10**9
 """Longer ones may fail at once: the clock has no such time."""
 _GATHER = {"sum", "min", "max", "sorted", "list", "tuple"}
@@ -107,6 +109,10 @@ class Expressions:
         return found
 
     def _compare(self, e: ast.Compare, names: Names) -> Value:
+        match e:
+            case ast.Compare(ast.Name(id=name), [ast.Eq()], [ast.Constant(value="__main__")]):
+                if self._lookup(name, names) == MAIN:
+                    return Number(1, 1, True)
         results, left = [], self.value(e.left, names)
         for op, operand in zip(e.ops, e.comparators, strict=True):
             right = self.value(operand, names)
@@ -143,12 +149,7 @@ class Expressions:
     def _call(self, e: ast.Call, names: Names) -> Value:
         if any(isinstance(a, ast.Starred) for a in e.args):
             raise Unproven
-        called: Value | Function | None
-        if isinstance(e.func, ast.Name):
-            called = names.get(e.func.id)
-            called = Other(e.func.id) if called is None and e.func.id not in names.local else called
-        else:
-            called = self.value(e.func, names)
+        called = self._called(e.func, names)
         args = [self._argument(a, called, names) for a in e.args]
         if isinstance(called, Function):
             if e.keywords:
@@ -163,6 +164,13 @@ class Expressions:
         self._sure = False
         self._steps += sum(len(a.items) for a in args if isinstance(a, Items)) // 8
         return calls.call(called.name, args)
+
+    def _called(self, f: ast.expr, names: Names) -> Value | Function | None:
+        """What is called by this expression: of the program's, or a builtin."""
+        if not isinstance(f, ast.Name):
+            return self.value(f, names)
+        found = names.get(f.id)
+        return Other(f.id) if found is None and f.id not in names.local else found
 
     def _sleep(self, args: list[Value]) -> NoReturn:
         """Only a long sleep that surely comes is of use to a proof."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 
 from mmst.harmless import bounds, calls
-from mmst.harmless.bounds import NONE, Items, Other, Unproven, Value
+from mmst.harmless.bounds import NONE, Items, Number, Other, Unproven, Value
 from mmst.harmless.expressions import Expressions, Never
 from mmst.harmless.names import Function, Names, state_of
 
@@ -68,9 +68,9 @@ class Walk(Expressions):
                 return False
             case ast.FunctionDef(decorator_list=[]) if names.module is None:
                 names.own[s.name] = _function(s)
-            case ast.Import(names=[ast.alias(name="math" | "time" as module, asname=name)]):
+            case ast.Import(names=[ast.alias(name="math" | "time" | "itertools" as module, asname=name)]):
                 names.own[name or module] = Other(module)
-            case ast.ImportFrom(module="math" | "time" as module, level=0):
+            case ast.ImportFrom(module="math" | "time" | "itertools" as module, level=0):
                 for alias in s.names:
                     names.own[alias.asname or alias.name] = calls.attribute(Other(module), alias.name)
             case _:
@@ -89,7 +89,7 @@ class Walk(Expressions):
         exits: list[Names] = []
         loop = Loop()
         self.loops.append(loop)
-        reached, turns, seen = True, 0, set[object]()
+        reached, turns, look, seen = True, 0, 0, set[object]()
         while reached:
             self.step()
             known = self._truth(s.test, names)
@@ -98,8 +98,10 @@ class Walk(Expressions):
             if known is False:
                 break
             state = (state_of(names), self._output)
-            if state in seen or (turns & (turns - 1) == 0 and self._never_ends(s, names)):
+            if state in seen or (turns == look and self._never_ends(s, names)):
                 raise Never if self._sure else Unproven
+            if turns == look:
+                look += turns // 4 + 1
             if state[0] is not None:
                 seen.add(state)
             reached = self.turn(s.body, names, loop)
@@ -108,6 +110,8 @@ class Walk(Expressions):
         return names.become(exits + loop.breaks)
 
     def _for(self, s: ast.For, names: Names) -> bool:
+        if isinstance(s.iter, ast.Call) and self._called(s.iter.func, names) == calls.COUNT:
+            return self._count(s, s.iter, names)
         over = self.value(s.iter, names)
         if not isinstance(over, Items):
             raise Unproven
@@ -121,6 +125,22 @@ class Walk(Expressions):
                 break
         self.loops.pop()
         return names.become(([names.copy()] if reached else []) + loop.breaks)
+
+    def _count(self, s: ast.For, count: ast.Call, names: Names) -> bool:
+        """`for target in itertools.count(first)`, as the loop that it stands for."""
+        match count:
+            case ast.Call(args=[] | [_] as args, keywords=[]):
+                first = self.value(args[0], names) if args else Number(0, 0, True)
+            case _:
+                raise Unproven
+        if not (isinstance(first, Number) and first.whole):
+            raise Unproven
+        at = f"count in line {s.lineno}, {s.col_offset}"  # no name of the program's
+        names.own[at] = first
+        names.local |= {at}
+        take = ast.Assign(targets=[s.target], value=ast.Name(id=at, ctx=ast.Load()))
+        advance = ast.AugAssign(target=ast.Name(id=at, ctx=ast.Store()), op=ast.Add(), value=ast.Constant(value=1))
+        return self._while(ast.While(test=ast.Constant(value=True), body=[take, advance, *s.body], orelse=[]), names)
 
     def turn(self, body: list[ast.stmt], names: Names, loop: Loop) -> bool:
         """One turn of a loop; whether another may follow."""

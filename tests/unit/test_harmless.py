@@ -41,6 +41,10 @@ ENDS, NEVER = Proof.ENDS, Proof.NEVER_ENDS
         "x = 100\nfor i in range(5):\n    if x > 50:\n        x -= 20\n        continue\n    break\nprint(x)",
         "print(sum(p * 2 for p in [1, 2, 3]), [x ** 2 for x in range(9) if x % 2][-1])",
         "print('a' * 10 + 'b', (1, 2) + (3,), True, None)",
+        "import itertools\nfor i in itertools.count(1):\n    if i * i > 500:\n        break\nprint(i)",
+        "from itertools import count as c\ndef f(n):\n    for i in c():\n        if i > n:\n            return i\n"
+        "print(f(3), f(4))",
+        "n = 0\nwhile n < 900:\n    n += 1\nprint(n)",
     ],
 )
 def test_plain_arithmetic_is_proven_to_end(source: str) -> None:
@@ -57,6 +61,16 @@ def test_plain_arithmetic_is_proven_to_end(source: str) -> None:
         "x = 4\nwhile x != 9:\n    x += 2",
         "def f(n):\n    while n:\n        n = n if n == 3 else n - 1\n    return n\nprint(f(20))",
         "a = 1\nwhile a < 10:\n    if a > 20:\n        a = 50\n    b = a",
+        "n = 5\nwhile n:\n    n //= 1",
+        "def main():\n    n = 3\n    while n != 2:\n        n += 1\nif __name__ == '__main__':\n    main()",
+        "low = 0\nhigh = 50\nwhile low < high:\n    mid = (low + high) // 2\n    if mid < 8:\n        low = mid\n"
+        "    else:\n        high = mid - 1",
+        "x = 22\nwhile x != 1177:\n    x += 2 if x % 2 == 0 else 4\nprint(x)",
+        "import itertools\nfor i in itertools.count(46):\n    if i * i < 0:\n        break\nprint(i)",
+        "from itertools import count\nfor i in count():\n    for j in count(i):\n        if j < i: break",
+        "from itertools import count\ntotal = 3\nfor i in count(1):\n    total += i\n    if total == 4:\n"
+        "        continue\n    i = 0",
+        "from itertools import count\ndef f(n):\n    for i in count(n):\n        if i < n: return i\nprint(f(3))",
     ],
 )
 def test_a_loop_that_nothing_ends_is_proven_endless(source: str) -> None:
@@ -112,6 +126,8 @@ def test_a_sleep_that_may_not_come_or_not_last_proves_nothing(source: str) -> No
         "print(f'{1:999999999}')",
         "print(1 << 10 ** 9)",
         "x = 1.5\nprint(int(x ** 700))",
+        "from itertools import count\nprint(list(count(3)))",
+        "from itertools import count\nfor i in count(0):\n    if i > 10 ** 8: break",
     ],
 )
 def test_what_may_explode_is_not_proven(source: str) -> None:
@@ -164,6 +180,15 @@ def test_what_may_explode_is_not_proven(source: str) -> None:
         "x: int = 3",
         "(x := 3)",
         "print(input())",
+        "from itertools import count\nc = count(3)\nfor i in c:\n    break\nprint(i)",
+        "from itertools import count\nprint(count(3))",
+        "from itertools import count\nfor i in count('a'):\n    break",
+        "from itertools import count\nfor i in count(0.5):\n    break",
+        "from itertools import count\nfor i in count(1, 2):\n    break",
+        "from itertools import count\nfor i in count(start=1):\n    break",
+        "from itertools import count\nfor i in count(*[1]):\n    break",
+        "from itertools import repeat\nfor i in repeat(1):\n    break",
+        "import itertools\nitertools.count = range\nfor i in itertools.count(1):\n    break",
         "print(id(1))",
         "print(hash('a'))",
         "import random\nprint(random.random())",
@@ -193,12 +218,25 @@ def test_whatever_reaches_beyond_its_own_numbers_is_not_proven(source: str) -> N
     "source",
     [
         "x = 1 / 0\nwhile True: pass",
+        "if __name__ == 'main':\n    while True: pass",
+        "__name__ = 'x'\nif __name__ == '__main__':\n    while True: pass",
+        "if __name__ > '__main__':\n    while True: pass",
         "x = 7\nif x / 2 > 3.4999:\n    while True: pass",
         "print(y)\nwhile True: pass",
         "while True:\n    break",
         "n = 1\nwhile n > 0:\n    n -= 1",
         "n = 1\nwhile True:\n    n += 1\n    if n > 10 ** 8: break",
         "n = 1\nwhile True:\n    n *= 2",
+        "n = 5\nwhile True:\n    n %= 0",
+        "n = 3\nwhile True:\n    n = n if n * n < 2 else n * n",
+        "n = 3\nwhile n * n * n > 2:\n    n += n",
+        "n = 1\nwhile n * n != 4:\n    n += 1",
+        "n = -9\nwhile n * n > 3:\n    n += 1",
+        "m = 0\nn = -5\nwhile n * m <= 0:\n    n += 1\n    m += 1",
+        "from itertools import count\nfor i in count(3):\n    if i == 10 ** 6: break",
+        "from itertools import count\nfor i in count(3):\n    if i * i > 10 ** 12: break",
+        "from itertools import count\nfor i in count(3):\n    print(i)",
+        "from itertools import count\nn = 0\nfor i in count(3):\n    n += 1.5",
         "while True: print(1)",
         "x = 'a'\nwhile True:\n    x += 'a'",
         "x, y = 1, 0.5\nwhile True:\n    x += x\n    z = x + y",
