@@ -49,7 +49,7 @@ class Case(NamedTuple):
 
 
 def cases_of(folder: Path) -> list[Case]:
-    """The cases of the tests below a folder, in the forms that Math-Verify, NeMo-Skills and inspect_ai write them."""
+    """The cases of the tests below a folder, in the forms of Math-Verify, NeMo-Skills, inspect_ai and MARIO_EVAL."""
     found: dict[Case, None] = {}
     for path in sorted(folder.rglob("math_cases.json")):  # inspect_ai: {"output", "target", "expected": "C" or "I"}
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def cases_of(folder: Path) -> list[Case]:
     for path in sorted(folder.rglob("test_*.py")):
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef):
-                found.update(dict.fromkeys(_cases(function)))
+                found.update(dict.fromkeys([*_cases(function), *_asserted(function)]))
     return list(found)
 
 
@@ -88,6 +88,19 @@ def _cases(function: ast.FunctionDef) -> Iterator[Case]:
                 usual = settings.items() <= USUAL.items()
                 if isinstance(gold, str) and isinstance(answer, str):
                     yield Case(gold, answer, bool(expected), formulas, usual)
+
+
+def _asserted(function: ast.FunctionDef) -> Iterator[Case]:
+    """MARIO_EVAL's: `test_in = …`, `test_out = …`, `self.assertTrue(_test_is_equiv(test_in, test_out))`."""
+    known: dict[str, object] = {}
+    for statement in function.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                known[name] = _literal(value)
+            case ast.Expr(ast.Call(ast.Attribute(attr="assertTrue" | "assertFalse" as says), [ast.Call() as call])):
+                given = [known.get(a.id) if isinstance(a, ast.Name) else _literal(a) for a in call.args[:2]]
+                if len(given) == 2 and "equiv" in ast.unparse(call.func):
+                    yield Case(str(given[1]), str(given[0]), says == "assertTrue", message=False)
 
 
 def _literal(node: ast.expr) -> object:

@@ -20,12 +20,12 @@ The rules, in the order in which they are tried:
 4. form. Choices by their letter ("B" = "(B) 12"), yes and no by the first word, times of day.
 5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
    items without brackets in any order, also against a set or what Python prints for a list; in this order
-   against a tuple; (1, 2) ≠
-   (2, 1); [0, 1) ≠ [0, 1]; matrices entry by entry; 1:2 = 2:4. A label is left out when only one side
-   has it (x = 5 is 5, f(2) = 5 is 5, but 2x + z = 5 is not), else the labels must agree: x = 5 ≠ y = 5.
-   x < 5 is (-∞, 5). Equations are equal when one is a multiple of the other. Scalars are
-   equal when they have equal values, wherever variables are put (`evaluate`); so an expression that is
-   not simplified is equal. What contains words is text.
+   against a tuple; (1, 2) ≠ (2, 1); [0, 1) ≠ [0, 1]; matrices entry by entry; 1:2 = 2:4. A label is left
+   out when only one side has it (x = 5 is 5, so are f(2) = 5, Area = 5 and ∠ABC = 5°, but 2x + z = 5 is
+   not), else the labels must agree: x = 5 ≠ y = 5. A value with its rounding is both: √3/3 ≈ 0.577 is √3/3
+   and 0.577, but 2/3 ≈ 0.6 is no 0.6. x < 5 is (-∞, 5). Equations are equal when one is a multiple of the
+   other. Scalars are equal when they have equal values, wherever variables are put (`evaluate`); so an
+   expression that is not simplified is equal. What contains words is text.
 6. undecided. What takes algebra: an equation to solve, an inequality of second degree, an integral. Then
    `settle` asks the algebra engine; what that does not decide in its time stays undecided.
 
@@ -41,7 +41,7 @@ from typing import NamedTuple
 
 from mmst.answers.match import same
 from mmst.answers.numbers import Number, normalise, number, same_number, unit_of, written
-from mmst.answers.plain import LONGEST, plain, text_of
+from mmst.answers.plain import LONGEST, labelled, plain, text_of
 from mmst.answers.reading import read
 from mmst.answers.spoken import same_form
 
@@ -105,6 +105,9 @@ def compare(gold: str, answer: str) -> Comparison:
         return _SAME if same_number(a, b) and not _labels_differ(gold, answer) else _OTHER
     if len(gold) > LONGEST or len(answer) > LONGEST:
         return Comparison(gold.strip() == answer.strip(), "text")
+    (one, bare_gold), (two, bare_answer) = labelled(gold), labelled(answer)
+    if (one or two) and (one == two or not (one and two)):
+        return compare(bare_gold, bare_answer)
     one, two = text_of(gold), text_of(answer)
     if one == two and not _labels_differ(gold, answer):
         return Comparison(True, "text")

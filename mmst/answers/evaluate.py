@@ -8,10 +8,12 @@ at all `POINTS` would have to be made for it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any
 
@@ -19,7 +21,8 @@ from mmst.answers.arithmetic import Arithmetic, Complex, Exact, Real, Unsuitable
 from mmst.answers.tree import CONSTANTS, SCALARS, Node, number
 
 POINTS = 5
-_STEPS = 30_000
+_STEPS, _ALL_STEPS = 40_000, 100_000
+_COSTLY = frozenset({"pow", "root", "call", "factorial"})
 _TERMS = 2000
 EXACT, REAL, COMPLEX = Exact(), Real(), Complex()
 
@@ -40,6 +43,22 @@ def same_value(a: Node, b: Node) -> bool | None:
             return None if unknown else False
         agreed += found is True
     return True if agreed >= (2 if names else 1) else None
+
+
+def is_rounding(exact: Node, rounded: Node) -> bool:
+    """Whether a number is the other's value, rounded to the digits that it has after the point, closing zeros apart."""
+    written = rounded.parts[0].value if rounded.kind == "neg" else rounded.value
+    digits = next((d for d in range(13) if isinstance(written, Fraction) and 10**d % written.denominator == 0), None)
+    if digits is None:
+        return False
+    apart, budget = Node("add", None, (exact, Node("neg", None, (rounded,)))), Budget()
+    arithmetics: tuple[Arithmetic, ...] = (EXACT, REAL)
+    for arithmetic in arithmetics:
+        try:
+            return bool(abs(Evaluation(arithmetic, {}, budget).of(apart)) <= arithmetic.of(Fraction(1, 2 * 10**digits)))
+        except (Unsuitable, RecursionError):
+            continue
+    return False
 
 
 def point(names: list[str], index: int) -> Point:
@@ -78,14 +97,29 @@ _RECIPROCALS = {"cot": "tan", "sec": "cos", "csc": "sin"}
 class Budget:
     """The steps that one question may take, over all points, arithmetics and attempts that fail."""
 
-    def __init__(self) -> None:
-        self.left = _STEPS
+    def __init__(self, steps: int = _STEPS) -> None:
+        self.left, self._of = steps, _COMPARISON.get()
 
-    def spend(self) -> None:
-        """Take a step; `Unsuitable` when there are none."""
-        self.left -= 1
+    def spend(self, steps: int) -> None:
+        """Take steps; `Unsuitable` when there are none."""
+        self.left -= steps
         if self.left < 0:
             raise Unsuitable
+        if self._of is not None:
+            self._of.spend(steps)
+
+
+_COMPARISON: ContextVar[Budget | None] = ContextVar("comparison", default=None)
+
+
+@contextlib.contextmanager
+def one_comparison() -> Iterator[None]:
+    """In which all questions together take a bounded number of steps: long lists ask thousands."""
+    token = _COMPARISON.set(Budget(_ALL_STEPS))
+    try:
+        yield
+    finally:
+        _COMPARISON.reset(token)
 
 
 class Evaluation:
@@ -96,7 +130,7 @@ class Evaluation:
 
     def of(self, node: Node) -> Any:
         """Its value; `Unsuitable` when there is none."""
-        self.budget.spend()
+        self.budget.spend(5 if node.kind in _COSTLY else 1)
         calculate = self.arithmetic
         match node.kind:
             case "number" | "decimal" if isinstance(node.value, Fraction):
@@ -120,7 +154,7 @@ class Evaluation:
                 return calculate.root(self.of(node.parts[0]), int(degree))
             case "abs" | "factorial":
                 return calculate.function(node.kind, self.of(node.parts[0]))
-            case "percent":
+            case "percent" | "about":
                 return self.of(node.parts[0])
             case "call":
                 return self.call(str(node.value), node.parts)
@@ -168,7 +202,8 @@ class Evaluation:
                 return calculate.of(EXACT.function(name, self.exact(parts[0])))
             return calculate.function(name, self.of(parts[0]))
         argument = self.exact(parts[0])
-        return calculate.of(point([f"{name}({argument})"], 0)[f"{name}({argument})"])
+        called = f"{name}({argument.numerator:x}/{argument.denominator:x})"  # Python writes no huge int in decimal
+        return calculate.of(point([called], 0)[called])
 
     def exact(self, node: Node) -> Fraction:
         """The value as a fraction."""
@@ -213,10 +248,12 @@ def _exact_log(evaluation: Evaluation, parts: tuple[Node, ...]) -> Fraction | No
         return None
     if argument <= 0 or base <= 1:
         return None
-    power, n = Fraction(1), 0
-    while power < max(argument, 1 / argument) and n < 200:
-        power, n = power * base, n + 1
-    return Fraction(n) if power == argument else Fraction(-n) if power * argument == 1 else None
+    size = math.log(base.numerator) - math.log(base.denominator)
+    n = round((math.log(argument.numerator) - math.log(argument.denominator)) / size) if size else 0
+    try:
+        return Fraction(n) if EXACT.power(base, Fraction(n)) == argument else None
+    except Unsuitable:
+        return None
 
 
 def _of_wholes(name: str, values: list[Fraction]) -> Fraction:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from mmst.answers import evaluate
 from mmst.answers.relations import body_and_label, bounds_of, same_label, same_relation
@@ -23,18 +24,26 @@ def same(gold: Node, answer: Node) -> bool | None:
         return True
     if gold.has("word") or answer.has("word"):
         return False
-    found = _same(gold, answer)
+    with evaluate.one_comparison():
+        found = _same(gold, answer)
     return True if found is None and sort(gold) == sort(answer) else found
 
 
 def sort(node: Node) -> Node:
     """The tree with terms and factors in a fixed order."""
     parts = [sort(part) for part in node.parts]
-    return Node(node.kind, node.value, tuple(sorted(parts, key=repr) if node.kind in ("add", "mul") else parts))
+    return Node(node.kind, node.value, tuple(sorted(parts, key=_order) if node.kind in ("add", "mul") else parts))
+
+
+def _order(node: Node) -> tuple[Any, ...]:
+    """What trees are ordered by; not their text, for Python writes no int of thousands of digits."""
+    return (node.kind, type(node.value).__name__, () if node.value is None else node.value, *map(_order, node.parts))
 
 
 def _same(a: Node, b: Node) -> bool | None:
     a, b = expand(a), expand(b)
+    if "about" in (a.kind, b.kind):
+        return _about(a, b)
     if a.kind == "relation" or b.kind == "relation":
         return _related(a, b)
     if "list" in (a.kind, b.kind):
@@ -55,6 +64,16 @@ def _same(a: Node, b: Node) -> bool | None:
             return infinite[0] == infinite[1]
         return None if _has_matrix(a) or _has_matrix(b) else evaluate.same_value(a, b)
     return None
+
+
+def _about(a: Node, b: Node) -> bool | None:
+    """Against a value with its rounding, either is right (√3/3 ≈ 0.577); of two such, the values count."""
+    if a.kind == b.kind:
+        return _same(a.parts[0], b.parts[0])
+    about, other = (a, b) if a.kind == "about" else (b, a)
+    exact, *rounded = about.parts
+    found = [_same(part, other) for part in (exact, *(r for r in rounded if evaluate.is_rounding(exact, r)))]
+    return True if True in found else found[0]
 
 
 def ordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:

@@ -23,7 +23,10 @@ DEEPEST = 30
 """How deep brackets may nest."""
 _TALLEST = 120
 """How deep a tree may be."""
+_MOST_EXPONENT = 330
+"""Of a number in scientific notation, beyond those of floats."""
 _RELATIONS = frozenset({"=", "<", ">", "<=", ">=", "!=", "~", "in"})
+_ALONE = (("sign", "="), ("sign", "~"))
 _SETS = {"union": "union", "intersection": "intersection", "difference": "difference"}
 _OPENING = {"(": ")", "[": "]", r"\{": r"\}", "{": "}"}
 _ENDS = frozenset({"\\", "end", "hline", "rfloor", "rceil"})
@@ -104,16 +107,19 @@ class Parser:
         return self.peek.kind == "sign" and self.peek.text in (")", "]", "}", r"\}")
 
     def relation(self) -> Node:
-        """`a`, `a = b`, `a < b <= c`; what is said to be only about equal is dropped after an equals sign."""
-        parts, signs = [] if self.peek[:2] == ("sign", "=") else [self.ratio()], []
+        """`a`, `a = b`, `a < b <= c`; `a ≈ b` is a value with its rounding, unless a is what is calculated."""
+        parts, signs = [] if self.peek[:2] in _ALONE else [self.ratio()], []
         while sign := self.sign(*_RELATIONS):
             parts.append(self.ratio())
             signs.append(sign)
         if len(signs) == len(parts):  # `= 5`
             signs = signs[1:]
-        while len(signs) > 1 and signs[-1] == "~":
+        rounded: list[Node] = []
+        while signs and signs[-1] == "~" and (len(signs) > 1 or not parts[0].names()):
             signs.pop()
-            parts.pop()
+            rounded.insert(0, parts.pop())
+        if rounded:
+            parts[-1] = Node("about", None, (parts[-1], *rounded))
         return Node("relation", tuple("=" if s == "~" else s for s in signs), tuple(parts)) if signs else parts[0]
 
     def ratio(self) -> Node:
@@ -174,6 +180,9 @@ class Parser:
         """Whether what comes next multiplies what was read."""
         kind, text, _ = self.peek
         if kind == "number" and self.at and self.found[self.at - 1].kind == "number":
+            around = self.found[self.at - 2 : self.at - 1] + self.found[self.at + 1 : self.at + 2]
+            if [token.text for token in around] == ["^", "^"]:
+                return True  # `2^3 3^2` is 72
             raise Unreadable  # `7 3` is not 21
         if kind == "sign":
             return text in ("(", r"\{", "{", "[") or (text == "|" and not self.in_bars)
@@ -243,6 +252,8 @@ class Parser:
         self.at += 1
         if token.kind == "number":
             exact = token.text.replace(",", "")
+            if abs(int(exact.casefold().partition("e")[2] or 0)) > _MOST_EXPONENT:
+                raise Unreadable
             if self.peek[:2] == ("command", "overline") and "e" not in exact.casefold():
                 return latex.repeating(self, exact)
             return Node("number" if exact.isdigit() else "decimal", Fraction(exact))
@@ -326,6 +337,7 @@ def _joined(kind: str, left: Node, right: Node) -> Node:
 
 def _flat(node: Node) -> str:
     """A name for what stands in a subscript: `1`, `AB`, `n + 1`."""
-    if node.kind in ("number", "name", "word"):
-        return str(node.value)
-    return f"{node.kind}({','.join(map(_flat, node.parts))})" if node.kind != "mul" else "".join(map(_flat, node.parts))
+    inside = "".join(map(_flat, node.parts)) if node.kind == "mul" else ",".join(map(_flat, node.parts))
+    if node.kind in ("number", "decimal", "name", "word", "mul"):
+        return inside or str(node.value)
+    return f"{node.kind} {node.value}({inside})"

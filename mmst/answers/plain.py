@@ -21,6 +21,7 @@ _LATEX = (
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?"), "°"),
     (re.compile(r"\\([$%])"), r"\1"),
 )
+_RELATION = re.compile(r"[=≈]|\\approx")
 _BARE = re.compile(r"[-+]?\$?\d[\d,./]*\d(?: [a-z]+)?|\d")
 """Numbers that wear nothing: a short cut."""
 _MARKS = "*`\"'"
@@ -42,6 +43,42 @@ def plain(text: str) -> str:
             text = pattern.sub(bare, text)
         text = _undressed(text)
     return text
+
+
+_LABEL = re.compile(
+    r"""(?:[\s$]|\\[,;:!])* (?: (?:m\s*)?(?:\\angle|∠|\\triangle|△)\s*(?P<figure>[A-Z]{1,3})
+               | (?:\\(?:text|textbf|mathrm|mathbf)\s*\{)? \s*(?P<words>[A-Za-z][A-Za-z' ]{2,60}?)\s* \}? )
+        \s*\$?\s* (?:=(?!=)|≈|\\approx(?![a-z])) \s*(?P<rest>\S.*)""",
+    re.VERBOSE | re.DOTALL,
+)
+_NO_LABEL = re.compile(
+    r"\b(?:(?:arc|a)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|lg|exp|sqrt|cbrt|abs|floor|ceil|max|min|gcd|lcm|det|mod|"
+    r"not|no|never|if|unless|or|and|less|more|than|at|either|neither|both|about|approximately|roughly|almost|nearly|"
+    r"maybe|perhaps|probably|suppose|assume)\b",
+    re.IGNORECASE,
+)
+
+
+def labelled(text: str) -> tuple[str, str]:
+    r"""What an answer is said to be, in words, and the answer; "" where it says only the answer.
+
+    Words have four letters or more: what is shorter may be variables or a function.
+
+    >>> labelled("Area of ABC = 12"), labelled(r"\angle APC = 74^\circ"), labelled("x = 5"), labelled("sin x = 1")
+    (('area of abc', '12'), ('apc', '74^\\circ'), ('', 'x = 5'), ('', 'sin x = 1'))
+    """
+    if len(text) > LONGEST or not _RELATION.search(text):
+        return "", text
+    text = text.strip()
+    if text.count("$") == 2 and text[0] == text[-1] == "$":
+        text = text[1:-1]
+    found = _LABEL.match(text)
+    if found is None:
+        return "", text
+    words = found["words"] or ""
+    if words and (_NO_LABEL.search(words) or not re.search(r"[A-Za-z]{4}", words)):
+        return "", text
+    return " ".join((found["figure"] or words).casefold().removeprefix("the ").split()), found["rest"].strip()
 
 
 def _undressed(text: str) -> str:

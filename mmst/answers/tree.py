@@ -14,6 +14,7 @@ class Node:
     number, decimal     a Fraction; `decimal` when it was written with a point or an exponent
     name, word          x, x_1, π; a word that is no formula
     add mul div pow neg root (base, degree) abs factorial percent
+    about               a value and what it is rounded to: √3/3 ≈ 0.577; its value is the first
     plusminus           of one or two parts; `value` is "+" for ± and "-" for ∓
     call                `value` is the function: sin, log (argument, base), f
     sum, product        `value` is the index; from, to, body
@@ -58,7 +59,7 @@ class Node:
 CONSTANTS = frozenset({"pi", "e", "i", "infinity"})
 BINDERS = frozenset({"sum", "product", "integral", "limit"})
 SCALARS = frozenset(
-    "number decimal name add mul div pow neg root abs factorial percent call sum product integral limit".split()
+    "number decimal name add mul div pow neg root abs factorial percent about call sum product integral limit".split()
 )
 """Kinds whose trees have a value; `plusminus` has two."""
 SETS = frozenset({"set", "interval", "union", "intersection", "difference", "complement"})

@@ -156,6 +156,17 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
 
 
+@given(st.fractions(-1000, 1000, max_denominator=500), st.integers(0, 2))
+def test_a_value_with_its_rounding_is_both_and_no_other(value: Fraction, digits: int) -> None:
+    rounded, other = f"{float(value):.{digits}f}", f"{float(value) + 2 / 10**digits:.{digits}f}"
+    answer = f"{value} ≈ {rounded}"
+    assert equal(str(value), answer)
+    assert equal(rounded, answer)
+    assert equal(answer, f"x = {answer}")
+    assert not equal(other, answer)
+    assert not equal(other, f"{value} ≈ {other}") or (digits and other.endswith("0"))  # 0.10 counts as 0.1
+
+
 @given(NUMBERS)
 def test_a_fraction_written_out_is_read_back(value: Fraction) -> None:
     found = number(written(value))
@@ -213,3 +224,34 @@ def test_hostile_answers_take_no_time(text: str) -> None:
     assert not equal("7", text)
     normalise(text)
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (r"\sum_{k=1}^{999}k^x", r"\sum_{k=1}^{999}k^y"),
+        (r"\log_{999!} 999!x", r"\log_{999!} 999!y"),
+        ("3000!999!/7", "3000!999!/9"),
+        (r"\sin(x^{99})", r"\cos(x^{99})"),
+        (r"\sqrt[7]{x^y}", r"\sqrt[7]{y^x}"),
+    ],
+)
+def test_long_lists_of_costly_formulas_take_little_time(one: str, other: str) -> None:
+    started = time.monotonic()
+    assert not equal(", ".join(f"{one}+{i}" for i in range(40)), ", ".join(f"{other}-{i}" for i in range(40)))
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("f(10^{9999})", "f(10^{9998})"),
+        ("f(3000!)", "f(2999!)"),
+        ("x 10^{9999} + f(3000!)", "f(3000!) + x 10^{9998}"),
+        ("x_{1e9999}", "x_{1e9998}"),
+        ("1e9999_8", "1e9998_8"),
+    ],
+)
+def test_numbers_that_python_does_not_write_raise_nothing(one: str, other: str) -> None:
+    assert compare(one, other).equal is not True
+    assert compare(one, one).equal is True
