@@ -59,7 +59,18 @@ def proof(source: str) -> Proof | None:
             tree = ast.parse(source)
         Walk(never_ends).block(tree.body, Names({"__name__": MAIN}))
     except Never:
-        return Proof.NEVER_ENDS
+        return Proof.NEVER_ENDS if _compiles(tree) else None
     except (Unproven, SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, Warning):
         return None
     return Proof.ENDS
+
+
+def _compiles(tree: ast.Module) -> bool:
+    """Whether the program begins at all: some errors of syntax, also far behind a loop, only the compiler finds."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(tree, "", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True

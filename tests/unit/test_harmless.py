@@ -218,6 +218,8 @@ def test_whatever_reaches_beyond_its_own_numbers_is_not_proven(source: str) -> N
     "source",
     [
         "x = 1 / 0\nwhile True: pass",
+        "while True: pass\nx = *y",
+        "while True: pass\nreturn 3",
         "if __name__ == 'main':\n    while True: pass",
         "__name__ = 'x'\nif __name__ == '__main__':\n    while True: pass",
         "if __name__ > '__main__':\n    while True: pass",
