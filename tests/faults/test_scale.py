@@ -42,6 +42,7 @@ def test_100_000_requests_take_no_more_memory_than_1_000(completions: str, tmp_p
     assert many < few + 64
 
 
+@pytest.mark.timeout(1200)  # moto takes minutes for 3.5 GB, more beside another test
 def test_a_checkpoint_of_3_5_gb_goes_to_a_bucket_and_back_in_little_memory(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     with file.open("wb") as f:
