@@ -15,7 +15,8 @@ RELATIVE = Fraction(1, 10**6)
 ABSOLUTE = Fraction(1, 10**12)
 _UNITLESS: frozenset[str] = frozenset()
 PERCENT = frozenset({"percent"})
-_MAX_EXPONENT = 330
+MAX_EXPONENT = 330
+"""Of a number in scientific notation, beyond those of floats."""
 _SIGNIFICANT = 12
 
 
@@ -136,7 +137,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
         match["fraction"] or "",
         match["exponent"] or "0",
     )
-    if not whole + fraction or abs(int(exponent)) > _MAX_EXPONENT:
+    if not whole + fraction or abs(int(exponent)) > MAX_EXPONENT:
         return None
     if not (fraction or match["exponent"]):
         return Fraction(int(whole))

@@ -16,6 +16,7 @@ from fractions import Fraction
 
 from mmst.answers import latex
 from mmst.answers.latex import Unreadable
+from mmst.answers.numbers import MAX_EXPONENT
 from mmst.answers.tokens import END, Token, tokens
 from mmst.answers.tree import Node, is_whole
 
@@ -23,8 +24,6 @@ DEEPEST = 30
 """How deep brackets may nest."""
 _TALLEST = 120
 """How deep a tree may be."""
-_MOST_EXPONENT = 330
-"""Of a number in scientific notation, beyond those of floats."""
 _RELATIONS = frozenset({"=", "<", ">", "<=", ">=", "!=", "~", "in"})
 _ALONE = (("sign", "="), ("sign", "~"))
 _SETS = {"union": "union", "intersection": "intersection", "difference": "difference"}
@@ -252,7 +251,7 @@ class Parser:
         self.at += 1
         if token.kind == "number":
             exact = token.text.replace(",", "")
-            if abs(int(exact.casefold().partition("e")[2] or 0)) > _MOST_EXPONENT:
+            if abs(int(exact.casefold().partition("e")[2] or 0)) > MAX_EXPONENT:
                 raise Unreadable
             if self.peek[:2] == ("command", "overline") and "e" not in exact.casefold():
                 return latex.repeating(self, exact)
