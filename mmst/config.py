@@ -27,6 +27,9 @@ T = typing.TypeVar("T")
 CHECKER_OWN_MIB = 256
 """Memory of a code-check pod beyond that of the program in it."""
 
+RECHECK = 0.01
+"""Share of the programs that were evaluated which CPython runs as well, if nobody says otherwise."""
+
 
 def option(
     default: Any,
@@ -155,6 +158,13 @@ class CheckConfig:
     memory_mib: int = option(256, "memory a program may use, in MiB", low=32)
     output_kib: int = option(64, "output a program may write, in KiB", low=1)
     workers: int = option(0, "programs at once (0: as many as cores)", low=0, affects=False)
+    recheck: float = option(
+        RECHECK,
+        "share of the programs that the evaluator finished which CPython runs as well, to compare",
+        low=0.0,
+        high=1.0,
+        affects=False,
+    )
     shard: int = option(2048, "samples per shard", low=1)
 
 

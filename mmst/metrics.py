@@ -60,7 +60,7 @@ def verdicts(counts: Mapping[str, int]) -> None:
     """Count what a check stage found: its manifest's `code.passed`, `text.wrong` …"""
     for name, n in counts.items():
         method, dot, verdict = name.partition(".")
-        if dot and n and verdict not in ("asked", "unsteady"):
+        if dot and n and verdict not in ("asked", "unsteady", "contradicted"):
             count("mmst_verdicts_total", n, method=method, verdict=verdict)
 
 

@@ -5,6 +5,7 @@ A stage gets one `Engines` and asks it for what it needs; `wiring.connect(config
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -126,6 +127,19 @@ class Limits:
     output_kib: int = 64
 
 
+class Evaluation(enum.StrEnum):
+    """What an evaluator had to do with a program's execution."""
+
+    NONE = ""
+    """Nothing: it was not asked, or did not finish it. CPython ran it."""
+    FINISHED = "finished"
+    """It finished it; nothing was run."""
+    CONFIRMED = "confirmed"
+    """It finished it, and CPython came to the same."""
+    CONTRADICTED = "contradicted"
+    """It finished it, and CPython came to something else, which counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """What became of a program.
@@ -142,6 +156,7 @@ class Execution:
     detail: str = ""
     seconds: float = 0.0
     peak_mib: float = 0.0
+    evaluation: Evaluation = Evaluation.NONE
 
 
 class Sandbox(Protocol):

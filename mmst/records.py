@@ -120,7 +120,8 @@ class CheckedSample:
     `solution` is the part of the completion that counts, `answer` what was cut out of it (or
     of what its program printed), `detail` a line for people (exception and line, or how the
     answer differed). `unsteady`: it passed, but its program printed something else when it was
-    run again; nothing is learned from it.
+    run again; nothing is learned from it. `contradicted`: the evaluator said that its program prints
+    something else than CPython printed, which counts; a fault of ours.
 
     Example:
         {"sample": {…}, "verdict": "passed", "solution": "print(3 + 4)", "answer": "7",
@@ -133,6 +134,7 @@ class CheckedSample:
     answer: str | None
     detail: str = ""
     unsteady: bool = False
+    contradicted: bool = False
 
     @property
     def passed(self) -> bool:

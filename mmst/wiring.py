@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmst import progress as progress_module
-from mmst.config import ClusterConfig, Config, run_id
+from mmst.config import RECHECK, ClusterConfig, Config, run_id
 from mmst.errors import SetupError
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
@@ -116,8 +116,8 @@ def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
 SANDBOXES = ("gvisor", "subprocess")
 
 
-def sandbox(name: str, workers: int = 0) -> contextlib.AbstractContextManager[Sandbox]:
-    """The sandbox of this name, with as many workers or, for 0, one a core."""
+def sandbox(name: str, workers: int = 0, recheck: float = RECHECK) -> contextlib.AbstractContextManager[Sandbox]:
+    """The sandbox of this name, with as many workers or, for 0, one a core; `recheck` as in `check.recheck`."""
     workers = workers or os.cpu_count() or 1
     if name == "subprocess":
         from mmst.backends.subprocess_sandbox import SubprocessSandbox
@@ -125,7 +125,7 @@ def sandbox(name: str, workers: int = 0) -> contextlib.AbstractContextManager[Sa
         return SubprocessSandbox(workers=workers)
     from mmst.backends.gvisor import GvisorSandbox
 
-    return GvisorSandbox(workers=workers)
+    return GvisorSandbox(workers=workers, recheck=recheck)
 
 
 class Wired:
@@ -221,8 +221,9 @@ class Wired:
             from mmst.backends.gvisor_job import GvisorJobs
 
             settings = self.config.cluster
-            return GvisorJobs(cluster(settings.sandbox_namespace), settings, run_id(self.config))
-        return sandbox(self.config.check.sandbox, self.config.check.workers)
+            here = cluster(settings.sandbox_namespace)
+            return GvisorJobs(here, settings, run_id(self.config), recheck=self.config.check.recheck)
+        return sandbox(self.config.check.sandbox, self.config.check.workers, self.config.check.recheck)
 
     def algebra(self) -> contextlib.AbstractContextManager[Algebra]:
         """The algebra engine."""

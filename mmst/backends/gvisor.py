@@ -5,7 +5,8 @@ folder of Python alone. In it a fork server that never sees program text (`insid
 a supervisor (`inside.supervisor`) give every program a process, a user id, a seccomp filter,
 limits and pipes of its own. Expected answers stay outside.
 
-Which programs share a process, and what an answer means, is `mmst.bundles`.
+Before that, programs are evaluated (`mmst.work`), a batch at a time, in a sandbox of its own in
+which no program ever runs (`inside.evaluator`).
 
 A sandbox that dies, hangs or talks nonsense is replaced and the one program that was in it is
 run again in a fresh one; after `TRIES` such deaths `SandboxError` is raised. When this process
@@ -18,15 +19,19 @@ import os
 import platform as host
 import shutil
 import subprocess
-from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from mmst import metrics
+from mmst import metrics, replies
 from mmst.backends import gvisor_root
 from mmst.backends.gvisor_box import Box, Broken, ready, sweep
-from mmst.bundles import BUNDLE, Nonsense, Waiting
+from mmst.backends.gvisor_queue import Queue
+from mmst.config import RECHECK
 from mmst.errors import SandboxError, SetupError
+from mmst.inside.evaluate import OUTPUT
 from mmst.ports import Execution, Limits, Program
+from mmst.replies import Nonsense
+from mmst.work import Waiting
 
 TRIES = 3
 """How many sandboxes one program may take down (or how often one may fail to start)."""
@@ -40,15 +45,16 @@ def available() -> str:
     Raises `SetupError` with the remedy when there is none or it cannot be used.
     """
     version = _version()
-    with GvisorSandbox(workers=1) as box:
+    with GvisorSandbox(workers=1, evaluate=False) as box:
         next(box.run([Program(id="try", source="print(1)")], Limits(timeout=20.0)))
         return f"{version}, platform {box.platform or 'default'}"
 
 
 class GvisorSandbox:
-    """Fulfils `ports.Sandbox` with up to `workers` sandboxes (never more than cores).
+    """Fulfils `ports.Sandbox` with up to `workers` sandboxes at work (never more than cores).
 
-    At most `bundle` harmless programs share a process; with 1 every program has its own.
+    With `evaluate`, programs are evaluated first, and a share of `recheck` of what is finished so
+    is run as well; without, every program is run.
 
     >>> with GvisorSandbox(workers=2) as box:                               # doctest: +SKIP
     ...     [e.stdout for e in box.run([Program(id="a", source="print(6*7)")], Limits())]
@@ -57,17 +63,18 @@ class GvisorSandbox:
 
     name = "gvisor"
 
-    def __init__(self, workers: int, bundle: int = BUNDLE) -> None:
+    def __init__(self, workers: int, *, evaluate: bool = True, recheck: float = RECHECK) -> None:
         self._most = max(1, min(workers, len(os.sched_getaffinity(0))))
-        self._bundle = bundle
+        self._evaluate, self._recheck = evaluate, recheck
         self._pool: list[Box] = []
+        self._evaluators: list[Box] = []
         self.platform: str | None = None
 
     def __enter__(self) -> GvisorSandbox:
         _version()
         self._root = gvisor_root.bundle()
         sweep()
-        self._pool.append(self._first())
+        self._first()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,68 +82,105 @@ class GvisorSandbox:
 
     def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
         """See `ports.Sandbox.run`; programs are taken from the iterable little ahead of the sandboxes."""
-        waiting = Waiting(programs, limits, self._bundle)
+        queue = Queue(Waiting(programs, limits, evaluate=self._evaluate, recheck=self._recheck))
         try:
-            while busy := self._assign(waiting):
-                waiting.look_ahead(len(busy))
+            while busy := self._assign(queue):
                 for box in ready(busy):
-                    yield from self._answers(box, waiting, limits)
+                    yield from self._answers(box, queue)
         finally:
-            for box in [b for b in self._pool if b.work]:
+            for box in self._busy():
                 self._drop(box)
 
-    def _assign(self, waiting: Waiting) -> list[Box]:
-        """Give work to free sandboxes, starting more as needed; those that are at work."""
-        idle = deque(b for b in self._pool if not b.work)
-        while idle or len(self._pool) < self._most:
-            work = waiting.next()
-            if work is None:
-                break
-            if not idle:
-                idle.append(self._start())
-                self._pool.append(idle[0])
-            idle.popleft().give(work)
-        return [b for b in self._pool if b.work]
+    def _busy(self) -> list[Box]:
+        return [b for b in (*self._evaluators, *self._pool) if b.works]
 
-    def _answers(self, box: Box, waiting: Waiting, limits: Limits) -> list[Execution]:
+    def _assign(self, queue: Queue) -> list[Box]:
+        """Give work to free sandboxes, starting more as needed; those that are at work."""
+        while len(self._busy()) < self._most:
+            evaluating = any(b.works for b in self._evaluators)
+            if not evaluating and (batch := queue.batch()):
+                self._idle(self._evaluators).evaluate(batch)
+            elif work := queue.next():
+                self._idle(self._pool).give(work)
+            else:
+                break
+        if not self._busy() and (work := queue.held_up()):
+            self._idle(self._pool).give(work)
+        return self._busy()
+
+    def _idle(self, boxes: list[Box]) -> Box:
+        """One of these that has nothing to do, started if there is none."""
+        for box in boxes:
+            if not box.works:
+                return box
+        boxes.append(self._start(evaluator=boxes is self._evaluators))
+        return boxes[-1]
+
+    def _answers(self, box: Box, queue: Queue) -> Iterator[Execution]:
         """What a sandbox has to say of its programs; nothing while that is open."""
-        work = box.work
-        assert work
+        if box in self._evaluators:
+            return self._evaluations(box, queue)
+        return iter(self._execution(box, queue))
+
+    def _evaluations(self, box: Box, queue: Queue) -> Iterator[Execution]:
+        batch = box.works
+        try:
+            body = box.advance()
+            texts = None if body is None else replies.evaluations(body, len(batch), output=OUTPUT)
+        except (Broken, Nonsense) as e:
+            self._drop(box)
+            queue.not_evaluated(batch, e)
+            return
+        if texts is not None:
+            yield from queue.evaluated(batch, texts)
+
+    def _execution(self, box: Box, queue: Queue) -> list[Execution]:
+        [work], allowance = box.works, box.allowance
+        assert allowance
         try:
             body = box.advance()
             if body is None:
                 return []
-            executions = work.executions(body, limits)
+            execution = work.execution(replies.reply(body, output=work.limits.output_kib << 10))
         except (Broken, Nonsense) as e:
             self._drop(box)
             if work.tries + 1 >= TRIES:
-                what = f"{TRIES} sandboxes in a row failed while running program '{work.programs[0].id}': {e}"
+                what = f"{TRIES} sandboxes in a row failed while running program '{work.id}': {e}"
                 raise SandboxError(what) from None
             metrics.retry("gvisor", e)
-            waiting.again(work)
+            queue.again(work)
             return []
-        if executions is None:
-            waiting.again(work)
-        return executions or []
+        if execution is None:
+            queue.again(work)
+            return []
+        if execution.outcome == "timed_out" and allowance.held_up:
+            if not work.in_peace:
+                queue.again_in_peace(work)
+                return []
+            execution = replace(execution, detail=allowance.story)
+        return [execution]
 
     def _drop(self, box: Box) -> None:
-        self._pool.remove(box)
+        (self._evaluators if box in self._evaluators else self._pool).remove(box)
         box.kill()
 
-    def _first(self) -> Box:
+    def _first(self) -> None:
         """The first sandbox, on the first platform that works: the version's default, or another."""
         reasons = []
         for platform in ("", "ptrace", "systrap"):
             self.platform = platform
             try:
-                return self._start(tries=1)
+                box = self._start(evaluator=self._evaluate, tries=1)
             except SandboxError as e:
                 reasons.append(f"{platform or 'default'}: {e}")
+            else:
+                (self._evaluators if self._evaluate else self._pool).append(box)
+                return
         raise SetupError("gVisor is installed but starts no sandbox", why="; ".join(reasons), remedy=_REMEDY)
 
-    def _start(self, tries: int = TRIES) -> Box:
+    def _start(self, *, evaluator: bool, tries: int = TRIES) -> Box:
         for left in reversed(range(tries)):
-            box = Box(str(self._root), self.platform or "")
+            box = Box(self._root / "evaluator" if evaluator else self._root, self.platform or "")
             try:
                 box.await_ready()
             except BaseException as e:
@@ -150,10 +194,12 @@ class GvisorSandbox:
         raise AssertionError("unreachable")
 
     def _close(self) -> None:
-        for box in self._pool:
+        boxes = [*self._evaluators, *self._pool]
+        for box in boxes:
             box.stdin.close()
-        for box in self._pool:
+        for box in boxes:
             box.kill(patience=3.0)
+        self._evaluators.clear()
         self._pool.clear()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -9,17 +10,23 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO
 
+from mmst import replies
 from mmst.backends import gvisor_root
-from mmst.bundles import Work
+from mmst.inside.evaluate import OUTPUT
+from mmst.meter import Allowance, Meter
 from mmst.process import die_with_parent
+from mmst.work import Work
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 20.0
-_FRAME_MOST = 64 << 20
+EVALUATION_SECONDS = 60.0
+"""How long a batch of programs may be evaluated: a second or two, where the machine is not busy."""
+_WORDS_MOST = 4096
 
 
 class Broken(Exception):
@@ -27,9 +34,9 @@ class Broken(Exception):
 
 
 class Box:
-    """A sandbox and the work in it."""
+    """A sandbox and the work in it: one program, or a batch to evaluate."""
 
-    def __init__(self, bundle: str, platform: str) -> None:
+    def __init__(self, bundle: Path, platform: str) -> None:
         self._state = _state()
         self.id = f"mmst-{os.getpid()}-{secrets.token_hex(4)}"
         options = [f"--root={self._state}", "--network=none", "--ignore-cgroups"]
@@ -49,23 +56,41 @@ class Box:
         assert self._process.stdout
         self.stdin, self.out = self._process.stdin, self._process.stdout
         os.set_blocking(self.stdin.fileno(), False)
-        self.work: Work | None = None
-        self.deadline = time.monotonic() + START_SECONDS
+        self.works: Sequence[Work] = ()
+        self.allowance: Allowance | None = None
+        self._meter = Meter(self._process.pid)
+        self._deadline = time.monotonic() + START_SECONDS
+        self._most = _WORDS_MOST
         self._got = bytearray()
 
     def give(self, work: Work) -> None:
-        """Start the work; `advance` then tells its end."""
-        data = work.frame()
-        self.work = work
-        self.deadline = time.monotonic() + work.limits.timeout + GRACE_SECONDS
-        self._send(memoryview(len(data).to_bytes(4, "big") + data))
+        """Start a program; `advance` then tells its end."""
+        self.works, self.allowance = (work,), Allowance(self._meter, work.limits.timeout)
+        self._most = 2 * replies.most(work.limits.output_kib << 10)
+        self._ask(work.frame(self.allowance.most), self.allowance.most + GRACE_SECONDS)
+
+    def evaluate(self, batch: Sequence[Work]) -> None:
+        """Start to evaluate programs; `advance` then tells what came of it."""
+        self.works, self.allowance = batch, None
+        self._most = 2 * OUTPUT * len(batch) + _WORDS_MOST
+        self._ask(json.dumps({"sources": [w.program.source for w in batch]}).encode(), EVALUATION_SECONDS)
 
     def advance(self) -> bytes | None:
         """What it answers to its work, None while that is open; `Broken` when it will stay so."""
         frame = self._frame()
         if frame is not None:
-            self.work = None
+            self.works = ()
         return frame
+
+    def look(self) -> float:
+        """Seconds until it must be looked at again; cuts its program short when that has had its time."""
+        left = max(0.0, self._deadline - time.monotonic())
+        if self.allowance is None or self.allowance.over:
+            return left
+        if soon := self.allowance.look():
+            return min(left, soon)
+        self._ask(b"", GRACE_SECONDS)
+        return GRACE_SECONDS
 
     def await_ready(self) -> None:
         """Wait for its first frame."""
@@ -87,13 +112,17 @@ class Box:
         self.out.close()
         self._log.close()
 
+    def _ask(self, frame: bytes, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._send(memoryview(len(frame).to_bytes(4, "big") + frame))
+
     def _send(self, data: memoryview) -> None:
         """Write all of it; what is wrong with a sandbox that takes none shows in `advance`."""
         while data:
             try:
                 data = data[os.write(self.stdin.fileno(), data) :]
             except BlockingIOError:
-                if time.monotonic() > self.deadline:
+                if time.monotonic() > self._deadline:
                     return
                 time.sleep(0.001)
             except BrokenPipeError:
@@ -102,7 +131,7 @@ class Box:
     def _frame(self) -> bytes | None:
         """The next frame when it is whole."""
         if not wait([self.out.fileno()], 0):
-            if time.monotonic() >= self.deadline:
+            if time.monotonic() >= self._deadline:
                 raise Broken("it was silent for too long")
             return None
         data = os.read(self.out.fileno(), 1 << 20)
@@ -110,7 +139,7 @@ class Box:
             raise Broken(f"it ended ({self._last_words()})")
         self._got += data
         size = int.from_bytes(self._got[:4], "big")
-        if size > _FRAME_MOST:
+        if size > self._most:
             raise Broken("it sent something that is no frame")
         if len(self._got) < 4 + size or len(self._got) < 4:
             return None
@@ -139,7 +168,6 @@ def _state() -> Path:
 
 
 def ready(boxes: list[Box]) -> list[Box]:
-    """Wait for the boxes that have something to say, or have been silent for too long."""
-    left = min(b.deadline for b in boxes) - time.monotonic()
-    speaking = wait([b.out.fileno() for b in boxes], max(0.0, left))
-    return [b for b in boxes if b.out.fileno() in speaking or b.deadline <= time.monotonic()]
+    """Wait for the boxes that have something to say; those too that have been silent for too long."""
+    speaking = wait([b.out.fileno() for b in boxes], min(b.look() for b in boxes))
+    return [b for b in boxes if b.out.fileno() in speaking or b.look() <= 0]

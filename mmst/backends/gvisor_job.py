@@ -14,21 +14,22 @@ About 60 API calls serve 10,000 programs (docs/scale.md).
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from mmst import replies
 from mmst.backends import pods
 from mmst.backends.job_objects import PACKED_MOST, check_job, config_map, name_of, owned_by, packed
 from mmst.backends.kube import Cluster
 from mmst.backends.kube_kinds import CONFIG_MAP, JOB, POD, Object
 from mmst.backends.turns import Turn
-from mmst.bundles import Nonsense, Waiting, Work
-from mmst.config import ClusterConfig
+from mmst.config import RECHECK, ClusterConfig
 from mmst.errors import ClusterError, SandboxError
 from mmst.ports import Execution, Limits, Program
+from mmst.replies import Nonsense
+from mmst.work import Waiting, Work
 
 TRIES = 3
 """How many pods one program may take down, and how many Jobs may bring nothing, before it is an error."""
@@ -72,8 +73,8 @@ class GvisorJobs:
 
     name = "gvisor_job"
 
-    def __init__(self, cluster: Cluster, settings: ClusterConfig, run: str = "") -> None:
-        self._cluster, self._settings, self._run = cluster, settings, run
+    def __init__(self, cluster: Cluster, settings: ClusterConfig, run: str = "", *, recheck: float = RECHECK) -> None:
+        self._cluster, self._settings, self._run, self._recheck = cluster, settings, run, recheck
 
     def __enter__(self) -> GvisorJobs:
         return self
@@ -88,14 +89,14 @@ class GvisorJobs:
 
     def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
         """See `ports.Sandbox.run`; programs are taken from the iterable a Job or two ahead."""
-        waiting, flights, fruitless = Waiting(programs, limits), deque[Flight](), 0
+        waiting, flights, fruitless = Waiting(programs, limits, recheck=self._recheck), deque[Flight](), 0
         try:
             while True:
                 while len(flights) < IN_FLIGHT and (shards := self._next(waiting)):
                     flights.append(self._launch(shards))
                 if not flights:
                     return
-                yield from self._collect(flights[0], limits)
+                yield from self._collect(flights[0])
                 flight = flights.popleft()
                 self._delete(flight.name)
                 fruitless = fruitless + 1 if flight.fruitless else 0
@@ -113,7 +114,7 @@ class GvisorJobs:
         works: list[Work] = []
         size = 0
         while len(works) < SHARD * SHARDS and size < RAW_MOST and (work := waiting.next()):
-            size += sum(len(p.source) + len(p.stdin) for p in work.programs)
+            size += len(work.program.source) + len(work.program.stdin)
             works.append(work)
         while sum(map(len, map(packed, shards := self._shards(works)))) > PACKED_MOST:
             if len(works) == 1:
@@ -148,14 +149,14 @@ class GvisorJobs:
         self._cluster.delete(JOB, name)
         self._cluster.delete(CONFIG_MAP, name)
 
-    def _collect(self, flight: Flight, limits: Limits) -> Generator[Execution, None, None]:
+    def _collect(self, flight: Flight) -> Generator[Execution, None, None]:
         """The answers of a Job's pods as they end, until the Job is over or gone."""
         looked = began = time.monotonic()
         turn = Turn([self._cluster, self._cluster.beside(self._settings.namespace)])
         for state, changed in self._cluster.follow(POD, {"batch.kubernetes.io/job-name": flight.name}):
             for pod in [state[changed]] if changed in state else list(state.values()):
                 if pods.finished(pod) and pod["metadata"]["name"] not in flight.read:
-                    yield from self._read(flight, pod, limits)
+                    yield from self._read(flight, pod)
             if not any(flight.open):
                 return
             if changed and time.monotonic() < looked + 5.0:
@@ -167,32 +168,31 @@ class GvisorJobs:
             if _over(job) and all(pods.finished(pod) for pod in state.values()):
                 for pod in list(state.values()):
                     if pod["metadata"]["name"] not in flight.read:
-                        yield from self._read(flight, pod, limits)
+                        yield from self._read(flight, pod)
                 return
             self._stuck(flight, state, looked - began, turn)
         raise AssertionError("unreachable")
 
-    def _read(self, flight: Flight, pod: Object, limits: Limits) -> Iterator[Execution]:
+    def _read(self, flight: Flight, pod: Object) -> Iterator[Execution]:
         """The answers in a finished pod's log; the work at which it died is noted."""
         name = pod["metadata"]["name"]
         flight.read.add(name)
         index = int(pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"])
         left = flight.open[index]
         for line in (self._cluster.log(name) or b"").split(b"\n")[:-1]:
-            work = left.get(_asked(line))
+            work = left.get(replies.asked(line))
             if work is None:
                 continue  # answered by an earlier pod of this index, or nothing that was asked
             try:
-                executions = work.executions(line, limits)
+                execution = work.execution(replies.reply(line, output=work.limits.output_kib << 10))
             except Nonsense:
                 continue
             del left[work.id]
-            if executions is None:
-                flight.open[index][work.id] = work
+            if execution is None:
+                left[work.id] = work
                 flight.blamed.add(work.id)
-                left = flight.open[index]
                 continue
-            yield from executions
+            yield execution
         what = pods.trouble(pod)
         if left and what and not pods.disrupted(pod):
             flight.blamed.add(next(iter(left)))
@@ -200,12 +200,18 @@ class GvisorJobs:
 
     def _again(self, flight: Flight, waiting: Waiting) -> None:
         """Give back what was not answered, or end when a program has taken down its pods often enough."""
-        for work in (work for left in flight.open for work in left.values()):
+        for work in (
+            w for shard, left in zip(flight.shards, flight.open, strict=True) for w in self._left(shard, left)
+        ):
             blamed = work.id in flight.blamed
-            if blamed and not work.bundle and work.tries + 1 >= TRIES:
+            if blamed and work.tries + 1 >= TRIES:
                 what = f"{TRIES} pods in a row ended while running program '{work.id}'"
                 raise SandboxError(f"{what}, the last in Job {flight.name}: {flight.last_words or 'no reason given'}")
             waiting.again(work, blamed=blamed)
+
+    def _left(self, shard: list[Work], left: dict[str, Work]) -> Iterable[Work]:
+        """What a shard's pods left open; they may have died of evaluating it when nothing was answered at all."""
+        return [replace(w, evaluate=False) for w in shard] if len(left) == len(shard) else left.values()
 
     def _stuck(self, flight: Flight, state: dict[str, Object], seconds: float, turn: Turn) -> None:
         """Raise when none of a Job's pods starts."""
@@ -223,15 +229,6 @@ class GvisorJobs:
                     f"check Job {flight.name} has no pods after {seconds:.0f} s: {said or 'no reason given'}. Remedy: "
                     f"see `kubectl -n {self._cluster.namespace} describe job {flight.name}` (quota, admission, queue)"
                 )
-
-
-def _asked(line: bytes) -> str:
-    """The id that a line of a log says it answers."""
-    try:
-        frame = json.loads(line)
-        return str(frame["id"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
 
 
 def _over(job: Object) -> bool:

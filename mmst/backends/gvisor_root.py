@@ -13,9 +13,11 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from mmst import inside
 from mmst.errors import SetupError
+from mmst.inside.wire import EVALUATOR_UID
 
 _INSIDE = Path(inside.__file__).parent
 _LEFT_OUT = (
@@ -35,7 +37,7 @@ def cache() -> Path:
 
 
 def bundle() -> Path:
-    """An OCI bundle (`rootfs` and `config.json`), built once on this machine.
+    """An OCI bundle (`rootfs` and `config.json`), built once on this machine; `evaluator` in it is another.
 
     Built aside and renamed, so that two processes may build it at once and a killed one leaves
     no half of it in use.
@@ -46,7 +48,9 @@ def bundle() -> Path:
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=cache()))
     try:
         fill(aside / "rootfs")
-        (aside / "config.json").write_text(json.dumps(_oci_config(), indent=1))
+        (aside / "evaluator").mkdir()
+        for folder, config in ((aside, _oci_config()), (aside / "evaluator", _evaluator_config())):
+            (folder / "config.json").write_text(json.dumps(config, indent=1))
         aside.chmod(0o755)
         try:
             aside.rename(target)
@@ -77,7 +81,8 @@ def _fingerprint() -> str:
     """Changes with the interpreter and with everything that we put beside it."""
     stat = _base_python().stat()
     parts = [str(_VERSION), str(_base_python()), sys.version, str(stat.st_size), str(stat.st_mtime_ns), str(_stdlib())]
-    parts += [module.read_text() for module in sorted(_INSIDE.glob("*.py"))] + [json.dumps(_oci_config())]
+    parts += [module.read_text() for module in sorted(_INSIDE.glob("*.py"))]
+    parts += map(json.dumps, (_oci_config(), _evaluator_config()))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -114,7 +119,19 @@ def _copy_libraries(root: Path, binaries: list[Path]) -> None:
             shutil.copy(path, target)
 
 
-def _oci_config() -> dict[str, object]:
+def _evaluator_config() -> dict[str, Any]:
+    """The sandbox in which programs are evaluated: the same root folder, no right at all, another process 1."""
+    config = _oci_config()
+    config["root"]["path"] = "../rootfs"
+    config["process"] |= {
+        "user": {"uid": EVALUATOR_UID, "gid": EVALUATOR_UID},
+        "args": ["/usr/bin/python3", "-s", "-P", "/opt/mmst/inside/evaluator.py"],
+        "capabilities": {},
+    }
+    return config
+
+
+def _oci_config() -> dict[str, Any]:
     rights = ["CAP_SETUID", "CAP_SETGID", "CAP_KILL"]
     return {
         "ociVersion": "1.0.2",

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 
 from mmst.backends.kube_kinds import COMPONENT, MANAGED, RUN, Object
 from mmst.backends.pods import OOM_EXIT_CODES
-from mmst.bundles import Work
 from mmst.config import ClusterConfig
+from mmst.inside.shard import SLOWEST
+from mmst.work import Work
 
 PACKED_MOST = 900 << 10
 """Bytes of packed programs in one ConfigMap, which holds 1 MiB."""
@@ -67,7 +68,7 @@ def check_job(name: str, shards: Sequence[Sequence[Work]], cluster: ClusterConfi
     gives every program a user of its own. An index whose pod was killed for memory is not tried
     again here, since it would be again: the launcher runs its suspect alone.
     """
-    seconds = max(sum(work.limits.timeout + 1.0 for work in shard) for shard in shards) + GRACE
+    seconds = max(sum((1 + SLOWEST) * work.limits.timeout + 1.0 for work in shard) for shard in shards) + GRACE
     resources = {"cpu": cluster.checker_cpu, "memory": cluster.checker_memory, "ephemeral-storage": "64Mi"}
     container = {
         "name": "check",

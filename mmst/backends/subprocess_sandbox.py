@@ -21,6 +21,7 @@ from pathlib import Path
 from mmst.errors import SandboxError, UserError
 from mmst.inside import alone
 from mmst.inside.watch import Watched
+from mmst.meter import SEVERAL, Allowance, Meter
 from mmst.outcome import outcome
 from mmst.ports import Execution, Limits, Program
 
@@ -75,7 +76,7 @@ class SubprocessSandbox:
 
 def _run(program: Program, limits: Limits) -> Execution:
     """One program in a process group of its own, in an empty folder."""
-    settings = str(limits.memory_mib << 20), str(int(limits.timeout) + 2), str(_RUNNER.parents[2])
+    settings = str(limits.memory_mib << 20), str(int(SEVERAL * limits.timeout) + 2), str(_RUNNER.parents[2])
     command = [sys.executable, "-s", "-P", str(_RUNNER), *settings]
     environment = {
         "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
@@ -102,14 +103,15 @@ def _run(program: Program, limits: Limits) -> Execution:
         assert process.stderr
         ended = os.pidfd_open(process.pid)
         pipes = process.stdin, process.stdout, process.stderr
-        stdin, stdout, stderr = (os.dup(pipe.fileno()) for pipe in pipes)
+        fd_in, fd_out, fd_err = (os.dup(pipe.fileno()) for pipe in pipes)
         for pipe in pipes:
             pipe.close()
         source = program.source.encode("utf-8", "surrogatepass")
         feed = len(source).to_bytes(8, "big") + source + program.stdin.encode("utf-8", "surrogatepass")
-        watched = Watched(ended, stdin, stdout, stderr, feed, limits.output_kib << 10)
+        watched = Watched(ended, fd_in, fd_out, fd_err, feed, limits.output_kib << 10)
         try:
-            cut = watched.watch(began + limits.timeout)
+            allowance = Allowance(Meter(process.pid), limits.timeout)
+            cut = watched.watch(began + allowance.most, look=allowance.look)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -118,13 +120,14 @@ def _run(program: Program, limits: Limits) -> Execution:
             os.close(ended)
             watched.drain()
         cut = cut or ("output" if watched.over else "")
-    what, detail = outcome(status=process.returncode, cut=cut, stderr=watched.err, limits=limits)
+    stdout, stderr = watched.out.decode("utf-8", "replace"), watched.err.decode("utf-8", "replace")
+    what, detail = outcome(status=process.returncode, cut=cut, stderr=stderr, limits=limits)
     return Execution(
         id=program.id,
         outcome=what,
-        stdout=watched.out,
-        stderr=watched.err,
-        detail=detail,
+        stdout=stdout,
+        stderr=stderr,
+        detail=allowance.story if cut == "time" else detail,
         seconds=time.monotonic() - began,
         peak_mib=usage.ru_maxrss / 1024 if usage.ru_maxrss > inherited else 0.0,
     )

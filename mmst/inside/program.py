@@ -2,24 +2,20 @@
 
 Standard library only: it runs inside the sandbox (forked by `zygote`), and in `alone` for the
 subprocess sandbox. On fd 0 come the length of the source (8 bytes, big
-endian), the source, and then the program's own stdin. Instead of one source it may be a bundle
-of many that are proven harmless (`mmst.harmless`): they run one after the other in this process,
-each as if it were alone.
+endian), the source, and then the program's own stdin.
 """
 
 from __future__ import annotations
 
 import atexit
-import io
 import os
 import random
 import resource
 import sys
-import time
 import types
 from typing import Any, NoReturn
 
-from mmst.inside.wire import LENGTH, RESULT, THREADS
+from mmst.inside.wire import THREADS
 
 FILE = "<program>"
 _exit = os._exit
@@ -70,29 +66,6 @@ def execute(source: bytes) -> NoReturn:
     except BaseException:
         status = status or 120
     _exit(status)
-    raise AssertionError("unreachable")
-
-
-def execute_bundle(bundle: bytes) -> NoReturn:
-    """Run harmless programs one after the other; their results are written to fd 1 (`wire.RESULT`)."""
-    at, results = 0, bytearray()
-    while at < len(bundle):
-        (size,) = LENGTH.unpack_from(bundle, at)
-        at += LENGTH.size
-        out, err = io.BytesIO(), io.BytesIO()
-        sys.stdout = io.TextIOWrapper(out, encoding="utf-8", errors="strict", newline="\n")
-        sys.stderr = io.TextIOWrapper(err, encoding="utf-8", errors="backslashreplace", newline="\n")
-        began = time.perf_counter()
-        status = _run(bundle[at : at + size])
-        sys.stdout.flush()
-        sys.stderr.flush()
-        seconds = time.perf_counter() - began
-        results += RESULT.pack(status, seconds, out.tell(), err.tell()) + out.getvalue() + err.getvalue()
-        at += size
-    left = memoryview(results)
-    while left:
-        left = left[os.write(1, left) :]
-    _exit(0)
     raise AssertionError("unreachable")
 
 

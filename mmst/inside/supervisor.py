@@ -2,12 +2,13 @@
 
 Standard library only: it runs inside the sandbox, in an interpreter of its own. Frames both
 ways are 4 bytes of length (big endian) and JSON; in a pod, to which nobody talks, lines of JSON
-from a file (zlib) to the log. One program at a time, or one bundle of harmless
-ones: whatever still lives when it is over is killed, so nothing survives its program.
+from a file (zlib) to the log. One program at a time: whatever still lives when it is over is
+killed, so nothing survives its program.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -18,8 +19,9 @@ import time
 import zlib
 from typing import Any
 
-from mmst.inside.watch import STDERR_KEPT, HostGone, Watched
-from mmst.inside.wire import END, LENGTH, LOG_MOST, ORDER, RESULT, THREADS, UNCONFINED
+from mmst.inside import shard
+from mmst.inside.watch import Watched
+from mmst.inside.wire import END, LOG_MOST, ORDER, THREADS, UNCONFINED, HostGone, receive, send, write
 
 _FIRST_UID, _UIDS = 10_000, 50_000
 
@@ -29,39 +31,45 @@ def main() -> None:
     zygote = socket.socket(fileno=int(sys.argv[1]))
     if len(sys.argv) > 2:
         return _shard(zygote, sys.argv[2])
-    _send({"ready": os.uname().release})
+    send(1, {"ready": os.uname().release})
     served = 0
     while True:
-        frame = json.loads(_exactly(int.from_bytes(_exactly(4), "big")))
-        _send(_run(zygote, frame, _FIRST_UID + served % _UIDS, host=0))
-        served += 1
+        frame = receive(0)
+        if frame:  # an empty one came too late to cut a program short
+            send(1, _run(zygote, json.loads(frame), served, host=0))
+            served += 1
 
 
 def _shard(zygote: socket.socket, path: str) -> None:
-    """Run what stands in a file, in order; answer by lines, and end before they are more than a log holds."""
+    """Do what stands in a file; answer by lines, and end before they are more than a log holds."""
     with open(path, "rb") as file:  # noqa: PTH123  no more modules in here than needed
-        lines = zlib.decompress(file.read()).splitlines()
-    written = 0
-    for served, line in enumerate(lines):
-        answer = json.dumps(_run(zygote, json.loads(line), _FIRST_UID + served % _UIDS, host=None)).encode() + b"\n"
-        _write(answer)
-        written += len(answer)
+        frames = [json.loads(line) for line in zlib.decompress(file.read()).splitlines()]
+    evaluated = shard.evaluated(frames)
+    pace, written = shard.Pace(), 0
+    for served, frame in enumerate(frames):
+        text = evaluated.get(frame["id"])
+        answer: dict[str, Any] = {"id": frame["id"]}
+        if text is None or frame["recheck"]:
+            answer = _run(zygote, frame, served, host=None)
+            if answer["cut"] == "time" and (wall := pace.wall(frame["timeout"])):
+                answer = _run(zygote, {**frame, "timeout": wall}, served + len(frames), host=None)
+        line = json.dumps(answer if text is None else {**answer, "evaluated": text}).encode() + b"\n"
+        write(1, line)
+        written += len(line)
         if written > LOG_MOST:
             return
 
 
-def _run(zygote: socket.socket, frame: dict[str, Any], uid: int, host: int | None) -> dict[str, Any]:
-    """Have one program, or a bundle, run under its limits; the frame that tells what became of it."""
-    sources = [source.encode("utf-8", "surrogatepass") for source in frame["sources"]]
-    bundle = len(sources) > 1
-    feed = b"".join(LENGTH.pack(len(source)) + source for source in sources) if bundle else sources[0]
+def _run(zygote: socket.socket, frame: dict[str, Any], served: int, host: int | None) -> dict[str, Any]:
+    """Have one program run under its limits; the frame that tells what became of it."""
+    source = frame["source"].encode("utf-8", "surrogatepass")
     (in_r, in_w), (out_r, out_w), (err_r, err_w) = os.pipe(), os.pipe(), os.pipe()
-    order = ORDER.pack(uid, (int(frame["timeout"]) + 2) * THREADS, frame["memory"], bundle)
+    order = ORDER.pack(_FIRST_UID + served % _UIDS, (int(frame["timeout"]) + 2) * THREADS, frame["memory"], False)
     began = time.monotonic()
     socket.send_fds(zygote, [order], [in_r, out_w, err_w])
     for fd in (in_r, out_w, err_w):
         os.close(fd)
-    feed = len(feed).to_bytes(8, "big") + feed + frame["stdin"].encode("utf-8", "surrogatepass")
+    feed = len(source).to_bytes(8, "big") + source + frame["stdin"].encode("utf-8", "surrogatepass")
     program = Watched(zygote.fileno(), in_w, out_r, err_r, feed, frame["output"])
     try:
         cut = program.watch(began + frame["timeout"], host)
@@ -73,51 +81,15 @@ def _run(zygote: socket.socket, frame: dict[str, Any], uid: int, host: int | Non
     program.drain()
     if status == UNCONFINED:
         raise SystemExit("a child could not be confined")
-    answer = {"id": frame["id"], "peak_kib": peak}
-    if bundle:
-        return {**answer, "results": _results(program.raw_out) if status == 0 and not cut else []}
     return {
-        **answer,
+        "id": frame["id"],
         "status": status,
         "cut": cut or ("output" if program.over else ""),
-        "stdout": program.out,
-        "stderr": program.err,
+        "stdout": base64.b64encode(program.out).decode(),
+        "stderr": base64.b64encode(program.err).decode(),
         "seconds": seconds,
+        "peak_kib": peak,
     }
-
-
-def _results(raw: bytes) -> list[dict[str, Any]]:
-    """What a bundle wrote of each of its programs."""
-    results, at = [], 0
-    while at < len(raw):
-        status, seconds, out, err = RESULT.unpack_from(raw, at)
-        at += RESULT.size
-        stdout, stderr = raw[at : at + out], raw[at + out : at + out + err][-STDERR_KEPT:]
-        at += out + err
-        texts = {"stdout": stdout.decode("utf-8", "replace"), "stderr": stderr.decode("utf-8", "replace")}
-        results.append({"status": status, "cut": "", "seconds": seconds, **texts})
-    return results
-
-
-def _exactly(n: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < n:
-        part = os.read(0, n - len(parts))
-        if not part:
-            raise HostGone
-        parts += part
-    return bytes(parts)
-
-
-def _send(frame: dict[str, Any]) -> None:
-    data = json.dumps(frame).encode()
-    _write(len(data).to_bytes(4, "big") + data)
-
-
-def _write(data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(1, left) :]
 
 
 if __name__ == "__main__":

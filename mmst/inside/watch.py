@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable
+
+from mmst.inside.wire import HostGone
 
 STDERR_KEPT = 4096
 """Bytes of stderr that are kept: its end, where the last lines of a traceback stand."""
 
 LOOK_EVERY = 0.5
 """Seconds after which a poll is asked anew: gVisor may not wake one when the host hangs up."""
-
-
-class HostGone(Exception):
-    """Who asked for the program is gone."""
 
 
 class Watched:
@@ -39,46 +38,50 @@ class Watched:
             self._poll.register(fd, event)
 
     @property
-    def out(self) -> str:
+    def out(self) -> bytes:
         """Its stdout, up to the cap."""
-        return self._out[: self._cap].decode("utf-8", "replace")
+        return bytes(self._out[: self._cap])
 
     @property
-    def raw_out(self) -> bytes:
-        """All bytes that were read from its stdout."""
-        return bytes(self._out)
-
-    @property
-    def err(self) -> str:
+    def err(self) -> bytes:
         """The end of its stderr."""
-        return self._err.decode("utf-8", "replace")
+        return bytes(self._err)
 
     @property
     def over(self) -> bool:
         """Whether it wrote more than it may."""
         return len(self._out) > self._cap or self._err_total > self._cap
 
-    def watch(self, deadline: float, host: int | None = None) -> str:
+    def watch(self, deadline: float, host: int | None = None, look: Callable[[], float] | None = None) -> str:
         """Until its process is over ("") or has to be killed ("time", "output").
 
-        Raises `HostGone` when the other end of the pipe `host` is closed meanwhile.
+        Its time is over at the `deadline`, when the `host` (a pipe) sends an empty frame, or when
+        `look` says 0: it is asked after as many seconds as it said before. Raises `HostGone` when
+        the other end of the pipe is closed meanwhile.
         """
         if host is not None:
-            self._poll.register(host, 0)
+            self._poll.register(host, select.POLLIN)
         while not self.over:
             left = deadline - time.monotonic()
-            if left <= 0:
+            wait = min(left, LOOK_EVERY, look() if look else LOOK_EVERY)
+            if wait <= 0:
                 return "time"
-            for fd, _ in self._poll.poll(min(left, LOOK_EVERY) * 1000 + 1):
+            for fd, event in self._poll.poll(wait * 1000 + 1):
                 if fd == self._ended:
                     return ""
                 if fd == host:
-                    raise HostGone
+                    return self._cut(host, event)
                 if fd == self._stdin:
                     self._write()
                 elif self._read(fd) == b"":
                     self._poll.unregister(fd)
         return "output"
+
+    def _cut(self, host: int, event: int) -> str:
+        """The host has something to say while a program runs: that its time is over, or nothing any more."""
+        if not event & select.POLLIN or not os.read(host, 4):
+            raise HostGone
+        return "time"
 
     def drain(self) -> None:
         """Take what is still in the pipes, without waiting, and close them."""

@@ -60,7 +60,7 @@ def main() -> None:
         _reap()
 
 
-def _child(fds: tuple[int, ...], base: int, uid: int, cpu: int, memory: int, bundle: bool) -> NoReturn:
+def _child(fds: tuple[int, ...], base: int, uid: int, cpu: int, memory: int, warm: bool) -> NoReturn:
     """Give up every right, and only then read the program."""
     try:
         for target, fd in enumerate(fds):
@@ -78,7 +78,7 @@ def _child(fds: tuple[int, ...], base: int, uid: int, cpu: int, memory: int, bun
         os._exit(1)
     os.close(3)
     try:
-        (program.execute_bundle if bundle else program.execute)(program.receive())
+        program.execute(program.receive())
     finally:
         exit_at_once(1)  # whatever the program did to what should end it
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from mmst.backends import job_objects
-from mmst.bundles import Work
 from mmst.config import ClusterConfig
 from mmst.ports import Limits, Program
+from mmst.work import Work
 from tests.cluster.cluster import OVERLAYS, SCENARIOS, Cluster, Object, overlay, render
 
 pytestmark = pytest.mark.cluster
 
-WORK = Work((Program(id="p1", source="print(1)"),), Limits(timeout=1.0))
+WORK = Work(Program(id="p1", source="print(1)"), Limits(timeout=1.0))
 
 
 def check_pod() -> Object:

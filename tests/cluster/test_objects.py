@@ -8,10 +8,10 @@ import pytest
 
 from mmst.backends import job_objects, kserve_objects, train_objects
 from mmst.backends.kube_kinds import CONFIG_MAP, INFERENCE_SERVICE, JOB, Kind, Object
-from mmst.bundles import Work
 from mmst.config import ClusterConfig, parse
 from mmst.manifest import Manifest
 from mmst.ports import Limits, Program
+from mmst.work import Work
 from tests.cluster.cluster import SCENARIOS, Cluster, render
 from tests.cluster.conftest import MakeNamespace
 from tests.cluster.test_chart import settings
@@ -24,7 +24,7 @@ RELEASES = [path for path in SCENARIOS if not path.name.startswith("retrain-only
 TRAINING = [path for path in RELEASES if not path.name.startswith("local-values")]
 """`local` trains in the stage's own pod."""
 CHECKPOINT = Manifest(stage="train", key="842f4a72c0de", inputs={}, files=())
-WORKS = [[Work((Program(id="p1", source="print(1)", stdin=""),), Limits(timeout=1.0))]]
+WORKS = [[Work(Program(id="p1", source="print(1)", stdin=""), Limits(timeout=1.0))]]
 
 
 def whole(kind: Kind, body: Object) -> Object:

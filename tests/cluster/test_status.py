@@ -26,11 +26,11 @@ from mmst.backends.kube_kinds import (
     Kind,
     Object,
 )
-from mmst.bundles import Waiting, Work
 from mmst.config import ClusterConfig
 from mmst.errors import SandboxError
 from mmst.notices import failed
 from mmst.ports import Limits, Program
+from mmst.work import Waiting, Work
 from tests.cluster.release import release
 from tests.run_support import Made
 

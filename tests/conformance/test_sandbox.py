@@ -243,7 +243,7 @@ def test_programs_are_taken_as_they_are_needed(box: Sandbox) -> None:
     for _ in range(4):
         assert next(answers).stdout == "1\n"
     answers.close()  # type: ignore[attr-defined]
-    assert len(taken) < 300  # gVisor looks ahead for a bundle of harmless programs
+    assert len(taken) < 300  # gVisor looks ahead for a batch to evaluate
     assert run(box, "print(2)").stdout == "2\n"
 
 

@@ -29,7 +29,7 @@ LIMITS = Limits(timeout=20.0)
 @pytest.fixture
 def box() -> Iterator[GvisorSandbox]:
     try:
-        with GvisorSandbox(2, bundle=1) as made:
+        with GvisorSandbox(2, evaluate=False) as made:
             yield made
     except SetupError as e:
         pytest.skip(f"no usable gVisor here: {e}")
@@ -54,7 +54,7 @@ def processes_of(driver: int) -> list[int]:
 
 def hit(box: GvisorSandbox, number: int, which: str) -> None:
     """Send a signal to one of the sandbox's processes, or to `runsc run` itself."""
-    busy = [b._process.pid for b in box._pool if b.work]
+    busy = [b._process.pid for b in box._busy()]
     pids = busy if which == "runsc" else [child for pid in busy for child in children(pid)]
     if pids:
         os.kill(random.choice(pids), number)
@@ -96,7 +96,7 @@ def test_a_hanging_sandbox_is_noticed_and_replaced(box: GvisorSandbox, monkeypat
     for e in box.run(asked, Limits(timeout=3.0)):
         found.append(e)
         if len(found) == 4:
-            busy = next(b for b in box._pool if b.work)
+            busy = next(b for b in box._pool if b.works)
             for pid in children(busy._process.pid):
                 os.kill(pid, signal.SIGSTOP)
     assert sorted((int(e.id), e.stdout) for e in found) == [(i, f"{i}\n") for i in range(12)]
@@ -107,8 +107,7 @@ def test_a_program_that_takes_every_sandbox_down_ends_in_an_error_that_names_it(
     def assassin() -> None:
         while not over.is_set():
             for b in list(box._pool):
-                work = b.work
-                if work and work.programs[0].id == "poison":
+                if any(work.id == "poison" for work in b.works):
                     for pid in children(b._process.pid):
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
@@ -133,7 +132,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children inherit that it is ignored
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.ports import Limits, Program
-with GvisorSandbox(2, bundle=1) as box:
+with GvisorSandbox(2, evaluate=False) as box:
     programs = [Program(id=str(i), source="while True: pass" if i else "print(1)") for i in range(3)]
     for e in box.run(programs, Limits(timeout=60)):
         print(e.stdout, flush=True)
@@ -163,7 +162,7 @@ def test_nothing_outlives_the_driver(number: int) -> None:
 def test_nothing_is_left_after_the_context(box: GvisorSandbox) -> None:
     with GvisorSandbox(2) as other:
         assert len(list(other.run([Program(id=str(i), source="") for i in range(8)], LIMITS))) == 8
-        ids = [b.id for b in other._pool]
+        ids = [b.id for b in (*other._evaluators, *other._pool)]
     alive = b"".join(p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists())
     assert ids
     assert not [i for i in ids if i.encode() in alive]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from mmst.backends.folder_store import FolderStore
 from mmst.config import Config, parse
 from mmst.errors import DataError, SandboxError
 from mmst.manifest import Manifest, Place
-from mmst.ports import Execution, Limits, Program, Sandbox
+from mmst.ports import Evaluation, Execution, Limits, Program, Sandbox
 from mmst.progress import Quiet
 from mmst.records import CheckedSample, Problem, Sample, Split, Translation, Verdict
 from mmst.store import Stage, records, shard_name
@@ -40,7 +41,9 @@ class Scripted:
             word = p.source.split("(")[0]
             ok = word == "print"
             out = p.source[6:-1] + "\n" if ok else ""
-            yield Execution(id=p.id, outcome="ok" if ok else word, stdout=out, stderr="", detail="" if ok else "why")
+            how = Evaluation.FINISHED if ok else Evaluation.NONE
+            outcome, detail = ("ok", "") if ok else (word, "why")
+            yield Execution(id=p.id, outcome=outcome, stdout=out, stderr="", detail=detail, evaluation=how)
 
 
 class Oracle:
@@ -281,9 +284,27 @@ def test_a_solution_that_prints_something_else_the_second_time_passes_but_does_n
     assert (manifest.counts["passed"], manifest.counts["unsteady"], manifest.counts["code.unsteady"]) == (2, 1, 1)
 
 
-def test_only_what_passed_and_is_not_proven_harmless_runs_twice(tmp_path: Path) -> None:
-    engines = Wired(tmp_path, box := Moody())
+class Evaluating(Moody):
+    """A sandbox that evaluates what only prints, and contradicts itself of `print(7)`."""
+
+    def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+        for p in programs:
+            (ran,) = super().run([p], limits)
+            how = Evaluation.CONTRADICTED if "7" in p.source else Evaluation.FINISHED
+            yield replace(ran, evaluation=how if "print" in p.source else Evaluation.NONE)
+
+
+def test_only_what_passed_and_was_not_evaluated_runs_twice(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, box := Evaluating())
     asked = [sample(0, "code", "tick(1)"), sample(1, "code", "tick(2)"), sample(2, "code", "print(1)")]
     problems, samples = inputs(engines, asked)
     check.run(engines, PLACE, problems, samples)
     assert sorted(box.ran) == ["print(1)", "tick(1)", "tick(1)", "tick(2)"]
+
+
+def test_a_contradiction_is_counted_and_stays_with_its_sample(tmp_path: Path) -> None:
+    engines = Wired(tmp_path, Evaluating())
+    problems, samples = inputs(engines, [sample(0, "code", "print(7)"), sample(1, "code", "print(1)")])
+    manifest = check.run(engines, PLACE, problems, samples)
+    assert [c.contradicted for c in checked(engines, manifest)] == [True, False]
+    assert (manifest.counts["contradicted"], manifest.counts["code.contradicted"]) == (1, 1)

@@ -15,16 +15,16 @@ from mmst.backends.gvisor_job import SHARD, SHARDS, GvisorJobs
 from mmst.backends.job_objects import PACKED_MOST, check_job, config_map, name_of, packed
 from mmst.backends.train_objects import job, status
 from mmst.backends.train_objects import name_of as training_name
-from mmst.bundles import Waiting, Work
 from mmst.config import ClusterConfig
 from mmst.errors import SandboxError
 from mmst.ports import Limits, Program
+from mmst.work import Waiting, Work
 
 SETTINGS, LIMITS = ClusterConfig(checkers=4), Limits()
 
 
 def works(n: int, filler: str = "") -> list[Work]:
-    return [Work((Program(id=str(i), source=f"import os\n# {filler}{i}"),), LIMITS) for i in range(n)]
+    return [Work(Program(id=str(i), source=f"import os\n# {filler}{i}"), LIMITS) for i in range(n)]
 
 
 def shards(programs: list[Work]) -> list[list[Work]]:
@@ -44,7 +44,7 @@ def test_no_config_map_is_larger_than_kubernetes_takes() -> None:
     """Programs that cannot be compressed, as a hostile model might write them."""
     r = random.Random(1)
     noise = [base64.b85encode(r.randbytes(60_000)).decode() for _ in range(60)]
-    hostile = [Work((Program(id=str(i), source=text),), LIMITS) for i, text in enumerate(noise)]
+    hostile = [Work(Program(id=str(i), source=text), LIMITS) for i, text in enumerate(noise)]
     found = shards(hostile)
     data = config_map("x", [packed(s) for s in found], "run")["binaryData"]
     assert 0 < sum(len(base64.b64decode(v)) for v in data.values()) <= PACKED_MOST < 1 << 20
@@ -54,7 +54,7 @@ def test_no_config_map_is_larger_than_kubernetes_takes() -> None:
 def test_a_program_that_no_config_map_holds_is_named() -> None:
     text = base64.b85encode(random.Random(1).randbytes(1 << 20)).decode()
     with pytest.raises(SandboxError, match=r"program 'big' is too large for a check Job \(\d+ KiB packed"):
-        shards([Work((Program(id="big", source=text),), LIMITS)])
+        shards([Work(Program(id="big", source=text), LIMITS)])
 
 
 @pytest.mark.parametrize(("n", "indexes"), [(1, 1), (3, 3), (4, 4), (100, 4), (4000, 8), (20_000, SHARDS)])
@@ -65,7 +65,7 @@ def test_a_job_has_enough_indexes_and_none_is_large(n: int, indexes: int) -> Non
 
 
 def test_suspects_have_an_index_of_their_own() -> None:
-    some = [*works(10), Work((Program(id="bad", source="import os"),), LIMITS, tries=1)]
+    some = [*works(10), Work(Program(id="bad", source="import os"), LIMITS, tries=1)]
     assert [[w.id for w in s] for s in shards(some) if any(w.tries for w in s)] == [["bad"]]
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import threading
 from pathlib import Path
 
 import pytest
 
-from mmst.backends import gvisor, gvisor_box, gvisor_root
+from mmst import meter
+from mmst.backends import gvisor, gvisor_box, gvisor_queue, gvisor_root
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.errors import SandboxError, SetupError
 from mmst.inside import seccomp
-from mmst.ports import Limits, Program
+from mmst.meter import Meter
+from mmst.ports import Evaluation, Limits, Program
 
 LIMITS = Limits(timeout=1.0)
 
@@ -34,13 +37,13 @@ def write(path: Path, body: str) -> None:
         "def send(x): b = json.dumps(x).encode(); sys.stdout.buffer.write(len(b).to_bytes(4, 'big') + b);"
         " sys.stdout.flush()\n"
         "def receive():\n n = int.from_bytes(sys.stdin.buffer.read(4), 'big')\n"
-        " return json.loads(sys.stdin.buffer.read(n))\n"
+        " return json.loads(sys.stdin.buffer.read(n)) if n else None\n"
         f"{body}\n"
     )
     path.chmod(0o755)
 
 
-ANSWER = "{'id': f['id'], 'status': 0, 'cut': '', 'stdout': '1', 'stderr': '', 'seconds': 0, 'peak_kib': 1}"
+ANSWER = "{'id': f['id'], 'status': 0, 'cut': '', 'stdout': 'MQ==', 'stderr': '', 'seconds': 0, 'peak_kib': 1}"
 
 
 def test_no_runsc_is_a_setup_error_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +73,8 @@ def test_another_platform_is_taken_when_the_default_fails(fake_runsc: Path) -> N
         "sys.stdout.write('no frame at all'); sys.stdout.flush(); receive()",
         "send([1])",
         "send({'id': 'other'})",
+        "send({**" + ANSWER + ", 'peak_kib': 10**400})",
+        "send({**" + ANSWER + ", 'stdout': 'A' * 10**6})",
         "send({**" + ANSWER + ", 'id': 'other'})",
         "sys.stdout.buffer.write(b'\\0\\0\\0\\x02{}'); sys.stdout.flush()",
         "sys.stdout.buffer.write(b'\\0\\0\\0\\x02{x'); sys.stdout.flush()",
@@ -81,14 +86,15 @@ def test_a_sandbox_that_lies_or_dies_is_never_a_verdict(
     fake_runsc: Path, lie: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gvisor_box, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(meter, "SEVERAL", 1)
     write(fake_runsc, f"send({{'ready': 1}})\nf = receive()\n{lie}")
-    with GvisorSandbox(1) as box, pytest.raises(SandboxError, match="program 'a'"):
+    with GvisorSandbox(1, evaluate=False) as box, pytest.raises(SandboxError, match="program 'a'"):
         list(box.run([Program(id="a", source="")], Limits(timeout=0.3)))
 
 
 def test_an_answer_given_twice_counts_once(fake_runsc: Path) -> None:
     write(fake_runsc, f"send({{'ready': 1}})\nwhile True:\n f = receive(); send({ANSWER}); send({ANSWER})")
-    with GvisorSandbox(1, bundle=1) as box:
+    with GvisorSandbox(1, evaluate=False) as box:
         programs = [Program(id=str(i), source="") for i in range(5)]
         assert [e.id for e in box.run(programs, LIMITS)] == ["0", "1", "2", "3", "4"]
 
@@ -99,44 +105,102 @@ def test_a_program_killed_by_nobody_is_run_again(fake_runsc: Path) -> None:
         "send({'ready': 1})\nn = 0\nwhile True:\n f = receive(); n += 1\n"
         f" send({{**{ANSWER}, 'status': -9 if n == 1 else 0}})",
     )
-    with GvisorSandbox(1) as box:
+    with GvisorSandbox(1, evaluate=False) as box:
         assert [(e.id, e.outcome) for e in box.run([Program(id="a", source="")], LIMITS)] == [("a", "ok")]
 
 
-RESULTS = "[{'status': 0, 'cut': '', 'stdout': s[6:-1], 'stderr': '', 'seconds': 0} for s in f['sources']]"
+EVALUATOR = "if any(a.endswith('/evaluator') for a in sys.argv):\n send({'ready': 1})\n while True:\n  f = receive(); "
+"""The sandbox that evaluates: `f` is what it was asked."""
+ONES = "send({'results': ['MQ==' if 'print' in s else None for s in f['sources']]})"
 
 
-def test_harmless_programs_share_a_process_and_others_do_not(fake_runsc: Path) -> None:
+def programs(n: int) -> list[Program]:
+    return [Program(id=str(i), source="open(0)" if i == 2 else f"print({i})") for i in range(n)]
+
+
+def test_what_an_evaluator_finishes_is_not_run_and_the_rest_is(fake_runsc: Path) -> None:
+    write(fake_runsc, f"{EVALUATOR}{ONES}\nsend({{'ready': 1}})\nwhile True: f = receive(); send({ANSWER})")
+    with GvisorSandbox(1, recheck=0.0) as box:
+        found = {e.id: e.evaluation for e in box.run(programs(5), LIMITS)}
+    assert found == {i: Evaluation.NONE if i == "2" else Evaluation.FINISHED for i in "01234"}
+
+
+def test_what_is_rechecked_is_run_as_well(fake_runsc: Path) -> None:
     write(
         fake_runsc,
-        "send({'ready': 1})\nwhile True:\n f = receive()\n"
-        f" if len(f['sources']) > 1: send({{'id': f['id'], 'peak_kib': 1, 'results': {RESULTS}}})\n"
-        f" else: send({{**{ANSWER}, 'stdout': 'alone'}})",
+        f"{EVALUATOR}{ONES}\nsend({{'ready': 1}})\n"
+        f"while True: f = receive(); send({{**{ANSWER}, 'stdout': 'MQ==' if f['id'] == '1' else 'Mg=='}})",
     )
+    with GvisorSandbox(2, recheck=1.0) as box:
+        found = {e.id: (e.stdout, e.evaluation) for e in box.run(programs(3), LIMITS)}
+    assert found == {
+        "0": ("2", Evaluation.CONTRADICTED),
+        "1": ("1", Evaluation.CONFIRMED),
+        "2": ("2", Evaluation.NONE),
+    }
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "sys.exit(1)", "send([1])", "send({'results': []})", "send({'results': [1] * 3})", "import time; time.sleep(9)",
+        "send({'results': ['A' * 10**6] * 3})",
+    ],
+)  # fmt: skip
+def test_an_evaluator_that_lies_or_dies_decides_nothing(
+    fake_runsc: Path, lie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gvisor_box, "EVALUATION_SECONDS", 0.5)
+    write(fake_runsc, f"{EVALUATOR}{lie}\nsend({{'ready': 1}})\nwhile True: f = receive(); send({ANSWER})")
     with GvisorSandbox(1) as box:
-        asked = [Program(id=str(i), source="open(0)" if i == 2 else f"print({i})") for i in range(5)]
-        found = {e.id: e.stdout for e in box.run(asked, LIMITS)}
-    assert found == {"0": "0", "1": "1", "2": "alone", "3": "3", "4": "4"}
+        found = {e.id: (e.stdout, e.evaluation) for e in box.run(programs(3), LIMITS)}
+    assert found == dict.fromkeys("012", ("1", Evaluation.NONE))
+
+
+def test_evaluators_that_fail_again_and_again_are_done_without(
+    fake_runsc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gvisor_queue, "BATCH", 1)
+    log = f"open({str(tmp_path / 'log')!r}, 'a').write('x'); sys.exit(1)"
+    write(fake_runsc, f"{EVALUATOR}{log}\nsend({{'ready': 1}})\nwhile True: f = receive(); send({ANSWER})")
+    with GvisorSandbox(1) as box:
+        assert len(list(box.run(programs(9), LIMITS))) == 9
+    assert (tmp_path / "log").read_text() == "x" * gvisor_queue.TRIES
 
 
 @pytest.mark.parametrize("limits", [Limits(timeout=0.1), Limits(memory_mib=32), Limits(output_kib=1)])
-def test_under_low_limits_every_program_is_alone(fake_runsc: Path, limits: Limits) -> None:
-    write(fake_runsc, f"send({{'ready': 1}})\nwhile True: f = receive(); assert len(f['sources']) == 1; send({ANSWER})")
+def test_under_low_limits_every_program_is_run(fake_runsc: Path, limits: Limits) -> None:
+    write(fake_runsc, f"{EVALUATOR}{ONES}\nsend({{'ready': 1}})\nwhile True: f = receive(); send({ANSWER})")
     with GvisorSandbox(1) as box:
-        assert len(list(box.run([Program(id=str(i), source="print(1)") for i in range(3)], limits))) == 3
+        assert {e.evaluation for e in box.run(programs(3), limits)} == {Evaluation.NONE}
 
 
-@pytest.mark.parametrize("broken", ["[]", RESULTS + "[1:]"])
-def test_a_bundle_that_is_not_carried_out_whole_is_run_program_by_program(fake_runsc: Path, broken: str) -> None:
+def test_a_program_that_was_kept_from_running_is_run_again_in_peace(
+    fake_runsc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Meter, "ready", lambda _: True)  # it never sleeps, and never gets a CPU
     write(
         fake_runsc,
-        "send({'ready': 1})\nwhile True:\n f = receive()\n"
-        f" if len(f['sources']) > 1: send({{'id': f['id'], 'peak_kib': 1, 'results': {broken}}})\n"
-        f" else: send({{**{ANSWER}, 'stdout': 'alone'}})",
+        "send({'ready': 1})\nn = 0\nwhile True:\n f = receive(); n += 1\n"
+        f" if n == 1: receive(); send({{**{ANSWER}, 'cut': 'time'}})\n else: send({ANSWER})",
     )
-    with GvisorSandbox(1) as box:
-        found = list(box.run([Program(id=str(i), source=f"print({i})") for i in range(3)], LIMITS))
-    assert sorted((e.id, e.stdout) for e in found) == [("0", "alone"), ("1", "alone"), ("2", "alone")]
+    with GvisorSandbox(1, evaluate=False) as box:
+        [e] = box.run([Program(id="a", source="")], Limits(timeout=0.1))
+    assert e.outcome == "ok"
+
+
+def test_kept_from_running_twice_it_is_timed_out_and_the_detail_says_by_what(
+    fake_runsc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Meter, "ready", lambda _: True)
+    write(
+        fake_runsc,
+        "send({'ready': 1})\nwhile True:\n f = receive(); receive()\n send({**" + ANSWER + ", 'cut': 'time'})",
+    )
+    with GvisorSandbox(1, evaluate=False) as box:
+        [e] = box.run([Program(id="a", source="")], Limits(timeout=0.1))
+    assert e.outcome == "timed_out"
+    assert re.fullmatch(r"did not end within 0.8 s, in which it had 0[.\d]* s of CPU time", e.detail)
 
 
 def verdict(number: int, argument: int = 0, arch: int = 0xC000003E) -> int:

@@ -20,9 +20,9 @@ from mmst.backends.gvisor import GvisorSandbox
 from mmst.backends.job_objects import check_job
 from mmst.backends.kube import Cluster
 from mmst.backends.kube_kinds import CONFIG_MAP, JOB, POD, Kind, Object
-from mmst.bundles import Work
 from mmst.errors import SandboxError, UserError
 from mmst.ports import Execution, Limits, Program
+from mmst.work import Work
 from tests.attacks.corpus import Attack, attacks, complaints
 from tests.attacks.neighbours import PROBE, Neighbours
 
@@ -35,7 +35,7 @@ AMPLE = Limits(timeout=20.0)
 
 
 def prints(n: int) -> list[Program]:
-    """Programs that are not proven harmless, so that each has a process of its own."""
+    """Programs that the evaluator does not finish, so that each has a process of its own."""
     return [Program(id=str(i), source=f"import sys\nsys.stdout.write(str({i} * 3))") for i in range(n)]
 
 
@@ -172,7 +172,7 @@ def test_the_network_is_denied_there_and_open_elsewhere(
 ) -> None:
     host, port = web
     source = f"import socket\ns = socket.create_connection(({host!r}, {port}), timeout=5)\nprint('REACHED')"
-    work = [[Work((Program(id="one", source="1"),), AMPLE)]]
+    work = [[Work(Program(id="one", source="1"), AMPLE)]]
     for cluster, reached in ((open_namespace, True), (sandbox_namespace, False)):
         body = check_job("reach", work, SETTINGS, "test")
         container = body["spec"]["template"]["spec"]["containers"][0]
@@ -317,7 +317,7 @@ def left_over(cluster: Cluster) -> list[str]:
 def test_a_launcher_that_was_killed_adopts_its_job(sandbox_namespace: Cluster) -> None:
     """The first launcher stops without cleaning up, as after kill -9; the second starts no Job of its own."""
     box, asked = jobs(sandbox_namespace), slow(20)
-    waiting_shards = [[Work((p,), AMPLE) for p in asked[:10]], [Work((p,), AMPLE) for p in asked[10:]]]
+    waiting_shards = [[Work(p, AMPLE) for p in asked[:10]], [Work(p, AMPLE) for p in asked[10:]]]
     made = box._launch(waiting_shards).name
     uid = (sandbox_namespace.get(JOB, made) or {})["metadata"]["uid"]
     seen: set[str] = set()
