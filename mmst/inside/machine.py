@@ -1,0 +1,114 @@
+"""What one evaluation may still spend, and what it has printed. Standard library only; used inside the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mmst.inside.values import EXCEPTIONS, ITERATORS, LEAVES, MAPPINGS, SEQUENCES, GiveUp, Opaque
+
+STEPS = 50_000
+"""Nodes of the syntax tree, or as much other work, that a program may take: at most about 20 CPU-ms."""
+BYTES = 16 << 20
+"""Bytes that all its containers and texts may take, those that it has dropped included."""
+OUTPUT = 1 << 16
+"""Characters that it may print."""
+BITS = 1 << 14
+"""Of an integer: more than the 4,300 digits that CPython prints."""
+DEPTH = 150
+"""Calls within calls. CPython allows some 1,000."""
+_NESTED = 40
+_LAZY = 1_000
+
+
+class Machine:
+    """The budgets of one program, its module's names, its output. Everything is paid before it is done."""
+
+    __slots__ = ("bytes", "depth", "lazy", "names", "out", "printed", "steps")
+
+    def __init__(self) -> None:
+        self.steps, self.bytes, self.depth, self.lazy, self.printed = STEPS, BYTES, 0, 0, 0
+        self.names: dict[str, Any] = {}
+        self.out: list[str] = []
+
+    def spend(self, steps: int) -> None:
+        """Pay for work; a step is about 0.3 µs."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise GiveUp
+
+    def allocate(self, size: int) -> None:
+        """Pay for `size` bytes, and for the time to fill them."""
+        self.bytes -= size
+        self.steps -= size >> 8
+        if self.bytes < 0 or self.steps < 0:
+            raise GiveUp
+
+    def write(self, text: str) -> None:
+        """Print."""
+        self.printed += len(text)
+        if self.printed > OUTPUT:
+            raise GiveUp
+        self.out.append(text)
+
+    def weigh(self, value: Any) -> int:
+        """Pay for one walk through a value and all that is in it, as often as it is in it.
+
+        So a value that holds another twice, on every level, or itself, is given up. Returns about the most
+        characters that its text has.
+        """
+        level, size = [value], 0
+        for _ in range(_NESTED):
+            self.spend(len(level))
+            below: list[Any] = []
+            for v in level:
+                kind = type(v)
+                if kind is str:
+                    size += len(v) * 10 + 4
+                elif kind is int:
+                    size += (v.bit_length() >> 1) + 4
+                elif kind in SEQUENCES:
+                    self.spend(len(v))
+                    below.extend(v)
+                elif kind in MAPPINGS:
+                    self.spend(2 * len(v))
+                    below.extend(v)
+                    below.extend(v.values())
+                elif kind in EXCEPTIONS:
+                    below.extend(v.args)
+                elif kind in LEAVES or kind in ITERATORS or issubclass(kind, Opaque):
+                    size += 100
+                else:
+                    raise GiveUp
+            size += 4 * len(below)
+            if not below:
+                self.spend(size >> 8)
+                return size
+            level = below
+        raise GiveUp
+
+    def counted(self, values: Iterable[Any]) -> Iterator[Any]:
+        """The same values, each of them paid for when it is taken."""
+        for value in values:
+            self.spend(1)
+            yield value
+
+    def weighed(self, values: Iterable[Any]) -> Iterator[Any]:
+        """The same values, each paid for with all that is in it: they will be compared or hashed."""
+        for value in values:
+            self.weigh(value)
+            yield value
+
+    def source(self, values: Any) -> Any:
+        """What CPython's own code may take values from: paid for now when it has a length, else one by one."""
+        kind = type(values)
+        if kind in ITERATORS:
+            self.lazy += 1
+            if self.lazy > _LAZY:
+                raise GiveUp  # each may stand upon the one before: the C stack is not ours to fill
+            return self.counted(values)
+        if kind is range:
+            self.spend(len(values) >> 3) if len(values) < STEPS << 3 else self.spend(STEPS)
+        elif kind in SEQUENCES or kind in MAPPINGS or kind is str:
+            self.spend(len(values) >> 3)
+        return values
