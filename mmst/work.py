@@ -20,7 +20,8 @@ from typing import Any
 
 from mmst.config import RECHECK
 from mmst.errors import UserError
-from mmst.inside.evaluate import OUTPUT, SOURCE
+from mmst.inside.evaluate import SOURCE
+from mmst.inside.machine import OUTPUT
 from mmst.outcome import outcome
 from mmst.ports import Evaluation, Execution, Limits, Program
 from mmst.replies import Nonsense, Reply
@@ -31,7 +32,7 @@ _LEAST = Limits(timeout=0.2, memory_mib=64, output_kib=OUTPUT >> 10)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A program to run under `limits`.
+    """A program to run under `limits`, or one that rechecks the works of `together`.
 
     `evaluate` says that it may be evaluated first, and `evaluated` what came of that: what it
     prints. `tries` counts the sandboxes that it has taken down; `in_peace` says that it was kept from
@@ -45,6 +46,7 @@ class Work:
     evaluated: str | None = None
     tries: int = 0
     in_peace: bool = False
+    together: tuple[Work, ...] = ()
 
     @property
     def id(self) -> str:

@@ -28,10 +28,10 @@ from mmst.backends.gvisor_box import Box, Broken, ready, sweep
 from mmst.backends.gvisor_queue import Queue
 from mmst.config import RECHECK
 from mmst.errors import SandboxError, SetupError
-from mmst.inside.evaluate import OUTPUT
+from mmst.inside.machine import OUTPUT
 from mmst.ports import Execution, Limits, Program
 from mmst.replies import Nonsense
-from mmst.work import Waiting
+from mmst.work import Waiting, Work
 
 TRIES = 3
 """How many sandboxes one program may take down (or how often one may fail to start)."""
@@ -96,16 +96,16 @@ class GvisorSandbox:
 
     def _assign(self, queue: Queue) -> list[Box]:
         """Give work to free sandboxes, starting more as needed; those that are at work."""
-        while len(self._busy()) < self._most:
+        while len(self._busy()) < self._most and not any(work.in_peace for b in self._pool for work in b.works):
             evaluating = any(b.works for b in self._evaluators)
             if not evaluating and (batch := queue.batch()):
                 self._idle(self._evaluators).evaluate(batch)
-            elif work := queue.next():
+            elif work := queue.next(idle=not self._busy()):
                 self._idle(self._pool).give(work)
+                if work.in_peace:
+                    break
             else:
                 break
-        if not self._busy() and (work := queue.held_up()):
-            self._idle(self._pool).give(work)
         return self._busy()
 
     def _idle(self, boxes: list[Box]) -> Box:
@@ -120,7 +120,8 @@ class GvisorSandbox:
         """What a sandbox has to say of its programs; nothing while that is open."""
         if box in self._evaluators:
             return self._evaluations(box, queue)
-        return iter(self._execution(box, queue))
+        [work] = box.works
+        return self._rechecks(box, work, queue) if work.together else iter(self._execution(box, work, queue))
 
     def _evaluations(self, box: Box, queue: Queue) -> Iterator[Execution]:
         batch = box.works
@@ -134,12 +135,19 @@ class GvisorSandbox:
         if texts is not None:
             yield from queue.evaluated(batch, texts)
 
-    def _execution(self, box: Box, queue: Queue) -> list[Execution]:
-        [work], allowance = box.works, box.allowance
-        assert allowance
+    def _rechecks(self, box: Box, work: Work, queue: Queue) -> Iterator[Execution]:
         try:
-            body = box.advance()
-            if body is None:
+            if not (body := box.advance()):
+                return
+            execution = work.execution(replies.reply(body, output=work.limits.output_kib << 10))
+        except (Broken, Nonsense):
+            self._drop(box)
+            execution = None
+        yield from queue.rechecked(work.together, execution)
+
+    def _execution(self, box: Box, work: Work, queue: Queue) -> list[Execution]:
+        try:
+            if not (body := box.advance()):
                 return []
             execution = work.execution(replies.reply(body, output=work.limits.output_kib << 10))
         except (Broken, Nonsense) as e:
@@ -153,11 +161,11 @@ class GvisorSandbox:
         if execution is None:
             queue.again(work)
             return []
-        if execution.outcome == "timed_out" and allowance.held_up:
+        if execution.outcome == "timed_out" and box.allowance and box.allowance.held_up:
             if not work.in_peace:
                 queue.again_in_peace(work)
                 return []
-            execution = replace(execution, detail=allowance.story)
+            execution = replace(execution, detail=box.allowance.story)
         return [execution]
 
     def _drop(self, box: Box) -> None:

@@ -17,7 +17,7 @@ from typing import IO
 
 from mmst import replies
 from mmst.backends import gvisor_root
-from mmst.inside.evaluate import OUTPUT
+from mmst.inside.machine import OUTPUT
 from mmst.meter import Allowance, Meter
 from mmst.process import die_with_parent
 from mmst.work import Work

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mmst import metrics
+from mmst import metrics, recheck
 from mmst.inside.wire import BATCH
-from mmst.ports import Evaluation, Execution
+from mmst.ports import Evaluation, Execution, Limits, Program
 from mmst.work import Waiting, Work
 
 TRIES = 3
@@ -19,12 +19,13 @@ _PATIENCE = 0.5
 
 
 class Queue:
-    """The works of one call: those to evaluate, those to run, and those to run when nothing else does."""
+    """The works of one call: to evaluate, to run, to recheck, and to run when nothing else does."""
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
-        self._run: deque[Work] = deque()
         self._batch: list[Work] = []
+        self._run: deque[Work] = deque()
+        self._recheck: list[Work] = []
         self._held_up: deque[Work] = deque()
         self._failures = 0
 
@@ -40,28 +41,42 @@ class Queue:
         batch, self._batch = self._batch, []
         return batch
 
-    def next(self) -> Work | None:
-        """The next work to run alone."""
-        return self._run.popleft() if self._run else None
-
-    def held_up(self) -> Work | None:
-        """The next work to run while no other does."""
-        return self._held_up.popleft() if self._held_up else None
+    def next(self, *, idle: bool) -> Work | None:
+        """The next work to run in a process of its own; works are rechecked when they are many, or all is `idle`."""
+        if self._run:
+            return self._run.popleft()
+        if self._recheck and (idle or len(self._recheck) >= BATCH):
+            some, self._recheck = self._recheck[:BATCH], self._recheck[BATCH:]
+            limits = Limits(timeout=10.0, memory_mib=some[0].limits.memory_mib, output_kib=some[0].limits.output_kib)
+            program = Program(id="recheck", source=recheck.program([work.program.source for work in some]))
+            return Work(program, limits, together=tuple(some))
+        return self._held_up.popleft() if self._held_up and idle else None
 
     def evaluated(self, batch: Sequence[Work], texts: Sequence[str | None]) -> Iterator[Execution]:
-        """What an evaluator finished; the rest, and what is to be rechecked, is run."""
+        """What an evaluator finished; the rest is run, and a share rechecked."""
         self._failures = 0
         for work, text in zip(batch, texts, strict=True):
-            if text is None or work.recheck:
-                self._run.append(replace(work, evaluate=False, evaluated=text))
+            known = replace(work, evaluate=False, evaluated=text)
+            if text is None:
+                self._run.append(known)
+            elif work.recheck:
+                self._recheck.append(known)
             else:
-                yield Execution(id=work.id, outcome="ok", stdout=text, stderr="", evaluation=Evaluation.FINISHED)
+                yield _finished(known, Evaluation.FINISHED)
 
     def not_evaluated(self, batch: Sequence[Work], why: object) -> None:
         """An evaluator failed: its programs are run."""
         metrics.retry("gvisor evaluator", why)
         self._failures += 1
         self._run.extend(replace(work, evaluate=False) for work in batch)
+
+    def rechecked(self, works: Sequence[Work], execution: Execution | None) -> Iterator[Execution]:
+        """What was rechecked together: confirmed as a whole, or each is run alone."""
+        texts = [work.evaluated or "" for work in works]
+        if execution and execution.outcome == "ok" and recheck.agree(execution.stdout, texts):
+            yield from (_finished(work, Evaluation.CONFIRMED) for work in works)
+        else:
+            self._run.extend(works)
 
     def again(self, work: Work) -> None:
         """Run it once more, first of all: it took its sandbox down, or was killed by nobody."""
@@ -70,3 +85,7 @@ class Queue:
     def again_in_peace(self, work: Work) -> None:
         """Run it once more when nothing else runs: it was kept from running."""
         self._held_up.append(replace(work, in_peace=True))
+
+
+def _finished(work: Work, evaluation: Evaluation) -> Execution:
+    return Execution(id=work.id, outcome="ok", stdout=work.evaluated or "", stderr="", evaluation=evaluation)

@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 
-from mmst.inside.machine import Machine
+from mmst.inside.machine import OUTPUT, Machine
 from mmst.inside.statements import Statements
 from mmst.inside.values import GiveUp
 
@@ -30,8 +30,7 @@ def evaluate(source: str) -> str | None:
             warnings.simplefilter("error")
             _run(machine, source.encode())
         out = "".join(machine.out)
-        out.encode()
-        return out
+        return out if len(out.encode()) <= OUTPUT else None
     except _ERRORS:
         return None
     finally:

@@ -11,8 +11,8 @@ STEPS = 50_000
 """Nodes of the syntax tree, or as much other work, that a program may take: at most about 20 CPU-ms."""
 BYTES = 16 << 20
 """Bytes that all its containers and texts may take, those that it has dropped included."""
-OUTPUT = 1 << 16
-"""Characters that it may print."""
+OUTPUT = 1 << 14
+"""Bytes that it may print."""
 BITS = 1 << 14
 """Of an integer: more than the 4,300 digits that CPython prints."""
 DEPTH = 150

@@ -1,0 +1,32 @@
+"""Programs that were evaluated, run by CPython as well, many in one process, to see whether it comes to the same. Pure.
+
+No verdict rests on it: where all agree, the evaluator's results stand, as they would have stood without;
+where anything is otherwise, each of the programs runs alone, and that result counts. So what one of them
+might do to the others in that process changes nothing but which of them run alone.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+_DRIVER = """\
+import io, sys, zlib
+real, marks = sys.stdout, []
+for source in {sources!r}:
+    sys.stdout = io.StringIO()
+    exec(compile(source, "<program>", "exec"), {{"__name__": "__main__"}})
+    marks.append(zlib.crc32(sys.stdout.getvalue().encode()))
+sys.stdout = real
+print(marks)
+"""
+
+
+def program(sources: Sequence[str]) -> str:
+    """The program that runs them one after the other and prints a mark of what each printed."""
+    return _DRIVER.format(sources=list(sources))
+
+
+def agree(stdout: str, texts: Sequence[str]) -> bool:
+    """Whether that program's output says that each of them printed its text."""
+    return stdout == f"{[zlib.crc32(text.encode()) for text in texts]}\n"
