@@ -131,7 +131,6 @@ def test_math_takes_the_boxed_answer(tmp_path: Path) -> None:
         ('{"question": "What is 3 + 4?", "answer": true}', r"field 'answer'.*got True"),
         ('{"question": "What is 3 + 4?", "answer": NaN}', r"field 'answer'.*finite"),
         ('{"question": " ", "answer": 7}', r"field 'question': is empty"),
-        ('{"question": "What is 3?", "answer": 7, "colour": 1}', r"field 'colour': there is no such field"),
         ('{"question": "What is 3?", "answer": 7, "split": "test"}', r"field 'split'"),
         ('{"question": "What is 3?", "answer": 7, "id": "p-0123456789abcdef"}', r"field 'id'"),
         ('{"question": "What is 3?", "answer": 7', r"line 2: not JSON"),
