@@ -155,8 +155,11 @@ def import_file(
     from rich.markup import escape
 
     from mmst import problems as sets
+    from mmst.errors import UserError
     from mmst.problems.importing import Repeats, as_data
 
+    if to.exists() and file.exists() and to.samefile(file):
+        raise UserError("--to is the file that is read", value=str(to), remedy="name another file")
     repeats, notes = Repeats(), list[str]()
 
     def once() -> Iterator[Problem]:

@@ -11,7 +11,7 @@ import re
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _NUMBER = re.compile(r"[-+]?(?:\\\$)?(?:\d+(?:,\d{3}(?!\d))*(?:\.\d+)?|\.\d+)")
-_LONGEST = 10_000
+_LONGEST = 2_000
 """No box and no formula around one is longer."""
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)")
 _CLOSES = re.compile(r"\$|\\[)\]]|\n\s*\n|\\boxed|\\fbox|\\end\b|&|\\\\|\Z")
@@ -27,10 +27,15 @@ def answer_in_boxes(solution: str) -> str:
     >>> answer_in_boxes(r"$x = \boxed{3}$ or $x = \boxed{-3}$"), answer_in_boxes(r"It is $\boxed\frac12$.")
     ('3, -3', '\\frac12')
     """
+    return ", ".join(answers_in_boxes(solution))
+
+
+def answers_in_boxes(solution: str) -> list[str]:
+    """The different answers that a reference solution boxes, in their order."""
     boxes = boxed(solution)
     if boxes and _ANNOUNCED.search(solution[boxes[-2][1] if len(boxes) > 1 else 0 : boxes[-1][0]]):
         boxes = boxes[-1:]
-    return ", ".join(dict.fromkeys(content for _, _, content in boxes))
+    return list(dict.fromkeys(content for _, _, content in boxes))
 
 
 def boxed(text: str) -> list[tuple[int, int, str]]:

@@ -11,6 +11,7 @@ JSON lines, CSV and Parquet are read a piece at a time; a JSON list and XML are 
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import re
 import zlib
@@ -18,11 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from mmst.errors import DataError
 from mmst.problems import json_text, tables
 from mmst.problems.reading import Row
+
+Bytes = io.BufferedReader | gzip.GzipFile
 
 LONGEST_LINE = 64 * 2**20
 LARGEST_WHOLE = 2**30
@@ -78,10 +80,12 @@ def members(folder: Path) -> list[Path]:
 def file_rows(path: Path) -> Iterator[Row]:
     """The rows of one file."""
     with opened(path) as file:
-        head = file.peek(4096)[:4096]  # type: ignore[attr-defined]
+        head = file.peek(4096)[:4096]
         for magic, (what, remedy) in _OTHERS.items():
             if head.startswith(magic):
                 raise DataError(f"{path} is {what}", remedy=remedy)
+        if head.startswith(b"PAR1") and isinstance(file, gzip.GzipFile):
+            raise DataError(f"{path} is a gzipped Parquet file", remedy="gunzip it: Parquet is compressed within")
         if head.startswith(b"PAR1"):
             yield from tables.parquet_rows(path)
             return
@@ -104,12 +108,12 @@ def file_rows(path: Path) -> Iterator[Row]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[Bytes]:
     """The file's bytes, unzipped; every trouble with reading it is a `DataError`."""
     try:
         with path.open("rb") as raw:
             zipped = raw.peek(2)[:2] == b"\x1f\x8b"
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw
+            yield gzip.GzipFile(fileobj=raw) if zipped else raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise DataError(f"{path}: the gzip file is broken ({e})", remedy="get it again; is it whole?") from None
     except OSError as e:
@@ -119,7 +123,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 class _Lines:
     """The numbered lines of a text file, with their ends; a line may not be longer than `LONGEST_LINE`."""
 
-    def __init__(self, file: BinaryIO, path: Path, encoding: str) -> None:
+    def __init__(self, file: Bytes, path: Path, encoding: str) -> None:
         self.file, self.path = file, path
         self.encoding = encoding
         self.wide = encoding == "utf-16"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from mmst.answers import compare
 from mmst.problems import make_problem
-from mmst.problems.boxes import answer_in_boxes
+from mmst.problems.boxes import answers_in_boxes
 from mmst.problems.reading import Digits, Row, without_blank_lines
 from mmst.records import Problem
 
@@ -21,7 +21,8 @@ def problem(row: Row) -> Problem:
     """The problem of an entry; `level` and `type` may be absent."""
     stated = _stated(row)
     solution = row.text("solution", "" if stated else None)
-    gold = answer_in_boxes(solution) or stated
+    boxes = answers_in_boxes(solution)
+    gold = ", ".join(boxes) or stated
     if not gold:
         remedy = r"mark the final answer, e.g. \boxed{7}, or give it as 'answer'"
         row.fail("solution", r"holds no \boxed{answer}", remedy)
@@ -29,6 +30,8 @@ def problem(row: Row) -> Problem:
         if compare(stated, gold).equal is False:
             row.notes.append(f"field 'solution' boxes {gold!r}, field 'answer' says {stated!r}: 'answer' was taken")
         gold = stated
+    elif len(boxes) > 1 and not stated:
+        row.notes.append(f"field 'solution' boxes {len(boxes)} answers, taken as one: {gold!r}")
     made = {"text": f"{without_blank_lines(solution)}\nThe answer is {gold}"} if solution.strip() else {}
     return make_problem(row.text(row.first("problem", "question")), gold, "math", family=_family(row), solutions=made)
 

@@ -57,13 +57,21 @@ class Row:
         value = self.fields.get(field)
         if value is None or (isinstance(value, float) and math.isnan(value)):
             if default is None:
-                self.fail(field, "is missing", f"fields there: {', '.join(self.fields) or 'none'}")
+                self.fail(field, "is missing", f"fields there: {', '.join(self.fields) or 'none'}{self._within()}")
             return default
         if not isinstance(value, str) or isinstance(value, Digits):
-            self.fail(field, "must be a text", "put it in quotes")
+            columns = isinstance(value, (list, dict))
+            self.fail(
+                field, "must be a text", "one object a problem, not one a column" if columns else "put it in quotes"
+            )
         if default is None and not value.strip():
             self.fail(field, "is empty", "fill it in or remove the entry")
         return value
+
+    def _within(self) -> str:
+        """Where the problems seem to be, when this object is only what holds them."""
+        lists = [n for n, v in self.fields.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+        return f"; if '{lists[0]}' holds the problems: jq -c '.{lists[0]}[]' FILE" if len(lists) == 1 else ""
 
     def label(self, field: str) -> str:
         """The name of a kind: a text or a number, or "" when absent. It stays with the problem as it is."""

@@ -162,6 +162,8 @@ GOOD = '{"question": "What is 5 + 6?", "answer": 11}\n'
         ('{"question": "a", "ans\n' + GOOD, 1, "Unterminated|control"),
         (GOOD + '{"question": null, "answer": 1}', 2, "'question': is missing"),
         (GOOD + '{"question": 5, "answer": 1}', 2, "'question': must be a text, got 5"),
+        ('{"data": [' + GOOD + "]}", 1, r"'question': is missing.*jq -c '\.data\[\]' FILE"),
+        ('{"question": ["a", "b"], "answer": [1, 2]}', 1, "not one a column"),
         (GOOD + '{"question": "?", "answer": 1}', 2, "asks nothing|question is empty"),
         (GOOD + '{"question": "a", "answer": Infinity}', 2, "finite"),
         (GOOD + '{"question": "a", "answer": null}', 2, "'answer': is missing"),
@@ -189,6 +191,7 @@ def test_what_is_wrong_is_named_with_file_line_value_and_remedy(
         (b"version https://git-lfs.github.com/spec/v1\noid 1", "git lfs pull"),
         (gzip.compress(GOOD.encode())[:-9], "gzip file is broken"),
         (b"\x1f\x8b\x08garbage", "gzip file is broken"),
+        (gzip.compress(parquet(PLAIN)), "gunzip"),
         (b"PAR1 and no more", "cannot be read as Parquet"),
         (parquet(PLAIN)[:-5], "cannot be read as Parquet"),
         (GOOD.encode() + '{"question": "ä", "answer": 1}'.encode("latin-1"), "line 2: not UTF-8.*iconv"),
@@ -338,6 +341,13 @@ def test_a_stated_answer_counts_where_the_box_says_something_else(
     (item,) = read_file("math", tmp_path / "set")
     assert (item.problem.answer, len(item.notes)) == (gold, notes)
     assert item.problem.further["answer"] == row["answer"]
+
+
+def test_several_boxes_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "set").write_text(json.dumps({"problem": "a", "solution": "$\\boxed{3}$ or $\\boxed{-3}$"}))
+    (item,) = read_file("math", tmp_path / "set")
+    assert item.problem.answer == "3, -3"
+    assert item.notes == ("field 'solution' boxes 2 answers, taken as one: '3, -3'",)
 
 
 def test_the_body_of_a_question_may_stand_in_it(tmp_path: Path) -> None:
