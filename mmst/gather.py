@@ -3,14 +3,15 @@
 Shards `train-…`, `heldout-…` (test and related problems) and `seeds-…`. Training and held-out
 problems lose their annotated solutions; only seeds keep them.
 
-- A question twice in one role counts once (`duplicates`).
+- A question twice in one role counts once (`duplicates`); where its answers differ, the first counts, and all of them
+  are reported with their places (`contradictions`).
 - A training or seed problem that stands in the test set stops the run (`LeakError`).
 - One that nearly does (word 5-grams, `problems.near_duplicate`) is left out and reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,10 @@ from mmst.config import ProblemsConfig, Source, identity
 from mmst.errors import LeakError, UserError
 from mmst.manifest import Manifest, Place
 from mmst.ports import Engines
-from mmst.problems import PUBLISHED, load, located
+from mmst.problems import PUBLISHED, found, load, located
+from mmst.problems import VERSION as READING
+from mmst.problems.files import members
+from mmst.problems.importing import Imported, Repeats, as_data
 from mmst.problems.near import NearIndex
 from mmst.records import Problem, digest
 from mmst.store import Stage, file_sha256, sharded
@@ -38,17 +42,20 @@ def run(engines: Engines, place: Place) -> Manifest:
     if stage.manifest is not None:
         return stage.manifest
     with engines.progress.task("problems", len(ROLES), "sets") as task:
-        loaded = {}
+        items = {}
         for role in ROLES:
-            loaded[role] = read(role, getattr(config, role))
-            task.advance(note=f"{len(loaded[role])} {role}")
-    sets, counts, near = clean(loaded, config)
+            items[role] = collect(role, getattr(config, role))
+            task.advance(note=f"{len(items[role])} {role}")
+    sets, counts, near = clean({role: [item.problem for item in found] for role, found in items.items()}, config)
+    reported = noticed(items)
+    counts |= {name: len(what) for name, what in reported.items()}
+    facts = {"near_duplicates": near, **{name: what[:EXAMPLES] for name, what in reported.items()}}
     shards = []
     for role, problems in sets.items():
         for shard, part in sharded(problems, SHARD, role):
             shards.append(shard)
             stage.write_records(shard, part)
-    return stage.finish(shards=shards, counts=counts, facts={"near_duplicates": near})
+    return stage.finish(shards=shards, counts=counts, facts=facts)
 
 
 def content(source: Source) -> dict[str, Any]:
@@ -58,25 +65,46 @@ def content(source: Source) -> dict[str, Any]:
     if source.format == "generated":
         return {**slice_, "sha256": digest(list(load(source)))}
     file = located(path)
-    if not file.is_file():
+    if not file.exists():
         raise UserError(
             f"the {source.format} problem file does not exist",
             value=path,
             remedy=f"correct `path` in the recipe; {PUBLISHED}",
         )
-    return {**slice_, "sha256": file_sha256(file)}
+    if file.is_dir():
+        named = {f.relative_to(file).as_posix(): file_sha256(f) for f in members(file)}
+        return {**slice_, "reading": READING, "sha256": digest(named)}
+    return {**slice_, "reading": READING, "sha256": file_sha256(file)}
 
 
 def read(role: str, sources: Sequence[Source]) -> list[Problem]:
     """The problems of a role, in order; a role with sources but without problems is an error."""
-    problems = [p for source in sources for p in load(source)]
-    if not problems and (sources or role in ("train", "test")):
+    return [item.problem for item in collect(role, sources)]
+
+
+def collect(role: str, sources: Sequence[Source]) -> list[Imported]:
+    """As `read`, each with its place: the role, the number of the source, and where it stands in that."""
+    items = [
+        replace(item, place=f"{role}.{number}, {item.place}")
+        for number, source in enumerate(sources)
+        for item in found(source)
+    ]
+    if not items and (sources or role in ("train", "test")):
         named = ", ".join(f"{s.format} {s.path} split={s.split}".replace("  ", " ") for s in sources)
         raise UserError(
             f"problems.{role} holds no problem" + (f" ({named})" if named else ""),
             remedy=f"name a source in problems.{role}, or widen its split or limit",
         )
-    return problems
+    return items
+
+
+def noticed(items: Mapping[str, Sequence[Imported]]) -> dict[str, list[Any]]:
+    """What the user should know of the problems read, by kind: answers that contradict, and notes of the importers."""
+    repeats = Repeats()
+    for item in (item for role in ROLES for item in items[role]):
+        repeats.first(item)
+    notes = [f"{item.place}: {note}" for role in ROLES for item in items[role] for note in item.notes]
+    return {k: v for k, v in (("contradictions", as_data(repeats.contradictions())), ("notes", notes)) if v}
 
 
 def clean(

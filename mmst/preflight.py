@@ -52,13 +52,13 @@ def _source_file(key: str, source: Source) -> None:
     if not source.format:
         raise ConfigError(f"{key}.format is empty", remedy=f"--set {key}.format=gsm8k (see `mmst problems list`)")
     path = located(source.path)
-    if not source.path or not path.is_file():
+    if not source.path or not path.exists():
         raise ConfigError(
             f"{key}.path is not a file",
             value=str(path) if source.path else "",
             remedy=f"--set {key}.path=FILE; {PUBLISHED}",
         )
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{path} is empty", remedy=f"give a file with problems of the format {source.format}")
 
 

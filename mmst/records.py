@@ -51,6 +51,8 @@ class Problem:
     `id` is the content hash of the normalised question (`problem_id`), so the same question
     has the same id in every file; `split` follows from the id. `solutions` holds annotated
     solutions by method name (GSM8K rationales → `text`, SVAMP equations → `code`): seed data.
+    `further` is what else the problem's file says of it, by that file's own names, its id among
+    them; nothing is computed from it, and it is not written where there is none.
 
     Example:
         {"id": "p-5d1c0f2b9a7e4c31", "question": "Ann has 3 apples and buys 4. How many now?",
@@ -66,6 +68,7 @@ class Problem:
     task: str = "main"
     family: str = ""
     solutions: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, Any] = field(default_factory=dict, metadata={"if_any": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +258,8 @@ class Decision:
 def to_data(record: Any) -> Any:
     """The plain JSON value of a record (dicts, lists, strings, numbers)."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {f.name: to_data(getattr(record, f.name)) for f in dataclasses.fields(record)}
+        fields = ((f, getattr(record, f.name)) for f in dataclasses.fields(record))
+        return {f.name: to_data(v) for f, v in fields if v or "if_any" not in f.metadata}
     if isinstance(record, enum.Enum):
         return record.value
     if isinstance(record, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from mmst.commands.options import DEFAULT_OUT, ClusterNamespace, Json, StoreOut,
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mmst.records import Problem
     from mmst.summary import RunSummary
 
 RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="The run, or the beginning of its name.")]
@@ -105,7 +107,8 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
 
 problems = typer.Typer(no_args_is_help=True, help="Problem sets: list the formats, import a file, describe one.")
 Format = Annotated[str, typer.Argument(help="One of `mmst problems list`.")]
-File = Annotated[Path, typer.Argument(help="The file, as it was published.")]
+_NOTES = 20
+File = Annotated[Path, typer.Argument(help="The file, as it was published; or a folder of such files.")]
 
 
 @problems.command("list")
@@ -141,7 +144,9 @@ def import_file(
 ) -> None:
     """Read a published file and write its problems as JSONL, which recipes name with format: jsonl.
 
-    A bad line stops the import, with file, line, field and value; then nothing is written.
+    JSON lines, a JSON list or object, Parquet, CSV, XML, gzipped or not, or a folder of them. A bad line stops the
+    import, with file, line, field and value; then nothing is written. A question that stands twice is written once;
+    where its answers differ, the first is written and all are named.
 
     Example:
 
@@ -150,9 +155,30 @@ def import_file(
     from rich.markup import escape
 
     from mmst import problems as sets
+    from mmst.errors import UserError
+    from mmst.problems.importing import Repeats, as_data
 
-    count = sets.export(sets.import_file(format, file), to)
-    emit({"problems": count, "file": str(to)}, json, f"{count} problems written to {escape(str(to))}")
+    if to.exists() and file.exists() and to.samefile(file):
+        raise UserError("--to is the file that is read", value=str(to), remedy="name another file")
+    repeats, notes = Repeats(), list[str]()
+
+    def once() -> Iterator[Problem]:
+        for item in sets.read_file(format, file):
+            notes.extend(f"{item.place}: {note}" for note in item.notes)
+            if repeats.first(item):
+                yield item.problem
+
+    count = sets.export(once(), to)
+    differing = repeats.contradictions()
+    said = [f"{count} problems written to {to}"]
+    if repeats.count:
+        said.append(f"{repeats.count} left out: their questions stand there already")
+    if differing:
+        said.append(f"{len(differing)} questions have answers that differ; the first was written. Correct the file:")
+        said += [f"  {each}" for each in differing]
+    said += notes[:_NOTES] + ([f"… and {len(notes) - _NOTES} more such notes"] if len(notes) > _NOTES else [])
+    result = {"problems": count, "file": str(to), "repeated": repeats.count}
+    emit(result | {"contradictions": as_data(differing), "notes": notes}, json, escape("\n".join(said)))
 
 
 @problems.command("describe")

@@ -1,7 +1,7 @@
-"""Problem sets: one module a source, each yielding `Problem`s or refusing its file whole.
+"""Problem sets: one module a source, which makes a `Problem` of a row; a file is read whole or refused.
 
     load(Source(format="gsm8k", path="train.jsonl"))      what a recipe names
-    import_file("svamp", Path("SVAMP.json"))              every problem of a file
+    import_file("svamp", Path("SVAMP.json"))              every problem of a file or folder
     export(problems, Path("problems.jsonl"))              in our own JSONL, whole or absent
 
 A problem's id is the hash of its normalised question, and its split follows from the id, so no
@@ -10,21 +10,21 @@ later import can move it from test to train.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from mmst.answers import number
 from mmst.config import Source, percent_range
 from mmst.errors import ConfigError, DataError, UserError
+from mmst.problems.identity import normalise_question, percent_of, problem_id, split_of
+from mmst.problems.importing import Imported, Repeats, stream
 from mmst.records import Problem, Split, to_json
 
 FORMATS = {
@@ -36,33 +36,49 @@ FORMATS = {
     "math": "math_competition",
     "jsonl": "jsonl",
 }
-"""Format → module of this package with `read(path) -> Iterator[Problem]`."""
+"""Format → module of this package with `problem(row) -> Problem`."""
+
+VERSION = 2
+"""Raised when a file gives other problems than before; part of the key of what is gathered from files."""
 
 PUBLISHED = "docs/recipes.md says where the published problem sets are"
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\s.,;?\"]")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _VARIABLE = re.compile(r"\$(\w+)")
-_TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"})
+_LINE_END = re.compile("\r\n?|[\n\v\f\x85\u2028\u2029]")
+
+__all__ = [
+    "FORMATS", "PUBLISHED", "VERSION", "describe", "export", "found", "import_file", "laid_out", "load", "located",
+    "make_problem", "normalise_question", "percent_of", "problem_id", "read_file", "split_of",
+]  # fmt: skip
 
 
 def load(source: Source) -> Iterator[Problem]:
     """The problems that a recipe's source names, in file order, of its split and part, up to its limit."""
-    problems: Iterable[Problem]
-    if source.format == "generated":
-        if source.count < 1:
-            raise ConfigError("a generated source needs count", value=source.count, remedy="count: 1000")
-        generated = importlib.import_module("mmst.problems.generated")
-        problems = generated.generate(source.count, source.seed, source.task)
-    else:
-        problems = import_file(source.format, located(source.path))
-    if source.split != "all":
-        problems = (p for p in problems if p.split == source.split)
+    return (item.problem for item in found(source))
+
+
+def found(source: Source) -> Iterator[Imported]:
+    """As `load`, each with its place. A file is read to its end at once, so that it is refused whole."""
     low, high = percent_range(source.part)
-    problems = (p for p in problems if low <= percent_of(p.id) < high)
-    if source.annotated:
-        problems = (replace(p, solutions=_only(p.solutions, source.annotated)) for p in problems)
-    return islice(problems, source.limit or None)
+
+    def wanted(items: Iterable[Imported]) -> Iterator[Imported]:
+        for item in items:
+            id, split = item.problem.id, item.problem.split
+            if source.split in ("all", split) and low <= percent_of(id) < high:
+                yield replace(item, problem=_annotated(item.problem, source.annotated))
+
+    if source.format != "generated":
+        held = list[Imported]()
+        for item in wanted(read_file(source.format, located(source.path))):
+            if not source.limit or len(held) < source.limit:
+                held.append(item)
+        return iter(held)
+    if source.count < 1:
+        raise ConfigError("a generated source needs count", value=source.count, remedy="count: 1000")
+    generated = importlib.import_module("mmst.problems.generated")
+    problems = generated.generate(source.count, source.seed, source.task)
+    numbered = (Imported(problem, f"number {number}") for number, problem in enumerate(problems, 1))
+    return islice(wanted(numbered), source.limit or None)
 
 
 def located(path: str) -> Path:
@@ -81,19 +97,25 @@ def located(path: str) -> Path:
 
 
 def import_file(format: str, path: Path) -> list[Problem]:
-    """Every problem of a file; `DataError` at the first bad line, and then nothing is imported."""
+    """Every problem of a file or folder; `DataError` at the first bad line, and then nothing is imported."""
+    return [item.problem for item in read_file(format, path)]
+
+
+def read_file(format: str, path: Path) -> Iterator[Imported]:
+    """As `import_file`, a problem at a time, each with its place; the errors come as the file is read."""
     if format not in FORMATS:
         known = ", ".join(["generated", *FORMATS])
         raise ConfigError("unknown problem format", value=format, remedy=f"formats: {known}")
     path = path.expanduser()
-    if not path.is_file():
+    if not path.exists():
         raise UserError(
             f"the {format} problem file does not exist", value=str(path), remedy=f"check the path; {PUBLISHED}"
         )
-    problems = list(importlib.import_module(f"mmst.problems.{FORMATS[format]}").read(path))
-    if not problems:
+    items = stream(FORMATS[format], path)
+    first = next(items, None)
+    if first is None:
         raise DataError(f"{path} holds no problem", remedy=f"is it a {format} file, and whole?")
-    return problems
+    return chain([first], items)
 
 
 def export(problems: Iterable[Problem], path: Path) -> int:
@@ -120,9 +142,13 @@ def describe(problems: Iterable[Problem]) -> dict[str, Any]:
     """What a problem set holds: counts by split, family, task, kind of answer; question lengths in words."""
     listed = list(problems)
     words = sorted(len(p.question.split()) for p in listed)
+    repeats = Repeats()
+    for problem in listed:
+        repeats.first(Imported(problem, ""))
     return {
         "problems": len(listed),
-        "duplicates": len(listed) - len({p.id for p in listed}),
+        "duplicates": repeats.count,
+        "contradictions": len(repeats.contradictions()),
         "split": {str(s): sum(p.split == s for p in listed) for s in Split},
         "task": _counts(p.task for p in listed),
         "family": _counts(p.family or "(none)" for p in listed),
@@ -142,7 +168,7 @@ def make_problem(
     solutions: Mapping[str, str] | None = None,
 ) -> Problem:
     """A problem with the id and split that its question has; `DataError` when it asks nothing."""
-    question, answer = " ".join(question.split()), answer.strip()
+    question, answer = laid_out(question), answer.strip()
     if not normalise_question(question):
         raise DataError("the question is empty", value=question)
     if not answer:
@@ -160,38 +186,21 @@ def make_problem(
     )
 
 
-def normalise_question(question: str) -> str:
-    """The question as tokens with single spaces: case, typography and tokenisation don't matter.
+def laid_out(question: str) -> str:
+    """The question with its lines; in one that has a single line, runs of spaces count as one.
 
-    Stops, commas and quotes go, so that the published forms of one question agree; what can
-    change a question's meaning (signs, operators, brackets) stays.
-
-    >>> normalise_question("Ann’s  3 cats, 1,000 mice.") == normalise_question("ann 's 3 cats 1000 mice .")
-    True
+    >>> laid_out(" How  many \\n"), laid_out("Sum up:\\r\\n  1   2 \\r\\n  3   4")
+    ('How many', 'Sum up:\\n  1   2\\n  3   4')
     """
-    plain = unicodedata.normalize("NFKC", question).translate(_TYPOGRAPHY).casefold()
-    return " ".join(_TOKEN.findall(_THOUSANDS.sub("", plain)))
+    lines = [line.rstrip() for line in _LINE_END.split(question.strip())]
+    return "\n".join(lines) if len(lines) > 1 else " ".join(question.split())
 
 
-def problem_id(question: str) -> str:
-    """`p-` and 16 hex digits of the hash of the normalised question."""
-    raw = normalise_question(question).encode("utf-8", "surrogatepass")
-    return "p-" + hashlib.sha256(raw).hexdigest()[:16]
-
-
-def split_of(problem_id: str) -> Split:
-    """The split that an id has for ever: 80 % train, 10 % dev, 10 % test."""
-    bucket = int(problem_id.removeprefix("p-"), 16) % 10
-    return Split.TRAIN if bucket < 8 else Split.DEV if bucket == 8 else Split.TEST
-
-
-def percent_of(problem_id: str) -> int:
-    """0 to 99, the same for ever: which `part` of a set a problem belongs to, whatever its split."""
-    return int(hashlib.sha256(f"part/{problem_id}".encode()).hexdigest(), 16) % 100
-
-
-def _only(solutions: Mapping[str, str], methods: tuple[str, ...]) -> dict[str, str]:
-    return {name: solution for name, solution in solutions.items() if name in methods}
+def _annotated(problem: Problem, methods: tuple[str, ...]) -> Problem:
+    """The problem with the solutions of these methods alone; of all, when none is named."""
+    if not methods:
+        return problem
+    return replace(problem, solutions={m: text for m, text in problem.solutions.items() if m in methods})
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

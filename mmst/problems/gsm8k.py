@@ -1,4 +1,4 @@
-"""GSM8K (Cobbe et al. 2021): JSONL of `question` and `answer`.
+"""GSM8K (Cobbe et al. 2021): JSON or Parquet of `question` and `answer`.
 
     {"question": "Natalia sold clips to 48 …", "answer": "Natalia sold 48/2 = <<48/2=24>>24 clips …\\n#### 72"}
 
@@ -9,29 +9,27 @@ The gold answer stands after `####`. The rationale without its calculator marks 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 from mmst.problems import make_problem
 from mmst.problems.equations import linked
-from mmst.problems.reading import jsonl_rows, without_blank_lines
+from mmst.problems.reading import Row, without_blank_lines
 from mmst.records import Problem
 
 _MARK = re.compile(r"<<([^<>]*)>>")
 
 
-def read(path: Path) -> Iterator[Problem]:
-    """The problems of `train.jsonl` or `test.jsonl`."""
-    for row in jsonl_rows(path):
-        rationale, mark, gold = row.text("answer").rpartition("####")
-        if not mark or not gold.strip():
-            row.fail("answer", "holds no final answer", "end it with a line '#### 72'")
-        gold = gold.strip().replace(",", "")
-        calculations = [m.rpartition("=")[::2] for m in _MARK.findall(rationale)]
-        text = without_blank_lines(_MARK.sub("", rationale))
-        yield make_problem(
-            row.text("question"),
-            gold,
-            "gsm8k",
-            solutions={"text": f"{text}\nThe answer is {gold}", **linked(calculations, gold)},
-        )
+def problem(row: Row) -> Problem:
+    """The problem of an entry of `train.jsonl` or `test.jsonl`."""
+    rationale, mark, gold = row.text("answer").rpartition("####")
+    if not mark or not gold.strip():
+        remedy = "end it with a line '#### 72'; for answers without a rationale, use the format jsonl"
+        row.fail("answer", "holds no final answer", remedy)
+    gold = gold.strip().replace(",", "")
+    calculations = [m.rpartition("=")[::2] for m in _MARK.findall(rationale)]
+    text = without_blank_lines(_MARK.sub("", rationale))
+    return make_problem(
+        row.text("question"),
+        gold,
+        "gsm8k",
+        solutions={"text": f"{text}\nThe answer is {gold}", **linked(calculations, gold)},
+    )

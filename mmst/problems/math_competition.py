@@ -1,33 +1,52 @@
-r"""MATH (Hendrycks et al. 2021): JSONL, one problem a line.
+r"""MATH (Hendrycks et al. 2021), MATH-500, PRM800K: JSON or Parquet, or a folder with one problem a file.
 
     {"problem": "What is $\\frac12+\\frac13$?", "solution": "… $\\boxed{\\frac56}$.", "level": "Level 1",
      "type": "Prealgebra"}
 
-The gold answer is the last `\boxed{…}` of the solution, which becomes the `text` solution.
+The gold answer is what the solution boxes (`\boxed{…}`; several boxes are one answer), and the solution becomes the
+`text` solution. `answer`, where it is there, counts when the solution boxes nothing or something else. `type` may be
+called `subject`, and `level` may be a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from mmst.methods.stated import boxed
+from mmst.answers import compare
 from mmst.problems import make_problem
-from mmst.problems.reading import jsonl_rows, without_blank_lines
+from mmst.problems.boxes import answers_in_boxes
+from mmst.problems.reading import Digits, Row, without_blank_lines
 from mmst.records import Problem
 
 
-def read(path: Path) -> Iterator[Problem]:
-    """The problems of a MATH JSONL file; `level` may be absent."""
-    for row in jsonl_rows(path):
-        solution = row.text("solution")
-        answers = [text for _, text in boxed(solution) if text.strip()]
-        if not answers:
-            row.fail("solution", r"holds no \boxed{answer}", r"mark the final answer, e.g. \boxed{7}")
-        yield make_problem(
-            row.text("problem"),
-            answers[-1],
-            "math",
-            family=" ".join(filter(None, (row.text("type", ""), row.text("level", "")))),
-            solutions={"text": f"{without_blank_lines(solution)}\nThe answer is {answers[-1]}"},
-        )
+def problem(row: Row) -> Problem:
+    """The problem of an entry; `level` and `type` may be absent."""
+    stated = _stated(row)
+    solution = row.text("solution", "" if stated else None)
+    boxes = answers_in_boxes(solution)
+    gold = ", ".join(boxes) or stated
+    if not gold:
+        remedy = r"mark the final answer, e.g. \boxed{7}, or give it as 'answer'"
+        row.fail("solution", r"holds no \boxed{answer}", remedy)
+    if stated and compare(stated, gold).equal is not True:
+        if compare(stated, gold).equal is False:
+            row.notes.append(f"field 'solution' boxes {gold!r}, field 'answer' says {stated!r}: 'answer' was taken")
+        gold = stated
+    elif len(boxes) > 1 and not stated:
+        row.notes.append(f"field 'solution' boxes {len(boxes)} answers, taken as one: {gold!r}")
+    made = {"text": f"{without_blank_lines(solution)}\nThe answer is {gold}"} if solution.strip() else {}
+    return make_problem(row.text(row.first("problem", "question")), gold, "math", family=_family(row), solutions=made)
+
+
+def _stated(row: Row) -> str:
+    """The field `answer`, which stays with the problem as it is."""
+    if not row.has("answer"):
+        return ""
+    answer = row.answer("answer").strip()
+    row.used.discard("answer")
+    return answer
+
+
+def _family(row: Row) -> str:
+    level = row.label("level")
+    if isinstance(row.fields.get("level"), Digits) or level.isdecimal():
+        level = f"Level {level.removesuffix('.0')}"
+    return " ".join(filter(None, (row.label(row.first("type", "subject")), level)))

@@ -1,4 +1,4 @@
-"""MAWPS (Koncel-Kedziorski et al. 2016): a JSON list, in the two shapes that are about.
+"""MAWPS (Koncel-Kedziorski et al. 2016): JSON in the two shapes that are about, or as `mawps-csv`.
 
     {"iIndex": 1, "sQuestion": "Joan found 70 seashells …", "lEquations": ["X=(70.0-43.0)"], "lSolutions": [27.0]}
     {"id": "1", "original_text": "Joan found 70 seashells …", "equation": "x=70.0-43.0", "ans": "27"}
@@ -8,42 +8,60 @@ An equation solved for its unknown (`X=…`) becomes the solutions.
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-from mmst.problems import make_problem
+from mmst.problems import make_problem, mawps_csv
 from mmst.problems.equations import solutions
-from mmst.problems.reading import Row, json_rows, shortest
+from mmst.problems.reading import Digits, Row
 from mmst.records import Problem
 
 _SOLVED = re.compile(r"\s*[a-zA-Z]\s*=([^=]*)|([^=]*)=\s*[a-zA-Z]\s*")
 
 
-def read(path: Path) -> Iterator[Problem]:
-    """The problems of a MAWPS JSON file; each entry may have either shape."""
-    return (_first_shape(row) if "sQuestion" in row.fields else _second_shape(row) for row in json_rows(path))
+def problem(row: Row) -> Problem:
+    """The problem of an entry, in whichever shape it has."""
+    if "sQuestion" in row.fields:
+        return _first_shape(row)
+    return mawps_csv.problem(row) if row.has("Numbers") else _second_shape(row)
 
 
 def _first_shape(row: Row) -> Problem:
     gold = [Row(row.where, {"lSolutions": v}).answer("lSolutions") for v in _list(row, "lSolutions")]
-    equations = _list(row, "lEquations") if "lEquations" in row.fields else []
+    equations = _list(row, "lEquations") if row.has("lEquations") else []
     expression = _expression(equations[0]) if len(equations) == 1 and isinstance(equations[0], str) else ""
-    answer = "; ".join(map(shortest, gold))
+    answer = "; ".join(gold)
     return make_problem(row.text("sQuestion"), answer, "mawps", solutions=solutions(expression, answer))
 
 
 def _second_shape(row: Row) -> Problem:
-    gold = shortest(row.answer("ans"))
-    made = solutions(_expression(row.text("equation", "")), gold)
+    gold = row.answer("ans")
+    made = solutions(_expression(row.label("equation")), gold)
     return make_problem(row.text("original_text"), gold, "mawps", solutions=made)
 
 
 def _list(row: Row, field: str) -> list[object]:
+    """A list, or one written in a cell of a table."""
     value = row.fields.get(field)
+    if isinstance(value, str) and value.strip().startswith("["):
+        value = _in_cell(value.strip())
     if not isinstance(value, list) or not value:
         row.fail(field, "must be a list that is not empty", f'"{field}": [27.0]')
+    if field == "lSolutions":
+        row.used.add(field)
     return value
+
+
+def _in_cell(cell: str) -> list[object] | None:
+    """The texts and numbers of a list such as `['X=(70.0-43.0)']` or `[27.0]`."""
+    try:
+        items = ast.parse(cell, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if not isinstance(items, ast.List) or not all(isinstance(item, ast.Constant | ast.UnaryOp) for item in items.elts):
+        return None
+    texts = [ast.get_source_segment(cell, item) or "" for item in items.elts]
+    return [text.strip("'\"") if text[:1] in ("'", '"') else Digits(text) for text in texts]
 
 
 def _expression(equation: str) -> str:

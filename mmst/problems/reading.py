@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,40 +14,116 @@ from mmst.errors import DataError
 ABSENT = object()
 
 
+class Digits(str):
+    """A number as the file writes it: 51.0, 1.10 and 1e400 stay what they are."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry of a problem file: its fields, and where it stands ("train.jsonl, line 7")."""
+    """One entry of a problem file: its fields, and where it stands ("train.jsonl, line 7").
+
+    What is read by `text` or `answer` becomes part of the problem; all the rest stays with it as it is (`further`).
+    A field that is null, or NaN as some tools write it, is absent. In `repaired` fields a character was broken.
+    """
 
     where: str
     fields: Mapping[str, Any]
+    repaired: frozenset[str] = frozenset()
+    notes: list[str] = field(default_factory=list, compare=False, repr=False)
+    used: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def fail(self, field: str, what: str, remedy: str, value: object = ABSENT) -> NoReturn:
         """Refuse the file because of this field."""
         shown = self.fields.get(field) if value is ABSENT else value
         raise DataError(f"{self.where}, field '{field}': {what}", value=shown, remedy=remedy)
 
+    def has(self, field: str) -> bool:
+        """Whether the field holds something."""
+        value = self.fields.get(field)
+        return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
+
+    def first(self, *names: str) -> str:
+        """Which of these fields is there; the first name when none is."""
+        return next((name for name in names if self.has(name)), names[0])
+
     def text(self, field: str, default: str | None = None) -> str:
         """A field that must be a text; not empty unless there is a default."""
-        value = self.fields.get(field, default)
-        if value is None:
-            self.fail(field, "is missing", f"fields there: {', '.join(self.fields) or 'none'}")
-        if not isinstance(value, str):
-            self.fail(field, "must be a text", "put it in quotes")
+        self.used.add(field)
+        value = self.fields.get(field)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            if default is None:
+                self.fail(field, "is missing", f"fields there: {', '.join(self.fields) or 'none'}{self._within()}")
+            return default
+        if not isinstance(value, str) or isinstance(value, Digits):
+            columns = isinstance(value, (list, dict))
+            self.fail(
+                field, "must be a text", "one object a problem, not one a column" if columns else "put it in quotes"
+            )
         if default is None and not value.strip():
             self.fail(field, "is empty", "fill it in or remove the entry")
         return value
 
+    def _within(self) -> str:
+        """Where the problems seem to be, when this object is only what holds them."""
+        lists = [n for n, v in self.fields.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+        return f"; if '{lists[0]}' holds the problems: jq -c '.{lists[0]}[]' FILE" if len(lists) == 1 else ""
+
+    def label(self, field: str) -> str:
+        """The name of a kind: a text or a number, or "" when absent. It stays with the problem as it is."""
+        value = self.fields.get(field) if self.has(field) else ""
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            self.fail(field, "must be a text or a number", "write it in quotes or leave it out")
+        return str(value).strip()
+
     def answer(self, field: str) -> str:
-        """A gold answer: a text, or a number, which becomes its shortest decimal form."""
+        """A gold answer: a text, or a number, whose digits are kept."""
+        self.used.add(field)
         value = self.fields.get(field)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             what = "is missing" if value is None else "must be a number or a text"
             self.fail(field, what, "give the final answer alone, for example 7 or '7'")
-        if isinstance(value, str):
-            return self.text(field)
         if isinstance(value, float) and not math.isfinite(value):
             self.fail(field, "is not a finite number", "give the final answer alone, for example 7")
-        return shortest(str(value)) if isinstance(value, float) else str(value)
+        return str(value) if isinstance(value, (Digits, int, float)) else self.text(field)
+
+    def further(self) -> dict[str, Any]:
+        """The fields that did not become part of the problem, as plain JSON values."""
+        try:
+            return {name: plain(value) for name, value in self.fields.items() if name not in self.used}
+        except RecursionError:
+            raise DataError(f"{self.where}: is nested too deeply", remedy="flatten the further fields") from None
+
+
+def plain(value: Any, depth: int = 50) -> Any:
+    """A value as JSON can hold it; a number that Python would write in other digits becomes a text.
+
+    >>> plain([Digits("17"), Digits("0.5"), Digits("1.10"), Digits("1e400"), float("nan")])
+    [17, 0.5, '1.10', '1e400', None]
+    """
+    if depth == 0:
+        raise RecursionError
+    if isinstance(value, Digits):
+        return _number(str(value))
+    if isinstance(value, dict):
+        return {str(k): plain(v, depth - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v, depth - 1) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _number(digits: str) -> int | float | str:
+    if len(digits) > 400:
+        return digits
+    if digits.lstrip("-").isdigit():
+        return int(digits) if str(int(digits)) == digits else digits
+    return float(digits) if repr(float(digits)) == digits else digits
 
 
 def shortest(number: str) -> str:
@@ -65,27 +140,8 @@ def without_blank_lines(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines() if line.strip())
 
 
-def text_of(path: Path) -> str:
-    """The file as UTF-8 text; `DataError` names the line that is not."""
-    raw = path.read_bytes()
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line = raw.count(b"\n", 0, e.start) + 1
-        raise DataError(
-            f"{path}, line {line}: not UTF-8", value=raw[e.start : e.start + 8], remedy="iconv -t utf-8"
-        ) from None
-
-
-def jsonl_rows(path: Path) -> Iterator[Row]:
-    """The objects of a JSON-lines file; blank lines are skipped."""
-    for number, line in enumerate(text_of(path).split("\n"), 1):
-        if line.strip():
-            yield _row(f"{path}, line {number}", _json(line, path, number))
-
-
 def jsonl_stream(path: Path) -> Iterator[Row]:
-    """As `jsonl_rows`, a line at a time, for files that are larger than memory."""
+    """The objects of a JSON-lines file, a line at a time: it may be larger than memory. Blank lines are skipped."""
     try:
         file = path.open("rb")
     except OSError as e:
@@ -100,51 +156,22 @@ def jsonl_stream(path: Path) -> Iterator[Row]:
             except UnicodeDecodeError as e:
                 value = raw[e.start : e.start + 8]
                 raise DataError(f"{where}: not UTF-8", value=value, remedy="iconv -t utf-8") from None
-            yield _row(where, _json(line, path, number))
+            yield as_row(where, _json(line, path, number))
 
 
-def json_rows(path: Path) -> Iterator[Row]:
-    """The objects of a JSON file that is one list."""
-    data = _json(text_of(path), path)
-    if not isinstance(data, list):
-        raise DataError(
-            f"{path} is not a JSON list of problems", value=data, remedy="give the list that holds the problems"
-        )
-    for number, item in enumerate(data, 1):
-        yield _row(f"{path}, entry {number}", item)
-
-
-def csv_rows(path: Path) -> Iterator[Row]:
-    """The rows of a CSV file with a header line."""
-    reader = csv.DictReader(text_of(path).splitlines(keepends=True), strict=True)
-    try:
-        for fields in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in fields or None in fields.values():
-                raise DataError(
-                    f"{where}: not as many columns as the header has",
-                    value=list(fields.values()),
-                    remedy="quote fields that contain commas",
-                )
-            yield Row(where, fields)
-    except csv.Error as e:
-        raise DataError(f"{path}, line {reader.line_num}: not CSV ({e})", remedy="is the file whole?") from None
-
-
-def _row(where: str, data: Any) -> Row:
+def as_row(where: str, data: Any) -> Row:
+    """The row that a JSON value is; `DataError` when it is no object."""
     if not isinstance(data, dict):
         raise DataError(f"{where}: not a JSON object", value=data, remedy="one {…} a problem")
     return Row(where, data)
 
 
-def _json(text: str, path: Path, line: int = 0) -> Any:
+def _json(text: str, path: Path, line: int) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as e:
         value = text[max(e.pos - 20, 0) : e.pos + 20]
-        at = line or e.lineno
-        raise DataError(
-            f"{path}, line {at}: not JSON ({e.msg}, column {e.colno})", value=value, remedy="is the file whole?"
-        ) from None
+        what = f"{path}, line {line}: not JSON ({e.msg}, column {e.colno})"
+        raise DataError(what, value=value, remedy="is the file whole?") from None
     except (RecursionError, ValueError) as e:
-        raise DataError(f"{path}, line {line or 1}: cannot be read ({e})", remedy="is this a problem file?") from None
+        raise DataError(f"{path}, line {line}: cannot be read ({e})", remedy="is this a problem file?") from None

@@ -272,6 +272,24 @@ def test_importing_problems_writes_our_own_format_whole(mmst: Run, tmp_path: Pat
     assert not (tmp_path / "bad.jsonl").exists()
 
 
+def test_an_import_says_what_repeats_and_what_contradicts(mmst: Run, tmp_path: Path) -> None:
+    given, target = tmp_path / "given.jsonl", tmp_path / "ours.jsonl"
+    rows = [("What is 3 + 4?", 7), ("And 1?", 1), ("what is 3 + 4 ?", 8), ("And 1?", 1.0)]
+    given.write_text("".join(json.dumps({"id": n, "question": q, "answer": a}) + "\n" for n, (q, a) in enumerate(rows)))
+    code, out, _ = mmst("problems", "import", "jsonl", str(given), "--to", str(target))
+    assert code == 0
+    assert "2 left out" in out
+    assert "'7' (line 1), '8' (line 3)" in out
+    code, _, err = mmst("problems", "import", "jsonl", str(given), "--to", str(given))
+    assert code == 2
+    assert "--to is the file that is read" in err
+    _, out, _ = mmst("problems", "import", "jsonl", str(given), "--to", str(target), "--json")
+    said = json.loads(out)
+    assert (said["problems"], said["repeated"], len(said["contradictions"])) == (2, 2, 1)
+    written = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [(row["answer"], row["further"]) for row in written] == [("7", {"id": 0}), ("1", {"id": 1})]
+
+
 def test_output_cut_off_by_the_reader_is_no_traceback(made: Made) -> None:
     made.whole()
     command = f"{sys.executable} -m mmst.cli status made --out {made.config.out} --json | head -c 10"

@@ -1,6 +1,7 @@
 """Gathering the problems of a run: clean sets, no leaks, the same digest for the same content."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,6 +69,49 @@ def test_a_question_twice_counts_once(tmp_path: Path, sets: dict[str, Any]) -> N
     sets["train"].append(file(tmp_path / "more.jsonl", ["what is 1 + 6 ?", "What is 3 + 3?"]))
     manifest = gather.run(engines(tmp_path, **sets), PLACE)
     assert (manifest.counts["train"], manifest.counts["duplicates"]) == (3, 1)
+
+
+def test_answers_that_contradict_are_counted_and_named_with_their_places(tmp_path: Path, sets: dict[str, Any]) -> None:
+    export([make_problem("What is 1 + 6?", "8", "x")], tmp_path / "more.jsonl")
+    sets["train"].append({"format": "jsonl", "path": str(tmp_path / "more.jsonl")})
+    made = engines(tmp_path, **sets)
+    manifest = gather.run(made, PLACE)
+    assert (manifest.counts["duplicates"], manifest.counts["contradictions"]) == (1, 1)
+    assert manifest.facts["contradictions"] == [
+        {"question": "What is 1 + 6?",
+         "answers": [{"at": "train.0, line 1", "answer": "7"}, {"at": "train.1, line 1", "answer": "8"}]},
+    ]  # fmt: skip
+    assert [p.answer for p in read(made, manifest, "train")] == ["7", "7"]
+
+
+def test_an_answer_in_another_form_is_no_contradiction(tmp_path: Path, sets: dict[str, Any]) -> None:
+    export([make_problem("What is 1 + 6?", "7.0", "x")], tmp_path / "more.jsonl")
+    sets["train"].append({"format": "jsonl", "path": str(tmp_path / "more.jsonl")})
+    assert "contradictions" not in gather.run(engines(tmp_path, **sets), PLACE).counts
+
+
+def test_further_fields_stay_with_the_problems_of_every_role(tmp_path: Path, sets: dict[str, Any]) -> None:
+    for role in sets:
+        path = Path(sets[role][0]["path"])
+        rows = [{k: v for k, v in json.loads(line).items() if k != "id"} for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps({**row, "id": n, "from": role}) + "\n" for n, row in enumerate(rows)))
+    made = engines(tmp_path, **sets)
+    manifest = gather.run(made, PLACE)
+    assert [dict(p.further) for role in ("train", "heldout", "seeds") for p in read(made, manifest, role)] == [
+        {"id": 0, "from": "train"}, {"id": 1, "from": "train"}, {"id": 0, "from": "test"},
+        {"id": 0, "from": "related"}, {"id": 0, "from": "seeds"},
+    ]  # fmt: skip
+
+
+def test_a_folder_is_a_source_and_its_content_is_the_key(tmp_path: Path, sets: dict[str, Any]) -> None:
+    folder = tmp_path / "parts"
+    file(folder / "a.jsonl", ["What is 1 + 6?"])
+    file(folder / "b.jsonl", ["What is 2 + 5?"])
+    sets["train"] = [{"format": "jsonl", "path": str(folder)}]
+    first = gather.run(engines(tmp_path, **sets), PLACE)
+    assert first.counts["train"] == 2
+    (folder / "b.jsonl").unlink()
+    assert gather.run(engines(tmp_path, **sets), PLACE).key != first.key
 
 
 @pytest.mark.parametrize("role", ["train", "seeds"])

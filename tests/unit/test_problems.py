@@ -1,6 +1,7 @@
 """Problems: identity, splits, importers, and refusals that name file, line, field and remedy."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from mmst.config import Source
 from mmst.errors import ConfigError, DataError, UserError
 from mmst.methods import method
 from mmst.problems import describe, export, import_file, load, make_problem, problem_id, split_of
+from mmst.problems.boxes import answer_in_boxes, boxed
 from mmst.problems.equations import Unusable, infix, prefix, solutions
+from mmst.problems.importing import Imported, Repeats
 from mmst.problems.near import NearIndex, grams
 from mmst.records import Problem, Split
 
@@ -123,6 +126,71 @@ def test_math_takes_the_boxed_answer(tmp_path: Path) -> None:
     assert "\n\n" not in p.solutions["text"]
 
 
+BOXES = [
+    (r"$\boxed{7}$", "7"), (r"$\boxed 2$", "2"), (r"\boxed 2", "2"), (r"$\boxed2$", "2"), (r"\boxed 23.", "23"),
+    (r"so \boxed 5 apples", "5"), (r"$\boxed\frac12$", r"\frac12"), (r"$\boxed\frac{1}2$.", r"\frac{1}2"),
+    (r"\boxed\dfrac{3}{4} of it", r"\dfrac{3}{4}"), (r"$\boxed\pi$", r"\pi"), (r"$\boxed \sqrt2$", r"\sqrt2"),
+    (r"\boxed\sqrt[3]{2}", r"\sqrt[3]{2}"), (r"$\boxed -3$", "-3"), (r"$\boxed 2\sqrt3$", r"2\sqrt3"),
+    (r"$\boxed .5$", ".5"), (r"$\boxed 1,234$", "1,234"), (r"$\boxed 2 + 3 = 5$", "2"),
+    (r"\boxed\text{yes} it is", r"\text{yes}"), (r"$\boxed\text{(A)}$", r"\text{(A)}"), (r"\[\boxed 12\]", "12"),
+    (r"\(\boxed x\)", "x"), (r"$$\boxed 12.5$$", "12.5"), (r"\begin{align}\boxed 3 &= x\end{align}", "3"),
+    (r"\boxed\left(3,\frac\pi2\right)", r"\left(3,\frac\pi2\right)"), (r"\boxed {7}", "7"), ("\\boxed\n{7}", "7"),
+    (r"\fbox{7}", "7"), (r"\boxed{\boxed{7}}", "7"), (r"$\boxed\$18$", r"\$18"), (r"\boxed{x}^2", "x"),
+    (r"\boxed{\{1,2\}}", r"\{1,2\}"), (r"\boxed{\left\{1\right.}", r"\left\{1\right."),
+    (r"The solutions are $\boxed{3}$ and $\boxed{-3}$.", "3, -3"), (r"\boxed{3}, \boxed{-3}", "3, -3"),
+    (r"Case 1 gives $x=\boxed{3}$. Case 2 gives $x=\boxed{-3}$.", "3, -3"), (r"$\boxed 1, \boxed 2$", "1, 2"),
+    (r"$\boxed\frac12$ or $\boxed\frac13$", r"\frac12, \frac13"), (r"\boxed{x=3} and \boxed{y=2}", "x=3, y=2"),
+    (r"\boxed{5}. Or: \boxed{5}", "5"), (r"\boxed{} \boxed{4}", "4"), (r"\boxed{1}, \boxed{2}, \boxed{3}", "1, 2, 3"),
+    (r"First $\boxed{5}$. So the answer is $\boxed{7}$.", "7"), (r"$\boxed{5}$. Final answer: \boxed{7}", "7"),
+    (r"The answers are $\boxed{3}$ and $\boxed{-3}$.", "3, -3"), (r"\boxed{7", ""), (r"\boxed", ""),
+    (r"\boxedx{3}", ""), ("boxed{3}", ""), (r"$\boxed$", ""), (r"\boxed{4} \boxed{5", "4"), (r"\boxed{}", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("solution", "answer"), BOXES)
+def test_what_a_solution_boxes_is_its_answer(solution: str, answer: str) -> None:
+    assert answer_in_boxes(solution) == answer
+
+
+PIECES = st.sampled_from(
+    [r"\boxed", "{", "}", "$", " ", "1", "a", ".", "\n", r"\frac", r"\(", r"\)", "[", "]", "\\", "-"]
+)
+
+
+@given(st.lists(PIECES, max_size=25).map("".join))
+def test_boxes_stand_in_order_within_the_text(text: str) -> None:
+    ends = [at for start, end, _ in boxed(text) for at in (start, end)]
+    assert ends == sorted(ends)
+    assert all(content in text for _, _, content in boxed(text))
+
+
+def test_boxes_are_found_in_bounded_time() -> None:
+    started = time.process_time()
+    answer_in_boxes("\\boxed{" * 2_000 + "$\\boxed 2$ " * 2_000)
+    assert time.process_time() - started < 20
+
+
+def repeats(*pairs: tuple[str, str]) -> Repeats:
+    seen = Repeats()
+    for number, (question, answer) in enumerate(pairs, 1):
+        seen.first(Imported(make_problem(question, answer, "x"), f"line {number}"))
+    return seen
+
+
+@pytest.mark.parametrize("same", [("7", "7"), ("7", "7.0"), ("1/2", "0.5"), ("1,000", "1000"), (r"\frac12", "0.5")])
+def test_a_question_with_the_same_answer_is_no_contradiction(same: tuple[str, str]) -> None:
+    seen = repeats(("What is a?", same[0]), ("what is a ?", same[1]))
+    assert (seen.count, seen.contradictions()) == (1, [])
+
+
+def test_contradictory_answers_are_named_with_their_places() -> None:
+    seen = repeats(("a b", "7"), ("c d", "1"), ("A b.", "8"), ("a b", "7.0"), ("a b", "9"))
+    assert seen.count == 3
+    (found,) = seen.contradictions()
+    assert found.answers == (("line 1", "7"), ("line 3", "8"), ("line 5", "9"))
+    assert "'7' (line 1), '8' (line 3), '9' (line 5)" in str(found)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -131,7 +199,6 @@ def test_math_takes_the_boxed_answer(tmp_path: Path) -> None:
         ('{"question": "What is 3 + 4?", "answer": true}', r"field 'answer'.*got True"),
         ('{"question": "What is 3 + 4?", "answer": NaN}', r"field 'answer'.*finite"),
         ('{"question": " ", "answer": 7}', r"field 'question': is empty"),
-        ('{"question": "What is 3?", "answer": 7, "colour": 1}', r"field 'colour': there is no such field"),
         ('{"question": "What is 3?", "answer": 7, "split": "test"}', r"field 'split'"),
         ('{"question": "What is 3?", "answer": 7, "id": "p-0123456789abcdef"}', r"field 'id'"),
         ('{"question": "What is 3?", "answer": 7', r"line 2: not JSON"),
@@ -233,6 +300,40 @@ def test_other_words_are_another_problem(a: list[str], b: list[str]) -> None:
 @pytest.mark.parametrize(("a", "b"), [("What is 5 + 3?", "What is 5 - 3?"), ("2.5 kg", "25 kg"), ("(2+3)*4", "2+3*4")])
 def test_signs_that_carry_meaning_count(a: str, b: str) -> None:
     assert problem_id(a) != problem_id(b)
+
+
+DIFFERENT = [
+    ("What is 2³?", "What is 23?"), ("What is 2³?", "What is 2?"), ("What is .5 + 2?", "What is 5 + 2?"),
+    ("101₂ in base ten?", "1012 in base ten?"), ("10⁻² is?", "10-2 is?"), ("10⁻² is?", "10² is?"),
+    ("It costs $.50 now", "It costs $50 now"), ("x²+1", "x²⁺¹"), ("3²4", "3²⁴"), ("aⁿm", "aⁿᵐ"), ("x₁₂", "x12"),
+    ("x₁²", "x₁₂"), ("1½ cups", "11⁄2 cups"), ("½2", "1⁄22"), ("①5", "15"), ("⒈5", "1.5"), ("½½", "1⁄21⁄2"),
+    ("-.5", "-5"), ("(.5)", "(5)"), ("x=.5", "x=5"), (r"2\cdot.5", r"2\cdot5"), (".5", ".05"), ("٣²", "٣2"),
+    (r"0.\overline{3}", r"0\overline{3}"), ("det [1,2;3,4]", "det [1,2,3,4]"), ("x⁽ⁿ⁺¹⁾", "x⁽ⁿ⁾+1"),
+    ("5⁺", "5+"), ("H₂O", "H2O"), ("５²", "52"), ("$.5, $.6", "$5, $6"), ("'.5 kg'", "'5 kg'"), ("10²⁰", "1020"),
+]  # fmt: skip
+SAME = [
+    ("What is 2³?", "What is 2^3?"), ("What is .5?", "what is 0.5 ?"), ("10⁻²", "10^-2"), ("101₂", "101_2"),
+    ("1½ cups", "1 ½ cups"), ("５ cats", "5 cats"), ("𝟏𝟐 cats", "12 cats"), ("ﬁve", "five"),
+    ("He left.5 cats", "He left. 5 cats"), ('He said "go".5 cats', 'He said " go " . 5 cats'), ("…5", "... 5"),
+    ("Lego™ 5", "LegoTM 5"), ("x⁽ⁿ⁺¹⁾", "x^(n+1)"), ("x²⁺¹", "x^(2+1)"), ("5; 6", "5 ; 6"), ("2.", "2"),
+    ("1,000 mice", "1000 mice"), ("(a).5", "(a). 5"), ("one\ntwo", "one two"), ("Ⅷ", "VIII"), ("№ 5", "No 5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("a", "b"), DIFFERENT)
+def test_different_questions_have_different_ids(a: str, b: str) -> None:
+    assert problem_id(a) != problem_id(b)
+
+
+@pytest.mark.parametrize(("a", "b"), SAME)
+def test_one_question_in_two_spellings_has_one_id(a: str, b: str) -> None:
+    assert problem_id(a) == problem_id(b)
+
+
+@given(st.text(alphabet="12.,²³⁻₂½ ax=+(){}①$^_", max_size=12))
+def test_whether_a_digit_is_raised_is_never_lost(text: str) -> None:
+    flat = text.translate(str.maketrans("²³₂", "232"))
+    assert flat == text or problem_id(flat) != problem_id(text)
 
 
 def test_splits_are_fixed_for_ever() -> None:

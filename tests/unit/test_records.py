@@ -41,12 +41,20 @@ def finite(data: Any) -> bool:
     return not isinstance(data, float) or math.isfinite(data)
 
 
-RECORDS = st.one_of(*(st.from_type(kind) for kind in KINDS)).filter(lambda record: finite(to_data(record)))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
+PROBLEMS = st.builds(
+    Problem,
+    task=st.text(),
+    family=st.text(),
+    solutions=st.dictionaries(st.text(), st.text()),
+    further=st.dictionaries(st.text(), JSON, max_size=3),
+)
+st.register_type_strategy(Problem, PROBLEMS)
+RECORDS = st.one_of(*(st.from_type(kind) for kind in KINDS)).filter(lambda record: finite(to_data(record)))
 
 
 @given(RECORDS)

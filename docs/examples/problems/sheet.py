@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 from mmst.problems import make_problem
-from mmst.problems.reading import csv_rows
+from mmst.problems.reading import Row
 from mmst.records import Problem
 
 
-def read(path: Path) -> Iterator[Problem]:
-    """The problems of the file, in its order."""
-    for row in csv_rows(path):
-        yield make_problem(row.text("question"), row.answer("answer"), "sheet", family=row.text("topic", ""))
+def problem(row: Row) -> Problem:
+    """The problem of a row; other columns stay with it."""
+    return make_problem(row.text("question"), row.answer("answer"), "sheet", family=row.label("topic"))
