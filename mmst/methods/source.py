@@ -1,0 +1,178 @@
+"""Python in a text: what parses, freed of indentation, of a session's prompts, and of prose around it. Pure."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+LONGEST = 20_000
+"""Longer programs are not parsed."""
+_TRIES = 200
+"""How often a text is parsed at most while programs are looked for in it."""
+_PROMPT = re.compile(r"[ \t]*(?:>>>|\.\.\.|In \[\d+\]:|[ \t]{2,9}\.\.\.:)(?: |$)")
+_FIRST_PROMPT = re.compile(r"^[ \t]*(?:>>> |In \[\d+\]: )", re.MULTILINE)
+_MARKDOWN = re.compile(r"(?:[-*+•>|]|\#+|\d{1,3}[.)])\s|\*\*|__\w|\\[\[\]()a-z]|\$|-{3}|={3}|[`~]{3}|\d")
+_SENTENCE = re.compile(
+    r"[(\"'“‘]?[^\W\d_a-z][^\W\d_]*(?:['’][a-z]+)?(?:[ ,]+(?:[^\W\d_]|[\d$\\`*(\"'“])|[.!?:,;]?$|:[ ])"
+    r"|[^\W\d_]+(?:['’][a-z]+)?,?(?: [^\W\d_]+(?:['’][a-z]+)?,?){2}|[^\W\d_]+(?: [^\W\d_]+)*:$"
+)
+_STATEMENTS = {*keyword.kwlist, "print", "match", "case"} - {"True", "False", "None"}
+_PRINTING = {"print", "pprint", "display", "exec", "write", "writelines"}
+_KNOWN = {*dir(builtins), "__name__", "__file__", "__doc__", "__builtins__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A text that parses as Python, and what its statements are."""
+
+    text: str
+    tree: ast.Module = field(compare=False)
+
+    @property
+    def does(self) -> bool:
+        """Whether it calls, imports or defines anything: a value or a formula does not."""
+        kinds = (ast.Call, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+        return any(isinstance(node, kinds) for node in ast.walk(self.tree))
+
+    @property
+    def states(self) -> bool:
+        """Whether it has a statement that is more than a value or a word."""
+        return any(not _idle(statement) for statement in self.tree.body)
+
+    @property
+    def prints(self) -> bool:
+        """Whether it calls what prints."""
+        calls = (node.func for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        return any((getattr(f, "id", None) or getattr(f, "attr", None)) in _PRINTING for f in calls)
+
+
+def parse(text: str) -> ast.Module | None:
+    """The syntax tree of a text; None when it is too long or no Python."""
+    return None if isinstance(tree := _parsed(text), int) else tree
+
+
+def program(text: str) -> Program | None:
+    """The text as a program, freed of common indentation, or of that of its first line; None when it is none."""
+    text = text.strip("\n").rstrip()
+    for candidate in dict.fromkeys((text, textwrap.dedent(text), text.lstrip(" \t"))):
+        if (tree := parse(candidate)) is not None:
+            return _trimmed(candidate, tree)
+    return None
+
+
+def programs(text: str) -> list[Program] | None:
+    """The programs that a text holds among prose, in order; None when something in it is neither.
+
+    >>> [p.text for p in programs("We add them.\\n\\na = 3\\nprint(a + 4)\\n\\nIt prints 7.")]
+    ['a = 3\\nprint(a + 4)']
+    """
+    if whole := program(text):
+        return [whole] if whole.states else []
+    if _FIRST_PROMPT.search(text):
+        return [found] if (found := _session(text)) else None
+    if len(text) > LONGEST:
+        return None
+    lines = textwrap.dedent(text).split("\n")
+    found, other = [], []
+    for first, last, tree in _runs(lines):
+        if tree is None:
+            other += lines[first:last]
+        elif (made := _trimmed("\n".join(lines[first:last]).strip("\n").rstrip(), tree)).states:
+            found.append(made)
+    return found if found and all(_prose(line) for line in other) else None
+
+
+def _parsed(text: str) -> ast.Module | int:
+    """The tree, or the line in which it first is no Python."""
+    if len(text) > LONGEST:
+        return 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except SyntaxError as e:
+        return e.lineno or 1
+    except (ValueError, RecursionError, MemoryError):
+        return 1
+
+
+def _runs(lines: Sequence[str]) -> Iterator[tuple[int, int, ast.Module | None]]:
+    """The text in runs of lines: each as long as it parses, else a line for itself, without a tree."""
+    at = tries = 0
+    while at < len(lines):
+        end, tree = len(lines), None
+        starts = lines[at].strip() and lines[at][:1] not in " \t" and not _prose(lines[at], sure=True)
+        while starts and tree is None and at < end and tries < _TRIES:
+            tries += 1
+            made = _parsed("\n".join(lines[at:end]))
+            if isinstance(made, int):
+                end = max(at, min(end - 1, at + made - 1))
+            else:
+                tree = made
+        end = at + 1 if tree is None else end
+        yield at, end, tree
+        at = end
+
+
+def _trimmed(text: str, tree: ast.Module) -> Program:
+    """The program without words at its ends that happen to parse: "Explanation", "Answer: 7"."""
+    bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    body = list(tree.body)
+    while body and _word(body[-1], bound):
+        body.pop()
+    while body and _word(body[0], bound):
+        body.pop(0)
+    if len(body) == len(tree.body):
+        return Program(text, tree)
+    if not body:
+        return Program("", ast.Module([], []))
+    lines = text.split("\n")[body[0].lineno - 1 : body[-1].end_lineno]
+    shorter = "\n".join(lines)
+    return Program(shorter, made) if (made := parse(shorter)) is not None else Program(text, tree)
+
+
+def _word(statement: ast.stmt, bound: set[str]) -> bool:
+    if isinstance(statement, ast.AnnAssign):
+        named = isinstance(statement.annotation, ast.Name) and statement.annotation.id in _KNOWN
+        return statement.value is None and not named
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Name) and value.id not in bound | _KNOWN
+
+
+def _idle(statement: ast.stmt) -> bool:
+    """Whether a statement only names a value: a word, a number, a list of them."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is None
+    kinds = (ast.Call, ast.Await, ast.Yield, ast.NamedExpr, ast.ListComp, ast.BinOp)
+    return isinstance(statement, ast.Expr) and not any(isinstance(node, kinds) for node in ast.walk(statement))
+
+
+def _session(text: str) -> Program | None:
+    """What was typed in an interactive session; its last expression prints its value, as it does there."""
+    typed = [line[m.end() :] for line in text.split("\n") if (m := _PROMPT.match(line))]
+    made = program("\n".join(typed))
+    if made is None or made.prints or not isinstance(made.tree.body[-1] if made.tree.body else None, ast.Expr):
+        return made
+    last = made.tree.body[-1]
+    lines = made.text.split("\n")
+    shown = "\n".join([*lines[: last.lineno - 1], f"print({ast.unparse(last)})"])
+    return program(shown) or made
+
+
+def _prose(line: str, sure: bool = False) -> bool:
+    """Whether a line that is no Python is prose or markdown, and no broken program; `sure`: beyond doubt."""
+    line = line.strip()
+    if not line:
+        return not sure
+    if (word := re.match(r"\w+", line)) and word[0] in _STATEMENTS:
+        return False
+    sentence = bool(_SENTENCE.match(line))
+    if sure:
+        return sentence and len(re.findall(r"[^\W\d_]+ (?=[^\W\d_])", line)) >= 3 and "=" not in line
+    return sentence or bool(_MARKDOWN.match(line)) or not line.isascii()
