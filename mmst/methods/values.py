@@ -1,0 +1,119 @@
+r"""Which part of a sentence is a value. Pure.
+
+    "7 apples."  →  7 apples        "42 because …"  →  42        "the largest n is 34"  →  34
+"""
+
+from __future__ import annotations
+
+import re
+
+_END = re.compile(r"\s*(?:[.!;](?=\s|$|\"|\\\"|[*_]{1,3}(?:\s|$))|<\|)")
+_SAYS = re.compile(
+    r"(?:.*[^\\\w])?(?:is|are|equals?)(?:[ \t]+(?:approximately|about|exactly|equal to))?[ \t]*:?[ \t]+(.+)"
+)
+_VALUE = re.compile(r"\$[^$]+\$|\\\(.+?\\\)|(?<![\w.])[-+]?\$?\d(?:[\d,.]*\d)?(?:/\d+)?%?(?!\w)")
+_NUMBER = r"[-+−]?\s?(?:[$€£]|\\\$)?\s?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
+_HEAD = re.compile(
+    rf"(?:(?:{_NUMBER}|\$[^$\n]{{1,200}}\$|\\\([^\n]{{1,200}}?\\\)|[A-Z]|\([A-E]\))(?:[ ](?!(?:and|or)\b)[^\W\d_]+){{0,3}}?)"
+    r"(?=[ ,(:–—-]|$)"
+)
+_CLAUSE = re.compile(
+    r"(?:,|\s?[–—]|\s-)?\s(?:because|since|due to|given that|so that|which|meaning|hence|therefore|thus|not|rather than"
+    r"|instead of|whereas|that is|i\.e\.|(?:so|as|where|when|if|for) (?=\w))\b",
+    re.IGNORECASE,
+)
+_SIDE = re.compile(
+    r",\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
+    r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*=)|:\s(?=[^\W\d_]{2})"
+    r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then)"
+    r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b",
+    re.IGNORECASE,
+)
+_LEAD = re.compile(r"(?:(?:approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=)[ ]?)+(?=[\d$\\.−-])", re.I)
+
+
+def sentence(text: str) -> str:
+    """Up to where the sentence ends; a point inside a formula ends none."""
+    for end in _END.finditer(text):
+        before = text[: end.start()]
+        if before.count("$") % 2 == 0 and before.count(r"\(") == before.count(r"\)"):
+            return before
+    return text
+
+
+def bare(text: str) -> str:
+    r"""The value in a sentence, without what stands around it.
+
+    >>> bare("**42**, because 6 * 7 = 42"), bare("1, 2, and 3"), bare("the largest $n$ is 34"), bare(r"\[ 7 \]")
+    ('42', '1, 2, and 3', '34', '7')
+    """
+    text = _undressed(text)
+    text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
+    text = _undressed(_cut(text))
+    if re.match(r"(?:[A-Za-z]{2,}|\$?[A-Za-z]\$?) ", text):
+        said = _SAYS.fullmatch(text)
+        prose = text.count(" ") >= 3 and not re.search(r"[=<>^\\]", _VALUE.sub("", text))
+        values = _VALUE.findall(text) if prose else []
+        text = said[1] if said else values[0] if len(values) == 1 else text
+    return _undressed(text).removesuffix("\\").removeprefix('\\"').strip()
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a value with at most three words for its unit, a formula, a list, or a choice.
+
+    >>> is_value("18 apples"), is_value("$x = 3$"), is_value("B"), is_value("First we add 3 and 4"), is_value("3 + 4 = 7")
+    (True, True, True, False, False)
+    """
+    text = _undressed(text).rstrip(".")
+    if not text or len(text) > 200 or re.match(r"[\d\s+*/×·−().-]+=", text):
+        return False
+    words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+|\\text\s?\{[^{}]*\}", "", text))
+    if re.match(r"[-+−]?\s?[$€£\\]?\s?[\d.]|[$\\[({√π]", text):
+        return len(words) <= 3
+    return not words or text.lower() in ("yes", "no", "true", "false")
+
+
+def _cut(text: str) -> str:
+    """The text without a clause behind its value."""
+    if (clause := _outside(_CLAUSE, text, 1)) is not None:
+        head = text[: clause.start()]
+        if not re.search(r"\s", head.strip()) or _HEAD.fullmatch(_undressed(head)) or clause[0].strip(" ,-–—").lower() in (
+            "because", "since", "rather than", "instead of", "given that", "due to", "not",
+        ) or (clause[0][0] == ","):
+            text = head
+    head = _HEAD.match(text.lstrip("*_`\"'"))
+    if head:
+        offset = len(text) - len(text.lstrip("*_`\"'"))
+        side = _outside(_SIDE, text, offset + 1)
+        if side is not None and _HEAD.fullmatch(_undressed(text[: side.start()])):
+            return text[: side.start()]
+        if side is not None and side[0].startswith(",") and not re.search(r"[^\W\d_]{3}", text[: side.start()]):
+            return text[: side.start()]
+    return text
+
+
+def _outside(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str] | None:
+    """The first match that stands in no formula and no brackets."""
+    for m in pattern.finditer(text, at):
+        before = text[: m.start()]
+        if before.count("$") % 2 == 0 and all(before.count(a) <= before.count(b) for a, b in ("()", "{}", (r"\(", r"\)"))):
+            return m
+    return None
+
+
+def _undressed(text: str) -> str:
+    """A value without quotes, markdown, and the delimiters of mathematics around it."""
+    text = text.strip()
+    while True:
+        was = text
+        text = text.strip("*_`\"'“”").strip()
+        for opening, closing in (("\\[", "\\]"), ("$$", "$$"), ("\\begin{equation}", "\\end{equation}")):
+            if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening) + len(closing):
+                text = text[len(opening) : -len(closing)].strip()
+        text = text.removeprefix("}").strip()
+        for opening, closing in ("()", "[]", "{}"):
+            if text.endswith(closing) and text.count(opening) < text.count(closing):
+                text = text[:-1].rstrip()
+        text = text.rstrip(",:").rstrip() if len(text) > 1 else text
+        if text == was:
+            return text
