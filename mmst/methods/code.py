@@ -36,6 +36,8 @@ from mmst.methods.turns import hide_literals, lines_of, own_turn
 
 _MOST = 30
 """How many of a completion's last blocks are looked at."""
+_MENDED = 3
+"""How many of these are freed of prose and of a session's prompts: it takes long."""
 _NAMES_MATTER = {"eval", "exec", "globals", "locals", "vars"}
 
 
@@ -104,9 +106,9 @@ class CodeMethod:
         text = lines_of(completion)
         seen = hide_literals(text)
         found, parses = _program(text, seen)
-        if not parses and seen != text:  # quotes that are not closed in one block may hide the next
+        if seen != text and not (found and parses):  # quotes that are not closed in one block may hide the next
             again, parses = _program(text, text)
-            found = again if parses else found
+            found = again if parses and again else found
         return found
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
@@ -155,7 +157,7 @@ def _with_programs_hidden(text: str, seen: str) -> str:
     for b in [b for b in blocks(seen) if b.closed and not b.info or b.python][-_MOST:]:
         first, last = b.inside
         if first >= at and program(text[first:last]):
-            shown += [seen[at:first], "_" * (last - first)]
+            shown += [seen[at:first], "print ".ljust(last - first, "_")[: last - first]]
             at = last
     return "".join([*shown, seen[at:]])
 
@@ -166,10 +168,11 @@ def _parts(text: str, there: Sequence[Block]) -> list[Program]:
     head = program(text[: there[0].start])
     if head and head.does and not there[0].python:
         parts.append(head)
-    for b in [b for b in there if b.python or b.unnamed][-_MOST:]:
+    ours = [b for b in there if b.python or b.unnamed][-_MOST:]
+    for n, b in enumerate(ours, 1):
         content = b.content(text)
         made = program(content)
-        found = [made] if made else programs(content) or []
+        found = [made] if made else programs(content) or [] if n > len(ours) - _MENDED else []
         parts += [p for p in found if (p.states if b.python else p.does)]
     return parts
 

@@ -69,7 +69,7 @@ def fenced(text: str, seen: str) -> tuple[str, str]:
 
 def blocks(seen: str) -> list[Block]:
     """The blocks of a text, by the fences that are seen; a last one may be open."""
-    return [b for b in _scan(seen) if seen[slice(*b.inside)].strip() or b.info]
+    return list(_scan(seen))
 
 
 def _scan(seen: str) -> Iterator[Block]:

@@ -44,7 +44,9 @@ _COUNTS = re.compile(
     r"[ \t]*#?\d",
     re.IGNORECASE,
 )
-_SUBJECT = re.compile(r"(?:(?:so|thus|hence|therefore),? )?(?:the|his|her|their|its) .{1,80}? (?:is|are|was|were):? (.+)", re.I)
+_SUBJECT = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?(?:the|his|her|their|its) .{1,80}? (?:is|are|was|were):? (.+)", re.I
+)
 _NO_WORDS = re.compile(
     r"(?:sqrt|exp|log|sin|cos|tan|abs|inf|nan|[A-Z]?[a-z]*Fraction|Decimal|array|set|frozenset|Matrix"
     r"|jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|[a-z]{3,7}uary|march|april|august|[a-z]{4,6}ber|[a-z]{3,6}day)$",
@@ -66,11 +68,11 @@ def answer_printed(stdout: str) -> str | None:
         return chain[1].strip()
     words = [w for w in re.findall(r"[^\W\d_]{2,}", line) if not _NO_WORDS.match(w)]
     formula = re.search(r"\*\*|\^|\w\(", line) or not any(len(w) > 2 for w in words)
-    if _BEGINS.match(line) and (len(words) < 3 or line[0] in "[({<\"'"):
+    if _BEGINS.match(line) and ((len(words) < 3 and not _VERB.search(line)) or line[0] in "[({<\"'"):
         return answer_in(line) or line
     if (stated := answer_in(line)) is not None:
         return stated
-    return line if formula else _said(line) or _earlier(stdout, line) or line
+    return line if formula and line.strip("-=_*#. ") else _said(line) or _earlier(stdout, line) or line
 
 
 def _undressed(line: str) -> str:

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 LONGEST = 20_000
 """Longer programs are not parsed."""
 _TRIES = 200
-"""How often a text is parsed at most while programs are looked for in it."""
+_PARSED = 1_000_000
+"""How often, and how many characters in all, are parsed at most while programs are looked for in a text."""
 _PROMPT = re.compile(r"[ \t]*(?:>>>|\.\.\.|In \[\d+\]:|[ \t]{2,9}\.\.\.:)(?: |$)")
 _FIRST_PROMPT = re.compile(r"^[ \t]*(?:>>> |In \[\d+\]: )", re.MULTILINE)
+_CELL = re.compile(r"^[ \t]*In \[\d+\]: ", re.MULTILINE)
 _MARKDOWN = re.compile(r"(?:[-*+•>|]|\#+|\d{1,3}[.)])\s|\*\*|__\w|\\[\[\]()a-z]|\$|-{3}|={3}|[`~]{3}|\d")
 _SENTENCE = re.compile(
     r"[(\"'“‘]?[^\W\d_a-z][^\W\d_]*(?:['’][a-z]+)?(?:[ ,]+(?:[^\W\d_]|[\d$\\`*(\"'“])|[.!?:,;]?$|:[ ])"
@@ -72,7 +74,7 @@ def programs(text: str) -> list[Program] | None:
     >>> [p.text for p in programs("We add them.\\n\\na = 3\\nprint(a + 4)\\n\\nIt prints 7.")]
     ['a = 3\\nprint(a + 4)']
     """
-    if whole := program(text):
+    if not _CELL.search(text) and (whole := program(text)):  # "In [1]: a = 7" happens to parse
         return [whole] if whole.states else []
     if _FIRST_PROMPT.search(text):
         return [found] if (found := _session(text)) else None
@@ -105,10 +107,11 @@ def _parsed(text: str) -> ast.Module | int:
 def _runs(lines: Sequence[str]) -> Iterator[tuple[int, int, ast.Module | None]]:
     """The text in runs of lines: each as long as it parses, else a line for itself, without a tree."""
     at = tries = 0
+    most = min(_TRIES, _PARSED // (1 + sum(map(len, lines))))
     while at < len(lines):
         end, tree = len(lines), None
         starts = lines[at].strip() and lines[at][:1] not in " \t" and not _prose(lines[at], sure=True)
-        while starts and tree is None and at < end and tries < _TRIES:
+        while starts and tree is None and at < end and tries < most:
             tries += 1
             made = _parsed("\n".join(lines[at:end]))
             if isinstance(made, int):

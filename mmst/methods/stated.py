@@ -41,8 +41,10 @@ _MARKER = re.compile(
 )
 _HASHES = re.compile(r"####(?!#)")
 _DIRECT = re.compile(
-    r"^[^\w\n<\\]{0,12}(?:(?:the )?(?:final |correct )?answer\b" + _WRAP + r"(?:[ \t]+[-–—]?[ \t]*)(?=[-+−$\\(]{0,4}(?:\d|\\))"
-    r"|(?-i:A|Ans|ANS)[*_]{0,3}[ \t]?[:.][*_]{0,3}(?=[ \t*$\\(\d-])|(?:solution|(?:final |end )?result|total|final total)"
+    r"^[^\w\n<\\]{0,12}(?:(?:the )?(?:final |correct )?answer\b"
+    + _WRAP
+    + r"(?:[ \t]+[-–—]?[ \t]*)(?=[-+−$\\(]{0,4}(?:\d|\\))"
+    r"|(?-i:A|Ans|ANS)[*_]{0,3}[ \t]?[:.][*_]{0,3}(?=[ \t*$\\(\d-])|(?:solution|(?:final |end )?result)"
     r"[*_]{0,3}[ \t]?(?::|=)[*_]{0,3}(?=[ \t\d$\\]))[ \t]*([^\n]{1,1000})$",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -51,22 +53,28 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _REVERSED = re.compile(
-    r"(\S[^.!?\n:]{0,60}?)[ \t](?:is|are|as)[ \t](?:the|our|my)[ \t](?:final |correct |right )?answers?\b(?![ \t]*(?:to|:|is|=))"
-    , re.IGNORECASE
+    r"(\S[^.!?\n:]{0,60}?)[ \t](?:is|are|as)[ \t](?:the|our|my)[ \t](?:final |correct |right )?answers?\b(?![ \t]*(?:to|:|is|=))",
+    re.IGNORECASE,
 )
-_TAGGED = re.compile(r"<(answer|final_answer|final)>([^<]{0,1000}(?:<(?!/\1>)[^<]{0,1000}){0,20})(?:</\1>|\Z)", re.IGNORECASE)
-_SUPPOSED = re.compile(r"\b(?:if|suppose|supposing|assum(?:e|es|ing)|whether|unless|think (?:that )?the|pretend)\b[^.!?\n]{0,40}$", re.I)
+_TAGGED = re.compile(
+    r"<(answer|final_answer|final)>([^<]{0,1000}(?:<(?!/\1>)[^<]{0,1000}){0,20})(?:</\1>|\Z)", re.IGNORECASE
+)
+_SUPPOSED = re.compile(
+    r"\b(?:if|suppose|supposing|assum(?:e|es|ing)|whether|unless|think (?:that )?the|pretend)\b[^.!?\n]{0,40}$", re.I
+)
 _THOUGHT_SO = re.compile(r"\b(?:i|we) think\b[^.!?\n]{0,40}$", re.I)
 _CHOICES = re.compile(r"^[^\w\n]{0,4}B[.:)]", re.MULTILINE)
 _CLOSING_BOLD = re.compile(r"(?:^|[^*\n]{0,300}[^*\n\d])\*\*([^*\n]{1,100})\*\*[.!]?$")
 _CLOSING = re.compile(
-    r"(?:therefore|thus|hence|so|∴|consequently|finally|=>|⇒|that is|in conclusion)[,:]?[ \t]+([^\n]{1,100})$", re.IGNORECASE
+    r"(?:therefore|thus|hence|so|∴|consequently|finally|=>|⇒|that is|in conclusion)[,:]?[ \t]+([^\n]{1,100})$",
+    re.IGNORECASE,
 )
 _LINE = re.compile(r"[ \t]*([^\n]{0,1000})")
 _FOLLOWING = re.compile(r"\s*+(?:`{3,}[^\n]{0,20}\n\s*+)?(?:[-*•][ \t]+)?([^\n]{0,1000})")
 _DISPLAY = re.compile(
     r"\s*+(?:\\\[|\$\$|\\begin\{(?:equation|align|aligned|gather|eqnarray|multline|displaymath|math)\*?\})(.{0,2000}?)"
-    r"(?:\\\]|\$\$|\\end\{)", re.DOTALL
+    r"(?:\\\]|\$\$|\\end\{)",
+    re.DOTALL,
 )
 _NONE = re.compile(
     r"(?:not|none of (?!the above)|unknown|unclear|undetermined|uncertain|undefined yet|i (?:do not|don't|am not)|n/?a"
@@ -110,7 +118,7 @@ def _marked(text: str, found: list[Box]) -> Iterator[tuple[int, str]]:
             said = _row(display[1]) + text[display.end() :].split("\n", 1)[0] if "\n" in display[1] else said
         if _MARKER.search(said) or (mark[0] == "####" and not _hashed(said)):
             continue  # "Final answer: the answer is 7" says it again
-        said = bare(sentence(said))
+        said = bare(sentence(said.split("</", 1)[0]))
         if not _NONE.match(said):
             yield mark.start(), said
     for mark in _REVERSED.finditer(text):
@@ -126,7 +134,8 @@ def _supposed(text: str, at: int) -> bool:
 
 def _hashed(said: str) -> bool:
     """Whether what stands behind `####` is an answer, and no heading of the fourth rank."""
-    return is_value(said) or (len(said.split()) <= 3 and not re.match(r"\W*(?:step|final|answer|solution|\d+[.)]\s)", said, re.I))
+    title = re.match(r"\W*(?:step|final|answer|solution)\b|\W*\d+[.)]\s", said, re.IGNORECASE)
+    return not title and (is_value(said) or len(said.split()) <= 3)
 
 
 def _direct(text: str) -> Iterator[tuple[int, str]]:
@@ -186,7 +195,11 @@ def _following(text: str, at: int) -> str:
 def _row(mathematics: str) -> str:
     """The last row of display mathematics, on one line."""
     rows = [r.strip() for r in re.split(r"\\\\(?:\[[^\]]*\])?", mathematics) if r.strip()]
-    row = " ".join((rows[-1] if rows else "").replace("&", "").split()) if "&" in mathematics else " ".join(mathematics.split())
+    row = (
+        " ".join((rows[-1] if rows else "").replace("&", "").split())
+        if "&" in mathematics
+        else " ".join(mathematics.split())
+    )
     return re.sub(r"^=\s*", "", row).strip()
 
 

@@ -1,6 +1,6 @@
 r"""Which part of a sentence is a value. Pure.
 
-    "7 apples."  →  7 apples        "42 because …"  →  42        "the largest n is 34"  →  34
+"7 apples."  →  7 apples        "42 because …"  →  42        "the largest n is 34"  →  34
 """
 
 from __future__ import annotations
@@ -24,19 +24,25 @@ _CLAUSE = re.compile(
 )
 _SIDE = re.compile(
     r",\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
-    r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*=)|:\s(?=[^\W\d_]{2})"
+    r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=[^\W\d_]{2})"
     r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then)"
     r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b",
     re.IGNORECASE,
 )
-_LEAD = re.compile(r"(?:(?:approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=)[ ]?)+(?=[\d$\\.−-])", re.I)
+_DOLLARS = re.compile(r"\$([^$]+)\$")
+_PROSE = re.compile(r"(?<![\\{a-zA-Z])[a-z]{2,} [a-z]{2,}|\w\. [A-Z]")
+_LEAD = re.compile(
+    r"(?:(?:approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=)[ ]?)+(?=[\d$\\.−-])",
+    re.I,
+)
 
 
 def sentence(text: str) -> str:
     """Up to where the sentence ends; a point inside a formula ends none."""
+    formulas = _formulas(text)
     for end in _END.finditer(text):
         before = text[: end.start()]
-        if before.count("$") % 2 == 0 and before.count(r"\(") == before.count(r"\)"):
+        if not _inside(formulas, end.start()) and before.count(r"\(") == before.count(r"\)"):
             return before
     return text
 
@@ -77,9 +83,21 @@ def _cut(text: str) -> str:
     """The text without a clause behind its value."""
     if (clause := _outside(_CLAUSE, text, 1)) is not None:
         head = text[: clause.start()]
-        if not re.search(r"\s", head.strip()) or _HEAD.fullmatch(_undressed(head)) or clause[0].strip(" ,-–—").lower() in (
-            "because", "since", "rather than", "instead of", "given that", "due to", "not",
-        ) or (clause[0][0] == ","):
+        if (
+            not re.search(r"\s", head.strip())
+            or _HEAD.fullmatch(_undressed(head))
+            or clause[0].strip(" ,-–—").lower()
+            in (
+                "because",
+                "since",
+                "rather than",
+                "instead of",
+                "given that",
+                "due to",
+                "not",
+            )
+            or (clause[0][0] == ",")
+        ):
             text = head
     head = _HEAD.match(text.lstrip("*_`\"'"))
     if head:
@@ -94,11 +112,28 @@ def _cut(text: str) -> str:
 
 def _outside(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str] | None:
     """The first match that stands in no formula and no brackets."""
+    formulas = _formulas(text)
     for m in pattern.finditer(text, at):
         before = text[: m.start()]
-        if before.count("$") % 2 == 0 and all(before.count(a) <= before.count(b) for a, b in ("()", "{}", (r"\(", r"\)"))):
+        if not _inside(formulas, m.start()) and all(
+            before.count(a) <= before.count(b) for a, b in ("()", "{}", (r"\(", r"\)"))
+        ):
             return m
     return None
+
+
+def _formulas(text: str) -> list[tuple[int, int]]:
+    """Where formulas between dollar signs stand; two sums of money with words between them are none."""
+    found, at = [], 0
+    while m := _DOLLARS.search(text, at):
+        words = _PROSE.search(m[1])
+        found += [] if words else [m.span()]
+        at = m.end() - 1 if words else m.end()
+    return found
+
+
+def _inside(spans: list[tuple[int, int]], at: int) -> bool:
+    return any(first < at < last for first, last in spans)
 
 
 def _undressed(text: str) -> str:
