@@ -115,8 +115,8 @@ class PromptConfig:
     )
     stop: tuple[str, ...] | None = option(
         None,
-        r'texts at which a completion ends, e.g. ["\n\n"] ([]: none; left out: "\nQuestion:" for instruct and few-shot, '
-        r'"\n\n" and "\nQuestion:" for plain, none for chat)',
+        r'texts at which a completion ends, e.g. ["\n\n"] ([]: none; left out: "\nQuestion:" for instruct and few-shot,'
+        r' "\n\n" and "\nQuestion:" for plain, none for chat)',
         quiet=True,
     )
 

@@ -154,7 +154,7 @@ def _program(text: str, seen: str) -> tuple[str, bool]:
 def _with_programs_hidden(text: str, seen: str) -> str:
     """What is seen without the blocks that parse: what stands there ends no turn."""
     shown, at = [], 0
-    for b in [b for b in blocks(seen) if b.closed and not b.info or b.python][-_MOST:]:
+    for b in [b for b in blocks(seen) if (b.closed and not b.info) or b.python][-_MOST:]:
         first, last = b.inside
         if first >= at and program(text[first:last]):
             shown += [seen[at:first], "print ".ljust(last - first, "_")[: last - first]]
@@ -187,7 +187,7 @@ def _chosen(parts: Sequence[Program]) -> str:
         if any(parts[n].prints for n in joined):
             break
     behind = [n for n in range(last + 1, len(parts)) if parts[n].does]
-    if last == 0 and not any(p.prints for p in parts) or any(known[n].bound & known[last].bound for n in behind):
+    if (last == 0 and not any(p.prints for p in parts)) or any(known[n].bound & known[last].bound for n in behind):
         joined = continued(known, len(parts) - 1)
     return "\n\n".join(parts[n].text for n in joined)
 

@@ -80,7 +80,7 @@ def _scan(seen: str) -> Iterator[Block]:
         fence = _FENCE.fullmatch(line)
         if opened is None:
             late = None if fence else _LATE.match(line)
-            if inline := _INLINE.search(line):
+            if _INLINE.search(line):
                 yield from _inline(line, start)
             elif fence and not (fence[2][0] == "`" and "`" in fence[3]):
                 opened = start, fence[2], fence[3].strip(), at

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-_KNOWN = {*dir(builtins), "__name__", "__file__", "__doc__", "__builtins__"}
+from mmst.methods.source import KNOWN
 
 
 @dataclass(slots=True)
@@ -33,7 +32,7 @@ def names(tree: ast.Module) -> Names:
     visitor = _Visitor()
     visitor.visit_all(tree.body)
     free = visitor.free | (visitor.later - visitor.bound)
-    return Names(visitor.bound, free - _KNOWN, visitor.changed, visitor.star)
+    return Names(visitor.bound, free - KNOWN, visitor.changed, visitor.star)
 
 
 def continued(parts: Sequence[Names], last: int) -> list[int]:

@@ -34,8 +34,8 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _DENIES = re.compile(
-    r"\b(?:not?|never|none|nothing|neither|nor|without|cannot|impossible|unknown|undefined|than|least|most|between|up to"
-    r"|under|over|below|above|minus|negative|half|twice|yes|true|false)\b|n['’]t\b|[<>≤≥?]",
+    r"\b(?:not?|never|none|nothing|neither|nor|without|cannot|impossible|unknown|undefined|than|least|most|between"
+    r"|up to|under|over|below|above|minus|negative|half|twice|yes|true|false)\b|n['’]t\b|[<>≤≥?]",
     re.IGNORECASE,
 )
 _FAILS = re.compile(r"\b(?:invalid|fail(?:s|ed)?|(?:[a-z]*)error|warning|exception|traceback)\b", re.IGNORECASE)
@@ -86,9 +86,10 @@ def _said(line: str) -> str | None:
     if _FAILS.search(line):
         return None
     label = _LABEL.fullmatch(line)
-    if label and line.count("=") + len(re.findall(r":(?!\d)", line)) == 1 and not _COUNTS.search(label[1]):
-        if _plain(label[2]):
-            return _bare(label[2])
+    if label and line.count("=") + len(re.findall(r":(?!\d)", line)) == 1:
+        value = label[2]
+        if _plain(value) and not _COUNTS.search(label[1]):
+            return _bare(value)
     if _DENIES.search(line) or _COUNTS.search(line):
         return None
     values = list(_VALUE.finditer(line))

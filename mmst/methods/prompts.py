@@ -21,8 +21,8 @@ from mmst.errors import ConfigError
 from mmst.methods import Method, Phrasing
 
 STOP = {"plain": ("\n\n", "\nQuestion:"), "instruct": ("\nQuestion:",), "few-shot": ("\nQuestion:",), "chat": ()}
-"""Where a completion of each style ends when the model writes no end token. Only what is trained on plain prompts writes
-solutions without blank lines; chat models end by themselves."""
+"""Where a completion of each style ends when the model writes no end token. Only a model that is trained on
+plain prompts writes no blank lines within a solution; chat models end by themselves."""
 
 Render = Callable[[Sequence[Mapping[str, str]]], str]
 """A tokenizer's chat template as a function from messages to a prompt."""

@@ -26,7 +26,8 @@ _SENTENCE = re.compile(
 )
 _STATEMENTS = {*keyword.kwlist, "print", "match", "case"} - {"True", "False", "None"}
 _PRINTING = {"print", "pprint", "display", "exec", "write", "writelines"}
-_KNOWN = {*dir(builtins), "__name__", "__file__", "__doc__", "__builtins__"}
+KNOWN = {*dir(builtins), "__name__", "__file__", "__doc__", "__builtins__"}
+"""Names that every program has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,14 @@ def programs(text: str) -> list[Program] | None:
     if len(text) > LONGEST:
         return None
     lines = textwrap.dedent(text).split("\n")
-    found, other = [], []
+    kept: list[Program] = []
+    other: list[str] = []
     for first, last, tree in _runs(lines):
         if tree is None:
             other += lines[first:last]
         elif (made := _trimmed("\n".join(lines[first:last]).strip("\n").rstrip(), tree)).states:
-            found.append(made)
-    return found if found and all(_prose(line) for line in other) else None
+            kept.append(made)
+    return kept if kept and all(_prose(line) for line in other) else None
 
 
 def _parsed(text: str) -> ast.Module | int:
@@ -142,10 +144,10 @@ def _trimmed(text: str, tree: ast.Module) -> Program:
 
 def _word(statement: ast.stmt, bound: set[str]) -> bool:
     if isinstance(statement, ast.AnnAssign):
-        named = isinstance(statement.annotation, ast.Name) and statement.annotation.id in _KNOWN
+        named = isinstance(statement.annotation, ast.Name) and statement.annotation.id in KNOWN
         return statement.value is None and not named
     value = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(value, ast.Name) and value.id not in bound | _KNOWN
+    return isinstance(value, ast.Name) and value.id not in bound | KNOWN
 
 
 def _idle(statement: ast.stmt) -> bool:

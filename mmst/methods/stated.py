@@ -1,8 +1,8 @@
 r"""What answer a solution in words commits to. Pure.
 
-1. An answer is committed to by "the answer is X", "Answer: X", "Ans: X", "X is the answer", "the correct option is X",
-   "#### X", `<answer>X</answer>` or `\boxed{X}` (also `\boxed 2`, `\boxed\frac12`). The last one counts; a solution that
-   says none of it has no answer: its last number is not taken for one. Of several `#### X`, the first ends the solution.
+1. An answer is committed to by "the answer is X", "Answer: X", "Ans: X", "X is the answer", "the correct option is
+   X", "#### X", `<answer>X</answer>` or `\boxed{X}` (also `\boxed 2`, `\boxed\frac12`). The last one counts; a solution
+   that says none of it has no answer: its last number is not taken for one.
 2. "Answer 18", "A: 18", "Solution: 18", "Result: 18" commit where they begin a line and a bare value is all that
    follows on it, for such words also begin a derivation; "A: Ann has 18 apples." where it is the last line.
    "A: 18" beside "B: 20" lists choices and says nothing.
@@ -53,7 +53,8 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _REVERSED = re.compile(
-    r"(\S[^.!?\n:]{0,60}?)[ \t](?:is|are|as)[ \t](?:the|our|my)[ \t](?:final |correct |right )?answers?\b(?![ \t]*(?:to|:|is|=))",
+    r"(\S[^.!?\n:]{0,60}?)[ \t](?:is|are|as)[ \t](?:the|our|my)[ \t](?:final |correct |right )?answers?\b"
+    r"(?![ \t]*(?:to|:|is|=))",
     re.IGNORECASE,
 )
 _TAGGED = re.compile(

@@ -1,7 +1,7 @@
 r"""What of a completion is the model's own turn, and what of that is said aloud. Pure.
 
-1. A turn ends at an end mark (`</s>`, `<|im_end|>`, `<end_of_turn>`, …) and where another one begins: at a line
-   that starts with "Question:", "Problem 2:", "Q:", "Human:" or "User:", at "### Instruction", "[INST]", the line "user".
+1. A turn ends at an end mark (`</s>`, `<|im_end|>`, `<end_of_turn>`, …) and where another one begins: at a line that
+   starts with "Question:", "Problem 2:", "Q:", "Human:" or "User:", at "### Instruction", "[INST]", a line "user".
    What stands at the very beginning belongs to the own turn: "Problem: …" restated, "Assistant:", a chat's header.
 2. A title such as "### Problem 2", "**Question:**" or "Example 3:" may belong to a solution. It begins another
    turn only behind an answer. So does a second `#### X`.
@@ -32,7 +32,8 @@ _ENDS = re.compile(
     r"</?s>|</?(?:end_of_turn|start_of_turn|eos|bos)>|\[/?INST\]|\[EOS\]|<<SYS>>|<EOT>"
     r"|<[|｜](?!python_tag|(?:begin|end)_of_solution)[\w▁]{2,40}[|｜]>"
     r"|^[ \t]{0,20}(?:(?:Question|Problem|Exercise|Human|User|HUMAN|USER|Instruction|Q)(?:[ \t]?#?\d{1,4})?[ \t]?:"
-    r"(?![ \t]?(?:int|float|str|bool|list|dict|tuple|set|Fraction|Decimal)\b[^=\n]{0,40}=)|\#{2,6}[ \t]?(?:Instruction|Input|Human|User)s?[ \t]?(?:\d{0,4}[ \t]{0,9}$|:)"
+    r"(?![ \t]?(?:int|float|str|bool|list|dict|tuple|set|Fraction|Decimal)\b[^=\n]{0,40}=)"
+    r"|\#{2,6}[ \t]?(?:Instruction|Input|Human|User)s?[ \t]?(?:\d{0,4}[ \t]{0,9}$|:)"
     r"|\*\*(?:Human|User)(?::\*\*|\*\*:)|(?:user|human)[ \t]{0,9}$)",
     re.MULTILINE,
 )
@@ -45,7 +46,8 @@ _TITLE = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _HASHES = re.compile(
-    r"^[ \t]{0,20}####(?!#)[ \t]{0,9}(?!\d{1,2}[.)][ \t])[-+$\\(]{0,4}\d[\d,./%$\\)]*+(?:[ \t][a-zA-Z%$\\]{1,20}){0,2}[ \t.]{0,9}$",
+    r"^[ \t]{0,20}####(?!#)[ \t]{0,9}(?!\d{1,2}[.)][ \t])[-+$\\(]{0,4}\d[\d,./%$\\)]*+"
+    r"(?:[ \t][a-zA-Z%$\\]{1,20}){0,2}[ \t.]{0,9}$",
     re.MULTILINE,
 )
 _ANSWERED = re.compile(

@@ -14,12 +14,16 @@ _SAYS = re.compile(
 _VALUE = re.compile(r"\$[^$]+\$|\\\(.+?\\\)|(?<![\w.])[-+]?\$?\d(?:[\d,.]*\d)?(?:/\d+)?%?(?!\w)")
 _NUMBER = r"[-+−]?\s?(?:[$€£]|\\\$)?\s?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
 _HEAD = re.compile(
-    rf"(?:(?:{_NUMBER}|\$[^$\n]{{1,200}}\$|\\\([^\n]{{1,200}}?\\\)|[A-Z]|\([A-E]\))(?:[ ](?!(?:and|or)\b)[^\W\d_]+){{0,3}}?)"
+    rf"(?:(?:{_NUMBER}|\$[^$\n]{{1,200}}\$|\\\([^\n]{{1,200}}?\\\)|[A-Z]|\([A-E]\))"
+    r"(?:[ ](?!(?:and|or)\b)[^\W\d_]+){0,3}?)"
     r"(?=[ ,(:–—-]|$)"
 )
+_REASON = re.compile(
+    r"(?:,|\s?[–—]|\s-)?\s(?:because|since|due to|given that|rather than|instead of|not)\b", re.IGNORECASE
+)
 _CLAUSE = re.compile(
-    r"(?:,|\s?[–—]|\s-)?\s(?:because|since|due to|given that|so that|which|meaning|hence|therefore|thus|not|rather than"
-    r"|instead of|whereas|that is|i\.e\.|(?:so|as|where|when|if|for) (?=\w))\b",
+    r"(?:,|\s?[–—]|\s-)?\s(?:so that|which|meaning|hence|therefore|thus|whereas|that is|i\.e\.|(?:so|as|where|when|if|for) "
+    r"(?=\w))",
     re.IGNORECASE,
 )
 _SIDE = re.compile(
@@ -32,7 +36,8 @@ _SIDE = re.compile(
 _DOLLARS = re.compile(r"\$([^$]+)\$")
 _PROSE = re.compile(r"(?<![\\{a-zA-Z])[a-z]{2,} [a-z]{2,}|\w\. [A-Z]")
 _LEAD = re.compile(
-    r"(?:(?:approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=)[ ]?)+(?=[\d$\\.−-])",
+    r"(?:(?:approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=)[ ]?)+"
+    r"(?=[\d$\\.−-])",
     re.I,
 )
 
@@ -57,17 +62,17 @@ def bare(text: str) -> str:
     text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
     text = _undressed(_cut(text))
     if re.match(r"(?:[A-Za-z]{2,}|\$?[A-Za-z]\$?) ", text):
-        said = _SAYS.fullmatch(text)
+        says = _SAYS.fullmatch(text)
         prose = text.count(" ") >= 3 and not re.search(r"[=<>^\\]", _VALUE.sub("", text))
         values = _VALUE.findall(text) if prose else []
-        text = said[1] if said else values[0] if len(values) == 1 else text
+        text = says[1] if says else values[0] if len(values) == 1 else text
     return _undressed(text).removesuffix("\\").removeprefix('\\"').strip()
 
 
 def is_value(text: str) -> bool:
     """Whether a text is a value with at most three words for its unit, a formula, a list, or a choice.
 
-    >>> is_value("18 apples"), is_value("$x = 3$"), is_value("B"), is_value("First we add 3 and 4"), is_value("3 + 4 = 7")
+    >>> is_value("18 apples"), is_value("$x = 3$"), is_value("B"), is_value("First we add 3"), is_value("3 + 4 = 7")
     (True, True, True, False, False)
     """
     text = _undressed(text).rstrip(".")
@@ -81,39 +86,23 @@ def is_value(text: str) -> bool:
 
 def _cut(text: str) -> str:
     """The text without a clause behind its value."""
-    if (clause := _outside(_CLAUSE, text, 1)) is not None:
-        head = text[: clause.start()]
-        if (
-            not re.search(r"\s", head.strip())
-            or _HEAD.fullmatch(_undressed(head))
-            or clause[0].strip(" ,-–—").lower()
-            in (
-                "because",
-                "since",
-                "rather than",
-                "instead of",
-                "given that",
-                "due to",
-                "not",
-            )
-            or (clause[0][0] == ",")
-        ):
-            text = head
-    head = _HEAD.match(text.lstrip("*_`\"'"))
-    if head:
-        offset = len(text) - len(text.lstrip("*_`\"'"))
-        side = _outside(_SIDE, text, offset + 1)
-        if side is not None and _HEAD.fullmatch(_undressed(text[: side.start()])):
-            return text[: side.start()]
-        if side is not None and side[0].startswith(",") and not re.search(r"[^\W\d_]{3}", text[: side.start()]):
-            return text[: side.start()]
+    if (reason := _outside(_REASON, text)) is not None:
+        text = text[: reason.start()]
+    if (clause := _outside(_CLAUSE, text)) is not None:
+        before = text[: clause.start()]
+        if clause[0].startswith(",") or " " not in before.strip() or _HEAD.fullmatch(_undressed(before)):
+            text = before
+    if _HEAD.match(text) and (side := _outside(_SIDE, text)) is not None:
+        before = text[: side.start()]
+        listed = side[0].startswith(",") and not re.search(r"[^\W\d_]{3}", before)
+        text = before if listed or _HEAD.fullmatch(_undressed(before)) else text
     return text
 
 
-def _outside(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str] | None:
-    """The first match that stands in no formula and no brackets."""
+def _outside(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The first match behind something that stands in no formula and no brackets."""
     formulas = _formulas(text)
-    for m in pattern.finditer(text, at):
+    for m in pattern.finditer(text, 1):
         before = text[: m.start()]
         if not _inside(formulas, m.start()) and all(
             before.count(a) <= before.count(b) for a, b in ("()", "{}", (r"\(", r"\)"))

@@ -46,11 +46,58 @@ def test_a_solution_is_its_own_solution(completion: str) -> None:
 
 
 WORDS = st.sampled_from(
-    ["The answer is ", "7", "\\boxed", "{", "}", "$", "\n", "\n\n", "```", "```python\n", "~~~\n", "<think>", "</think>",
-     "print(7)", "x = 3\n", ">>> ", "'''", '"', "'", "#### ", "Question:", "user\n", "</s>", "<answer>", "</answer>",
-     "A: ", "### Answer\n", "\\[", "\\]", "because ", ", ", "(", ")", " ", "\t", "if x:\n", "**", "[PYTHON]", "<code>",
-     "Therefore, ", "In [1]: ", "\\begin{align}", "&= 7 \\\\", "é", "\r\n", "\x00", "def f():\n", "    ", "# "]
-)  # fmt: skip
+    [
+        "The answer is ",
+        "7",
+        "\\boxed",
+        "{",
+        "}",
+        "$",
+        "\n",
+        "\n\n",
+        "```",
+        "```python\n",
+        "~~~\n",
+        "<think>",
+        "</think>",
+        "print(7)",
+        "x = 3\n",
+        ">>> ",
+        "'''",
+        '"',
+        "'",
+        "#### ",
+        "Question:",
+        "user\n",
+        "</s>",
+        "<answer>",
+        "</answer>",
+        "A: ",
+        "### Answer\n",
+        "\\[",
+        "\\]",
+        "because ",
+        ", ",
+        "(",
+        ")",
+        " ",
+        "\t",
+        "if x:\n",
+        "**",
+        "[PYTHON]",
+        "<code>",
+        "Therefore, ",
+        "In [1]: ",
+        "\\begin{align}",
+        "&= 7 \\\\",
+        "é",
+        "\r\n",
+        "\x00",
+        "def f():\n",
+        "    ",
+        "# ",
+    ]
+)
 
 
 @given(st.lists(WORDS, max_size=30).map("".join))
@@ -72,11 +119,46 @@ def test_what_a_thought_holds_changes_no_answer(thought: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["```", "```\n", "```python\n", "~~~\n", "<think>", "</think>", "<think></think> ", "\\boxed{", "\\boxed ", "\\boxed\\frac",
-     ">>> \n", ">>> a\n", "Question:\n", "### Answer\n", "#### ", "#### 4\n", "'''", "'\"\"\"", '"""\\', "<answer>", "$$\n",
-     "\\begin{align}\n", "**7**\n", "So 18 is the answer ", "A: 7\n", "<code>", "[PYTHON]\n", "word word word\n", "a b = \n",
-     "if x:\n ", "(", "\n", "\t", "answer is 1, a ", "answer is 7 (", "<|", "| 1 and "],
-)  # fmt: skip
+    [
+        "```",
+        "```\n",
+        "```python\n",
+        "~~~\n",
+        "<think>",
+        "</think>",
+        "<think></think> ",
+        "\\boxed{",
+        "\\boxed ",
+        "\\boxed\\frac",
+        ">>> \n",
+        ">>> a\n",
+        "Question:\n",
+        "### Answer\n",
+        "#### ",
+        "#### 4\n",
+        "'''",
+        '\'"""',
+        '"""\\',
+        "<answer>",
+        "$$\n",
+        "\\begin{align}\n",
+        "**7**\n",
+        "So 18 is the answer ",
+        "A: 7\n",
+        "<code>",
+        "[PYTHON]\n",
+        "word word word\n",
+        "a b = \n",
+        "if x:\n ",
+        "(",
+        "\n",
+        "\t",
+        "answer is 1, a ",
+        "answer is 7 (",
+        "<|",
+        "| 1 and ",
+    ],
+)
 def test_a_megabyte_of_anything_is_read_in_no_time(unit: str) -> None:
     for size in (1_000_000, 19_990):
         text = unit * (size // len(unit))
@@ -88,9 +170,19 @@ def test_a_megabyte_of_anything_is_read_in_no_time(unit: str) -> None:
 
 def sample(completion: str) -> Sample:
     return Sample(
-        id="s-1", problem_id="p-1", method="code", index=0, prompt="", completion=completion, model="m", seed=1,
-        temperature=0.0, finish="stop", tokens=1, prompt_tokens=1,
-    )  # fmt: skip
+        id="s-1",
+        problem_id="p-1",
+        method="code",
+        index=0,
+        prompt="",
+        completion=completion,
+        model="m",
+        seed=1,
+        temperature=0.0,
+        finish="stop",
+        tokens=1,
+        prompt_tokens=1,
+    )
 
 
 @pytest.mark.parametrize("completion", ["", "```python\n```", "<think>print(7)", "# nothing", "```bash\nls\n```"])
