@@ -402,7 +402,7 @@ PROGRAMS: tuple[tuple[str, str], ...] = (
         "We add.\n\nfor i in range(2):\n    x = i\n\nprint(x + 6)\n\nDone, it's 7.",
         "for i in range(2):\n    x = i\n\nprint(x + 6)",
     ),
-    ("The code is `print(3+4)`.", "The code is `print(3+4)`."),
+    ("The code is `print(3+4)`.", SEVEN),
     # broken programs stay broken
     ("print(7)\nprint(", "print(7)\nprint("),
     ("print(7)\n\nfor x in", "print(7)\n\nfor x in"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 _BOXED = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])[ \t]{0,99}\n?[ \t]{0,99}")
 _MACRO = re.compile(r"\\(?:[A-Za-z]+|.)")
-_PLAIN = re.compile(r"[-+−]?(?:\\?\$[ ]?)?(?:\d+(?:,\d{3})*+(?:\.\d+)?|\.\d+)(?:/\d+)?(?:[ ]?\\?%)?|[A-Za-z]")
+_PLAIN = re.compile(r"[-+−]?(?:\\?\$[ ]?)?(?:\d+(?:(?:,|\{,\})\d{3})*+(?:\.\d+)?|\.\d+)(?:/\d+)?(?:[ ]?\\?%)?|[A-Za-z]")
+_BRACKETS = re.compile(r"\\left[^\n]{1,300}?\\right(?:\\[{}|]|.)|\([^()\n]{1,300}\)|\[[^\[\]\n]{1,300}[\])]")
 _ARGUMENTS = {"frac": 2, "dfrac": 2, "tfrac": 2, "cfrac": 2, "binom": 2, "sqrt": 1, "text": 1, "textbf": 1, "mathrm": 1}
 _ARGUMENTS |= {"mathbf": 1, "mathbb": 1, "overline": 1, "operatorname": 1, "textit": 1, "mbox": 1, "bar": 1, "vec": 1}
 _WORDS_BETWEEN = re.compile(r"\b(?:and|or)\b")
@@ -90,6 +91,8 @@ def _token(text: str, start: int) -> int:
     if plain := _PLAIN.match(text, start):
         return plain.end()
     sign = re.compile(r"[-+−]\s?").match(text, start)
+    if brackets := _BRACKETS.match(text, start):
+        return brackets.end()
     macro = _MACRO.match(text, sign.end() if sign else start)
     if macro is None:
         return start

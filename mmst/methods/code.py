@@ -24,6 +24,7 @@ A program without a statement is none (verdict `no_program`): it is not run. The
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -31,13 +32,14 @@ from mmst.methods import Phrasing
 from mmst.methods.fences import Block, blocks, fenced
 from mmst.methods.names import continued, names
 from mmst.methods.printed import answer_printed
-from mmst.methods.source import LONGEST, Program, parse, program, programs
+from mmst.methods.source import LONGEST, Program, parse, program, programs, stripped
 from mmst.methods.turns import hide_literals, lines_of, own_turn
 
 _MOST = 30
 """How many of a completion's last blocks are looked at."""
 _MENDED = 3
 """How many of these are freed of prose and of a session's prompts: it takes long."""
+_INLINE = re.compile(r"(?<!`)`([^`\n]{1,1000})`(?!`)")
 _NAMES_MATTER = {"eval", "exec", "globals", "locals", "vars"}
 
 
@@ -142,11 +144,11 @@ def _program(text: str, seen: str) -> tuple[str, bool]:
     if found := _chosen(_parts(text, there)):
         return found, True
     ours = [b for b in there if b.python]
-    if broken := next((c for b in reversed(ours) if parse(c := b.content(text).strip("\n").rstrip()) is None), ""):
+    if broken := next((c for b in reversed(ours) if parse(c := stripped(b.content(text))) is None), ""):
         return broken, False
     if found := _chosen([p for p in programs(_without(text, there)) or [] if p.does]):
         return found, True
-    others = (b.content(text).strip("\n").rstrip() for b in reversed(there) if b.unnamed)
+    others = (stripped(b.content(text)) for b in reversed(there) if b.unnamed)
     broken = next((c for c in others if parse(c) is None), "")
     return broken, not broken
 
@@ -202,11 +204,14 @@ def _without(text: str, there: Sequence[Block]) -> str:
 def _unfenced(text: str) -> tuple[str, bool]:
     """The program in a text without fences, and whether it parses."""
     if len(text) > LONGEST:
-        return text.strip("\n").rstrip(), False
+        return stripped(text), False
     found = programs(text)
     if found is not None:
         return _chosen(found), True
-    return text.strip("\n").rstrip(), False
+    inline = [made for code in _INLINE.findall(text) if (made := program(code)) and made.prints]
+    if inline:
+        return inline[-1].text, True
+    return stripped(text), False
 
 
 class _Renamer(ast.NodeTransformer):

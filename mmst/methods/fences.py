@@ -6,22 +6,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_LANGUAGES = r"code|python3?|py|llm-code|execute(?:_i?python)?|pre|script|tool_code|code_block|program"
+_LANGUAGES = r"code|python3?|py|llm-code|execute(?:_i?python)?|pre|script|tool_code|code_block|program|jupyter_code"
 _WRAPPER = re.compile(
-    rf"(?P<close></(?:{_LANGUAGES}|llm-code-output|output|tool_response|execution_results?)>"
+    rf"(?P<close></(?:{_LANGUAGES}|llm-code-output|output|jupyter_output|tool_response|execution_results?)>"
     r"|^[ \t]{0,20}\[(?:/PYTHON|/CODE|/python|/code|DONE|END)\]|\[/(?:PYTHON|CODE|python)\]"
     r"|\\end\{(?:python|lstlisting|verbatim|minted|code)\})"
-    r"|(?P<output><(?:llm-code-output|output|tool_response|execution_results?)>)"
+    r"|(?P<output><(?:llm-code-output|output|jupyter_output|tool_response|execution_results?)>)"
     rf"|(?P<open><(?:{_LANGUAGES})(?:[ \t][^<>\n]{{0,80}})?>|<\|python_tag\|>"
     r"|^[ \t]{0,20}\[(?:PYTHON|CODE|python|code|BEGIN)\]"
     r"|\\begin\{(?:python|lstlisting|verbatim|minted|code)\}(?:\[[^\]\n]{0,80}\])?(?:\{python3?\})?)"
     r"|(?P<drop></?(?:answer|solution|response|final_answer|p|div|body|html)>|<\|(?:begin|end)_of_solution\|>)",
     re.MULTILINE,
 )
-_FENCE = re.compile(r"([ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*([^\n]*)")
+_FENCE = re.compile(r"([ \t]*(?:>[ \t]?){0,3}[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*([^\n]*)")
 _INLINE = re.compile(r"(?<!`)(`{3,})(?!`)([^`\n]{1,1000})\1(?!`)")
 _LATE = re.compile(r"[^`\n]*\S[ \t]*(`{3,}|~{3,})[ \t]*((?:i?python|py)[\w.+-]{0,20})[ \t]*$", re.IGNORECASE)
 _SHUT = re.compile(r"([^`\n]*?)[ \t]*(`{3,})[ \t]*$")
+_HALF = re.compile(r"(?<=\n)`{1,2}\s{0,9}\Z")
 _PYTHON = re.compile(r"\W{0,3}(?:i?python|py(?:con)?)(?=[\d.]*(?:[^\w.]|$))[\d.]*", re.IGNORECASE)
 _UNNAMED = {"", "code", "tool_code", "program", "script", "repl"}
 _NAME = re.compile(r"\W{0,3}[A-Za-z][\w+#.-]{0,20}(?![\w(=.])")
@@ -97,7 +98,8 @@ def _scan(seen: str) -> Iterator[Block]:
             opened = None
     if opened is not None:
         first, _, info, inside = opened
-        yield Block(first, len(seen), info, False, (min(inside, len(seen)), len(seen)))
+        cut = _HALF.search(seen, min(inside, len(seen)))
+        yield Block(first, len(seen), info, False, (min(inside, len(seen)), cut.start() if cut else len(seen)))
 
 
 def _inline(line: str, start: int) -> Iterator[Block]:

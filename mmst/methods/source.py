@@ -16,14 +16,20 @@ LONGEST = 20_000
 _TRIES = 200
 _PARSED = 1_000_000
 """How often, and how many characters in all, are parsed at most while programs are looked for in a text."""
-_PROMPT = re.compile(r"[ \t]*(?:>>>|\.\.\.|In \[\d+\]:|[ \t]{2,9}\.\.\.:)(?: |$)")
-_FIRST_PROMPT = re.compile(r"^[ \t]*(?:>>> |In \[\d+\]: )", re.MULTILINE)
+_PROMPT = re.compile(r"[ \t]*(?:>>>(?: |$|(?=\w))|(?:\.\.\.|In \[\d+\]:|[ \t]{2,9}\.\.\.:)(?: |$))")
+_FIRST_PROMPT = re.compile(r"^[ \t]*(?:>>>[ ]?(?=\S)|In \[\d+\]: )", re.MULTILINE)
 _CELL = re.compile(r"^[ \t]*In \[\d+\]: ", re.MULTILINE)
 _MARKDOWN = re.compile(r"(?:[-*+•>|]|\#+|\d{1,3}[.)])\s|\*\*|__\w|\\[\[\]()a-z]|\$|-{3}|={3}|[`~]{3}|\d")
 _SENTENCE = re.compile(
     r"[(\"'“‘]?[^\W\d_a-z][^\W\d_]*(?:['’][a-z]+)?(?:[ ,]+(?:[^\W\d_]|[\d$\\`*(\"'“])|[.!?:,;]?$|:[ ])"
     r"|[^\W\d_]+(?:['’][a-z]+)?,?(?: [^\W\d_]+(?:['’][a-z]+)?,?){2}|[^\W\d_]+(?: [^\W\d_]+)*:$"
 )
+_EMPTY = re.compile(r"\A(?:[ \t]*\n)+")
+_QUOTE = re.compile(r"^[ \t]*>(?!>>)[ ]?", re.MULTILINE)
+_SHELL = re.compile(r"^[ \t]*(?:[!%]\w|pip3? install )[^\n]*\n?", re.MULTILINE)
+_TAG = re.compile(r"</?[A-Za-z][\w-]{0,30}>$|\[/?[A-Z]{2,20}\]$")
+_SUM = r"[\d\s.+*/×÷()$%,−-]*\d[%)]*\s*"
+_CHAIN = re.compile(rf"[^=]{{1,60}}=\s?{_SUM}=(?:{_SUM}=)*\s*[$\d.,%]+\.?$")
 _STATEMENTS = {*keyword.kwlist, "print", "match", "case"} - {"True", "False", "None"}
 _PRINTING = {"print", "pprint", "display", "exec", "write", "writelines"}
 KNOWN = {*dir(builtins), "__name__", "__file__", "__doc__", "__builtins__"}
@@ -60,10 +66,17 @@ def parse(text: str) -> ast.Module | None:
     return None if isinstance(tree := _parsed(text), int) else tree
 
 
+def stripped(text: str) -> str:
+    """The text without empty lines before it and space behind it."""
+    return _EMPTY.sub("", text, count=1).rstrip()
+
+
 def program(text: str) -> Program | None:
     """The text as a program, freed of common indentation, or of that of its first line; None when it is none."""
-    text = text.strip("\n").rstrip()
-    for candidate in dict.fromkeys((text, textwrap.dedent(text), text.lstrip(" \t"))):
+    text = stripped(text)
+    shapes = [text, textwrap.dedent(text), text.lstrip(" \t")]
+    shapes += [stripped(p.sub("", text)) for p in (_QUOTE, _SHELL) if p.search(text)]
+    for candidate in dict.fromkeys(shapes):
         if (tree := parse(candidate)) is not None:
             return _trimmed(candidate, tree)
     return None
@@ -76,7 +89,8 @@ def programs(text: str) -> list[Program] | None:
     ['a = 3\\nprint(a + 4)']
     """
     if not _CELL.search(text) and (whole := program(text)):  # "In [1]: a = 7" happens to parse
-        return [whole] if whole.states else []
+        quoted = _quoted(whole)
+        return [whole] if whole.states else programs(quoted) if quoted else []
     if _FIRST_PROMPT.search(text):
         return [found] if (found := _session(text)) else None
     if len(text) > LONGEST:
@@ -87,7 +101,7 @@ def programs(text: str) -> list[Program] | None:
     for first, last, tree in _runs(lines):
         if tree is None:
             other += lines[first:last]
-        elif (made := _trimmed("\n".join(lines[first:last]).strip("\n").rstrip(), tree)).states:
+        elif (made := _trimmed(stripped("\n".join(lines[first:last])), tree)).states:
             kept.append(made)
     return kept if kept and all(_prose(line) for line in other) else None
 
@@ -161,8 +175,14 @@ def _idle(statement: ast.stmt) -> bool:
 def _session(text: str) -> Program | None:
     """What was typed in an interactive session; its last expression prints its value, as it does there."""
     typed = [line[m.end() :] for line in text.split("\n") if (m := _PROMPT.match(line))]
+    typed = [line for line in typed if line.strip() not in ("exit()", "quit()")]
     made = program("\n".join(typed))
-    if made is None or made.prints or not isinstance(made.tree.body[-1] if made.tree.body else None, ast.Expr):
+    if (
+        made is None
+        or made.prints
+        or not made.states
+        or not isinstance(made.tree.body[-1] if made.tree.body else None, ast.Expr)
+    ):
         return made
     last = made.tree.body[-1]
     lines = made.text.split("\n")
@@ -173,11 +193,19 @@ def _session(text: str) -> Program | None:
 def _prose(line: str, sure: bool = False) -> bool:
     """Whether a line that is no Python is prose or markdown, and no broken program; `sure`: beyond doubt."""
     line = line.strip()
-    if not line:
-        return not sure
+    if not line or _TAG.match(line):
+        return bool(line) or not sure
     if (word := re.match(r"\w+", line)) and word[0] in _STATEMENTS:
         return False
     sentence = bool(_SENTENCE.match(line))
     if sure:
         return sentence and len(re.findall(r"[^\W\d_]+ (?=[^\W\d_])", line)) >= 3 and "=" not in line
-    return sentence or bool(_MARKDOWN.match(line)) or not line.isascii()
+    return sentence or bool(_MARKDOWN.match(line) or _CHAIN.match(line)) or not line.isascii()
+
+
+def _quoted(whole: Program) -> str:
+    """What stands between triple quotes that were meant as fences."""
+    only = whole.tree.body[0] if len(whole.tree.body) == 1 else None
+    value = only.value if isinstance(only, ast.Expr) else None
+    held = value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
+    return re.sub(r"^(?:python|py)3?\n", "", held, flags=re.IGNORECASE) if "\n" in held else ""

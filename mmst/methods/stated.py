@@ -35,21 +35,25 @@ _MARKER = re.compile(
     r"(?:(?:\bans\b\.?|answers?|(?:correct|right|best) (?:option|choice)|\bfinal (?:result|value))" + _WRAP + r""
     r"(?![\w-])(?:[ \t]+(?:to|of|for)[ \t][^.:\n]{1,80}?|[ \t]?\#?\d{1,2}(?=[ \t]?:))?"
     r"(?:[ \t]+(?:would|must|should|will|therefore|thus|then|hence|simply|indeed|also|again))*"
-    r"(?:[ \t]*(?:[:：]|=>?|→)|[ \t]+(?:is|are|be)\b|[ \t]+(?:comes|works|turns)[ \t]out[ \t]to[ \t]be\b)"
-    r"[*_`]*[ \t]*[:：]?)",
+    r"(?:[ \t]*(?:[:：]|=>?|-{1,2}>|→)|[ \t]+(?:is|are|be)\b|[ \t]+(?:comes|works|turns)[ \t]out[ \t]to[ \t]be\b)"
+    r"(?:[ \t]+(?:given by|equal to)\b)?[*_`]*[ \t]*[:：]?)",
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"####(?!#)")
 _DIRECT = re.compile(
-    r"^[^\w\n<\\]{0,12}(?:(?:the )?(?:final |correct )?answer\b"
+    r"(?:^[^\w\n<\\]{0,12}|(?<=[.!?] ))(?:(?:the )?(?:final |correct )?answer\b"
     + _WRAP
     + r"(?:[ \t]+[-–—]?[ \t]*)(?=[-+−$\\(]{0,4}(?:\d|\\))"
-    r"|(?-i:A|Ans|ANS)[*_]{0,3}[ \t]?[:.][*_]{0,3}(?=[ \t*$\\(\d-])|(?:solution|(?:final |end )?result)"
-    r"[*_]{0,3}[ \t]?(?::|=)[*_]{0,3}(?=[ \t\d$\\]))[ \t]*([^\n]{1,1000})$",
+    r"|(?P<letter>(?-i:A))[*_]{0,3}[ \t]?[:.][*_]{0,3}(?=[ \t*$\\(\d-])|(?-i:Ans|ANS)\.(?=[ \t$\d])"
+    r"|(?:solution|(?:final |end )?result|final)[*_]{0,3}[ \t]?[:=][*_]{0,3}(?=[ \t\d$\\])"
+    r"|solution[ \t]+(?=[-+−$\\(]{0,4}\d)"
+    r"|(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final )?solution (?:is|are):?(?= ))"
+    r"[ \t]*([^\n]{1,1000})$",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADING = re.compile(
-    r"^[^\w\n<]{0,12}(?:\d{1,2}[.)][ \t]?)?(?:the[ \t])?(?:final[ \t]|correct[ \t])?answers?[*_]{0,3}[ \t]{0,9}$",
+    r"^(?:[^\w\n<]|_){0,12}(?:\d{1,2}[.)][ \t]?)?(?:the[ \t])?(?:final[ \t]|correct[ \t])?answers?"
+    r"[*_]{0,3}[ \t]{0,9}[#=]{0,6}[ \t]{0,9}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _REVERSED = re.compile(
@@ -65,13 +69,15 @@ _SUPPOSED = re.compile(
 )
 _THOUGHT_SO = re.compile(r"\b(?:i|we) think\b[^.!?\n]{0,40}$", re.I)
 _CHOICES = re.compile(r"^[^\w\n]{0,4}B[.:)]", re.MULTILINE)
+_CHAIN = re.compile(r"[-+−*/×÷().,$\s\d]+=[-+−*/×÷().,$=\s\d]*\d[.%]?")
 _CLOSING_BOLD = re.compile(r"(?:^|[^*\n]{0,300}[^*\n\d])\*\*([^*\n]{1,100})\*\*[.!]?$")
 _CLOSING = re.compile(
     r"(?:therefore|thus|hence|so|∴|consequently|finally|=>|⇒|that is|in conclusion)[,:]?[ \t]+([^\n]{1,100})$",
     re.IGNORECASE,
 )
+_ANNOUNCES = re.compile(r"\s*\\text(?:bf|it)?\s?\{[^{}]*(?:\b(?:is|are|equals)|[:=])\s*\}")
 _LINE = re.compile(r"[ \t]*([^\n]{0,1000})")
-_FOLLOWING = re.compile(r"\s*+(?:`{3,}[^\n]{0,20}\n\s*+)?(?:[-*•][ \t]+)?([^\n]{0,1000})")
+_FOLLOWING = re.compile(r"\s*+(?:`{3,}[^\n]{0,20}\n\s*+)?(?:[-*•>][ \t]+)?([^\n]{0,1000})")
 _DISPLAY = re.compile(
     r"\s*+(?:\\\[|\$\$|\\begin\{(?:equation|align|aligned|gather|eqnarray|multline|displaymath|math)\*?\})(.{0,2000}?)"
     r"(?:\\\]|\$\$|\\end\{)",
@@ -102,6 +108,7 @@ def answer_in(solution: str) -> str | None:
 
 def _untagged(text: str) -> str:
     """The text without HTML's marks of type, and with line feeds for its line breaks."""
+    text = re.sub(r"<sup>([^<>\n]{1,40})</sup>", r"^{\1}", text.replace("&nbsp;", " "), flags=re.IGNORECASE)
     text = re.sub(r"<br[ ]?/?>|</?(?:p|div|li|ul|ol|h[1-6])>", "\n", text, flags=re.IGNORECASE)
     return re.sub(r"</?(?:b|i|u|em|strong|mark|big|code|center|span|font)(?:[ ][^<>\n]{0,99})?>", "", text, flags=re.I)
 
@@ -144,13 +151,13 @@ def _direct(text: str) -> Iterator[tuple[int, str]]:
     choices = bool(_CHOICES.search(text))
     last = len(text.rstrip())
     for mark in _DIRECT.finditer(text):
-        said = mark[1].strip()
-        letter = mark[0].lstrip(" \t*#>_-")[:1] == "A" and mark[0].lstrip(" \t*#>_-")[1:2] in ":.* "
-        if (letter and choices) or re.match(r"\W{0,3}\d{1,2}[*_]{0,3}[:)]", said):
+        written = mark[2].strip()
+        if (mark["letter"] and choices) or re.match(r"\W{0,3}\d{1,2}[*_]{0,3}[:)][ \t]*\S", written):
             continue
-        said = sentence(said)
-        whole = mark[1].strip().rstrip(".!*_ ") == said.strip().rstrip(".!*_ ")
-        if whole and (is_value(said) or (letter and mark.end() >= last and is_value(bare(said)))):
+        said = sentence(written)
+        whole = written.rstrip(".!*_ ") == said.rstrip(".!*_ ")
+        ends = mark.end() >= last and (_CHAIN.fullmatch(said) or (mark["letter"] and is_value(bare(said))))
+        if whole and (is_value(said) or ends):
             yield mark.start(), bare(said)
 
 
@@ -180,8 +187,14 @@ def _closing(text: str) -> Iterator[tuple[int, str]]:
     line = whole[start:].strip()
     if len(line) > 400 or _MARKER.search(line):
         return
-    mark = _CLOSING_BOLD.match(line) or _CLOSING.match(line.lstrip("*_ "))
-    if mark and is_value(said := sentence(mark[1]).strip("*_ ")) and not re.match(r"(?:step|part|case)\b", said, re.I):
+    plain = re.sub(r"\*\*([^*]+)\*\*", r"\1", line)
+    alone = re.fullmatch(r"([*_]{1,3})([^*_]{1,100})\1[.!]?", line)
+    mark = _CLOSING_BOLD.match(line) or _CLOSING.match(plain) or alone
+    if (
+        mark
+        and is_value(said := sentence(mark[mark.lastindex or 1]).strip("*_ "))
+        and not re.match(r"(?:step|part|case)\b", said, re.I)
+    ):
         yield start, bare(said)
 
 
@@ -209,5 +222,6 @@ def _unworded(content: str) -> str:
     if r"\text" not in content and not _MARKER.search(content):
         return content
     plain = re.sub(r"\\(?:text|textbf|mathrm|mbox|textit)\s?\{([^{}]*)\}", r"\1", content)
-    mark = _MARKER.search(plain)
-    return bare(plain[mark.end() :]) if mark and plain[mark.end() :].strip() else content
+    if (mark := _MARKER.search(plain)) and plain[mark.end() :].strip():
+        return bare(plain[mark.end() :])
+    return bare(plain) if _ANNOUNCES.match(content) else content

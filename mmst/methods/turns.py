@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _THOUGHT = re.compile(
-    r"<(?P<end1>/?)(?:[a-z]{1,9}:)?(?:think|thinking|thoughts?|reasoning|scratchpad)>"
+    r"<(?P<end1>/?)(?:[a-z]{1,9}:)?(?:think|thinking|thoughts?|reasoning|scratchpad|reflection|analysis)[ ]?>"
     r"|\[(?P<end2>/?)THINK(?:ING)?\]|◁(?P<end3>/?)think▷"
-    r"|<\|(?:begin|start|(?P<end4>end))_(?:of_)?(?:thought|thinking|think)\|>"
+    r"|<\|(?P<end6>/?)(?:think|thinking)\|>|<\|(?:begin|start|(?P<end4>end))_(?:of_)?(?:thought|thinking|think)\|>"
     r"|<\|channel\|>\s{0,9}(?:analysis|commentary|(?P<end5>final))(?:\s{0,9}<\|message\|>)?",
     re.IGNORECASE,
 )
@@ -31,18 +31,20 @@ _HEADER = re.compile(
 _ENDS = re.compile(
     r"</?s>|</?(?:end_of_turn|start_of_turn|eos|bos)>|\[/?INST\]|\[EOS\]|<<SYS>>|<EOT>"
     r"|<[|｜](?!python_tag|(?:begin|end)_of_solution)[\w▁]{2,40}[|｜]>"
-    r"|^[ \t]{0,20}(?:(?:Question|Problem|Exercise|Human|User|HUMAN|USER|Instruction|Q)(?:[ \t]?#?\d{1,4})?[ \t]?:"
+    r"|^[ \t]{0,20}(?:(?:Question|Problem|Exercise|Human|User|HUMAN|USER|System|Instruction|Q)"
+    r"(?:[ \t]?#?\d{1,4})?[ \t]?:"
     r"(?![ \t]?(?:int|float|str|bool|list|dict|tuple|set|Fraction|Decimal)\b[^=\n]{0,40}=)"
     r"|\#{2,6}[ \t]?(?:Instruction|Input|Human|User)s?[ \t]?(?:\d{0,4}[ \t]{0,9}$|:)"
-    r"|\*\*(?:Human|User)(?::\*\*|\*\*:)|(?:user|human)[ \t]{0,9}$)",
+    r"|\*\*(?:Human|User)(?::\*\*|\*\*:)|(?:user|human|assistant)[ \t]{0,9}$|Q\.(?=[ \t][A-Z])|\[(?:Question|Q)\])",
     re.MULTILINE,
 )
 _TITLE = re.compile(
     r"^[ \t]{0,20}(?:"
     r"(?:\#{2,6}[ \t]?(?:\*\*)?|\*\*)(?:(?:Next|New|Another)[ \t])?(?:Question|Problem|Exercise|Example|Q)"
     r"(?:[ \t]?\#?\d{1,4})?(?:[ \t]{0,9}(?:\*\*)?[ \t]{0,9}$|[ \t]?\*{0,2}[:.])"
-    r"|(?:(?:Next|New|Another|Similar)[ \t](?:question|problem|exercise|example)(?:[ \t]?\#?\d{1,4})?"
-    r"|(?:Question|Problem|Exercise|Example|Q)[ \t]?\#?\d{1,4})[ \t]?[:.)])",
+    r"|(?:(?:(?:here(?:['’]s|[ ]is)[ ])?(?:the[ ]next|a[ ]new|a[ ]similar|next|new|another|similar)[ \t])?"
+    r"(?:question|problem|exercise|example)(?:[ \t]?\#?\d{1,4})?|Q[ \t]?\d{1,4})[ \t]?[:.)]"
+    r"|(?:Input|Text|Python|Assistant|AI|Bot|\#{1,6}[ \t]?Response)[ \t]?:)",
     re.MULTILINE | re.IGNORECASE,
 )
 _HASHES = re.compile(
@@ -116,7 +118,7 @@ def own_turn(seen: str) -> Turn:
 
 def _outside_thoughts(seen: str, start: int) -> Iterator[tuple[int, int] | None]:
     """What stands outside thoughts, in order; None says that all before was one after all."""
-    marks = [(m.start(), m.end(), any(m.group(f"end{i}") for i in range(1, 6))) for m in _THOUGHT.finditer(seen, start)]
+    marks = [(m.start(), m.end(), any(m.group(f"end{i}") for i in range(1, 7))) for m in _THOUGHT.finditer(seen, start)]
     within, at, written = bool(marks) and marks[0][2], start, len(seen.rstrip())
     for first, behind, closes in marks:
         if not within and at < first:

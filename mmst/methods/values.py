@@ -19,16 +19,17 @@ _HEAD = re.compile(
     r"(?=[ ,(:–—-]|$)"
 )
 _REASON = re.compile(
-    r"(?:,|\s?[–—]|\s-)?\s(?:because|since|due to|given that|rather than|instead of|not)\b", re.IGNORECASE
+    r"(?:,|\s?[–—]|\s-)?(?:\s(?:and|but))?\s(?:because|since|due to|given that|rather than|instead of|not)\b",
+    re.IGNORECASE,
 )
 _CLAUSE = re.compile(
-    r"(?:,|\s?[–—]|\s-)?\s(?:so that|which|meaning|hence|therefore|thus|whereas|that is|i\.e\.|(?:so|as|where|when|if|for) "
-    r"(?=\w))",
+    r"(?:,|\s?[–—]|\s-)?\s(?:so that|which|meaning|hence|therefore|thus|whereas|that is|i\.e\."
+    r"|(?:so|as|where|when|if|for) (?=\w))",
     re.IGNORECASE,
 )
 _SIDE = re.compile(
     r",\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
-    r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=[^\W\d_]{2})"
+    r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=\w)"
     r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then)"
     r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b",
     re.IGNORECASE,
@@ -36,7 +37,8 @@ _SIDE = re.compile(
 _DOLLARS = re.compile(r"\$([^$]+)\$")
 _PROSE = re.compile(r"(?<![\\{a-zA-Z])[a-z]{2,} [a-z]{2,}|\w\. [A-Z]")
 _LEAD = re.compile(
-    r"(?:(?:approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=)[ ]?)+"
+    r"(?:(?:therefore|thus|hence|then|also|clearly|actually|now"
+    r"|approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=),?[ ]?)+"
     r"(?=[\d$\\.−-])",
     re.I,
 )
@@ -135,9 +137,8 @@ def _undressed(text: str) -> str:
             if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening) + len(closing):
                 text = text[len(opening) : -len(closing)].strip()
         text = text.removeprefix("}").strip()
-        for opening, closing in ("()", "[]", "{}"):
-            if text.endswith(closing) and text.count(opening) < text.count(closing):
-                text = text[:-1].rstrip()
+        if text[-1:] in (")", "]", "}") and sum(map(text.count, "([{")) < sum(map(text.count, ")]}")):
+            text = text[:-1].rstrip()  # but [0, 1) is an interval
         text = text.rstrip(",:").rstrip() if len(text) > 1 else text
         if text == was:
             return text
