@@ -18,10 +18,10 @@ _WRAPPER = re.compile(
     r"|(?P<drop></?(?:answer|solution|response|final_answer|p|div|body|html)>|<\|(?:begin|end)_of_solution\|>)",
     re.MULTILINE,
 )
-_FENCE = re.compile(r"([ \t]*(?:>[ \t]?){0,3}[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*([^\n]*)")
+_FENCE = re.compile(r"([ \t]*+(?:>[ \t]?){0,3}+[ \t]*+(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*([^\n]*)")
 _INLINE = re.compile(r"(?<!`)(`{3,})(?!`)([^`\n]{1,1000})\1(?!`)")
 _LATE = re.compile(r"[^`\n]*\S[ \t]*(`{3,}|~{3,})[ \t]*((?:i?python|py)[\w.+-]{0,20})[ \t]*$", re.IGNORECASE)
-_SHUT = re.compile(r"([^`\n]*?)[ \t]*(`{3,})[ \t]*$")
+_SHUT = re.compile(r"([^`\n]*+)(`{3,})[ \t]*+")
 _HALF = re.compile(r"(?<=\n)`{1,2}\s{0,9}\Z")
 _PYTHON = re.compile(r"\W{0,3}(?:i?python|py(?:con)?)(?=[\d.]*(?:[^\w.]|$))[\d.]*", re.IGNORECASE)
 _UNNAMED = {"", "code", "tool_code", "program", "script", "repl"}

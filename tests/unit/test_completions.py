@@ -159,13 +159,13 @@ def test_what_a_thought_holds_changes_no_answer(thought: str) -> None:
         "| 1 and ",
     ],
 )
-def test_a_megabyte_of_anything_is_read_in_no_time(unit: str) -> None:
-    for size in (1_000_000, 19_990):
+def test_anything_long_is_read_in_no_time(unit: str) -> None:
+    for size in (300_000, 19_990):
         text = unit * (size // len(unit))
         started = time.process_time()
         TEXT.answer(TEXT.solution(text), None)
         CODE.answer(CODE.solution(text), text)
-        assert time.process_time() - started < 8
+        assert time.process_time() - started < 4
 
 
 def sample(completion: str) -> Sample:
