@@ -83,7 +83,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
 
 def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]:
     """The different programs among the solutions, each once; its id is its source's hash."""
-    sources = {c: None for s, c in zip(samples, solutions, strict=True) if method(s.method).executes}
+    sources = {c: None for s, c in zip(samples, solutions, strict=True) if c and method(s.method).executes}
     return [Program(id=program_id(source), source=source) for source in sources]
 
 
@@ -114,6 +114,9 @@ def program_id(source: str) -> str:
 def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Execution]) -> CheckedSample:
     """The verdict on one sample, from its solution and (for programs) what running it gave."""
     by, stdout, contradicted = method(sample.method), None, False
+    if by.executes and not solution:
+        detail = "the completion holds no program"
+        return CheckedSample(sample=sample, verdict=Verdict.NO_PROGRAM, solution="", answer=None, detail=detail)
     if by.executes:
         execution = executions[program_id(solution)]
         contradicted = execution.evaluation is Evaluation.CONTRADICTED

@@ -116,6 +116,12 @@ class PromptConfig:
         high=3,
         quiet=True,
     )
+    stop: tuple[str, ...] | None = option(
+        None,
+        r'texts at which a completion ends, e.g. ["\n\n"] ([]: none; left out: "\nQuestion:" for instruct and few-shot,'
+        r' "\n\n" and "\nQuestion:" for plain, none for chat)',
+        quiet=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +346,10 @@ def parse(data: Mapping[str, Any]) -> Config:
     _check_values(config, "")
     if len(set(config.methods)) != len(config.methods) or not config.methods:
         raise ConfigError("methods must name each method once", value=config.methods, remedy="methods=[text, code]")
+    if not all(config.prompt.stop or ["…"]):
+        raise ConfigError(
+            "prompt.stop must hold texts that are not empty", value=config.prompt.stop, remedy="prompt.stop=[] for none"
+        )
     if config.sampling.backend == "openai" and not config.sampling.url:
         raise ConfigError(
             "sampling.backend=openai needs sampling.url",
@@ -503,6 +513,8 @@ def _identities(value: Any) -> Any:
 def _type_name(hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
         return f"list of {_type_name(typing.get_args(hint)[0])}"
+    if isinstance(hint, types.UnionType):
+        return _type_name(typing.get_args(hint)[0])
     return str(getattr(hint, "__name__", hint))
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from mmst import stats
 from mmst.answers import normalise
 from mmst.champion import ALL_METHODS, report_name
-from mmst.config import identity
 from mmst.errors import DataError, LeakError
 from mmst.manifest import Manifest, Place
+from mmst.methods.prompts import prompt_identity
 from mmst.ports import Engines, Store
 from mmst.records import CheckedSample, Outcome, Problem, Report, Score, digest, to_data
 from mmst.store import Stage, records, shard_name
@@ -37,7 +37,7 @@ def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, c
     config = engines.config
     protocol = {
         "methods": sorted(config.methods),
-        "prompt": identity(config.prompt),
+        "prompt": prompt_identity(config.prompt),
         "max_tokens": config.sampling.max_tokens,
     }
     slice_ = {"k": config.evaluate.k, "protocol": protocol, "round": place.round, "arm": place.arm}

@@ -78,7 +78,7 @@ class Solver:
                 temperature=0.0,
                 top_p=1.0,
                 max_tokens=config.sampling.max_tokens,
-                stop=stop_strings(p.style),
+                stop=stop_strings(p.style, p.stop),
                 question=question,
                 method=by,
             )
@@ -90,13 +90,15 @@ class Solver:
         programs = {
             str(i): Program(id=str(i), source=solution)
             for i, ((_, by), solution) in enumerate(zip(asked, solutions, strict=True))
-            if method(by).executes
+            if method(by).executes and solution
         }
         executed, trouble = self._execute(list(programs.values()))
         answers = []
         for i, ((question, by), solution) in enumerate(zip(asked, solutions, strict=True)):
             done, reason = executed.get(str(i)), ""
-            if str(i) in programs and (done is None or done.outcome != "ok"):
+            if method(by).executes and not solution:
+                answer, reason = None, "no program in the completion"
+            elif str(i) in programs and (done is None or done.outcome != "ok"):
                 answer, reason = None, trouble if done is None else done.detail or done.outcome
             else:
                 answer = method(by).answer(solution, None if done is None else done.stdout)

@@ -36,6 +36,8 @@ class Verdict(enum.StrEnum):
     PASSED = "passed"
     WRONG = "wrong"
     NO_ANSWER = "no_answer"
+    NO_PROGRAM = "no_program"
+    """The completion holds no program, where one was asked for: nothing was run."""
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"

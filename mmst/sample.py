@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmst.config import Config, identity
+from mmst.config import Config
 from mmst.errors import ConfigError
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
-from mmst.methods.prompts import Render, solve_prompt, stop_strings
+from mmst.methods.prompts import Render, prompt_identity, solve_prompt, stop_strings
 from mmst.ports import Completion, Engines, Request
 from mmst.records import Problem, Sample, seed_of, short_id
 from mmst.rollouts import draw, drawn
@@ -90,7 +90,8 @@ def run(engines: Engines, place: Place, problems: Manifest, checkpoint: Manifest
 def config_slice(config: Config, purpose: str) -> dict[str, object]:
     """The settings that the samples of a purpose depend on."""
     s = config.sampling
-    common = {"purpose": purpose, "methods": list(config.methods), "prompt": identity(config.prompt), "shard": s.shard}
+    asked = {"methods": list(config.methods), "prompt": prompt_identity(config.prompt)}
+    common = {"purpose": purpose, **asked, "shard": s.shard}
     if purpose == "train" and s.backend == "recorded":
         path = Path(s.recorded)
         if not path.is_file():
@@ -127,7 +128,7 @@ def plan(problems: Iterable[Problem], config: Config, purpose: str, render: Rend
                         temperature=temperature,
                         top_p=s.top_p,
                         max_tokens=s.max_tokens,
-                        stop=stop_strings(style),
+                        stop=stop_strings(style, config.prompt.stop),
                         problem_id=problem.id,
                         question=problem.question,
                         method=name,

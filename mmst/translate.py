@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from mmst.config import Config, identity
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
-from mmst.methods.prompts import Render, solve_prompt, stop_strings, translate_prompt
+from mmst.methods.prompts import Render, prompt_identity, solve_prompt, stop_strings, translate_prompt
 from mmst.ports import Completion, Engines, Request
 from mmst.records import CheckedSample, Problem, Translation, seed_of, short_id
 from mmst.rollouts import draw, drawn
@@ -83,7 +83,7 @@ def config_slice(config: Config) -> dict[str, object]:
     return {
         "translate": identity(config.translate),
         "methods": list(config.methods),
-        "prompt": identity(config.prompt),
+        "prompt": prompt_identity(config.prompt),
         "sampling": [sampling.seed, sampling.max_tokens, sampling.top_p, sampling.shard],
         "dtype": config.model.dtype,
     }
@@ -120,7 +120,7 @@ def plan(
                         temperature=t.temperature,
                         top_p=config.sampling.top_p,
                         max_tokens=config.sampling.max_tokens,
-                        stop=stop_strings(p.style),
+                        stop=stop_strings(p.style, p.stop),
                         problem_id=problem_id,
                         question=question,
                         method=target,

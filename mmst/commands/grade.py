@@ -41,7 +41,7 @@ def extract(
 ) -> None:
     """Take the answers out of solutions: {"id", "solution"} → {"id", "answer"}; null where there is none.
 
-    For code, "stdout" is what the program printed.
+    A solution may be a whole completion, with thoughts and other turns. For code, "stdout" is what the program printed.
 
     Example:
 

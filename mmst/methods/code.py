@@ -1,23 +1,45 @@
-"""Programs: the model writes Python, the sandbox does the arithmetic, what is printed counts.
+r"""Programs: the model writes Python, the sandbox does the arithmetic, what is printed counts.
 
     a = 3 + 4
     print ( a )
 
-The answer is the last line that the program printed.
+Which program a completion holds:
+
+1. Only what the model says in its own turn, outside thoughts (`mmst.methods.turns`). A mark within a string of the
+   program is none, nor is a fence.
+2. Blocks, if there are any: between fences (any info string, tildes, indented, on one line, never closed) or the
+   marks of known formats (`<code>`, `[PYTHON]`, `<|python_tag|>`). A block that says that it is Python counts, and one
+   that says nothing but calls, imports or defines something; others never (bash, JSON, output).
+3. The last of them that parses and prints counts: a corrected attempt follows its draft. With it count the blocks
+   before it that bind or change names which it reads. One behind it that prints nothing but binds its names anew
+   corrects it, and counts instead. If no block parses, the last one that says Python is run as it is, and crashes.
+4. Without blocks, the lines that parse: what was typed in an interactive session, else runs of lines, chosen like
+   blocks. What is neither Python nor prose is a broken program and stays so: then the whole text is the program.
+5. Indentation that all lines, or the first alone, have is taken off.
+
+A program without a statement is none (verdict `no_program`): it is not run. The answer is what it printed last
+(`mmst.methods.printed`).
 """
 
 from __future__ import annotations
 
 import ast
 import re
-import warnings
+from collections.abc import Sequence
 from typing import ClassVar
 
 from mmst.methods import Phrasing
+from mmst.methods.fences import Block, blocks, fenced
+from mmst.methods.names import continued, names
+from mmst.methods.printed import answer_printed
+from mmst.methods.source import LONGEST, Program, parse, program, programs, stripped
+from mmst.methods.turns import hide_literals, lines_of, own_turn
 
-_LONGEST = 20_000
-"""Longer completions are taken as they are."""
-_FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_MOST = 30
+"""How many of a completion's last blocks are looked at."""
+_MENDED = 3
+"""How many of these are freed of prose and of a session's prompts: it takes long."""
+_INLINE = re.compile(r"(?<!`)`([^`\n]{1,1000})`(?!`)")
 _NAMES_MATTER = {"eval", "exec", "globals", "locals", "vars"}
 
 
@@ -82,25 +104,25 @@ class CodeMethod:
     )
 
     def solution(self, completion: str) -> str:
-        """The program: what is fenced, else all up to another question, without prose around it."""
-        fenced = _FENCED.search(completion)
-        before = completion.split("```", 1)[0]
-        # A prompt may have opened the fence: then the first mark closes it.
-        text = before if not fenced or (before.strip() and _parse(before)) else fenced[1]
-        text = re.split(r"\n[ \t]*Question:", text, maxsplit=1)[0].strip("\n").rstrip()
-        return text if len(text) > _LONGEST or _parse(text) else _without_prose(text)
+        """The program, by the rules above; "" when there is none."""
+        text = lines_of(completion)
+        seen = hide_literals(text)
+        found, parses = _program(text, seen)
+        if seen != text and not (found and parses):  # quotes that are not closed in one block may hide the next
+            again, parses = _program(text, text)
+            found = again if parses and again else found
+        return found
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
-        """The last line with something on it that the program printed."""
-        lines = (stdout or "").rstrip().rsplit("\n", 1)
-        return lines[-1].strip() or None
+        """What the program printed last; `printed` has the rules."""
+        return answer_printed(stdout or "")
 
     def canonical(self, solution: str) -> str:
         """The program without comments and layout, its own names numbered in order of appearance.
 
         What does not parse, or reaches names through strings (`eval`), keeps its names.
         """
-        tree = _parse(solution)
+        tree = parse(solution)
         if tree is None:
             return " ".join(solution.split())
         try:
@@ -112,29 +134,84 @@ class CodeMethod:
             return " ".join(solution.split())
 
 
-def _parse(text: str) -> ast.Module | None:
-    if len(text) > _LONGEST:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+def _program(text: str, seen: str) -> tuple[str, bool]:
+    """The program in a completion, and whether it is one that parses (or there is none)."""
+    turn = own_turn(_with_programs_hidden(text, seen))
+    text, seen = fenced(turn.said(text), turn.said(seen))
+    there = blocks(seen)
+    if not there:
+        return _unfenced(text)
+    if found := _chosen(_parts(text, there)):
+        return found, True
+    ours = [b for b in there if b.python]
+    if broken := next((c for b in reversed(ours) if parse(c := stripped(b.content(text))) is None), ""):
+        return broken, False
+    if found := _chosen([p for p in programs(_without(text, there)) or [] if p.does]):
+        return found, True
+    others = (stripped(b.content(text)) for b in reversed(there) if b.unnamed)
+    broken = next((c for c in others if parse(c) is None), "")
+    return broken, not broken
 
 
-def _without_prose(text: str) -> str:
-    """A program freed of a leading "Here is …:" line and of trailing paragraphs of prose.
+def _with_programs_hidden(text: str, seen: str) -> str:
+    """What is seen without the blocks that parse: what stands there ends no turn."""
+    shown, at = [], 0
+    for b in [b for b in blocks(seen) if (b.closed and not b.info) or b.python][-_MOST:]:
+        first, last = b.inside
+        if first >= at and program(text[first:last]):
+            shown += [seen[at:first], "print ".ljust(last - first, "_")[: last - first]]
+            at = last
+    return "".join([*shown, seen[at:]])
 
-    Nothing is cut that belongs to the program: one that is broken stays so and crashes.
-    """
-    first, _, rest = text.partition("\n")
-    if first.rstrip().endswith(":") and not _parse(f"{first}\n pass") and rest.strip():
-        text = rest.strip("\n")
-    paragraphs = re.split(r"\n\s*\n", text)[:20]
-    kept = next((n for n in range(len(paragraphs), 0, -1) if _parse("\n\n".join(paragraphs[:n]))), 0)
-    prose = all(re.match(r"[A-Z]\w*[ ,']", p) for p in paragraphs[kept:])
-    return "\n\n".join(paragraphs[:kept]) if kept and prose else text
+
+def _parts(text: str, there: Sequence[Block]) -> list[Program]:
+    """The blocks that are programs, and a first one whose fence the prompt opened."""
+    parts = []
+    head = program(text[: there[0].start])
+    if head and head.does and not there[0].python:
+        parts.append(head)
+    ours = [b for b in there if b.python or b.unnamed][-_MOST:]
+    for n, b in enumerate(ours, 1):
+        content = b.content(text)
+        made = program(content)
+        found = [made] if made else programs(content) or [] if n > len(ours) - _MENDED else []
+        parts += [p for p in found if (p.states if b.python else p.does)]
+    return parts
+
+
+def _chosen(parts: Sequence[Program]) -> str:
+    """The last program that prints, with what it continues; "" when there are none."""
+    if not parts:
+        return ""
+    known = [names(p.tree) for p in parts]
+    for last in range(len(parts) - 1, -1, -1):
+        joined = continued(known, last)
+        if any(parts[n].prints for n in joined):
+            break
+    behind = [n for n in range(last + 1, len(parts)) if parts[n].does]
+    if (last == 0 and not any(p.prints for p in parts)) or any(known[n].bound & known[last].bound for n in behind):
+        joined = continued(known, len(parts) - 1)
+    return "\n\n".join(parts[n].text for n in joined)
+
+
+def _without(text: str, there: Sequence[Block]) -> str:
+    """The text outside blocks."""
+    ends = [0, *(b.end for b in there)]
+    starts = [*(b.start for b in there), len(text)]
+    return "\n\n".join(text[a:b] for a, b in zip(ends, starts, strict=True))
+
+
+def _unfenced(text: str) -> tuple[str, bool]:
+    """The program in a text without fences, and whether it parses."""
+    if len(text) > LONGEST:
+        return stripped(text), False
+    found = programs(text)
+    if found is not None:
+        return _chosen(found), True
+    inline = [made for code in _INLINE.findall(text) if (made := program(code)) and made.prints]
+    if inline:
+        return inline[-1].text, True
+    return stripped(text), False
 
 
 class _Renamer(ast.NodeTransformer):

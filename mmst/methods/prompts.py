@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from mmst.config import PromptConfig, identity
 from mmst.errors import ConfigError
 from mmst.methods import Method, Phrasing
 
-STOP = ("\n\n", "\nQuestion:")
-"""Where a plain or few-shot completion ends when the model writes no end token."""
+STOP = {"plain": ("\n\n", "\nQuestion:"), "instruct": ("\nQuestion:",), "few-shot": ("\nQuestion:",), "chat": ()}
+"""Where a completion of each style ends when the model writes no end token. Only a model that is trained on
+plain prompts writes no blank lines within a solution; chat models end by themselves."""
 
 Render = Callable[[Sequence[Mapping[str, str]]], str]
 """A tokenizer's chat template as a function from messages to a prompt."""
@@ -75,6 +77,12 @@ def phrased(m: Method, number: int) -> Phrasing:
     return m.phrasings[number - 1]
 
 
-def stop_strings(style: str) -> tuple[str, ...]:
-    """The stop strings of a style; chat models end by themselves."""
-    return () if style == "chat" else STOP
+def stop_strings(style: str, chosen: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """The stop strings that a recipe chooses (`prompt.stop`), else those of its style."""
+    return STOP[style] if chosen is None else chosen
+
+
+def prompt_identity(prompt: PromptConfig) -> dict[str, object]:
+    """What samples depend on of how they are asked for; the stop strings, where they are not what they always were."""
+    same = prompt.stop is None and prompt.style in ("plain", "chat")
+    return identity(prompt) | ({} if same else {"stop": list(stop_strings(prompt.style, prompt.stop))})

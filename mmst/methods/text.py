@@ -4,6 +4,7 @@ r"""Chain of thought: the model reasons in words, does the arithmetic itself, st
     The answer is 7
 
 A solution that states no answer has none: the last number in it is not taken for one (`mmst.methods.stated`).
+Thoughts belong to a solution, which is reasoning, but no answer is stated in them (`mmst.methods.turns`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import ClassVar
 
 from mmst.methods import Phrasing
 from mmst.methods.stated import answer_in
+from mmst.methods.turns import lines_of, own_turn
 
 
 class TextMethod:
@@ -82,12 +84,15 @@ class TextMethod:
     )
 
     def solution(self, completion: str) -> str:
-        """The reasoning, up to where the model goes on to another question."""
-        return re.split(r"\n[ \t]*Question:", completion, maxsplit=1)[0].strip()
+        """The reasoning with its thoughts, up to where the model goes on to another turn."""
+        text = lines_of(completion)
+        turn = own_turn(text)
+        return text[turn.start : turn.end].strip()
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
         """The answer that the solution commits to; `stated` has the rules."""
-        return answer_in(solution)
+        text = lines_of(solution)
+        return answer_in(own_turn(text).said(text))
 
     def canonical(self, solution: str) -> str:
         """The text in one case and with single spaces, none before punctuation."""

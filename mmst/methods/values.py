@@ -1,0 +1,144 @@
+r"""Which part of a sentence is a value. Pure.
+
+"7 apples."  →  7 apples        "42 because …"  →  42        "the largest n is 34"  →  34
+"""
+
+from __future__ import annotations
+
+import re
+
+_END = re.compile(r"\s*(?:[.!;](?=\s|$|\"|\\\"|[*_]{1,3}(?:\s|$))|<\|)")
+_SAYS = re.compile(
+    r"(?:.*[^\\\w])?(?:is|are|equals?)(?:[ \t]+(?:approximately|about|exactly|equal to))?[ \t]*:?[ \t]+(.+)"
+)
+_VALUE = re.compile(r"\$[^$]+\$|\\\(.+?\\\)|(?<![\w.])[-+]?\$?\d(?:[\d,.]*\d)?(?:/\d+)?%?(?!\w)")
+_NUMBER = r"[-+−]?\s?(?:[$€£]|\\\$)?\s?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
+_HEAD = re.compile(
+    rf"(?:(?:{_NUMBER}|\$[^$\n]{{1,200}}\$|\\\([^\n]{{1,200}}?\\\)|[A-Z]|\([A-E]\))"
+    r"(?:[ ](?!(?:and|or)\b)[^\W\d_]+){0,3}?)"
+    r"(?=[ ,(:–—-]|$)"
+)
+_REASON = re.compile(
+    r"(?:,|\s?[–—]|\s-)?(?:\s(?:and|but))?\s(?:because|since|due to|given that|rather than|instead of|not)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"(?:,|\s?[–—]|\s-)?\s(?:so that|which|meaning|hence|therefore|thus|whereas|that is|i\.e\."
+    r"|(?:so|as|where|when|if|for) (?=\w))",
+    re.IGNORECASE,
+)
+_SIDE = re.compile(
+    r",\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
+    r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=\w)"
+    r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then)"
+    r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b",
+    re.IGNORECASE,
+)
+_DOLLARS = re.compile(r"\$([^$]+)\$")
+_PROSE = re.compile(r"(?<![\\{a-zA-Z])[a-z]{2,} [a-z]{2,}|\w\. [A-Z]")
+_LEAD = re.compile(
+    r"(?:(?:therefore|thus|hence|then|also|clearly|actually|now"
+    r"|approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=),?[ ]?)+"
+    r"(?=[\d$\\.−-])",
+    re.I,
+)
+
+
+def sentence(text: str) -> str:
+    """Up to where the sentence ends; a point inside a formula ends none."""
+    formulas = _formulas(text)
+    for end in _END.finditer(text):
+        before = text[: end.start()]
+        if not _inside(formulas, end.start()) and before.count(r"\(") == before.count(r"\)"):
+            return before
+    return text
+
+
+def bare(text: str) -> str:
+    r"""The value in a sentence, without what stands around it.
+
+    >>> bare("**42**, because 6 * 7 = 42"), bare("1, 2, and 3"), bare("the largest $n$ is 34"), bare(r"\[ 7 \]")
+    ('42', '1, 2, and 3', '34', '7')
+    """
+    text = _undressed(text)
+    text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
+    text = _undressed(_cut(text))
+    if re.match(r"(?:[A-Za-z]{2,}|\$?[A-Za-z]\$?) ", text):
+        says = _SAYS.fullmatch(text)
+        prose = text.count(" ") >= 3 and not re.search(r"[=<>^\\]", _VALUE.sub("", text))
+        values = _VALUE.findall(text) if prose else []
+        text = says[1] if says else values[0] if len(values) == 1 else text
+    return _undressed(text).removesuffix("\\").removeprefix('\\"').strip()
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a value with at most three words for its unit, a formula, a list, or a choice.
+
+    >>> is_value("18 apples"), is_value("$x = 3$"), is_value("B"), is_value("First we add 3"), is_value("3 + 4 = 7")
+    (True, True, True, False, False)
+    """
+    text = _undressed(text).rstrip(".")
+    if not text or len(text) > 200 or re.match(r"[\d\s+*/×·−().-]+=", text):
+        return False
+    words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+|\\text\s?\{[^{}]*\}", "", text))
+    if re.match(r"[-+−]?\s?[$€£\\]?\s?[\d.]|[$\\[({√π]", text):
+        return len(words) <= 3
+    return not words or text.lower() in ("yes", "no", "true", "false")
+
+
+def _cut(text: str) -> str:
+    """The text without a clause behind its value."""
+    if (reason := _outside(_REASON, text)) is not None:
+        text = text[: reason.start()]
+    if (clause := _outside(_CLAUSE, text)) is not None:
+        before = text[: clause.start()]
+        if clause[0].startswith(",") or " " not in before.strip() or _HEAD.fullmatch(_undressed(before)):
+            text = before
+    if _HEAD.match(text) and (side := _outside(_SIDE, text)) is not None:
+        before = text[: side.start()]
+        listed = side[0].startswith(",") and not re.search(r"[^\W\d_]{3}", before)
+        text = before if listed or _HEAD.fullmatch(_undressed(before)) else text
+    return text
+
+
+def _outside(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The first match behind something that stands in no formula and no brackets."""
+    formulas = _formulas(text)
+    for m in pattern.finditer(text, 1):
+        before = text[: m.start()]
+        if not _inside(formulas, m.start()) and all(
+            before.count(a) <= before.count(b) for a, b in ("()", "{}", (r"\(", r"\)"))
+        ):
+            return m
+    return None
+
+
+def _formulas(text: str) -> list[tuple[int, int]]:
+    """Where formulas between dollar signs stand; two sums of money with words between them are none."""
+    found, at = [], 0
+    while m := _DOLLARS.search(text, at):
+        words = _PROSE.search(m[1])
+        found += [] if words else [m.span()]
+        at = m.end() - 1 if words else m.end()
+    return found
+
+
+def _inside(spans: list[tuple[int, int]], at: int) -> bool:
+    return any(first < at < last for first, last in spans)
+
+
+def _undressed(text: str) -> str:
+    """A value without quotes, markdown, and the delimiters of mathematics around it."""
+    text = text.strip()
+    while True:
+        was = text
+        text = text.strip("*_`\"'“”").strip()
+        for opening, closing in (("\\[", "\\]"), ("$$", "$$"), ("\\begin{equation}", "\\end{equation}")):
+            if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening) + len(closing):
+                text = text[len(opening) : -len(closing)].strip()
+        text = text.removeprefix("}").strip()
+        if text[-1:] in (")", "]", "}") and sum(map(text.count, "([{")) < sum(map(text.count, ")]}")):
+            text = text[:-1].rstrip()  # but [0, 1) is an interval
+        text = text.rstrip(",:").rstrip() if len(text) > 1 else text
+        if text == was:
+            return text
