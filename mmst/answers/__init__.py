@@ -35,15 +35,18 @@ are compared as they stand, brackets nest at most 40 deep, values have at most 4
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from mmst.answers.cleaned import cleaned
 from mmst.answers.match import same
-from mmst.answers.numbers import Number, normalise, number, same_number, unit_of, written
+from mmst.answers.numbers import Number, normalise, number, same_number, written
 from mmst.answers.plain import LONGEST, labelled, plain, text_of
 from mmst.answers.reading import read
 from mmst.answers.spoken import same_form
+from mmst.answers.units import agree, unit_of
 
 __all__ = [
     "LONGEST",
@@ -75,22 +78,25 @@ _FORMULA = {
     False: Comparison(False, "formula"),
     None: Comparison(None, "undecided"),
 }
-_LABEL = re.compile(r"[\s$\\([{]*([a-zA-Z])\s*=(?!=)")
+_LABEL = re.compile(r"[\s$\\([{*`\"']*([a-zA-Z])\s*=(?!=)")
 _PLAIN = re.compile(r"\s*(-?)\s?\$?([1-9]\d{0,2}(?:,\d{3})+|\d{1,30})(?:\.(\d{1,11}))?\s*")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d{1,15},\d{1,15}")
 
 
-def equal(gold: str, answer: str) -> bool:
+def equal(gold: str, answer: str, question: str = "") -> bool:
     """Whether `answer` is surely the gold answer.
 
     >>> equal("1234.5", "$1,234.50"), equal("1/3", "0.3333"), equal("5 hours", "5 minutes")
     (True, False, False)
     """
-    return compare(gold, answer).equal is True
+    return compare(gold, answer, question).equal is True
 
 
-def compare(gold: str, answer: str) -> Comparison:
+def compare(gold: str, answer: str, question: str = "") -> Comparison:
     r"""Whether `answer` is the gold answer, as far as it can be said without algebra.
+
+    Words behind a number that are no known unit may be left out when the `question` or the gold answer names them;
+    where no question is given, when they look like a plural.
 
     >>> compare("7", "7.0").how, compare("x^2 = 4", "x = \pm 2").equal, compare("(1, 2)", "(2, 1)").equal
     ('number', None, False)
@@ -100,23 +106,26 @@ def compare(gold: str, answer: str) -> Comparison:
     quick = _quick(gold, answer)
     if quick is not None:
         return quick
-    a, b = number(gold), number(answer)
+    gold, answer = cleaned(gold), cleaned(answer)
+    a, b = number(gold), number(answer, f"{question} {gold}" if question else "")
     if a is not None and b is not None:
         return _SAME if same_number(a, b) and not _labels_differ(gold, answer) else _OTHER
     if len(gold) > LONGEST or len(answer) > LONGEST:
         return Comparison(gold.strip() == answer.strip(), "text")
     (one, bare_gold), (two, bare_answer) = labelled(gold), labelled(answer)
     if (one or two) and (one == two or not (one and two)):
-        return compare(bare_gold, bare_answer)
+        if one != two and not _may_name(one or two, answer if one else gold):
+            return _OTHER_TEXT
+        return compare(bare_gold, bare_answer, question)
     one, two = text_of(gold), text_of(answer)
     if one == two and not _labels_differ(gold, answer):
         return Comparison(True, "text")
-    form = same_form(plain(gold), plain(answer))
+    form = same_form(plain(gold), plain(answer), lambda x, y: compare(x, y, question).equal is True)
     if form is not None:
         return Comparison(form, "form")
     if (a is None) != (b is None) and _decimal_comma(gold, a, answer, b):
         return _SAME
-    return _as_formulas(gold, answer)
+    return _as_formulas(gold, answer, question)
 
 
 def _quick(gold: str, answer: str) -> Comparison | None:
@@ -131,14 +140,14 @@ def _quick(gold: str, answer: str) -> Comparison | None:
     y = int(f"{b_sign}{b_whole.replace(',', '')}{b_rest:0<{digits}}")
     if x == y:
         return _SAME
-    return _SAME if digits and abs(x - y) * 10**6 <= max(abs(x), abs(y)) else _OTHER
+    return None if digits and abs(x - y) * 10**6 <= max(abs(x), abs(y)) else _OTHER
 
 
-def _as_formulas(gold: str, answer: str) -> Comparison:
-    a, b = read(gold), read(answer)
+def _as_formulas(gold: str, answer: str, question: str) -> Comparison:
+    a, b = read(gold), read(answer, f"{question} {gold}" if question else "")
     if a is None or b is None:
         return _OTHER_TEXT
-    if a.unit and b.unit and not a.unit & b.unit:
+    if not agree(a.unit, b.unit):
         return _FORMULA[False]
     return _FORMULA[same(a.tree, b.tree)]
 
@@ -147,6 +156,12 @@ def _labels_differ(gold: str, answer: str) -> bool:
     """x = 5 and y = 5."""
     a, b = _LABEL.match(gold), _LABEL.match(answer)
     return a is not None and b is not None and a[1] != b[1]
+
+
+def _may_name(words: str, other: str) -> bool:
+    """Whether a label in words is none that the other side's letter contradicts: an area may be A, not x."""
+    letter = _LABEL.match(other)
+    return letter is None or any(word[0] == letter[1].casefold() for word in words.split())
 
 
 def _decimal_comma(gold: str, a: Number | None, answer: str, b: Number | None) -> bool:
@@ -159,10 +174,13 @@ def _decimal_comma(gold: str, a: Number | None, answer: str, b: Number | None) -
 
 
 def settle(
-    pairs: Sequence[tuple[str, str]], decide: Callable[[Sequence[tuple[str, str]]], list[bool | None]]
+    pairs: Sequence[tuple[str, str]],
+    decide: Callable[[Sequence[tuple[str, str]]], list[bool | None]],
+    questions: Sequence[str] = (),
 ) -> list[Comparison]:
     """As `compare` for many pairs; `decide` (`ports.Algebra.decide`) is asked about those that are undecided."""
-    found = [compare(gold, answer) for gold, answer in pairs]
+    named = itertools.chain(questions, itertools.repeat(""))
+    found = [compare(gold, answer, question) for (gold, answer), question in zip(pairs, named, strict=False)]
     open_ones = [i for i, comparison in enumerate(found) if comparison.equal is None]
     decided = decide([pairs[i] for i in open_ones]) if open_ones else []
     for i, verdict in zip(open_ones, decided, strict=True):

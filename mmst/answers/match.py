@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from mmst.answers import evaluate
-from mmst.answers.relations import body_and_label, bounds_of, same_label, same_relation
+from mmst.answers.relations import body_and_label, bounds_of, is_numeric, same_label, same_numeric, same_relation
 from mmst.answers.tree import SCALARS, SETS, Node
 
+_T = TypeVar("_T")
 _MOST = 64
 """Longer unordered lists are compared in order."""
 
@@ -48,12 +49,14 @@ def _same(a: Node, b: Node) -> bool | None:
         return _related(a, b)
     if "list" in (a.kind, b.kind):
         return _listed(a, b)
-    if a.kind in SETS or b.kind in SETS:
-        return _sets(a, b)
     if "matrix" in (a.kind, b.kind):
         return _matrices(a, b)
-    if "tuple" in (a.kind, b.kind):
-        return a.kind == b.kind and a.value == b.value and ordered(a.parts, b.parts)
+    if a.kind in SETS or b.kind in SETS:
+        return _sets(a, b)
+    if "tuple" in (a.kind, b.kind):  # a list of three or more that Python printed is no interval
+        return a.kind == b.kind and (a.value == b.value or len(a.parts) > 2) and ordered(a.parts, b.parts)
+    if "time" in (a.kind, b.kind):  # as it stands: no ratio, no quotient
+        return {a.kind, b.kind} <= {"time", "ratio"} and ordered(a.parts, b.parts)
     if "ratio" in (a.kind, b.kind):
         return _ratios(a, b)
     if a.kind in SCALARS and b.kind in SCALARS:
@@ -85,12 +88,16 @@ def ordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
 
 def unordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
     """Each part of one with a part of the other, in any order; repetitions count once."""
+    return _unordered(a, b, _same)
+
+
+def _unordered(a: Sequence[_T], b: Sequence[_T], same: Callable[[_T, _T], bool | None]) -> bool | None:
     if max(len(a), len(b)) > _MOST:
-        return ordered(a, b)
+        return len(a) == len(b) and every(same(x, y) for x, y in zip(a, b, strict=True))
     doubtful = False
     for these, those in ((a, b), (b, a)):
         for x in these:
-            found = [_same(x, y) for y in those]
+            found = [same(x, y) for y in those]
             if True not in found:
                 if None not in found:
                     return False
@@ -138,9 +145,11 @@ def _choose(upper: bool) -> Callable[[Node], Node | None]:
 def _related(a: Node, b: Node) -> bool | None:
     """Relations: a label (x = …) may be left out; an inequality in one unknown is an interval."""
     if a.kind == b.kind:
+        if is_numeric(a) or is_numeric(b):
+            return is_numeric(a) and is_numeric(b) and same_numeric(a, b)
         (x, x_label), (y, y_label) = body_and_label(a), body_and_label(b)
         if x_label is not None and y_label is not None:
-            renamed = same_label(x_label, y_label)
+            renamed = same_label(x_label, y_label, x, y)
             if renamed is not None:
                 return _same(x, renamed(y))
         for relation, other, label in ((a, y, y_label), (b, x, x_label)):
@@ -173,12 +182,14 @@ def _listed(a: Node, b: Node) -> bool | None:
     """Items without brackets: in any order against a list or set, in this order against a tuple."""
     if a.kind == "list" and b.kind == "list":
         labels = [[body_and_label(p)[1] for p in node.parts] for node in (a, b)]
-        if all(None not in found for found in labels) or not any(any(found) for found in labels):
+        if all(any(found) for found in labels):
+            return _unordered(*(list(_labelled(node)) for node in (a, b)), _same_items)
+        if not any(any(found) for found in labels):
             return unordered(a.parts, b.parts)
         return (ordered if any(map(_all_different, labels)) else unordered)(_bodies(a), _bodies(b))
     listed, other = (a, b) if a.kind == "list" else (b, a)
     if other.kind == "set" or other.value == "[]":  # a program prints a list so
-        return unordered(_bodies(listed), other.parts)
+        return unordered(_bodies(listed), _printed_rows(other))
     if other.kind == "tuple" and other.value is None:
         return ordered(_bodies(listed), other.parts)
     if other.kind in SETS and any(body_and_label(p)[1] is None and p.kind == "relation" for p in listed.parts):
@@ -186,6 +197,37 @@ def _listed(a: Node, b: Node) -> bool | None:
     if other.kind in SCALARS or other.kind == "tuple":
         return unordered(_bodies(listed), [other]) if len(listed.parts) == 1 else False
     return False
+
+
+def _printed_rows(node: Node) -> tuple[Node, ...]:
+    """The items of a list that Python printed; the lists in it are pairs, not intervals."""
+    if node.value != "[]":
+        return node.parts
+    return tuple(Node("tuple", None, p.parts) if p.kind == "interval" and p.value == "[]" else p for p in node.parts)
+
+
+_Item = tuple[Node, Node, Node | None]
+
+
+def _labelled(node: Node) -> Iterator[_Item]:
+    """Each item, its body and its label, which holds for those behind it that have none: x = 1, 2."""
+    label: Node | None = None
+    for part in node.parts:
+        body, own = body_and_label(part)
+        if own is None and part.kind == "relation":
+            label = None
+        yield part, body, own or label
+        label = own or label
+
+
+def _same_items(a: _Item, b: _Item) -> bool | None:
+    """Items of two lists that have labels; where both have one, they must agree."""
+    if a[2] is None or b[2] is None:
+        return _same(a[1], b[1])
+    renamed = same_label(a[2], b[2], a[1], b[1])
+    if renamed is not None:
+        return _same(a[1], renamed(b[1]))
+    return _related(a[0], b[0]) if a[0].kind == b[0].kind == "relation" else False
 
 
 def _all_different(labels: list[Node | None]) -> bool:
@@ -205,6 +247,11 @@ def _bodies(node: Node) -> tuple[Node, ...]:
 def _sets(a: Node, b: Node) -> bool | None:
     """Sets as such; (a, b) is an open interval beside intervals."""
     kinds = {a.kind, b.kind}
+    if kinds == {"set", "tuple"} or kinds == {"set", "interval"}:
+        listed = a if a.kind != "set" else b
+        other = b if listed is a else a
+        if listed.value == "[]" and (len(listed.parts) > 2 or any(p.kind not in SCALARS for p in listed.parts)):
+            return unordered(_printed_rows(listed), other.parts)  # a list that Python printed
     if kinds == {"interval", "tuple"}:
         interval, pair = (a, b) if a.kind == "interval" else (b, a)
         return interval.value == "()" and pair.value is None and ordered(interval.parts, pair.parts)
@@ -225,11 +272,16 @@ def _united(node: Node) -> list[Node]:
 
 
 def _matrices(a: Node, b: Node) -> bool | None:
-    """Entry by entry; a column or row is also a tuple."""
+    """Entry by entry; a column or row is also a tuple, and what Python prints for it."""
     if a.kind == b.kind:
         return a.value == b.value and ordered(a.parts, b.parts)
     matrix, other = (a, b) if a.kind == "matrix" else (b, a)
-    if other.kind == "tuple" and 1 in (matrix.value, len(matrix.parts) // int(str(matrix.value))):
+    rows = other.parts if other.kind in ("interval", "tuple") and other.value == "[]" else ()
+    if rows and all(r.kind in ("interval", "tuple") and r.value == "[]" for r in rows):
+        return len({len(r.parts) for r in rows}) == 1 and _matrices(
+            matrix, Node("matrix", len(rows[0].parts), tuple(cell for row in rows for cell in row.parts))
+        )
+    if (other.kind == "tuple" or rows) and 1 in (matrix.value, len(matrix.parts) // int(str(matrix.value))):
         return ordered(matrix.parts, other.parts)
     return None if _has_matrix(other) else False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from mmst.answers import evaluate
@@ -43,16 +44,38 @@ def is_label(node: Node) -> bool:
     return node.kind in _LABELS and all(is_label(p) for p in node.parts) and (bool(node.parts) or node.kind == "name")
 
 
-def same_label(a: Node, b: Node) -> Callable[[Node], Node] | None:
-    """How what b labels reads under a's names (f(x) = … and f(t) = …), or None when the labels differ."""
+def same_label(a: Node, b: Node, body_a: Node, body_b: Node) -> Callable[[Node], Node] | None:
+    """How what b labels reads under a's names (f(x) = … and f(t) = …), or None when the labels differ.
+
+    A name in a label is the argument of a function only where the body has it too: P(A) = 1/2 is not P(B) = 1/2.
+    """
     if a == b:
         return lambda node: node
     if a.kind == b.kind == "call" and a.value == b.value and len(a.parts) == len(b.parts):
         if all(p.kind == "name" for p in (*a.parts, *b.parts)):
-            names = dict(zip(b.parts, a.parts, strict=True))
-            return lambda node: node.replaced(names.get)
-        return None
+            if all(str(p.value) in body_a.names() for p in a.parts) and all(str(p.value) in body_b.names() for p in b.parts):
+                names = dict(zip(b.parts, a.parts, strict=True))
+                return lambda node: node.replaced(names.get)
     return None
+
+
+def is_numeric(node: Node) -> bool:
+    """Whether a relation is one between numbers, which is true or false."""
+    return not node.names() and not any(n.kind == "call" and n.value not in evaluate.KNOWN for n in node.walk())
+
+
+def same_numeric(a: Node, b: Node) -> bool:
+    """Equations between numbers: true ones by the value of their sides, others side by side: 2+2=4 is 4=1+3, not 3+3=6."""
+    if a.value == b.value and len(a.parts) == len(b.parts) and _side_by_side(a.parts, b.parts):
+        return True
+    if isinstance(a.value, tuple) and isinstance(b.value, tuple) and {*a.value, *b.value} == {"="}:
+        return _holds(a) and _holds(b) and evaluate.same_value(a.parts[0], b.parts[0]) is True
+    flipped = tuple(_FLIPPED.get(sign, "") for sign in reversed(b.value)) if isinstance(b.value, tuple) else ()
+    return a.value == flipped and len(a.parts) == len(b.parts) and _side_by_side(a.parts, b.parts[::-1])
+
+
+def _side_by_side(a: tuple[Node, ...], b: tuple[Node, ...]) -> bool:
+    return all(evaluate.same_value(x, y) is True for x, y in zip(a, b, strict=True))
 
 
 def bounds_of(node: Node) -> tuple[Node, Node] | None:
@@ -85,6 +108,10 @@ def same_relation(a: Node, b: Node) -> bool | None:
     """Sign by sign: l - r of one is a fixed multiple of the other's, a positive one for < and ≤."""
     if a.names() != b.names():
         return False
+    found_a, found_b = _named(a), _named(b)
+    if found_a.names() != found_b.names():  # f(2) and f(3), or f(2x) and f(x + x)
+        return None if a.names() else False
+    a, b = found_a, found_b
     one, two = _upward(a), _upward(b)
     if len(one) != len(two) or [s for _, s in one] != [s for _, s in two]:
         return None if a.names() else False
@@ -92,6 +119,27 @@ def same_relation(a: Node, b: Node) -> bool | None:
     if all(f is True for f in found):
         return True
     return None
+
+
+def _named(node: Node) -> Node:
+    """The relation with each value of an unknown function as an unknown of its own."""
+
+    def change(part: Node) -> Node | None:
+        if part.kind != "call" or part.value in evaluate.KNOWN:
+            return None
+        arguments = ",".join(_spelled(p) for p in part.parts)
+        return Node("name", f"{part.value}({arguments})")
+
+    return node.replaced(change)
+
+
+def _spelled(node: Node) -> str:
+    try:
+        value = evaluate.Evaluation(evaluate.EXACT, {}, evaluate.Budget()).of(node)
+        return f"{value.numerator:x}/{value.denominator:x}"
+    except (Unsuitable, RecursionError):
+        return "".join([node.kind, hex(node.value.numerator) if isinstance(node.value, Fraction) else str(node.value),
+                        "(", *(_spelled(p) for p in node.parts), ")"])  # fmt: skip
 
 
 def _upward(node: Node) -> list[tuple[Node, str]]:
@@ -117,7 +165,7 @@ def _proportional(a: Node, b: Node, either_sign: bool) -> bool | None:
                 ratio = arithmetic.divide(found.of(a), found.of(b))
             except (Unsuitable, RecursionError):
                 continue
-            if ratios and type(ratio) is type(ratios[0]) and not arithmetic.near(ratio, ratios[0], a.has("decimal")):
+            if ratios and type(ratio) is type(ratios[0]) and arithmetic.near(ratio, ratios[0]) is False:
                 return False
             ratios.append(ratio)
             break
