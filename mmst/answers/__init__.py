@@ -106,7 +106,7 @@ def compare(gold: str, answer: str, question: str = "") -> Comparison:
     quick = _quick(gold, answer)
     if quick is not None:
         return quick
-    gold, answer = cleaned(gold), cleaned(answer)
+    gold, answer = gold if gold.isdigit() else cleaned(gold), answer if answer.isdigit() else cleaned(answer)
     a, b = number(gold), number(answer, f"{question} {gold}" if question else "")
     if a is not None and b is not None:
         return _SAME if same_number(a, b) and not _labels_differ(gold, answer) else _OTHER
@@ -140,7 +140,9 @@ def _quick(gold: str, answer: str) -> Comparison | None:
     y = int(f"{b_sign}{b_whole.replace(',', '')}{b_rest:0<{digits}}")
     if x == y:
         return _SAME
-    return None if digits and abs(x - y) * 10**6 <= max(abs(x), abs(y)) else _OTHER
+    if digits and abs(x - y) * 10**6 <= max(abs(x), abs(y)) and (a_rest + b_rest).strip("0"):
+        return None  # one may be rounded
+    return _OTHER
 
 
 def _as_formulas(gold: str, answer: str, question: str) -> Comparison:

@@ -14,7 +14,7 @@ from mmst.answers.plain import LONGEST
 from mmst.answers.printed import of_python
 from mmst.answers.worded import begins_number
 
-_NOTHING_TO_DO = re.compile(r"[-+]?[\s\d.,$%/]*")
+_SOMETHING = re.compile(r"[\\_(\[{…'\"\u0305]|\.\.|\dj|0[xbo]|^\s*[\s$*]*[A-Za-z]|\bI\b")
 _LINE_END = re.compile(r"(?:\s*\\\\)+\s*(\$?)\s*$")
 _STYLE = r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*)?"
 _LEAD = re.compile(
@@ -24,6 +24,7 @@ _LEAD = re.compile(
     (?:\s*\}}\s*|\s+) (?=(?P<next>\S+))""",
     re.VERBOSE | re.IGNORECASE,
 )
+_MAY_LEAD = re.compile(r"[\s$]*(?:[A-Za-z]|\\(?:text|mathrm|mbox))")
 _DIGITS = re.compile(r"[-+]?[$€£₹]?\(?[-+]?\\?[$]?\.?\d|\\(?:[dt]?frac|sqrt|pi|left)|[-+~≈$]")
 _UNSIGNED = re.compile(r"\\?[$€£₹]?\.?\d|\\(?:[dt]?frac|sqrt|pi|left)|\(")
 _YEAR = re.compile(r"\$?\d{1,4}(?!\d)")
@@ -52,7 +53,7 @@ def cleaned(text: str) -> str:
     >>> cleaned("approximately $3.14"), cleaned(r"0.1\overline{6}"), cleaned("Fraction(3, 4)"), cleaned("2A_{16}")
     ('$3.14', '\\frac{1}{6}', '3/4', '42')
     """
-    if len(text) > LONGEST or (".." not in text and _NOTHING_TO_DO.fullmatch(text)):
+    if len(text) > LONGEST or not _SOMETHING.search(text):
         return text
     before = ""
     while text != before and len(text) <= LONGEST:
@@ -72,7 +73,7 @@ def _once(text: str) -> str:
         text = _repeating(text)
     if "_" in text:
         text = _BASE.sub(_in_base, text)
-    if text[:1].isalpha() or text[:1] in "\\ $":
+    if text[:1].isalpha() or (text[:1] in "\\ $" and _MAY_LEAD.match(text)):
         text = _led(text)
     return of_python(text)
 

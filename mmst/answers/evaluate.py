@@ -72,12 +72,12 @@ def is_rounding(exact: Node, rounded: Node) -> bool:
 
 
 def point(names: list[str], index: int) -> Point:
-    """The index-th point: a number for every name, positive ones first, then of both signs: each name has both."""
+    """The index-th point: a number for every name, positive ones first, then of both signs, at last negative ones."""
     values = {}
     for name in names:
         drawn = zlib.crc32(f"{index} {name}".encode())
         size = Fraction(drawn % 4093 + 307, 1021)
-        negative = index >= 3 and bool(zlib.crc32(name.encode()) >> 16 & 1) == (index == 3)
+        negative = index > 3 or (index == 3 and bool(drawn >> 16 & 1))
         values[name] = -size if negative else size
     return values
 

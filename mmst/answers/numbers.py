@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from mmst.answers.cleaned import cleaned
 from mmst.answers.plain import LONGEST, plain, text_of
@@ -17,8 +17,7 @@ MAX_EXPONENT = 330
 _SIGNIFICANT = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A number as written: its exact value, whether as a decimal, the words of its unit, and the digits it shows."""
 
     value: Fraction

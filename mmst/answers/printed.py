@@ -54,7 +54,7 @@ def of_python(text: str) -> str:
     >>> of_python("[Fraction(3, 4), Fraction(1, 2)]"), of_python("(-3+4j)"), of_python("{x: 3, y: 1/2}")
     ('[(3/4), (1/2)]', '(-3+4 i)', 'x = 3, y = 1/2')
     """
-    if not _ANY.search(text):
+    if "\\" in text or not _ANY.search(text):
         return text
     text = _MODULE.sub("", text)
     text = _TWO.sub(lambda m: _in_place(text, m, f"{m[1]}/{m[2]}"), text)

@@ -110,7 +110,7 @@ def same_relation(a: Node, b: Node) -> bool | None:
         return False
     found_a, found_b = _named(a), _named(b)
     if found_a.names() != found_b.names():  # f(2) and f(3), or f(2x) and f(x + x)
-        return None if a.names() else False
+        return None if a.names() and _functions(a) == _functions(b) else False
     a, b = found_a, found_b
     one, two = _upward(a), _upward(b)
     if len(one) != len(two) or [s for _, s in one] != [s for _, s in two]:
@@ -131,6 +131,10 @@ def _named(node: Node) -> Node:
         return Node("name", f"{part.value}({arguments})")
 
     return node.replaced(change)
+
+
+def _functions(node: Node) -> set[object]:
+    return {n.value for n in node.walk() if n.kind == "call"}
 
 
 def _spelled(node: Node) -> str:

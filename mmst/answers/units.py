@@ -117,7 +117,8 @@ def behind(rest: str, currency: str, value: Fraction, question: str = "") -> Beh
     >>> behind("M", "$", Fraction(3)).scale, behind(" below zero", "", Fraction(3)).scale, behind(" less", "", Fraction(3))
     (Fraction(1000000, 1), Fraction(-1, 1), None)
     """
-    return _behind(rest, currency, value == 1, abs(value) <= 1, question)
+    small = abs(value.numerator) <= value.denominator
+    return _behind(rest, currency, small and value == 1, small, question)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -136,6 +137,8 @@ def _behind(rest: str, currency: str, one: bool, small: bool, question: str) -> 
         if words[0].casefold() not in _ATTACHED and not words[0] == "¢":
             return None  # 7xy, 2pi
     lower = [w.casefold() for w in words]
+    if len(lower) > 1 and lower[0] in ("st", "nd", "rd", "th"):
+        return None  # 5th grader
     if any(len(w) == 1 and w.isalpha() and w not in _ATTACHED and not _letter_ok(lower, i) for i, w in enumerate(lower)):
         return None  # 7 x
     unit = _unit(lower, small, question)
