@@ -20,7 +20,7 @@ _STYLE = r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*)?"
 _LEAD = re.compile(
     rf"""(?P<label>\s*\$?\s*(?:[A-Za-z]\s*=\s*)?){_STYLE}
     (?:(?P<near>approximately|approx(?:\.|imate(?:ly)?)?|about|around|roughly|circa|ca\.|exactly|precisely|an?\ total\ of|
-         a\ value\ of) | (?P<year>(?:in\ )?(?:the\ )?year(?:\ of)?) | (?P<sign>minus|negative) | (?P<the>the\ number))
+         a\ value\ of) | (?P<year>(?:in\ )?(?:the\ )?year(?:\ of)?|in(?=\ [12]\d{{3}}\.?$)) | (?P<sign>minus|negative) | (?P<the>the\ number))
     (?:\s*\}}\s*|\s+) (?=(?P<next>\S+))""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -36,14 +36,15 @@ _DOLLARS = {"AU": "aud", "A": "aud", "CA": "cad", "C": "cad", "NZ": "nzd", "HK":
 _GROUP = r"[^{}]*(?:\{[^{}]*\}[^{}]*)*"
 _OVER = re.compile(rf"\{{({_GROUP}?)\\over(?![A-Za-z])({_GROUP})\}}")
 _BARE_OVER = re.compile(r"(\s*\$?\s*[-+]?)([^{}$=,+-]+)\\over(?![A-Za-z])([^{}$=,+-]+)(\$?\s*)")
-_BAR = re.compile(r"(\d*)\.(\d*)\s*\{?\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))\}?")
+_LINE = r"\\(?:overline|bar|dot)\s*"
+_BAR = re.compile(rf"(\d*)\.(\d*)\s*(?:\{{\s*{_LINE}\{{\s*(\d+)\s*\}}\s*\}}|{_LINE}\{{\s*(\d+)\s*\}}|{_LINE}(\d))")
 _DOTS = re.compile(r"(\d*)\.(\d*)\s*\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?")
 _BRACKET = re.compile(r"(\s*\$?\s*[-+]?)(\d{1,99})\.(\d{0,99})\((\d{1,99})\)(\$?[\s.]*)")
 _LINED = re.compile(r"(\d*)\.(\d*?)((?:\d\u0305)+)")
 _GOES_ON = re.compile(
     r"(?<![\d.])(\d{0,99})\.(\d{0,12}?)(?:(\d)\3{2,40}|(\d{2,8})\4{1,9})\s*(?:\.{2,}|…|\\(?:l|c)?dots)\s*(\$?)\s*$"
 )
-_BASE = re.compile(r"(?<![\w\\}])([0-9A-Z]{2,40})_\{?\(?(1[1-9]|2\d|3[0-6])\)?(?:\}|(?!\d))")
+_BASE = re.compile(r"(?<![\w\\}])([0-9A-Z]{2,40})_(?:\{\\text\{)?\{?\(?(1[1-9]|2\d|3[0-6])\)?(?:\}\}?|(?!\d))")
 
 
 @functools.lru_cache(maxsize=64)
@@ -99,7 +100,7 @@ def _repeating(text: str) -> str:
     if "\\dot{" in text or "\\dot " in text:
         text = _DOTS.sub(lambda m: _fraction(m[1], m[2], m[3] + m[4] + m[5]), text)
     if "\\overline" in text or "\\bar" in text or "\\dot" in text:
-        text = _BAR.sub(lambda m: _fraction(m[1], m[2], m[3] or m[4]), text)
+        text = _BAR.sub(lambda m: _fraction(m[1], m[2], m[3] or m[4] or m[5]), text)
     if "\u0305" in text:
         text = _LINED.sub(lambda m: _fraction(m[1], m[2], m[3].replace("\u0305", "")), text)
     if ".." in text or "…" in text or "dots" in text:

@@ -128,7 +128,7 @@ class Parser:
         start, parts = self.at, [self.union()]
         while self.sign(":"):
             parts.append(self.union())
-        if len(parts) == 2 and self.at == start + 3 and _is_time(*(self.found[start + i].text for i in (0, 2))):
+        if len(parts) == 2 and self.at == start + 3 and _is_time(self.found[start], *self.found[start + 1 : start + 3]):
             return Node("time", None, tuple(parts))
         return parts[0] if len(parts) == 1 else Node("ratio", None, tuple(parts))
 
@@ -341,11 +341,11 @@ def _height(node: Node) -> int:
     return height
 
 
-def _is_time(hour: str, minute: str) -> bool:
-    """Whether 12:30 stands there: a ratio is not written with two digits that could be minutes."""
-    return (
-        hour.isdigit() and len(hour) <= 2 and int(hour) <= 24 and minute.isdigit() and len(minute) == 2 and int(minute) <= 59
-    )
+def _is_time(hour: Token, colon: Token, minute: Token) -> bool:
+    """Whether 12:30 stands there: what could be minutes is not taken for a ratio, unless there are spaces (4 : 10)."""
+    if not (colon.tight and minute.tight and hour.text.isdigit() and minute.text.isdigit() and len(hour.text) <= 2):
+        return False
+    return len(minute.text) == 2 and int(hour.text) <= 24 and int(minute.text) <= 59
 
 
 def _joined(kind: str, left: Node, right: Node) -> Node:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmst.answers import evaluate
 from mmst.answers.arithmetic import Arithmetic, Unsuitable
-from mmst.answers.tree import Node
+from mmst.answers.tree import SCALARS, Node
 
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _LABELS = frozenset({"name", "call", "abs", "mul", "div", "ratio", "tuple"})
@@ -108,9 +108,11 @@ def same_relation(a: Node, b: Node) -> bool | None:
     """Sign by sign: l - r of one is a fixed multiple of the other's, a positive one for < and ≤."""
     if a.names() != b.names():
         return False
+    if any(p.kind in SCALARS and p.has("relation", "union", "intersection") for p in (*a.parts, *b.parts)):
+        return False  # P(X = 1) and P(X = 2)
     found_a, found_b = _named(a), _named(b)
     if found_a.names() != found_b.names():  # f(2) and f(3), or f(2x) and f(x + x)
-        return None if a.names() and _functions(a) == _functions(b) else False
+        return None if a.names() and _functions(a) == _functions(b) is not None else False
     a, b = found_a, found_b
     one, two = _upward(a), _upward(b)
     if len(one) != len(two) or [s for _, s in one] != [s for _, s in two]:
@@ -133,8 +135,10 @@ def _named(node: Node) -> Node:
     return node.replaced(change)
 
 
-def _functions(node: Node) -> set[object]:
-    return {n.value for n in node.walk() if n.kind == "call"}
+def _functions(node: Node) -> set[object] | None:
+    """The functions in it; None when one is of something else than a value: P(A ∪ B), P(X = 1)."""
+    calls = [n for n in node.walk() if n.kind == "call"]
+    return {n.value for n in calls} if all(p.kind in SCALARS for n in calls for p in n.parts) else None
 
 
 def _spelled(node: Node) -> str:

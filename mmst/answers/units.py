@@ -45,6 +45,7 @@ _SHORT_SCALES = {
 _LETTERS = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 """Directly behind the digits, or behind money: 3 M is a length, perhaps, and 3 K a temperature."""
 _MONEY_LETTERS = _LETTERS | {"m": 10**6, "b": 10**9, "MM": 10**6, "mm": 10**6}
+_NO_UNIT_LETTERS = frozenset({*"ABDEGHIJNOPQRSUVWXYZ", "MM"})
 _SINGULAR_ONLY = frozenset(SCALES)
 
 # --- units ---
@@ -90,6 +91,7 @@ _FILLERS = frozenset(
     "away is was are were now more-or-less apiece worth".split()
 )
 """Words that say nothing of the unit, behind it or alone."""
+_BEHIND_INCH = frozenset({"", "/", "per", "of", "long", "tall", "wide", "high", "deep", "each", "apart"})
 _ALONE = frozenset("total altogether overall only each remaining left apiece".split())
 CHANGING = frozenset(
     "and or not half halves quarter quarters more less fewer than to minus plus point over under below above beyond "
@@ -171,7 +173,7 @@ def _split(rest: str) -> list[str] | None:
 def _scaled(words: list[str], money: bool, attached: bool, one: bool) -> tuple[Fraction | None, list[str]]:
     """What the first words multiply by, and the words behind them; None when it cannot be said."""
     scale = Fraction(1)
-    if words and not attached and not money and words[0] in _LETTERS:
+    if words and not attached and not money and (words[0] in _NO_UNIT_LETTERS or words[0] in _LETTERS):
         return None, words
     while words:
         word, plural = words[0].casefold(), False
@@ -215,7 +217,7 @@ def _unit(words: list[str], small: bool, question: str) -> frozenset[str] | None
         return NO_UNIT
     if words[0] in _ALONE and len(words) == 1 or words[:2] in (["in", "total"], ["in", "all"]):
         words = words[2:] if len(words) > 1 else []
-    if any(w in CHANGING or (_NUMERAL.fullmatch(w) and w not in _REAL_THS) for w in words):
+    if any(_may_change(words, i) for i in range(len(words))):
         return None
     known, nouns, headed = set[str](), set[str](), False
     named = _stems(question) if question else None
@@ -226,7 +228,11 @@ def _unit(words: list[str], small: bool, question: str) -> frozenset[str] | None
             below = "/"
         elif word in _POWERS and following:
             power = _POWERS[word]
-        elif (found := _known(word)) and not (headed and word == "in"):
+        elif word in ("us", "u.s") and following.removesuffix("s") == "dollar":
+            continue
+        elif word == "and":
+            headed = False
+        elif (found := _known(word)) and not (word == "in" and (headed or following not in _BEHIND_INCH)):
             if unknown and named is None and not below:
                 return None  # 5 fewer-like words before a unit
             if below + found[0] + power in _COMPOUND:
@@ -252,6 +258,14 @@ def _unit(words: list[str], small: bool, question: str) -> frozenset[str] | None
     if below or power or not (headed or not (known or nouns)) or len(unknown) > 4:
         return None
     return frozenset(known | nouns)
+
+
+def _may_change(words: list[str], i: int) -> bool:
+    """Whether a word, or a part of one with hyphens, is one that changes numbers; boys and girls is a unit."""
+    word = words[i]
+    if word == "and" and 0 < i < len(words) - 1:
+        return not (_is_noun(words[i - 1], False) and _is_noun(words[i + 1], False))
+    return any(w in CHANGING or (_NUMERAL.fullmatch(w) and w not in _REAL_THS) for w in word.split("-"))
 
 
 def _known(word: str) -> tuple[str, str] | None:
