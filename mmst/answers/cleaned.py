@@ -1,7 +1,7 @@
 r"""An answer before it is read: ways of writing that say nothing else than another one. Pure.
 
-    approximately 3.14 → 3.14      US$1,000 → $1,000     the year 1990 → 1990      negative 5 → -5
-    0.1\overline{6} → 1/6          {1 \over 2} → \frac   2A_{16} → 42              5 \\ → 5
+approximately 3.14 → 3.14      US$1,000 → $1,000     the year 1990 → 1990      negative 5 → -5
+0.1\overline{6} → 1/6          {1 \over 2} → \frac   2A_{16} → 42              5 \\ → 5
 """
 
 from __future__ import annotations

@@ -95,6 +95,8 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
+
+
 def _value(match: re.Match[str]) -> Fraction | None:
     if match["mixed"]:
         under = int(match["under"])

@@ -1,7 +1,7 @@
 r"""What Python, sympy and numpy print for a value, as it is written in mathematics. Pure.
 
-    Fraction(3, 4) → 3/4      (3+4j) → (3+4 i)      [7] → 7       np.float64(3.5) → 3.5      {x: 3} → x = 3
-    array([1, 2]) → [1, 2]    [1 2] → [1, 2]        0x2a → 42     1_000 → 1000               2*I → 2*i
+Fraction(3, 4) → 3/4      (3+4j) → (3+4 i)      [7] → 7       np.float64(3.5) → 3.5      {x: 3} → x = 3
+array([1, 2]) → [1, 2]    [1 2] → [1, 2]        0x2a → 42     1_000 → 1000               2*I → 2*i
 """
 
 from __future__ import annotations

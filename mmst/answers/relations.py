@@ -53,7 +53,9 @@ def same_label(a: Node, b: Node, body_a: Node, body_b: Node) -> Callable[[Node],
         return lambda node: node
     if a.kind == b.kind == "call" and a.value == b.value and len(a.parts) == len(b.parts):
         if all(p.kind == "name" for p in (*a.parts, *b.parts)):
-            if all(str(p.value) in body_a.names() for p in a.parts) and all(str(p.value) in body_b.names() for p in b.parts):
+            if all(str(p.value) in body_a.names() for p in a.parts) and all(
+                str(p.value) in body_b.names() for p in b.parts
+            ):
                 names = dict(zip(b.parts, a.parts, strict=True))
                 return lambda node: node.replaced(names.get)
     return None

@@ -71,7 +71,16 @@ _SPELLINGS = {
 _KNOWN = {word: word for word in _SPELLINGS}
 _KNOWN |= {other: word for word, others in _SPELLINGS.items() for other in others.split()}
 _COMPOUND = {"mph": frozenset({"mi", "/hour"}), "kph": frozenset({"km", "/hour"})}
-_SYMBOLS = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "%": "percent", "°": "degree", "₹": "rupee", "¢": "cent"}
+_SYMBOLS = {
+    "$": "dollar",
+    "€": "euro",
+    "£": "pound",
+    "¥": "yen",
+    "%": "percent",
+    "°": "degree",
+    "₹": "rupee",
+    "¢": "cent",
+}
 _ATTACHED = frozenset(
     "m g s h l cm mm km nm dm kg mg ml cl dl ft in yd mi oz lb lbs hr hrs min sec mph kph kmh deg rad am pm st nd rd th "
     "usd eur gbp pct gb mb kb hz khz mhz kw mw kj kwh ms".split()
@@ -141,7 +150,9 @@ def _behind(rest: str, currency: str, one: bool, small: bool, question: str) -> 
     lower = [w.casefold() for w in words]
     if len(lower) > 1 and lower[0] in ("st", "nd", "rd", "th"):
         return None  # 5th grader
-    if any(len(w) == 1 and w.isalpha() and w not in _ATTACHED and not _letter_ok(lower, i) for i, w in enumerate(lower)):
+    if any(
+        len(w) == 1 and w.isalpha() and w not in _ATTACHED and not _letter_ok(lower, i) for i, w in enumerate(lower)
+    ):
         return None  # 7 x
     unit = _unit(lower, small, question)
     if unit is None:

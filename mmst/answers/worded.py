@@ -8,9 +8,7 @@ from fractions import Fraction
 from mmst.answers.units import PARTS
 
 _ONES = "zero one two three four five six seven eight nine".split()
-_TEENS = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
+_TEENS = ("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen").split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _SMALL = {word: n for n, word in enumerate(_ONES + _TEENS)}
 _DECADES = {word: 10 * n for n, word in enumerate(_TENS, 2)} | {"fourty": 40}
@@ -20,7 +18,9 @@ _COUNTED = frozenset({"hundred", "dozen", *_LARGE})
 _STARTS = frozenset({*_SMALL, *_DECADES, *_ARTICLES, *_COUNTED, "half", "minus", "negative"})
 _WORD = re.compile(r"[A-Za-z]+")
 _FIRST = re.compile(r"[A-Za-z]+")
-_AND_PART = re.compile(r"\s+and\s+(?:(?P<top>\d{1,9})\s*/\s*(?P<bottom>\d{1,9})(?![\d/.])|(?P<words>[A-Za-z].*))", re.DOTALL)
+_AND_PART = re.compile(
+    r"\s+and\s+(?:(?P<top>\d{1,9})\s*/\s*(?P<bottom>\d{1,9})(?![\d/.])|(?P<words>[A-Za-z].*))", re.DOTALL
+)
 
 
 def in_words(text: str) -> tuple[Fraction, str] | None:
@@ -159,7 +159,11 @@ class _Words:
                 return None
             self.at += 1
             total, last = total + group * scale, scale
-            if self.peek() == "and" and (self.peek(1) in _SMALL or self.peek(1) in _DECADES) and not self.fraction_ahead():
+            if (
+                self.peek() == "and"
+                and (self.peek(1) in _SMALL or self.peek(1) in _DECADES)
+                and not self.fraction_ahead()
+            ):
                 self.at += 1
             elif self.peek() not in _SMALL and self.peek() not in _DECADES:
                 return total
