@@ -19,8 +19,10 @@ _LINE_END = re.compile(r"(?:\s*\\\\)+\s*(\$?)\s*$")
 _STYLE = r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*)?"
 _LEAD = re.compile(
     rf"""(?P<label>\s*\$?\s*(?:[A-Za-z]\s*=\s*)?){_STYLE}
-    (?:(?P<near>approximately|approx(?:\.|imate(?:ly)?)?|about|around|roughly|circa|ca\.|exactly|precisely|an?\ total\ of|
-         a\ value\ of) | (?P<year>(?:in\ )?(?:the\ )?year(?:\ of)?|in(?=\ [12]\d{{3}}\.?$)) | (?P<sign>minus|negative) | (?P<the>the\ number))
+    (?:approximately|approx(?:\.|imate(?:ly)?)?|about|around|roughly|circa|ca\.|exactly|precisely|an?\ total\ of|
+       a\ value\ of|the\ number|
+       (?P<year>(?:in\ )?(?:the\ )?year(?:\ of)?|in(?=\ [12]\d{{3}}\.?$))|
+       (?P<sign>minus|negative))
     (?:\s*\}}\s*|\s+) (?=(?P<next>\S+))""",
     re.VERBOSE | re.IGNORECASE,
 )

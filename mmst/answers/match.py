@@ -7,10 +7,10 @@ in the docstring of `mmst.answers`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from mmst.answers import evaluate
+from mmst.answers import evaluate, values
 from mmst.answers.relations import body_and_label, bounds_of, is_numeric, same_label, same_numeric, same_relation
 from mmst.answers.tree import SCALARS, SETS, Node
 
@@ -65,7 +65,7 @@ def _same(a: Node, b: Node) -> bool | None:
         infinite = _infinity(a), _infinity(b)
         if any(infinite):
             return infinite[0] == infinite[1]
-        return None if _has_matrix(a) or _has_matrix(b) else evaluate.same_value(a, b)
+        return None if _has_matrix(a) or _has_matrix(b) else values.same_value(a, b)
     return None
 
 
@@ -75,7 +75,7 @@ def _about(a: Node, b: Node) -> bool | None:
         return _same(a.parts[0], b.parts[0])
     about, other = (a, b) if a.kind == "about" else (b, a)
     exact, *rounded = about.parts
-    found = [_same(part, other) for part in (exact, *(r for r in rounded if evaluate.is_rounding(exact, r)))]
+    found = [_same(part, other) for part in (exact, *(r for r in rounded if values.is_rounding(exact, r)))]
     return True if True in found else found[0]
 
 
@@ -183,7 +183,7 @@ def _listed(a: Node, b: Node) -> bool | None:
     if a.kind == "list" and b.kind == "list":
         labels = [[body_and_label(p)[1] for p in node.parts] for node in (a, b)]
         if all(any(found) for found in labels):
-            return _unordered(*(list(_labelled(node)) for node in (a, b)), _same_items)
+            return _unordered(list(_labelled(a)), list(_labelled(b)), _same_items)
         if not any(any(found) for found in labels):
             return unordered(a.parts, b.parts)
         return (ordered if any(map(_all_different, labels)) else unordered)(_bodies(a), _bodies(b))

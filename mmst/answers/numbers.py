@@ -45,7 +45,7 @@ def normalise(answer: str) -> str:
     """One spelling for equal answers, to count votes by; units of numbers are dropped.
 
     >>> normalise(" $1,234.50 "), normalise("2/4"), normalise("Seven apples."), normalise("Yes.")
-    ('1234.5', '1/2', '7', 'yes')
+    ('1234.5', '0.5', '7', 'yes')
     """
     answer = cleaned(answer)
     found = number(answer)
@@ -69,7 +69,7 @@ def number(text: str, question: str = "") -> Number | None:
     rest = text[match.end() :]
     if rest.startswith(" and ") and (added := and_part(rest)) is not None and value.denominator == 1:
         value, rest = value + added[0], added[1]
-    scale, unit, shows = 1, NO_UNIT, None
+    scale, unit, shows = Fraction(1), NO_UNIT, None
     if rest or match["currency"]:
         said = behind(rest, match["currency"], value, question)
         if said is None:

@@ -67,9 +67,8 @@ def of_python(text: str) -> str:
     text = _collection(text)
     if "j" in text and _COMPLEX_ONLY.fullmatch(text):
         text = _IMAGINARY.sub(r"\1 i", _COMPLEX.sub(_without_noise, text))
-    if "I" in text and "\\" not in text and _SYMPY_I.search(text):
-        if set(re.findall(r"[A-Za-z]+", text)) <= _SYMPY_NAMES:
-            text = re.sub(r"\bE\b", "e", re.sub(r"\bI\b", "i", text))
+    if "I" in text and _SYMPY_I.search(text) and set(re.findall(r"[A-Za-z]+", text)) <= _SYMPY_NAMES:
+        text = re.sub(r"\bE\b", "e", re.sub(r"\bI\b", "i", text))
     return text
 
 

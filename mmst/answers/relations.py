@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from mmst.answers import evaluate
+from mmst.answers import evaluate, values
 from mmst.answers.arithmetic import Arithmetic, Unsuitable
 from mmst.answers.tree import SCALARS, Node
 
@@ -34,7 +34,7 @@ def body_and_label(node: Node) -> tuple[Node, Node | None]:
 
 def _holds(node: Node) -> bool:
     """Whether an equation between numbers is true: 3 + 4 = 7 says 7, 3 + 4 = 8 says nothing."""
-    return all(evaluate.same_value(node.parts[0], part) for part in node.parts[1:])
+    return all(values.same_value(node.parts[0], part) for part in node.parts[1:])
 
 
 def is_label(node: Node) -> bool:
@@ -51,13 +51,12 @@ def same_label(a: Node, b: Node, body_a: Node, body_b: Node) -> Callable[[Node],
     """
     if a == b:
         return lambda node: node
-    if a.kind == b.kind == "call" and a.value == b.value and len(a.parts) == len(b.parts):
-        if all(p.kind == "name" for p in (*a.parts, *b.parts)):
-            if all(str(p.value) in body_a.names() for p in a.parts) and all(
-                str(p.value) in body_b.names() for p in b.parts
-            ):
-                names = dict(zip(b.parts, a.parts, strict=True))
-                return lambda node: node.replaced(names.get)
+    if not (a.kind == b.kind == "call" and a.value == b.value and len(a.parts) == len(b.parts)):
+        return None
+    bound = all(p.kind == "name" and str(p.value) in body_a.names() for p in a.parts)
+    if bound and all(p.kind == "name" and str(p.value) in body_b.names() for p in b.parts):
+        names = dict(zip(b.parts, a.parts, strict=True))
+        return lambda node: node.replaced(names.get)
     return None
 
 
@@ -67,17 +66,20 @@ def is_numeric(node: Node) -> bool:
 
 
 def same_numeric(a: Node, b: Node) -> bool:
-    """Equations between numbers: true ones by the value of their sides, others side by side: 2+2=4 is 4=1+3, not 3+3=6."""
+    """Equations between numbers: true ones by the value of their sides, others side by side.
+
+    2 + 2 = 4 is 4 = 1 + 3, not 3 + 3 = 6.
+    """
     if a.value == b.value and len(a.parts) == len(b.parts) and _side_by_side(a.parts, b.parts):
         return True
     if isinstance(a.value, tuple) and isinstance(b.value, tuple) and {*a.value, *b.value} == {"="}:
-        return _holds(a) and _holds(b) and evaluate.same_value(a.parts[0], b.parts[0]) is True
+        return _holds(a) and _holds(b) and values.same_value(a.parts[0], b.parts[0]) is True
     flipped = tuple(_FLIPPED.get(sign, "") for sign in reversed(b.value)) if isinstance(b.value, tuple) else ()
     return a.value == flipped and len(a.parts) == len(b.parts) and _side_by_side(a.parts, b.parts[::-1])
 
 
 def _side_by_side(a: tuple[Node, ...], b: tuple[Node, ...]) -> bool:
-    return all(evaluate.same_value(x, y) is True for x, y in zip(a, b, strict=True))
+    return all(values.same_value(x, y) is True for x, y in zip(a, b, strict=True))
 
 
 def bounds_of(node: Node) -> tuple[Node, Node] | None:

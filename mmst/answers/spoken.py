@@ -16,8 +16,8 @@ _NAMED_TIMES = {"noon": (12, 0, 0), "12 noon": (12, 0, 0), "midnight": (0, 0, 0)
 _YES = re.compile(r"(yes|no|true|false)(?:[,.;:!]\s*(\S.*)|[,.;:!])?", re.DOTALL)
 _MEANS = {"true": "yes", "false": "no"}  # what a program prints
 _TURNS = re.compile(
-    r"\b(?:yes|no|true|false|but|only|unless|except|if|when|however|though|although|sometimes|partly|not always|or|maybe|"
-    r"perhaps|neither)\b"
+    r"\b(?:yes|no|true|false|but|only|unless|except|if|when|however|though|although|sometimes|partly|not always|or|"
+    r"maybe|perhaps|neither)\b"
 )
 _EXPLAINS = re.compile(
     r"(?:because|since|as|for|so|it|this|that|these|those|there|the|they|he|she|we|you|i|its|all|both|every|each|any|none|"

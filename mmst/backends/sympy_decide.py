@@ -10,9 +10,9 @@ from typing import Any
 import sympy
 
 from mmst.answers import read
-from mmst.answers.evaluate import limited
 from mmst.answers.match import expand
 from mmst.answers.tree import SCALARS, Node
+from mmst.answers.values import limited
 
 
 class Untranslatable(ValueError):
