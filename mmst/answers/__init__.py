@@ -5,29 +5,51 @@ r"""When are two answers the same? `compare` says equal, different or undecided,
     seven = 7              016 = 16         5 million = 5000000
     \frac{1}{2} = 1/2      \boxed{7} = 7    2\sqrt{2} = \sqrt{8}    (x+1)^2 = x^2+2x+1
     1, 2 = 2 and 1         x = 5 = 5        (A) = A            3:30 pm = 15:30
+    0.\overline{3} = 1/3   2 dozen = 24     two-thirds = 2/3   [Fraction(3, 4)] = 3/4
+    about 3.14 = 3.14      US$1,000 = 1000  2A_{16} = 42       the year 1990 = 1990
 
 The rules, in the order in which they are tried:
 
 1. exact. The same characters.
-2. number. Numbers are exact fractions. Only when one side is written with a decimal point or an
-   exponent (a float was printed, a quotient rounded) may they differ by 1e-6 of the larger one. A
-   unit may be left out, yet two units without a common word contradict: 5 hours ≠ 5 minutes. A
-   percent sign is a unit: 25% is 25. A *gold* 25% also allows the fraction that it is, 1/4 or 0.25;
-   a gold 0.25 does not allow 25%. This is the one rule that is not symmetric. Letters behind a number
-   are a unit only when they can be one: 7x and 2pi are no 7 and 2. Against a number with a decimal
-   point, a comma may be one (1,22 = 1.22).
+2. number. Numbers are exact fractions, in digits or words (two-thirds, three and a half, minus five).
+   - Rounding. What shows no digits behind the point is exact: 7654321 ≠ 7654322.0. Tolerance is given to a number with
+     six digits or more, half a unit of its last one (2/3 = 0.666667; cut off too, 0.666666) and 1e-6 of its value at
+     most, when the other number has more digits; and to a float as Python prints it (15 digits or more, to 1e-10).
+     The same holds for 4.6e-24: there is no absolute tolerance, and nothing but 0 is 0.
+   - Words that multiply or turn the sign: 3 tenths = 0.3, 3 dozen = 36, 2 lakh = 200000, $3 bn, 3k, 3M, 3 below zero
+     = -3. A second is a time. 3 K and 3 M with a space are no number, except of money. Three quarters are 3/4.
+   - Units may be left out, on one side. A unit is a known one, with others to a compound (km/h), or nouns that the
+     question or the gold answer names; where no question is given, nouns that look like a plural, with adjectives
+     (7 red apples). Every other word behind a number may change it (3 less, 3 squared, 3 out of 4): then it is text.
+     Two units must agree as a whole: 5 miles per hour ≠ 5 km per hour, $18 per day ≠ $18 per week, m² ≠ m³; of two
+     nouns one must be common: red apples, apples. Letters behind a number are variables unless they are units:
+     7x and 2pi are no 7 and 2.
+   - A percent sign is a unit: 25% is 25. A *gold* 25% also allows the fraction that it is, 1/4 or 0.25;
+     a gold 0.25 does not allow 25%. This is the one rule that is not symmetric.
+   - Against a number with a decimal point, a comma may be one (1,22 = 1.22).
 3. text. The same words, without regard to case, spacing, LaTeX dress and a closing period.
-4. form. Choices by their letter ("B" = "(B) 12"), yes and no by the first word, times of day.
+4. form. Choices by their letter ("B" = "(B) 12"). Yes and no, also as True and False; what stands behind must be the
+   same ("Yes, 5" ≠ "Yes, 7"), or only say why: "Yes, it is." is yes; "Yes, 5", "Yes, but …" and "Yes, no" are not.
+   Times of day: h:mm with two digits of minutes is one, so 12:30 is neither 2:5 nor 0.4; without am or pm it is on a
+   clock of 24 hours. Ratios are 2:5, and 4 : 10 with spaces.
 5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
    items without brackets in any order, also against a set or what Python prints for a list; in this order
-   against a tuple; (1, 2) ≠ (2, 1); [0, 1) ≠ [0, 1]; matrices entry by entry; 1:2 = 2:4. A label is left
-   out when only one side has it (x = 5 is 5, so are f(2) = 5, Area = 5 and ∠ABC = 5°, but 2x + z = 5 is
-   not), else the labels must agree: x = 5 ≠ y = 5. A value with its rounding is both: √3/3 ≈ 0.577 is √3/3
-   and 0.577, but 2/3 ≈ 0.6 is no 0.6. x < 5 is (-∞, 5). Equations are equal when one is a multiple of the
-   other. Scalars are equal when they have equal values, wherever variables are put (`evaluate`); so an
-   expression that is not simplified is equal. What contains words is text.
+   against a tuple; (1, 2) ≠ (2, 1); [0, 1) ≠ [0, 1]; matrices entry by entry; 1:2 = 2:4.
+   - Labels. One that only one side has is left out (x = 5 is 5, so are f(2) = 5, Area = 5 and ∠ABC = 5°, but
+     2x + z = 5 is not). Two must agree: x = 5 ≠ y = 5, f(2) = 5 ≠ f(3) = 5, P(A) = … ≠ P(B) = …; f(x) = x² is
+     f(t) = t². The label of x = 1, 2 holds for all of the list. An area may be called A, not x.
+   - A value with its rounding is both: √3/3 ≈ 0.577 is √3/3 and 0.577, but 2/3 ≈ 0.6 is no 0.6.
+   - x < 5 is (-∞, 5). Equations are equal when one is a multiple of the other. Of equations between numbers, true
+     ones are equal by the value of their sides (2+2=4 is 4=1+3, not 3+3=6), false ones side by side.
+   - Scalars are equal when they have equal values, wherever variables are put (`evaluate`, `values`); so an expression
+     that is not simplified is equal. Points where one is not defined do not count, but where one has no real value for
+     a whole range where the other has one (ln x² and 2 ln x), the two are undecided. Decimals in a formula may be
+     rounded as in 2. What contains words is text.
+   - What Python, sympy and numpy print is read: (3+4j), [Fraction(3, 4)], [[1, 2], [3, 4]], {x: 3}, 0x2a. A list of
+     one is its item. A list of three or more is also a tuple or set; of two numbers, an interval or an unordered list.
 6. undecided. What takes algebra: an equation to solve, an inequality of second degree, an integral. Then
-   `settle` asks the algebra engine; what that does not decide in its time stays undecided.
+   `settle` asks the algebra engine; what that does not decide in its time stays undecided, and so does what is
+   equal only where both are defined, or always true, or never.
 
 Nothing here raises or takes long, whatever a model wrote: texts of more than `LONGEST` characters
 are compared as they stand, brackets nest at most 40 deep, values have at most 40,000 bits.

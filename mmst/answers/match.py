@@ -43,6 +43,8 @@ def _order(node: Node) -> tuple[Any, ...]:
 
 def _same(a: Node, b: Node) -> bool | None:
     a, b = expand(a), expand(b)
+    if "matrix" not in (a.kind, b.kind):
+        a, b = _alone(a), _alone(b)
     if "about" in (a.kind, b.kind):
         return _about(a, b)
     if a.kind == "relation" or b.kind == "relation":
@@ -67,6 +69,13 @@ def _same(a: Node, b: Node) -> bool | None:
             return infinite[0] == infinite[1]
         return None if _has_matrix(a) or _has_matrix(b) else values.same_value(a, b)
     return None
+
+
+def _alone(node: Node) -> Node:
+    """What is alone in a list that Python printed."""
+    while node.value == "[]" and len(node.parts) == 1 and node.parts[0].kind in ("tuple", "set", "interval"):
+        node = node.parts[0]
+    return node
 
 
 def _about(a: Node, b: Node) -> bool | None:
@@ -152,6 +161,8 @@ def _related(a: Node, b: Node) -> bool | None:
             renamed = same_label(x_label, y_label, x, y)
             if renamed is not None:
                 return _same(x, renamed(y))
+            if {x_label.kind, y_label.kind} & {"ratio", "tuple"}:
+                return False
         for relation, other, label in ((a, y, y_label), (b, x, x_label)):
             if label is not None and other.kind in SETS and label.names() <= relation.names():
                 return _related(relation, other)
@@ -276,14 +287,22 @@ def _matrices(a: Node, b: Node) -> bool | None:
     if a.kind == b.kind:
         return a.value == b.value and ordered(a.parts, b.parts)
     matrix, other = (a, b) if a.kind == "matrix" else (b, a)
-    rows = other.parts if other.kind in ("interval", "tuple") and other.value == "[]" else ()
-    if rows and all(r.kind in ("interval", "tuple") and r.value == "[]" for r in rows):
+    rows = other.parts if _is_printed(other) or (other.kind == "tuple" and len(other.parts) > 1) else ()
+    if rows and all(_is_printed(r) or (r.kind == "tuple" and not _is_printed(other)) for r in rows):
         return len({len(r.parts) for r in rows}) == 1 and _matrices(
             matrix, Node("matrix", len(rows[0].parts), tuple(cell for row in rows for cell in row.parts))
         )
-    if (other.kind == "tuple" or rows) and 1 in (matrix.value, len(matrix.parts) // int(str(matrix.value))):
+    if (other.kind == "tuple" or _is_printed(other)) and 1 in (
+        matrix.value,
+        len(matrix.parts) // int(str(matrix.value)),
+    ):
         return ordered(matrix.parts, other.parts)
     return None if _has_matrix(other) else False
+
+
+def _is_printed(node: Node) -> bool:
+    """Whether it is a list as Python prints one."""
+    return node.kind in ("interval", "tuple") and node.value == "[]"
 
 
 def _has_matrix(node: Node) -> bool:

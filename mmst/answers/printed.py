@@ -27,6 +27,7 @@ _TWO = re.compile(r"\b(?:Fraction|Rational|mpq)\(\s*([-+]?\d+)\s*,\s*([-+]?\d+)\
 _LIST = re.compile(rf"\s*(?:{_LISTS})\(\s*(\[.*\]|\(.*\))\s*(?:,\s*(?:dtype|shape|device)=[^\[\]]*)?\)\s*", re.DOTALL)
 _SET = re.compile(r"\s*(?:frozenset|set|FiniteSet)\(\s*[\[{(]?([^\[\]{}]*)[\]})]?\s*\)\s*")
 _INTERVAL = re.compile(r"\bInterval(?:\.(open|Lopen|Ropen))?\(\s*([^(),]+)\s*,\s*([^(),]+)\s*\)")
+_UNION = re.compile(r"\s*Union\(\s*(.*)\)\s*")
 _EQUATION = re.compile(r"\bEq\(\s*([^(),]+)\s*,\s*([^,]+)\)\s*$")
 _SPACED = re.compile(r"\s*\[[\[\]\s\d.eE+\-j]*\s[\[\]\s\d.eE+\-j]*\]\s*")
 _DICT = re.compile(r"\s*\[?\s*\{([^{}]*:[^{}]*)\}\s*\]?\s*")
@@ -87,8 +88,9 @@ def _collection(text: str) -> str:
     if text.strip() == "EmptySet":
         return r"\emptyset"
     if "Interval" in text:
-        brackets = {None: "[]", "open": "()", "Lopen": "(]", "Ropen": "[)"}
-        text = _INTERVAL.sub(lambda m: f"{brackets[m[1]][0]}{m[2]}, {m[3]}{brackets[m[1]][1]}", text)
+        text = _INTERVAL.sub(_interval, text)
+        if (found := _UNION.fullmatch(text)) is not None:
+            text = re.sub(r"(?<=[\])])\s*,\s*(?=[\[({])", " ∪ ", found[1])
     if (found := _EQUATION.fullmatch(text.strip())) is not None:
         return f"{found[1]} = {found[2]}"
     if text[:1] == "[" and "." in text:
@@ -108,6 +110,12 @@ def _collection(text: str) -> str:
         if found is not None and not _VARIABLES.search(found[2]) and "\\" not in text:
             return found[2].strip(" '")
     return text
+
+
+def _interval(found: re.Match[str]) -> str:
+    kind, low, high = found.groups()
+    opening = "(" if kind in ("open", "Lopen") or low.strip() == "-oo" else "["
+    return f"{opening}{low}, {high}{')' if kind in ('open', 'Ropen') or high.strip() == 'oo' else ']'}"
 
 
 def _without_noise(found: re.Match[str]) -> str:

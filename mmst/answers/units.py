@@ -85,19 +85,25 @@ def _behind(rest: str, currency: str, one: bool, small: bool, question: str) -> 
     lower = [w.casefold() for w in words]
     if len(lower) > 1 and lower[0] in ("st", "nd", "rd", "th"):
         return None  # 5th grader
-    if any(len(w) == 1 and w.isalpha() and w not in ATTACHED and not _letter_ok(lower, i) for i, w in enumerate(lower)):
+    money = bool(currency)
+    if any(
+        len(w) == 1 and w.isalpha() and w not in ATTACHED and not _letter_ok(lower, i, money)
+        for i, w in enumerate(lower)
+    ):
         return None  # 7 x
-    unit = _unit(lower, small, question)
+    if small and lower[:1] == ["of"] and len(lower) > 1:  # three tenths of a mile
+        lower = lower[2:] if lower[1] in ("a", "an", "the") else lower[1:]
+    unit = _unit(lower, small, question, money)
     if unit is None:
         return None
     return Behind(scale * sign, unit | _unit_of_currency(currency))
 
 
-def _letter_ok(words: list[str], i: int) -> bool:
+def _letter_ok(words: list[str], i: int, money: bool) -> bool:
     """A single letter that is no variable: °C, 5 dollars a day."""
     if i and words[i - 1] in ("°", "degrees", "degree") and words[i] in "cfk":
         return True
-    return words[i] in ("a",) and 0 < i < len(words) - 1
+    return words[i] == "a" and (i > 0 or money) and i < len(words) - 1
 
 
 def _split(rest: str) -> list[str] | None:
@@ -156,7 +162,7 @@ def _signed(words: list[str]) -> tuple[int, list[str]]:
     return 1, words
 
 
-def _unit(words: list[str], small: bool, question: str) -> frozenset[str] | None:
+def _unit(words: list[str], small: bool, question: str, money: bool) -> frozenset[str] | None:
     """The canonical words of a unit; None when one of them may change the number."""
     if not words:
         return NO_UNIT
@@ -164,7 +170,7 @@ def _unit(words: list[str], small: bool, question: str) -> frozenset[str] | None
         words = words[2:] if len(words) > 1 else []
     if any(_may_change(words, i) for i in range(len(words))):
         return None
-    known, nouns, headed = set[str](), set[str](), False
+    known, nouns, headed = set[str](), set[str](), money
     named = _stems(question) if question else None
     power, below, unknown = "", "", list[str]()
     for i, word in enumerate(words):
@@ -173,7 +179,7 @@ def _unit(words: list[str], small: bool, question: str) -> frozenset[str] | None
             below = "/"
         elif word in POWERS and following:
             power = POWERS[word]
-        elif word in ("us", "u.s") and following.removesuffix("s") == "dollar":
+        elif word in ("us", "u.s") and following in ("dollar", "dollars", "$"):
             continue
         elif word == "and":
             headed = False
