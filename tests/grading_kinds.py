@@ -29,6 +29,24 @@ SAME_BY_KIND = {
         0.00001 ~ 1e-05
         50 ~ 50\$
         0.5 ~ .5
+        7 ~ 7%
+        2e5 ~ 200000
+        1.5e-10 ~ 0.00000000015
+        299792458 ~ 299792458.0
+        0.1 ~ 0.10000000000000009
+        3.3333333333 ~ 10/3
+        3.33333333333333 ~ 3.3333333333333335
+        7/3 ~ 2.3333333333333335
+        19/7 ~ 2.7142857142857144
+        e ~ 2.718281828459045
+        e ~ 2.71828
+        100 ~ 99.99999999999999
+        1000000 ~ 999999.9999999999
+        49 ~ 49.00000000000001
+        24691340/2 ~ 12345670.0
+        2*pi ~ 2\pi
+        101_2 ~ 5
+        1_000 ~ 1000
         1.23456789e10 ~ 12345678901
     """,
     "labels": r"""
@@ -49,11 +67,19 @@ SAME_BY_KIND = {
         a=1, b=2 ~ b=2, a=1
         2x+y=3 ~ 4x+2y=6
         y=2x+1 ~ 2x-y+1=0
+        f(2)=5 ~ f(2)=5.0
+        f(2) = 5 ~ 5
+        x=3 ~ x = 3.0
+        x = 2, y = 3 ~ y = 3, x = 2
+        x = 2 \text{ or } x = 3 ~ x = 2, 3
+        2\times3=6 ~ 6
     """,
     "equations between numbers": r"""
         2+2=4 ~ 4=2+2
         2+2=4 ~ 1+3=4
         2+2=4 ~ 4
+        3+4=7 ~ 7=3+4
+        10-3=7 ~ 3+4=7
     """,
     "yes and no": r"""
         Yes ~ Yes, it is.
@@ -69,6 +95,12 @@ SAME_BY_KIND = {
         No ~ no.
         Yes ~ Yes, since 7 is prime
         Yes ~ Yes, the two are equal
+        Yes ~ Yes, Tom has enough money.
+        No ~ No, she is wrong
+        yes ~ Yes!
+        True ~ True.
+        True ~ true, because it holds
+        True ~ Yes
     """,
     "words that multiply": r"""
         4.6e-24 ~ 4.6\times 10^{-24}
@@ -123,6 +155,20 @@ SAME_BY_KIND = {
         -10 ~ 10 below zero
         60 ~ 60 miles per hour
         15 ~ 15 points
+        0.75 ~ 3 fourths
+        1/8 ~ 1 eighth
+        1/8 ~ an eighth
+        0.3 ~ 3 tenths of a mile
+        3500 ~ 3.5 thousand
+        3500 ~ 3.5k
+        1200000 ~ 1.2 mil
+        1200000 ~ $1.2 mil
+        5000000000 ~ 5bn
+        5000000000 ~ $5B
+        7000000 ~ $7m
+        -7 ~ 7° below zero
+        -7 ~ 7 degrees Fahrenheit below zero
+        -7 ~ 7\text{ degrees below zero}
     """,
     "units": r"""
         2.75 ~ 2 and 3/4
@@ -185,6 +231,25 @@ SAME_BY_KIND = {
         15 ~ 15°
         15 ~ 15 degrees Celsius
         15 ~ 15 ways
+        18 ~ $18 a day
+        18 ~ 18 dollars/day
+        18 ~ \$18 \text{ per day}
+        18 ~ $18.00/day
+        18 dollars ~ $18
+        40 ~ 40 mph
+        40 ~ 40 mi/hr
+        40 ~ 40 km/h.
+        40 ~ 40 pairs
+        5 ~ 5 tables and chairs
+        5 ~ 5 dm
+        72 ~ 72 inches tall
+        72 ~ 72 beats per minute
+        7 ~ 7 m
+        7 ~ 7 mm
+        7 ~ 7 percent
+        -7 ~ 7 degrees under zero
+        four-fifths ~ 0.8
+        a quarter ~ 0.25
     """,
     "times of day": r"""
         2:5 ~ 2:5
@@ -205,6 +270,13 @@ SAME_BY_KIND = {
         3:4 ~ 6:8
         1:3:5 ~ 2:6:10
         2 : 5 ~ 4 : 10
+        x = \pm 2 ~ x = 2, -2
+        x = \pm 2 ~ \pm 2
+        4:20 pm ~ 16:20
+        2:3 ~ 4:6
+        2:3 ~ 2/3
+        3:45 p.m. ~ 3:45 PM
+        3 p.m. ~ 3 PM
     """,
     "repeating decimals": r"""
         2/3 ~ 0.\overline{6}
@@ -230,6 +302,20 @@ SAME_BY_KIND = {
         0.\overline{9} ~ 1
         \frac{5}{11} ~ 0.\overline{45}
         0.\overline{45} ~ 0.454545454545
+        0.\overline{6} ~ 2/3
+        0.\bar{6} ~ 0.6666666667
+        0.1\bar{6} ~ \frac{1}{6}
+        0.\overline{12} ~ \frac{4}{33}
+        0.(142857) ~ 1/7
+        3.\overline{3} ~ \frac{10}{3}
+        3.\overline{3} ~ 3\frac{1}{3}
+        -0.\overline{3} ~ -\frac{1}{3}
+        0.\overline{3}\% ~ 1/3
+        .\bar{6} ~ 2/3
+        0.8\overline{3} ~ 5/6
+        0.\overline{27} ~ 3/11
+        sqrt(3)/3 ~ \frac{\sqrt{3}}{3}
+        -1/2 + sqrt(3)*I/2 ~ -\frac12+\frac{\sqrt3}{2}i
     """,
     "what Python prints": r"""
         \frac{2}{3} ~ 0.6666666666666666
@@ -324,6 +410,53 @@ SAME_BY_KIND = {
         42 ~ 2A_{\text{16}}
         171 ~ AB_{16}
         27 ~ 1B_{16}
+        (1+2j) ~ 1+2i
+        (1.5-2.5j) ~ 1.5-2.5i
+        1j ~ i
+        -1j ~ -i
+        (-0-1j) ~ -i
+        (3.0000000000000004+4j) ~ 3+4i
+        (6.123233995736766e-17+1j) ~ i
+        [Fraction(1, 2), Fraction(1, 3)] ~ 1/2, 1/3
+        (Fraction(1, 2), Fraction(1, 3)) ~ (\frac12, \frac13)
+        [Decimal('1.5'), Decimal('2.5')] ~ 1.5, 2.5
+        {Fraction(1, 2)} ~ 1/2
+        [-7] ~ -7
+        [0.5] ~ 1/2
+        ['7'] ~ 7
+        [7.0] ~ 7
+        [(1, 2)] ~ (1,2)
+        [[1, 0], [0, 1]] ~ \begin{bmatrix}1&0\\0&1\end{bmatrix}
+        [[1, 2]] ~ \begin{pmatrix}1 & 2\end{pmatrix}
+        [[1, 2], [3, 4], [5, 6]] ~ \begin{pmatrix}1&2\\3&4\\5&6\end{pmatrix}
+        [[Fraction(1, 2), 1], [0, 1]] ~ \begin{pmatrix}1/2&1\\0&1\end{pmatrix}
+        ((1, 2), (3, 4)) ~ \begin{pmatrix}1&2\\3&4\end{pmatrix}
+        Matrix([[1], [2]]) ~ \begin{pmatrix}1\\2\end{pmatrix}
+        Matrix([[sqrt(2), 0], [0, 1]]) ~ \begin{pmatrix}\sqrt2&0\\0&1\end{pmatrix}
+        {x: 2, y: -1} ~ (2, -1)
+        {x: 2, y: -1} ~ x=2, y=-1
+        [(2, -1)] ~ (2, -1)
+        {2, 3} ~ \{2, 3\}
+        {2, 3} ~ 2, 3
+        np.float64(0.3333333333333333) ~ 1/3
+        5*sqrt(2) ~ 5\sqrt2
+        3*x + 2 ~ 3x+2
+        x**2 - 1 ~ (x-1)(x+1)
+        2 - 3*I ~ 2-3i
+        [-I, I] ~ i, -i
+        (-oo, 2) ~ (-\infty, 2)
+        Interval(-oo, 2) ~ (-\infty, 2]
+        Union(Interval(0, 1), Interval(2, 3)) ~ [0,1] \cup [2,3]
+        {3 \over 4} ~ 0.75
+        {{3} \over {4}} ~ 3/4
+        \frac{1}{2}\\ ~ 1/2
+        1F_{16} ~ 31
+        B2_{16} ~ 178
+        1A_{12} ~ 22
+        (2A)_{16} ~ 42
+        \text{2A}_{16} ~ 42
+        \frac{\pi}{2}\text{ radians} ~ \frac{\pi}{2}
+        (2A_{16}, 3) ~ (42, 3)
         \frac{22}{7} ~ 3.142857142
     """,
     "numbers in words": r"""
@@ -373,6 +506,19 @@ SAME_BY_KIND = {
         0.07 ~ seven hundredths
         7/24 ~ seven twenty-fourths
         -10 ~ ten degrees below zero
+        5 ~ five.
+        5 ~ Five apples
+        1/8 ~ one eighth
+        3/10 ~ three-tenths
+        3/10 ~ three tenths of a mile
+        -7 ~ minus 7 degrees
+        one thousand two hundred ~ 1200
+        five hundred ~ 500
+        forty-two ~ 42
+        two and two thirds ~ 8/3
+        one and three quarters ~ 1.75
+        three hundred sixty-five days ~ 365
+        one hundred twenty dollars ~ 120
     """,
     "dress and hedges": r"""
         3.14 ~ approximately 3.14
@@ -414,9 +560,24 @@ SAME_BY_KIND = {
         5 ~ 5 \\
         5 ~ $5\\$
         5 ~ 5\\\\
+        roughly 12 ~ 12
+        approximately $12 ~ 12
+        approximately 12% ~ 12
+        approx 12 ~ 12
+        around 12 miles ~ 12
+        circa 1990 ~ 1990
+        in the year 1990 ~ 1990
+        US$ 1,000.00 ~ 1000
+        $1,000 USD ~ 1000
+        1000 USD ~ 1000
+        1,000 US$ ~ 1000
+        3 \over 4 ~ 3/4
+        {x \over 2} ~ \frac{x}{2}
+        12 \\ ~ 12
     """,
     "formulas where they are defined": r"""
         \frac{x^2-1}{x-1} ~ x+1
+        \ln x^3 ~ 3\ln x
     """,
     "formulas and compounds": r"""
         12345678 ~ 12,345,678.00
@@ -426,6 +587,10 @@ SAME_BY_KIND = {
         1, 2, 3 ~ (1, 2, 3)
         0.5 ~ 0,5
         x+1 ~ 1+x
+        3000 ~ 3,000
+        \pi radians ~ \pi
+        \frac{x^2}{x} ~ x
+        \tan x ~ \frac{\sin x}{\cos x}
     """,
 }
 
@@ -487,6 +652,18 @@ OTHER_BY_KIND = {
         2.5e-13 ~ 0.0
         1010_2 ~ 1010
         50 ~ 5.0
+        1.5e-10 ~ 1.5000001e-10
+        299792458 ~ 299792459.0
+        299792458 ~ 3e8
+        1234567.89 ~ 1234567.88
+        0.1 ~ 0.1000001
+        1e-12 ~ 1e-13
+        8.854e-12 ~ 8.855e-12
+        8.854e-12 ~ 0
+        6.674e-11 ~ 0.0
+        7/3 ~ 2.33
+        100 ~ 99.9999
+        101_2 ~ 101
     """,
     "labels": r"""
         P(A)=1/2 ~ P(B)=1/2
@@ -526,6 +703,16 @@ OTHER_BY_KIND = {
         $x = 5$ ~ $y = 5$
         \(x = 5\) ~ \(y = 5\)
         Length = 5 ~ Width = 5
+        h(x)=3 ~ k(x)=3
+        f'(2) = 5 ~ f(2) = 5
+        f^{-1}(2) = 5 ~ f(2) = 5
+        P(A \mid B) = 1/2 ~ P(B \mid A) = 1/2
+        x = 2, y = 3 ~ x = 3, y = 2
+        x = 2 and x = 3 ~ y = 2 and y = 3
+        Area = 12 cm ~ Perimeter = 12 cm
+        S_5 = 10 ~ S_6 = 10
+        \triangle ABC = 12 ~ \triangle ABD = 12
+        AB:BC = 1:2 ~ AC:BC = 1:2
     """,
     "equations between numbers": r"""
         2+2=4 ~ 3+3=6
@@ -546,6 +733,8 @@ OTHER_BY_KIND = {
         2 \ne 3 ~ 4 \ne 5
         1 \le 2 ~ 3 \le 4
         3\cdot 4=12 ~ 3\cdot 4=13
+        3+4=7 ~ 3\cdot4=12
+        10-3=8 ~ 3+4=9
     """,
     "yes and no": r"""
         Yes, 5 ~ Yes, 7
@@ -573,6 +762,13 @@ OTHER_BY_KIND = {
         No, Alice ~ No
         True, True ~ True, False
         True ~ 1
+        Yes, 4 of them ~ Yes, 5 of them
+        Yes, at 3 ~ Yes, at 4
+        Yes: 4 ~ Yes: 5
+        Yes. x=4 ~ Yes. x=5
+        No; 12 ~ No; 13
+        False ~ False, True
+        Yes ~ Yes, 42
     """,
     "words that multiply": r"""
         3 ~ 3 tenths
@@ -666,6 +862,9 @@ OTHER_BY_KIND = {
         3 ~ 3 \text{ below zero}
         3\times10^{-15} ~ 4\times10^{-15}
         1/2 ~ 1/2 dozen
+        1.2 ~ $1.2 mil
+        5 ~ $5B
+        7 ~ 7° below zero
     """,
     "units": r"""
         3 ~ 3 factorial
@@ -719,6 +918,9 @@ OTHER_BY_KIND = {
         5 weeks ~ 5 days
         50 ~ 50 or so many
         1 hour ~ 1 minute
+        40 km/h ~ 40 m/s
+        72 beats per minute ~ 72 beats per hour
+        Area: 12 ~ Perimeter: 12
     """,
     "times of day": r"""
         5 am ~ 5 pm
@@ -752,6 +954,16 @@ OTHER_BY_KIND = {
         8:00 ~ 4:0
         1:60 ~ 2:00
         0:30 ~ 0
+        x = \pm 2 ~ y = \pm 2
+        4:20 pm ~ 4:20 am
+        4:20 ~ 4/20
+        4:20 ~ 0.2
+        16:20 ~ 4:5
+        11:59 ~ 11.59
+        1:30 ~ 90
+        1:30 ~ 1.5
+        2:3 ~ 3:2
+        8:12 ~ 2:3
     """,
     "repeating decimals": r"""
         f(2)=5 ~ f(3)=5
@@ -775,6 +987,7 @@ OTHER_BY_KIND = {
         \bar{x} ~ x_1
         \overline{z}=3 ~ z=4
         12\overline{3} ~ 123
+        g(2) = 5 ~ g(3) = 5
     """,
     "what Python prints": r"""
         \sqrt{2} ~ 1.4142
@@ -840,6 +1053,12 @@ OTHER_BY_KIND = {
         10_{16} ~ 10
         \frac12 ~ {2 \over 1}
         \sqrt{x^2} ~ -x
+        P(\text{red}) = 1/2 ~ P(\text{blue}) = 1/2
+        \text{Area} = 12 ~ \text{Perimeter} = 12
+        a_{10}=5 ~ a_{11}=5
+        [(1, 2)] ~ (2,1)
+        [[1, 2], [3, 4]] ~ \begin{pmatrix}1&3\\2&4\end{pmatrix}
+        1F_{16} ~ 1F
     """,
     "numbers in words": r"""
         3 ~ three and a half
@@ -879,6 +1098,9 @@ OTHER_BY_KIND = {
         one and one half ~ 1
         1 dozen ~ 1
         12 dozen ~ 12
+        8 ~ one eighth
+        one hundred twenty ~ 100
+        seven hundredths ~ 700
     """,
     "dress and hedges": r"""
         2000000x ~ 2000001.5x
@@ -919,6 +1141,9 @@ OTHER_BY_KIND = {
         50 ~ 50-60
         50 ~ 50 - 60
         50 ~ 50 ± 1
+        x \approx 3.14 ~ y \approx 3.14
+        about 12 ~ 13
+        year 1990 ~ 1991
     """,
     "formulas where they are defined": r"""
         |x|=5 ~ |y|=5
@@ -938,6 +1163,7 @@ OTHER_BY_KIND = {
         B ~ (C)
         3 ~ 3 x 10^8
         1000 ~ 1,00
+        x: 5 ~ y: 5
     """,
 }
 
@@ -945,10 +1171,14 @@ UNDECIDED_BY_KIND = {
     "what Python prints": r"""
         \log(x^2) ~ 2\log x
         x ~ \sqrt{x}^2
+        \log(x^2) ~ 2\log(x)
+        \sqrt{x}\sqrt{y} ~ \sqrt{xy}
+        (\sqrt{x})^2 ~ x
     """,
     "formulas where they are defined": r"""
         \ln x^2 ~ 2\ln x
         \ln(xy) ~ \ln x + \ln y
+        \ln(x/y) ~ \ln x - \ln y
     """,
 }
 

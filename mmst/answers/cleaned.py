@@ -47,7 +47,8 @@ _GOES_ON = re.compile(
     r"(?<![\d.])(\d{0,99})\.(\d{0,12}?)(?:(\d)\3{2,40}|(\d{2,8})\4{1,9})\s*(?:\.{2,}|…|\\(?:l|c)?dots)\s*(\$?)\s*$"
 )
 _BASE = re.compile(
-    r"(?<![\w\\}])(?:\\text\{|\()?([0-9A-Z]{2,40})(?:(?<=\w)[})])?_(?:\{\\text\{)?\{?\(?(1[1-9]|2\d|3[0-6])\)?(?:\}\}?|(?!\d))"
+    r"(?<![\w\\}])(?P<open>\\text\{|\()?(?P<digits>[0-9A-Z]{2,40})(?(open)[})])"
+    r"_(?:\{\\text\{)?\{?\(?(?P<base>1[1-9]|2\d|3[0-6])\)?(?:\}\}?|(?!\d))"
 )
 
 
@@ -121,7 +122,7 @@ def _fraction(whole: str, fixed: str, period: str) -> str:
 
 def _in_base(found: re.Match[str]) -> str:
     """A number whose digits are also letters; `AB_{12}` is rather a name."""
-    digits, base = found[1], int(found[2])
+    digits, base = found["digits"], int(found["base"])
     if digits.isdigit() or (digits.isalpha() and base != 16):
         return found[0]
     if digits[0].isalpha() and base != 16 and sum(c.isalpha() for c in digits) == 1:
