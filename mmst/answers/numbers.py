@@ -15,6 +15,7 @@ from mmst.answers.worded import and_part, in_words
 MAX_EXPONENT = 330
 """Of a number in scientific notation, beyond those of floats."""
 _SIGNIFICANT = 12
+_ROUNDS = 20
 
 
 class Number(NamedTuple):
@@ -47,6 +48,14 @@ def normalise(answer: str) -> str:
     >>> normalise(" $1,234.50 "), normalise("2/4"), normalise("Seven apples."), normalise("Yes.")
     ('1234.5', '0.5', '7', 'yes')
     """
+    for _ in range(_ROUNDS):  # what is under the dress of one round may be dress again
+        before, answer = answer, _normalised(answer)
+        if answer == before:
+            break
+    return answer
+
+
+def _normalised(answer: str) -> str:
     answer = cleaned(answer)
     found = number(answer)
     if found is None:
