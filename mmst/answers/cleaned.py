@@ -52,7 +52,6 @@ _BASE = re.compile(
 )
 
 
-@functools.lru_cache(maxsize=64)
 def cleaned(text: str) -> str:
     r"""The text without what says nothing; what Python prints as it is written in mathematics.
 
@@ -61,6 +60,11 @@ def cleaned(text: str) -> str:
     """
     if len(text) > LONGEST or not _SOMETHING.search(text):
         return text
+    return _cleaned(text)
+
+
+@functools.lru_cache(maxsize=64)  # one comparison asks several times
+def _cleaned(text: str) -> str:
     before = ""
     while text != before and len(text) <= LONGEST:
         before = text

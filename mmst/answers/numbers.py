@@ -32,9 +32,9 @@ def same_number(gold: Number, answer: Number) -> bool:
 
     A gold percentage may be given as the fraction that it is: 25% allows 1/4 and 0.25 besides 25.
     """
-    if not agree(gold.unit, answer.unit):
+    if gold.unit and answer.unit and not agree(gold.unit, answer.unit):
         return False
-    if near(gold.value, gold.shows, answer.value, answer.shows):
+    if gold.value == answer.value or near(gold.value, gold.shows, answer.value, answer.shows):
         return True
     if gold.unit != PERCENT or answer.unit or answer.value.denominator == 1:
         return False
