@@ -1,6 +1,7 @@
 """Files of answers: `grade` compares pairs, `extract` takes answers out of solutions, one JSON object a line.
 
     {"id": "1", "gold": "1/2", "answer": "0.5"}   →  {"id": "1", "equal": true, "how": "number"}
+    {"id": "2", …, "question": "How much fizz …"} →  units are then known ones, or words of the question or gold answer
     {"id": "1", "solution": "… Answer: D"}        →  {"id": "1", "answer": "D"}
 
 `equal` is true, false or null: null (`how` is "undecided") where also the algebra engine came to no decision in its
@@ -36,7 +37,8 @@ def grade(source: Path, target: Path, algebra: Algebra) -> dict[str, int]:
 
     def graded(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         pairs = [(_string(row, "gold"), _string(row, "answer")) for row in rows]
-        for row, found in zip(rows, answers.settle(pairs, algebra.decide), strict=True):
+        questions = [_string(row, "question") if row.fields.get("question") is not None else "" for row in rows]
+        for row, found in zip(rows, answers.settle(pairs, algebra.decide, questions), strict=True):
             counts["undecided" if found.equal is None else "equal" if found.equal else "different"] += 1
             yield {"id": _id(row), "equal": found.equal, "how": found.how}
 

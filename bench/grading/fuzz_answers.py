@@ -20,7 +20,10 @@ WORDS = (
     r"\frac{ }{ \sqrt \sqrt[3]{ \boxed{ \text{ \begin{pmatrix} \end{pmatrix} \\ & \sum_{k=1}^{ \int_0^ \lim_{x\to \pm "
     r"\cup \in \infty \pi \left( \right] \{ \} \le \log_2 \sin ^ _ ( ) [ ] | = < > , ; : + - * / ! % $ 1 2 9 10 0.5 "
     r"1/2 e9 x y f(x) i e and or yes no (A) 3:30 pm cm ^2 percent seven answer is Answer: #### 204_5 ^\circ "
-    r"9**9**9 \binom \approx \angle ABC Area ≈ ∠ $ e9999 f( 999! x_{ 10^{"
+    r"9**9**9 \binom \approx \angle ABC Area ≈ ∠ $ e9999 f( 999! x_{ 10^{ "
+    r"dozen tenths half minus two-thirds hundred thousand k M bn below zero about the year 1990 km/h per dollars US$ "
+    r"\overline{3} 0. 0.(3) \bar{6} \over _{16} 2A j 4j I Fraction( Decimal(' array( Matrix( np.float64( {x: "
+    r"Interval( 0x2a"
 ).split()
 
 

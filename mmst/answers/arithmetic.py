@@ -16,10 +16,6 @@ _BITS = 40_000
 _FACTORIAL = 3000
 
 
-RELATIVE = Fraction(1, 10**6)
-"""By how much of the larger two values may differ of which one was rounded when it was written down."""
-
-
 class Unsuitable(ArithmeticError):
     """This arithmetic gives no value here."""
 
@@ -51,8 +47,11 @@ class Arithmetic(Protocol):
     def function(self, name: str, a: Any) -> Any:
         """A function of one argument."""
 
-    def near(self, a: Any, b: Any, rough: bool) -> bool | None:
-        """Whether two values count as equal, `rough`ly when one was written as a decimal; None: too few digits."""
+    def near(self, a: Any, b: Any) -> bool | None:
+        """Whether two values count as equal; None: too few digits."""
+
+    def gap(self, a: Any, b: Any) -> Any:
+        """How far apart they are, as a number that can be compared with others of this arithmetic."""
 
 
 class Exact:
@@ -113,9 +112,13 @@ class Exact:
             return Fraction(name == "cos")
         raise Unsuitable
 
-    def near(self, a: Fraction, b: Fraction, rough: bool) -> bool:
-        """Exactly equal, unless rough."""
-        return abs(a - b) <= RELATIVE * max(abs(a), abs(b)) if rough else a == b
+    def near(self, a: Fraction, b: Fraction) -> bool:
+        """Exactly equal."""
+        return a == b
+
+    def gap(self, a: Fraction, b: Fraction) -> Fraction:
+        """How far apart they are."""
+        return abs(a - b)
 
 
 def _bounded(value: Fraction) -> Fraction:
@@ -197,11 +200,15 @@ class Real:
             return self._do("divide", sine, cosine) if name == "tan" else sine if name == "sin" else cosine
         raise Unsuitable
 
-    def near(self, a: Decimal, b: Decimal, rough: bool) -> bool | None:
+    def gap(self, a: Decimal, b: Decimal) -> Decimal:
+        """How far apart they are."""
+        return self._context.abs(self._context.subtract(a, b))
+
+    def near(self, a: Decimal, b: Decimal) -> bool | None:
         """Equal to 40 digits, different by more than the 20th; between lies what cancelling may have left."""
         c = self._context
         gap, size = c.abs(c.subtract(a, b)), max(c.abs(a), c.abs(b))
-        if gap <= c.multiply(size, Decimal("1e-6" if rough else "1e-40")):
+        if gap <= c.multiply(size, Decimal("1e-40")):
             return True
         return None if gap <= c.multiply(size, Decimal("1e-20")) or size < Decimal("1e-35") else False
 
@@ -284,10 +291,14 @@ class Complex:
         except (OverflowError, ValueError):
             raise Unsuitable from None
 
-    def near(self, a: complex, b: complex, rough: bool) -> bool | None:
+    def gap(self, a: complex, b: complex) -> float:
+        """How far apart they are."""
+        return abs(a - b)
+
+    def near(self, a: complex, b: complex) -> bool | None:
         """Equal to nine digits."""
         size = max(abs(a), abs(b))
-        if abs(a - b) <= size * (1e-6 if rough else 1e-9):
+        if abs(a - b) <= size * 1e-9:
             return True
         return None if size < 1e-9 else False
 

@@ -1,10 +1,4 @@
-"""Whether two formulas have the same value: by calculating, at fixed points for the variables (Schwartz–Zippel).
-
-The arithmetics are tried from the strictest to the loosest. Fractions must agree exactly, decimals
-to 40 of 50 digits, complex floats to nine digits. Where one side is written with a decimal point, a
-difference of 1e-6 of the larger is allowed, as for plain numbers. Two different formulas that agree
-at all `POINTS` would have to be made for it.
-"""
+"""The value of a formula at a point, in bounded time: in fractions, in decimals of 50 digits or in complex floats."""
 
 from __future__ import annotations
 
@@ -18,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from mmst.answers.arithmetic import Arithmetic, Complex, Exact, Real, Unsuitable
-from mmst.answers.tree import CONSTANTS, SCALARS, Node, number
+from mmst.answers.tree import CONSTANTS, Node, number
 
 POINTS = 5
 _STEPS, _ALL_STEPS = 40_000, 100_000
@@ -29,63 +23,15 @@ EXACT, REAL, COMPLEX = Exact(), Real(), Complex()
 Point = Mapping[str, Fraction]
 
 
-def same_value(a: Node, b: Node) -> bool | None:
-    """Whether two scalars are equal wherever they were calculated; None when that was nowhere, or is in doubt."""
-    if any(n.kind not in SCALARS for n in (*a.walk(), *b.walk())):
-        return None
-    rough = a.has("decimal") or b.has("decimal")
-    names = sorted(a.names() | b.names())
-    agreed, budget = 0, Budget()
-    for i in range(POINTS if names else 1):
-        found = _same_at(a, b, point(names, i), rough, budget)
-        if found is False:
-            unknown = a.names() == b.names() and (_unknown_function(a) or _unknown_function(b))
-            return None if unknown else False
-        agreed += found is True
-    return True if agreed >= (2 if names else 1) else None
-
-
-def is_rounding(exact: Node, rounded: Node) -> bool:
-    """Whether a number is the other's value, rounded to the digits that it has after the point, closing zeros apart."""
-    written = rounded.parts[0].value if rounded.kind == "neg" else rounded.value
-    digits = next((d for d in range(13) if isinstance(written, Fraction) and 10**d % written.denominator == 0), None)
-    if digits is None:
-        return False
-    apart, budget = Node("add", None, (exact, Node("neg", None, (rounded,)))), Budget()
-    arithmetics: tuple[Arithmetic, ...] = (EXACT, REAL)
-    for arithmetic in arithmetics:
-        try:
-            return bool(abs(Evaluation(arithmetic, {}, budget).of(apart)) <= arithmetic.of(Fraction(1, 2 * 10**digits)))
-        except (Unsuitable, RecursionError):
-            continue
-    return False
-
-
 def point(names: list[str], index: int) -> Point:
-    """The index-th point: a number for every name, positive ones first, then of both signs."""
+    """The index-th point: a number for every name, positive ones first, then of both signs, at last negative ones."""
     values = {}
     for name in names:
         drawn = zlib.crc32(f"{index} {name}".encode())
         size = Fraction(drawn % 4093 + 307, 1021)
-        values[name] = -size if index >= 3 and drawn >> 16 & 1 else size
+        negative = index > 3 or (index == 3 and bool(drawn >> 16 & 1))
+        values[name] = -size if negative else size
     return values
-
-
-def _same_at(a: Node, b: Node, where: Point, rough: bool, budget: Budget) -> bool | None:
-    negative = any(v < 0 for v in where.values())
-    for arithmetic in (EXACT, REAL) if negative else (EXACT, REAL, COMPLEX):
-        try:
-            found = Evaluation(arithmetic, where, budget)
-            x, y = found.of(a), found.of(b)
-        except (Unsuitable, RecursionError):
-            continue
-        return arithmetic.near(x, y, rough)
-    return None
-
-
-def _unknown_function(node: Node) -> bool:
-    """Whether it has a function of which nothing is known: values of it show no difference."""
-    return any(n.kind == "call" and n.value not in KNOWN for n in node.walk())
 
 
 KNOWN = frozenset(
@@ -146,7 +92,7 @@ class Evaluation:
             case "neg":
                 return calculate.multiply(calculate.of(Fraction(-1)), self.of(node.parts[0]))
             case "pow":
-                return calculate.power(self.of(node.parts[0]), self.of(node.parts[1]))
+                return self.power(*node.parts)
             case "root":
                 degree = self.exact(node.parts[1])
                 if degree.denominator != 1 or not 0 < degree < 1000:
@@ -161,6 +107,20 @@ class Evaluation:
             case "sum" | "product":
                 return self.repeated(node)
         raise Unsuitable
+
+    def power(self, base: Node, exponent: Node) -> Any:
+        """A power; of a negative real with an odd root in the exponent, the real one."""
+        raised, by = self.of(base), self.of(exponent)
+        try:
+            return self.arithmetic.power(raised, by)
+        except Unsuitable:
+            if self.arithmetic is not REAL or not raised < 0:
+                raise
+        fraction = self.exact(exponent)
+        if fraction.denominator % 2 == 0 or fraction.denominator > 64:
+            raise Unsuitable
+        root = self.arithmetic.root(raised, fraction.denominator)
+        return self.arithmetic.power(root, self.arithmetic.of(Fraction(fraction.numerator)))
 
     def name(self, name: str) -> Any:
         """A variable or constant."""

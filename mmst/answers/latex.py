@@ -86,7 +86,7 @@ def repeating(parser: Parser, start: str) -> Node:
     digits = parser.peek.text
     parser.at += 1
     parser.expect("}")
-    if not digits.isdigit():
+    if not digits.isdigit() or "." not in start:
         raise Unreadable
     places = len(start.partition(".")[2])
     return number(Fraction(start) + Fraction(int(digits), 10**places * (10 ** len(digits) - 1)))

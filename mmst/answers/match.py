@@ -7,13 +7,14 @@ in the docstring of `mmst.answers`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from mmst.answers import evaluate
-from mmst.answers.relations import body_and_label, bounds_of, same_label, same_relation
+from mmst.answers import evaluate, values
+from mmst.answers.relations import body_and_label, bounds_of, is_numeric, same_label, same_numeric, same_relation
 from mmst.answers.tree import SCALARS, SETS, Node
 
+_T = TypeVar("_T")
 _MOST = 64
 """Longer unordered lists are compared in order."""
 
@@ -42,18 +43,22 @@ def _order(node: Node) -> tuple[Any, ...]:
 
 def _same(a: Node, b: Node) -> bool | None:
     a, b = expand(a), expand(b)
+    if "matrix" not in (a.kind, b.kind):
+        a, b = _alone(a), _alone(b)
     if "about" in (a.kind, b.kind):
         return _about(a, b)
     if a.kind == "relation" or b.kind == "relation":
         return _related(a, b)
     if "list" in (a.kind, b.kind):
         return _listed(a, b)
-    if a.kind in SETS or b.kind in SETS:
-        return _sets(a, b)
     if "matrix" in (a.kind, b.kind):
         return _matrices(a, b)
-    if "tuple" in (a.kind, b.kind):
-        return a.kind == b.kind and a.value == b.value and ordered(a.parts, b.parts)
+    if a.kind in SETS or b.kind in SETS:
+        return _sets(a, b)
+    if "tuple" in (a.kind, b.kind):  # a list of three or more that Python printed is no interval
+        return a.kind == b.kind and (a.value == b.value or len(a.parts) > 2) and ordered(a.parts, b.parts)
+    if "time" in (a.kind, b.kind):  # as it stands: no ratio, no quotient
+        return {a.kind, b.kind} <= {"time", "ratio"} and ordered(a.parts, b.parts)
     if "ratio" in (a.kind, b.kind):
         return _ratios(a, b)
     if a.kind in SCALARS and b.kind in SCALARS:
@@ -62,8 +67,15 @@ def _same(a: Node, b: Node) -> bool | None:
         infinite = _infinity(a), _infinity(b)
         if any(infinite):
             return infinite[0] == infinite[1]
-        return None if _has_matrix(a) or _has_matrix(b) else evaluate.same_value(a, b)
+        return None if _has_matrix(a) or _has_matrix(b) else values.same_value(a, b)
     return None
+
+
+def _alone(node: Node) -> Node:
+    """What is alone in a list that Python printed."""
+    while node.value == "[]" and len(node.parts) == 1 and node.parts[0].kind in ("tuple", "set", "interval"):
+        node = node.parts[0]
+    return node
 
 
 def _about(a: Node, b: Node) -> bool | None:
@@ -72,7 +84,7 @@ def _about(a: Node, b: Node) -> bool | None:
         return _same(a.parts[0], b.parts[0])
     about, other = (a, b) if a.kind == "about" else (b, a)
     exact, *rounded = about.parts
-    found = [_same(part, other) for part in (exact, *(r for r in rounded if evaluate.is_rounding(exact, r)))]
+    found = [_same(part, other) for part in (exact, *(r for r in rounded if values.is_rounding(exact, r)))]
     return True if True in found else found[0]
 
 
@@ -85,12 +97,16 @@ def ordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
 
 def unordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
     """Each part of one with a part of the other, in any order; repetitions count once."""
+    return _unordered(a, b, _same)
+
+
+def _unordered(a: Sequence[_T], b: Sequence[_T], same: Callable[[_T, _T], bool | None]) -> bool | None:
     if max(len(a), len(b)) > _MOST:
-        return ordered(a, b)
+        return len(a) == len(b) and every(same(x, y) for x, y in zip(a, b, strict=True))
     doubtful = False
     for these, those in ((a, b), (b, a)):
         for x in these:
-            found = [_same(x, y) for y in those]
+            found = [same(x, y) for y in those]
             if True not in found:
                 if None not in found:
                     return False
@@ -138,11 +154,15 @@ def _choose(upper: bool) -> Callable[[Node], Node | None]:
 def _related(a: Node, b: Node) -> bool | None:
     """Relations: a label (x = …) may be left out; an inequality in one unknown is an interval."""
     if a.kind == b.kind:
+        if is_numeric(a) or is_numeric(b):
+            return is_numeric(a) and is_numeric(b) and same_numeric(a, b)
         (x, x_label), (y, y_label) = body_and_label(a), body_and_label(b)
         if x_label is not None and y_label is not None:
-            renamed = same_label(x_label, y_label)
+            renamed = same_label(x_label, y_label, x, y)
             if renamed is not None:
                 return _same(x, renamed(y))
+            if {x_label.kind, y_label.kind} & {"ratio", "tuple"}:
+                return False
         for relation, other, label in ((a, y, y_label), (b, x, x_label)):
             if label is not None and other.kind in SETS and label.names() <= relation.names():
                 return _related(relation, other)
@@ -173,12 +193,14 @@ def _listed(a: Node, b: Node) -> bool | None:
     """Items without brackets: in any order against a list or set, in this order against a tuple."""
     if a.kind == "list" and b.kind == "list":
         labels = [[body_and_label(p)[1] for p in node.parts] for node in (a, b)]
-        if all(None not in found for found in labels) or not any(any(found) for found in labels):
+        if all(any(found) for found in labels):
+            return _unordered(list(_labelled(a)), list(_labelled(b)), _same_items)
+        if not any(any(found) for found in labels):
             return unordered(a.parts, b.parts)
         return (ordered if any(map(_all_different, labels)) else unordered)(_bodies(a), _bodies(b))
     listed, other = (a, b) if a.kind == "list" else (b, a)
     if other.kind == "set" or other.value == "[]":  # a program prints a list so
-        return unordered(_bodies(listed), other.parts)
+        return unordered(_bodies(listed), _printed_rows(other))
     if other.kind == "tuple" and other.value is None:
         return ordered(_bodies(listed), other.parts)
     if other.kind in SETS and any(body_and_label(p)[1] is None and p.kind == "relation" for p in listed.parts):
@@ -186,6 +208,37 @@ def _listed(a: Node, b: Node) -> bool | None:
     if other.kind in SCALARS or other.kind == "tuple":
         return unordered(_bodies(listed), [other]) if len(listed.parts) == 1 else False
     return False
+
+
+def _printed_rows(node: Node) -> tuple[Node, ...]:
+    """The items of a list that Python printed; the lists in it are pairs, not intervals."""
+    if node.value != "[]":
+        return node.parts
+    return tuple(Node("tuple", None, p.parts) if p.kind == "interval" and p.value == "[]" else p for p in node.parts)
+
+
+_Item = tuple[Node, Node, Node | None]
+
+
+def _labelled(node: Node) -> Iterator[_Item]:
+    """Each item, its body and its label, which holds for those behind it that have none: x = 1, 2."""
+    label: Node | None = None
+    for part in node.parts:
+        body, own = body_and_label(part)
+        if own is None and part.kind == "relation":
+            label = None
+        yield part, body, own or label
+        label = own or label
+
+
+def _same_items(a: _Item, b: _Item) -> bool | None:
+    """Items of two lists that have labels; where both have one, they must agree."""
+    if a[2] is None or b[2] is None:
+        return _same(a[1], b[1])
+    renamed = same_label(a[2], b[2], a[1], b[1])
+    if renamed is not None:
+        return _same(a[1], renamed(b[1]))
+    return _related(a[0], b[0]) if a[0].kind == b[0].kind == "relation" else False
 
 
 def _all_different(labels: list[Node | None]) -> bool:
@@ -205,6 +258,11 @@ def _bodies(node: Node) -> tuple[Node, ...]:
 def _sets(a: Node, b: Node) -> bool | None:
     """Sets as such; (a, b) is an open interval beside intervals."""
     kinds = {a.kind, b.kind}
+    if kinds == {"set", "tuple"} or kinds == {"set", "interval"}:
+        listed = a if a.kind != "set" else b
+        other = b if listed is a else a
+        if listed.value == "[]" and (len(listed.parts) > 2 or any(p.kind not in SCALARS for p in listed.parts)):
+            return unordered(_printed_rows(listed), other.parts)  # a list that Python printed
     if kinds == {"interval", "tuple"}:
         interval, pair = (a, b) if a.kind == "interval" else (b, a)
         return interval.value == "()" and pair.value is None and ordered(interval.parts, pair.parts)
@@ -225,13 +283,26 @@ def _united(node: Node) -> list[Node]:
 
 
 def _matrices(a: Node, b: Node) -> bool | None:
-    """Entry by entry; a column or row is also a tuple."""
+    """Entry by entry; a column or row is also a tuple, and what Python prints for it."""
     if a.kind == b.kind:
         return a.value == b.value and ordered(a.parts, b.parts)
     matrix, other = (a, b) if a.kind == "matrix" else (b, a)
-    if other.kind == "tuple" and 1 in (matrix.value, len(matrix.parts) // int(str(matrix.value))):
+    rows = other.parts if _is_printed(other) or (other.kind == "tuple" and len(other.parts) > 1) else ()
+    if rows and all(_is_printed(r) or (r.kind == "tuple" and not _is_printed(other)) for r in rows):
+        return len({len(r.parts) for r in rows}) == 1 and _matrices(
+            matrix, Node("matrix", len(rows[0].parts), tuple(cell for row in rows for cell in row.parts))
+        )
+    if (other.kind == "tuple" or _is_printed(other)) and 1 in (
+        matrix.value,
+        len(matrix.parts) // int(str(matrix.value)),
+    ):
         return ordered(matrix.parts, other.parts)
     return None if _has_matrix(other) else False
+
+
+def _is_printed(node: Node) -> bool:
+    """Whether it is a list as Python prints one."""
+    return node.kind in ("interval", "tuple") and node.value == "[]"
 
 
 def _has_matrix(node: Node) -> bool:

@@ -18,7 +18,7 @@ from mmst.answers import latex
 from mmst.answers.latex import Unreadable
 from mmst.answers.numbers import MAX_EXPONENT
 from mmst.answers.tokens import END, Token, tokens
-from mmst.answers.tree import Node, is_whole
+from mmst.answers.tree import Node, is_whole, number
 
 DEEPEST = 30
 """How deep brackets may nest."""
@@ -119,13 +119,17 @@ class Parser:
             rounded.insert(0, parts.pop())
         if rounded:
             parts[-1] = Node("about", None, (parts[-1], *rounded))
+        if any(p.kind == "ratio" for p in parts):  # a : b = 4 : 10
+            parts = [Node("ratio", None, p.parts) if p.kind == "time" else p for p in parts]
         return Node("relation", tuple("=" if s == "~" else s for s in signs), tuple(parts)) if signs else parts[0]
 
     def ratio(self) -> Node:
-        """`a`, `a : b`."""
-        parts = [self.union()]
+        """`a`, `a : b`, `12:30`."""
+        start, parts = self.at, [self.union()]
         while self.sign(":"):
             parts.append(self.union())
+        if len(parts) == 2 and self.at == start + 3 and _is_time(self.found[start], *self.found[start + 1 : start + 3]):
+            return Node("time", None, tuple(parts))
         return parts[0] if len(parts) == 1 else Node("ratio", None, tuple(parts))
 
     def union(self) -> Node:
@@ -255,7 +259,7 @@ class Parser:
                 raise Unreadable
             if self.peek[:2] == ("command", "overline") and "e" not in exact.casefold():
                 return latex.repeating(self, exact)
-            return Node("number" if exact.isdigit() else "decimal", Fraction(exact))
+            return _number(exact)
         if token.kind == "name":
             return Node("set") if token.text == "empty" else Node("name", token.text)
         if token.kind == "word":
@@ -321,12 +325,27 @@ class Parser:
         return node
 
 
+def _number(written: str) -> Node:
+    """A number; one in scientific notation shows its digits by its mantissa."""
+    mantissa, _, exponent = written.casefold().partition("e")
+    if exponent and int(exponent) > 0 and len(mantissa.partition(".")[2]) > 4:
+        return Node("mul", None, (Node("decimal", Fraction(mantissa)), number(10 ** int(exponent))))
+    return Node("number" if written.isdigit() else "decimal", Fraction(written))
+
+
 def _height(node: Node) -> int:
     """How deep the tree is."""
     height, layer = 0, [node]
     while layer:
         height, layer = height + 1, [part for n in layer for part in n.parts]
     return height
+
+
+def _is_time(hour: Token, colon: Token, minute: Token) -> bool:
+    """Whether 12:30 stands there: what could be minutes is not taken for a ratio, unless there are spaces (4 : 10)."""
+    if not (colon.tight and minute.tight and hour.text.isdigit() and minute.text.isdigit() and len(hour.text) <= 2):
+        return False
+    return len(minute.text) == 2 and int(hour.text) <= 24 and int(minute.text) <= 59
 
 
 def _joined(kind: str, left: Node, right: Node) -> Node:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
-from mmst.answers import evaluate
+from mmst.answers import evaluate, values
 from mmst.answers.arithmetic import Arithmetic, Unsuitable
-from mmst.answers.tree import Node
+from mmst.answers.tree import SCALARS, Node
 
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _LABELS = frozenset({"name", "call", "abs", "mul", "div", "ratio", "tuple"})
@@ -33,7 +34,7 @@ def body_and_label(node: Node) -> tuple[Node, Node | None]:
 
 def _holds(node: Node) -> bool:
     """Whether an equation between numbers is true: 3 + 4 = 7 says 7, 3 + 4 = 8 says nothing."""
-    return all(evaluate.same_value(node.parts[0], part) for part in node.parts[1:])
+    return all(values.same_value(node.parts[0], part) for part in node.parts[1:])
 
 
 def is_label(node: Node) -> bool:
@@ -43,16 +44,42 @@ def is_label(node: Node) -> bool:
     return node.kind in _LABELS and all(is_label(p) for p in node.parts) and (bool(node.parts) or node.kind == "name")
 
 
-def same_label(a: Node, b: Node) -> Callable[[Node], Node] | None:
-    """How what b labels reads under a's names (f(x) = … and f(t) = …), or None when the labels differ."""
+def same_label(a: Node, b: Node, body_a: Node, body_b: Node) -> Callable[[Node], Node] | None:
+    """How what b labels reads under a's names (f(x) = … and f(t) = …), or None when the labels differ.
+
+    A name in a label is the argument of a function only where the body has it too: P(A) = 1/2 is not P(B) = 1/2.
+    """
     if a == b:
         return lambda node: node
-    if a.kind == b.kind == "call" and a.value == b.value and len(a.parts) == len(b.parts):
-        if all(p.kind == "name" for p in (*a.parts, *b.parts)):
-            names = dict(zip(b.parts, a.parts, strict=True))
-            return lambda node: node.replaced(names.get)
+    if not (a.kind == b.kind == "call" and a.value == b.value and len(a.parts) == len(b.parts)):
         return None
+    bound = all(p.kind == "name" and str(p.value) in body_a.names() for p in a.parts)
+    if bound and all(p.kind == "name" and str(p.value) in body_b.names() for p in b.parts):
+        names = dict(zip(b.parts, a.parts, strict=True))
+        return lambda node: node.replaced(names.get)
     return None
+
+
+def is_numeric(node: Node) -> bool:
+    """Whether a relation is one between numbers, which is true or false."""
+    return not node.names() and not any(n.kind == "call" and n.value not in evaluate.KNOWN for n in node.walk())
+
+
+def same_numeric(a: Node, b: Node) -> bool:
+    """Equations between numbers: true ones by the value of their sides, others side by side.
+
+    2 + 2 = 4 is 4 = 1 + 3, not 3 + 3 = 6.
+    """
+    if a.value == b.value and len(a.parts) == len(b.parts) and _side_by_side(a.parts, b.parts):
+        return True
+    if isinstance(a.value, tuple) and isinstance(b.value, tuple) and {*a.value, *b.value} == {"="}:
+        return _holds(a) and _holds(b) and values.same_value(a.parts[0], b.parts[0]) is True
+    flipped = tuple(_FLIPPED.get(sign, "") for sign in reversed(b.value)) if isinstance(b.value, tuple) else ()
+    return a.value == flipped and len(a.parts) == len(b.parts) and _side_by_side(a.parts, b.parts[::-1])
+
+
+def _side_by_side(a: tuple[Node, ...], b: tuple[Node, ...]) -> bool:
+    return all(values.same_value(x, y) is True for x, y in zip(a, b, strict=True))
 
 
 def bounds_of(node: Node) -> tuple[Node, Node] | None:
@@ -85,6 +112,12 @@ def same_relation(a: Node, b: Node) -> bool | None:
     """Sign by sign: l - r of one is a fixed multiple of the other's, a positive one for < and ≤."""
     if a.names() != b.names():
         return False
+    if any(p.kind in SCALARS and p.has("relation", "union", "intersection") for p in (*a.parts, *b.parts)):
+        return False  # P(X = 1) and P(X = 2)
+    found_a, found_b = _named(a), _named(b)
+    if found_a.names() != found_b.names():  # f(2) and f(3), or f(2x) and f(x + x)
+        return None if a.names() and _functions(a) == _functions(b) is not None else False
+    a, b = found_a, found_b
     one, two = _upward(a), _upward(b)
     if len(one) != len(two) or [s for _, s in one] != [s for _, s in two]:
         return None if a.names() else False
@@ -92,6 +125,33 @@ def same_relation(a: Node, b: Node) -> bool | None:
     if all(f is True for f in found):
         return True
     return None
+
+
+def _named(node: Node) -> Node:
+    """The relation with each value of an unknown function as an unknown of its own."""
+
+    def change(part: Node) -> Node | None:
+        if part.kind != "call" or part.value in evaluate.KNOWN:
+            return None
+        arguments = ",".join(_spelled(p) for p in part.parts)
+        return Node("name", f"{part.value}({arguments})")
+
+    return node.replaced(change)
+
+
+def _functions(node: Node) -> set[object] | None:
+    """The functions in it; None when one is of something else than a value: P(A ∪ B), P(X = 1)."""
+    calls = [n for n in node.walk() if n.kind == "call"]
+    return {n.value for n in calls} if all(p.kind in SCALARS for n in calls for p in n.parts) else None
+
+
+def _spelled(node: Node) -> str:
+    try:
+        value = evaluate.Evaluation(evaluate.EXACT, {}, evaluate.Budget()).of(node)
+        return f"{value.numerator:x}/{value.denominator:x}"
+    except (Unsuitable, RecursionError):
+        return "".join([node.kind, hex(node.value.numerator) if isinstance(node.value, Fraction) else str(node.value),
+                        "(", *(_spelled(p) for p in node.parts), ")"])  # fmt: skip
 
 
 def _upward(node: Node) -> list[tuple[Node, str]]:
@@ -117,7 +177,7 @@ def _proportional(a: Node, b: Node, either_sign: bool) -> bool | None:
                 ratio = arithmetic.divide(found.of(a), found.of(b))
             except (Unsuitable, RecursionError):
                 continue
-            if ratios and type(ratio) is type(ratios[0]) and not arithmetic.near(ratio, ratios[0], a.has("decimal")):
+            if ratios and type(ratio) is type(ratios[0]) and arithmetic.near(ratio, ratios[0]) is False:
                 return False
             ratios.append(ratio)
             break

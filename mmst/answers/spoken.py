@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _CHOICE = re.compile(
     r"(?:(?:the|option|choice|answer) )*(?:\(([A-Ja-j])\)(\s.*)?|(?-i:([A-J]))(?:[).:](\s.*)?)?)",
     re.IGNORECASE | re.DOTALL,
 )
-_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
-_YES = re.compile(r"(yes|no|true|false)(?:[,.;:!]\s.*)?", re.DOTALL)
-
+_TIME = re.compile(
+    r"(?:at )?(\d{1,2})(?::(\d{2})(?::(\d{2}))?)?\s*(?:([ap])\.?\s?m\.?)?(?:\s*(?:o'clock|hours|hrs))?", re.IGNORECASE
+)
+_NAMED_TIMES = {"noon": (12, 0, 0), "12 noon": (12, 0, 0), "midnight": (0, 0, 0), "12 midnight": (0, 0, 0)}
+_YES = re.compile(r"(yes|no|true|false)(?:[,.;:!]\s*(\S.*)|[,.;:!])?", re.DOTALL)
 _MEANS = {"true": "yes", "false": "no"}  # what a program prints
+_TURNS = re.compile(
+    r"\b(?:yes|no|true|false|but|only|unless|except|if|when|however|though|although|sometimes|partly|not always|or|"
+    r"maybe|perhaps|neither)\b"
+)
+_EXPLAINS = re.compile(
+    r"(?:because|since|as|for|so|it|this|that|these|those|there|the|they|he|she|we|you|i|its|all|both|every|each|any|none|"
+    r"[a-z]+ (?:is|are|was|were|has|have|had|can|could|does|do|did|will|would|should|must|may))\b.*\s\S.*|"
+    r"(?:it|this|that|they|he|she|we|you|i|there) \S+",
+    re.DOTALL,
+)
 
 
-def same_form(a: str, b: str) -> bool | None:
-    """Whether two answers of such a form are the same; None when they are not of one.
+def same_form(a: str, b: str, same: Callable[[str, str], bool]) -> bool | None:
+    """Whether two answers of such a form are the same; None when they are not of one. `same` compares what they add.
 
-    >>> same_form("B", "(b)"), same_form("3:30 pm", "15:30"), same_form("yes", "no, never"), same_form("7", "8")
-    (True, True, False, None)
+    >>> same_form("B", "(b)", str.__eq__), same_form("3:30 pm", "15:30", str.__eq__), same_form("7", "8", str.__eq__)
+    (True, True, None)
     """
     one, other = _choice(a), _choice(b)
     if one and other:
         return one[0] == other[0] if not (one[1] and other[1]) else None
-    for form in (_time, _yes):
-        x, y = form(a), form(b)
-        if x is not None and y is not None:
-            return x == y
-    return None
+    x, y = _time(a), _time(b)
+    if x is not None and y is not None:
+        return x == y
+    one, other = _yes(a), _yes(b)
+    if one is None or other is None:
+        return None
+    if one[0] != other[0]:
+        return False
+    if one[1] and other[1]:
+        return same(one[1], other[1])
+    return not (one[1] or other[1]) or _explains(one[1] or other[1])
 
 
 def _choice(text: str) -> tuple[str, str] | None:
@@ -37,17 +56,25 @@ def _choice(text: str) -> tuple[str, str] | None:
 
 
 def _time(text: str) -> tuple[int, int, int] | None:
-    """Hour, minute, second; without am or pm, as on a clock of 24 hours."""
+    """Hour, minute, second; without am or pm, as on a clock of 24 hours. An hour alone has one of them."""
+    if text.casefold() in _NAMED_TIMES:
+        return _NAMED_TIMES[text.casefold()]
     found = _TIME.fullmatch(text)
-    if found is None:
+    if found is None or not (found[2] or found[4]):
         return None
-    hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
-    if hour > 24 or minute > 59 or second > 59:
+    hour, minute, second = int(found[1]), int(found[2] or 0), int(found[3] or 0)
+    if hour > 24 or minute > 59 or second > 59 or (found[4] and hour > 12 and found[4].casefold() == "a"):
         return None
-    return (hour % 12 + 12 * (found[4].casefold() == "p") if found[4] else hour), minute, second
+    half = hour % 12 + 12 * (found[4].casefold() == "p") if found[4] and hour <= 12 else hour
+    return half, minute, second
 
 
-def _yes(text: str) -> str | None:
-    """The first word, when it is an answer."""
+def _yes(text: str) -> tuple[str, str] | None:
+    """The first word, when it is an answer, and what is behind it."""
     found = _YES.fullmatch(text.casefold())
-    return _MEANS.get(found[1], found[1]) if found else None
+    return None if found is None else (_MEANS.get(found[1], found[1]), found[2] or "")
+
+
+def _explains(text: str) -> bool:
+    """Whether what is behind yes or no only says why: no further answer, and nothing that takes it back."""
+    return _TURNS.search(text) is None and _EXPLAINS.fullmatch(text) is not None

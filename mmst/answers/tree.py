@@ -21,6 +21,7 @@ class Node:
     integral, limit     `value` is the variable; from, to, body; at, body
     tuple list set      (1, 2); 1, 2; {1, 2}. A list has no brackets, and so no order
     interval            `value` is its brackets: "[)"
+    time                12:30: hour and minute
     union intersection difference complement matrix (`value`: columns) ratio
     relation            `value` is a tuple of signs: ("<", "<=") of a < x ≤ b
     """

@@ -12,6 +12,7 @@ import sympy
 from mmst.answers import read
 from mmst.answers.match import expand
 from mmst.answers.tree import SCALARS, Node
+from mmst.answers.values import limited
 
 
 class Untranslatable(ValueError):
@@ -25,13 +26,18 @@ def decide(gold: str, answer: str) -> bool | None:
         return None
     a, b = expand(one.tree), expand(two.tree)
     names = a.names() | b.names()
+    if limited(a, b):
+        return None
     if a.kind in SCALARS | {"matrix"} and b.kind in SCALARS | {"matrix"}:
         return _same_value(of(a), of(b))
     if a.names() and b.names() and a.names() != b.names():
         return False
     if len(names) <= 1:
         unknown = sympy.Symbol(next(iter(names), "x"), real=True)
-        return _same_set(solutions(a, unknown), solutions(b, unknown))
+        one_set, two_set = solutions(a, unknown), solutions(b, unknown)
+        if a.kind == b.kind == "relation" and one_set == two_set and one_set in (sympy.EmptySet, sympy.Reals):
+            return None  # always or never true: that says nothing of what was meant
+        return _same_set(one_set, two_set)
     if a.kind == b.kind == "relation" and a.value == b.value == ("=",):
         return _same_curve(of(a.parts[0]) - of(a.parts[1]), of(b.parts[0]) - of(b.parts[1]))
     return None
@@ -89,6 +95,8 @@ def solutions(node: Node, unknown: Any) -> Any:
         return join(*(solutions(p, unknown) for p in node.parts))
     if node.kind == "name" and str(node.value).startswith("all "):
         return {"R": sympy.Reals, "Z": sympy.Integers, "N": sympy.Naturals}[str(node.value)[4:]]
+    if node.kind == "relation" and not node.names():
+        raise Untranslatable("true or false, but of no unknown")
     if node.kind == "relation" and isinstance(node.value, tuple):
         if node.value == ("in",):
             return solutions(node.parts[1], unknown)

@@ -39,6 +39,17 @@ def test_each_pair_is_judged_with_the_rule_that_did_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_may_carry_its_question_whose_words_are_units(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "gold": "7", "answer": "7 fizz", "question": "How much fizz?"},
+        {"id": 2, "gold": "7", "answer": "7 fizz"},
+        {"id": 3, "gold": "7", "answer": "7 plums", "question": "How many pears?"},
+        {"id": 4, "gold": "7", "answer": "7 plums", "question": None},
+    ]
+    grading.grade(lines(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl", Refuses())
+    assert [line["equal"] for line in read(tmp_path / "out.jsonl")] == [True, False, False, True]
+
+
 def test_answers_are_taken_out_by_the_method(tmp_path: Path) -> None:
     source = lines(tmp_path / "in.jsonl", {"id": 1, "solution": "Answer: D"}, {"id": 2, "solution": "3 + 4 = 7"})
     assert grading.extract(source, tmp_path / "out.jsonl", "text") == {"answers": 1, "no_answer": 1}
@@ -59,6 +70,7 @@ def test_the_answer_of_a_program_is_what_it_printed(tmp_path: Path) -> None:
         ('{"id": "2", "gold": "7"}', "field 'answer': is missing"),
         ('{"id": "2", "gold": 7, "answer": "7"}', "field 'gold': must be a text, got 7"),
         ('{"gold": "7", "answer": "7"}', "field 'id': is missing"),
+        ('{"id": 1, "gold": "7", "answer": "7", "question": 5}', "field 'question': must be a text, got 5"),
         ('{"id": "2", "gold": ', "not JSON"),
         ("[1]", "not a JSON object"),
         (b"\xff\xfe", "not UTF-8"),
