@@ -43,7 +43,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
     if stage.manifest is not None:
         return stage.manifest
     began, total, counts, ran = time.monotonic(), _size(samples), Counter[str](), Counter[str]()
-    gold = {p.id: p.answer for p in records(engines.store, problems, Problem)}
+    known = {p.id: p for p in records(engines.store, problems, Problem)}
     limits = Limits(timeout=config.timeout, memory_mib=config.memory_mib, output_kib=config.output_kib)
     there, names = stage.files(), []
     with ExitStack() as stack, engines.progress.task("check", total, "samples") as task:
@@ -55,7 +55,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                 counts.update(tally(stage.read_records(name, CheckedSample)))
                 task.advance(len(shard))
                 continue
-            golds = [_gold(gold, s) for s in shard]
+            asked = [_problem(known, s) for s in shard]
             solutions = [method(s.method).solution(s.completion) for s in shard]
             programs = to_run(shard, solutions)
             executions: dict[str, Execution] = {}
@@ -65,8 +65,8 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                     executions[execution.id] = execution
                     task.advance()
             task.advance(len(shard) - len(programs))
-            checked = [judge(s, c, g, executions) for s, c, g in zip(shard, solutions, golds, strict=True)]
-            checked = settle(checked, golds, algebra)
+            checked = [judge(s, c, p, executions) for s, c, p in zip(shard, solutions, asked, strict=True)]
+            checked = settle(checked, [p.answer for p in asked], algebra)
             again = to_repeat(checked, executions)
             if again and sandbox:
                 repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
@@ -111,7 +111,7 @@ def program_id(source: str) -> str:
     return short_id("x", source)
 
 
-def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Execution]) -> CheckedSample:
+def judge(sample: Sample, solution: str, problem: Problem, executions: Mapping[str, Execution]) -> CheckedSample:
     """The verdict on one sample, from its solution and (for programs) what running it gave."""
     by, stdout, contradicted = method(sample.method), None, False
     if by.executes and not solution:
@@ -134,8 +134,8 @@ def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Exe
     if answer is None:
         verdict, detail = Verdict.NO_ANSWER, "printed no answer" if by.executes else "states no answer"
     else:
-        verdict = _GRADES[answers.compare(gold, answer).equal]
-        detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {gold[:80]}"
+        verdict = _GRADES[answers.compare(problem.answer, answer, problem.question).equal]
+        detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {problem.answer[:80]}"
     return CheckedSample(
         sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail, contradicted=contradicted
     )
@@ -200,14 +200,14 @@ def _evaluated(execution: Execution) -> bool:
     return execution.evaluation in (Evaluation.FINISHED, Evaluation.CONFIRMED)
 
 
-def _gold(gold: Mapping[str, str], sample: Sample) -> str:
-    if sample.problem_id not in gold:
+def _problem(known: Mapping[str, Problem], sample: Sample) -> Problem:
+    if sample.problem_id not in known:
         raise DataError(
             f"sample {sample.id} is of a problem that is not in the problem set",
             value=sample.problem_id,
             remedy="check samples against the problems that they were drawn for",
         )
-    return gold[sample.problem_id]
+    return known[sample.problem_id]
 
 
 def _size(samples: Manifest) -> int:

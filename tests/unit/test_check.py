@@ -237,11 +237,21 @@ def test_memory_addresses_are_left_out_of_answers(tmp_path: Path) -> None:
     assert found[0].answer == "<f at 0x…>"
 
 
+def problem(answer: str, question: str = "?") -> Problem:
+    return Problem(id="p-1", question=question, answer=answer, source="t", split=Split.TRAIN)
+
+
+def test_words_behind_a_number_count_as_its_unit_when_the_question_names_them() -> None:
+    s = sample(0, "text", "The answer is 7 gizmo")
+    for question, verdict in (("How many gizmo are there?", Verdict.PASSED), ("How many are there?", Verdict.WRONG)):
+        assert check.judge(s, s.completion, problem("7", question), {}).verdict is verdict
+
+
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_judging_any_output_never_raises(stdout: str, gold: str) -> None:
     s = sample(0, "code", "x")
     done = {check.program_id("x"): Execution(id="", outcome="ok", stdout=stdout, stderr="")}
-    assert check.judge(s, "x", gold, done).verdict in (
+    assert check.judge(s, "x", problem(gold), done).verdict in (
         Verdict.PASSED,
         Verdict.WRONG,
         Verdict.NO_ANSWER,

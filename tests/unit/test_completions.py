@@ -11,7 +11,7 @@ from mmst.config import parse
 from mmst.errors import ConfigError
 from mmst.methods import method
 from mmst.methods.prompts import prompt_identity, stop_strings
-from mmst.records import Sample, Verdict
+from mmst.records import Problem, Sample, Split, Verdict
 from tests.completion_cases import PRINTED, PROGRAMS, STATED
 
 TEXT, CODE = method("text"), method("code")
@@ -189,7 +189,8 @@ def sample(completion: str) -> Sample:
 def test_a_completion_without_a_program_is_not_run_and_has_a_verdict_of_its_own(completion: str) -> None:
     asked, solution = sample(completion), CODE.solution(completion)
     assert to_run([asked], [solution]) == []
-    checked = judge(asked, solution, "7", {})
+    seven = Problem(id="p", question="?", answer="7", source="t", split=Split.TRAIN)
+    checked = judge(asked, solution, seven, {})
     assert (checked.verdict, checked.answer) == (Verdict.NO_PROGRAM, None)
     assert checked.detail == "the completion holds no program"
 
