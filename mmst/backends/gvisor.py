@@ -19,13 +19,14 @@ import platform as host
 import shutil
 import subprocess
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from mmst import metrics
 from mmst.backends import gvisor_root
 from mmst.backends.gvisor_box import Box, Broken, ready, sweep
 from mmst.bundles import BUNDLE, Nonsense, Waiting
 from mmst.errors import SandboxError, SetupError
+from mmst.inside.packages import DEFAULT
 from mmst.ports import Execution, Limits, Program
 
 TRIES = 3
@@ -34,13 +35,13 @@ _OTHER = "use such a machine; for programs that you would run yourself: --set ch
 _REMEDY = "Debian: `apt-get install runsc`; elsewhere: https://gvisor.dev/docs/user_guide/install/"
 
 
-def available() -> str:
+def available(packages: Sequence[str] = ()) -> str:
     """Version and platform of the gVisor here, after a sandbox was really started in it.
 
     Raises `SetupError` with the remedy when there is none or it cannot be used.
     """
     version = _version()
-    with GvisorSandbox(workers=1) as box:
+    with GvisorSandbox(workers=1, packages=packages) as box:
         next(box.run([Program(id="try", source="print(1)")], Limits(timeout=20.0)))
         return f"{version}, platform {box.platform or 'default'}"
 
@@ -48,6 +49,7 @@ def available() -> str:
 class GvisorSandbox:
     """Fulfils `ports.Sandbox` with up to `workers` sandboxes (never more than cores).
 
+    Programs may import `packages`, which must be installed here.
     At most `bundle` harmless programs share a process; with 1 every program has its own.
 
     >>> with GvisorSandbox(workers=2) as box:                               # doctest: +SKIP
@@ -57,15 +59,15 @@ class GvisorSandbox:
 
     name = "gvisor"
 
-    def __init__(self, workers: int, bundle: int = BUNDLE) -> None:
+    def __init__(self, workers: int, bundle: int = BUNDLE, packages: Sequence[str] = DEFAULT) -> None:
         self._most = max(1, min(workers, len(os.sched_getaffinity(0))))
-        self._bundle = bundle
+        self._bundle, self._packages = bundle, packages
         self._pool: list[Box] = []
         self.platform: str | None = None
 
     def __enter__(self) -> GvisorSandbox:
         _version()
-        self._root = gvisor_root.bundle()
+        self._root = gvisor_root.bundle(self._packages)
         sweep()
         self._pool.append(self._first())
         return self

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mmst.errors import SandboxError, UserError
 from mmst.inside import alone
+from mmst.inside.program import NAME
 from mmst.inside.watch import Watched
 from mmst.outcome import outcome
 from mmst.ports import Execution, Limits, Program
@@ -80,10 +81,13 @@ def _run(program: Program, limits: Limits) -> Execution:
     environment = {
         "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
         "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict", "MALLOC_ARENA_MAX": "1",
+        "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
+    source = program.source.encode("utf-8", "surrogatepass")
     # Linux counts what this process used until the child's exec as the child's; below that nothing is known.
     inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(prefix="mmst-", ignore_cleanup_errors=True) as folder:
+        Path(folder, NAME).write_bytes(source)
         began = time.monotonic()
         try:
             process = subprocess.Popen(
@@ -105,7 +109,6 @@ def _run(program: Program, limits: Limits) -> Execution:
         stdin, stdout, stderr = (os.dup(pipe.fileno()) for pipe in pipes)
         for pipe in pipes:
             pipe.close()
-        source = program.source.encode("utf-8", "surrogatepass")
         feed = len(source).to_bytes(8, "big") + source + program.stdin.encode("utf-8", "surrogatepass")
         watched = Watched(ended, stdin, stdout, stderr, feed, limits.output_kib << 10)
         try:
@@ -118,7 +121,7 @@ def _run(program: Program, limits: Limits) -> Execution:
             os.close(ended)
             watched.drain()
         cut = cut or ("output" if watched.over else "")
-    what, detail = outcome(status=process.returncode, cut=cut, stderr=watched.err, limits=limits)
+    what, detail = outcome(status=process.returncode, cut=cut, stderr=watched.err, limits=limits, keyed=False)
     return Execution(
         id=program.id,
         outcome=what,

@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
+import select
 import socket
 import sys
 import time
 import zlib
 from typing import Any
 
+from mmst.inside import cleanup
+from mmst.inside.twins import Twins
 from mmst.inside.watch import STDERR_KEPT, HostGone, Watched
 from mmst.inside.wire import END, LENGTH, LOG_MOST, ORDER, RESULT, THREADS, UNCONFINED
 
@@ -26,35 +28,40 @@ _FIRST_UID, _UIDS = 10_000, 50_000
 
 def main() -> None:
     """Serve until the host closes our stdin."""
-    zygote = socket.socket(fileno=int(sys.argv[1]))
+    zygotes = Twins(socket.socket(fileno=int(sys.argv[1])))
     if len(sys.argv) > 2:
-        return _shard(zygote, sys.argv[2])
+        return _shard(zygotes, sys.argv[2])
     _send({"ready": os.uname().release})
     served = 0
     while True:
         frame = json.loads(_exactly(int.from_bytes(_exactly(4), "big")))
-        _send(_run(zygote, frame, _FIRST_UID + served % _UIDS, host=0))
+        answer = _run(zygotes, frame, _FIRST_UID + served % _UIDS, host=0)
+        _send(answer)
+        if answer["spent"]:
+            return None
         served += 1
 
 
-def _shard(zygote: socket.socket, path: str) -> None:
+def _shard(zygotes: Twins, path: str) -> None:
     """Run what stands in a file, in order; answer by lines, and end before they are more than a log holds."""
     with open(path, "rb") as file:  # noqa: PTH123  no more modules in here than needed
         lines = zlib.decompress(file.read()).splitlines()
     written = 0
     for served, line in enumerate(lines):
-        answer = json.dumps(_run(zygote, json.loads(line), _FIRST_UID + served % _UIDS, host=None)).encode() + b"\n"
+        frame = _run(zygotes, json.loads(line), _FIRST_UID + served % _UIDS, host=None)
+        answer = json.dumps(frame).encode() + b"\n"
         _write(answer)
         written += len(answer)
-        if written > LOG_MOST:
+        if written > LOG_MOST or frame["spent"]:
             return
 
 
-def _run(zygote: socket.socket, frame: dict[str, Any], uid: int, host: int | None) -> dict[str, Any]:
+def _run(zygotes: Twins, frame: dict[str, Any], uid: int, host: int | None) -> dict[str, Any]:
     """Have one program, or a bundle, run under its limits; the frame that tells what became of it."""
     sources = [source.encode("utf-8", "surrogatepass") for source in frame["sources"]]
     bundle = len(sources) > 1
     feed = b"".join(LENGTH.pack(len(source)) + source for source in sources) if bundle else sources[0]
+    zygote = zygotes.server(b"" if bundle else sources[0])
     (in_r, in_w), (out_r, out_w), (err_r, err_w) = os.pipe(), os.pipe(), os.pipe()
     order = ORDER.pack(uid, (int(frame["timeout"]) + 2) * THREADS, frame["memory"], bundle)
     began = time.monotonic()
@@ -66,14 +73,16 @@ def _run(zygote: socket.socket, frame: dict[str, Any], uid: int, host: int | Non
     try:
         cut = program.watch(began + frame["timeout"], host)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)  # everything but process 1 and ourselves
+        cleanup.kill_all(zygotes.keep)
+    while not select.select([zygote], [], [], 0.05)[0]:
+        cleanup.kill_all(zygotes.keep)  # it was not forked yet
     status, peak = END.unpack(zygote.recv(END.size))
     seconds = time.monotonic() - began
     program.drain()
+    spent = not cleanup.empty(uid)
     if status == UNCONFINED:
         raise SystemExit("a child could not be confined")
-    answer = {"id": frame["id"], "peak_kib": peak}
+    answer = {"id": frame["id"], "peak_kib": peak, "spent": spent}
     if bundle:
         return {**answer, "results": _results(program.raw_out) if status == 0 and not cut else []}
     return {

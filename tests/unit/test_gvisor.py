@@ -23,7 +23,7 @@ def fake_runsc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A `runsc` of our own in PATH; tests write its Python body (`run` is called when it is to run)."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(gvisor_root, "bundle", lambda: tmp_path)
+    monkeypatch.setattr(gvisor_root, "bundle", lambda packages: tmp_path)
     return tmp_path / "runsc"
 
 
@@ -187,7 +187,7 @@ def test_the_root_folder_is_built_once_by_any_number_at_once(tmp_path: Path, mon
 
 def test_a_root_folder_that_cannot_be_built_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(gvisor_root, "fill", lambda root: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(gvisor_root, "fill", lambda root, packages: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(SetupError, match=r"No space left.*XDG_CACHE_HOME"):
         gvisor_root.bundle()
     assert list((tmp_path / "mmst").iterdir()) == []
