@@ -43,9 +43,10 @@ class Seeds:
 
     modules = ("numpy.random", "sympy.core.random")
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`; only for modules that have something to seed."""
-        if name not in self.modules:
+        if name not in cls.modules:
             return None
         spec = PathFinder.find_spec(name, path)
         if spec and spec.loader:

@@ -101,7 +101,7 @@ def execute_bundle(bundle: bytes) -> NoReturn:
 def _run(source: bytes) -> int:
     """Run `source` in a new `__main__`; the status that its process would exit with."""
     random.seed(0)
-    sys.meta_path.insert(0, Seeds())
+    sys.meta_path.insert(0, Seeds)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     sys.argv[:] = [NAME]
@@ -119,9 +119,9 @@ def _run(source: bytes) -> int:
 
 
 def _write(path: str, source: bytes) -> None:
-    """Let a program that asks for its own file find it, where there is room for it."""
+    """Let a program that asks for its own file find it: it may be there already, or have no room."""
     try:
-        with open(path, "wb") as f:  # noqa: PTH123
+        with open(path, "xb") as f:  # noqa: PTH123
             f.write(source)
     except OSError:
         pass

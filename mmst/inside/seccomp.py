@@ -30,9 +30,9 @@ _ALLOWED = {
     "rseq": 334, "faccessat2": 439,
 }  # fmt: skip
 _FILES = {
-    "fsync": 74, "fdatasync": 75, "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84,
-    "unlink": 87, "chmod": 90, "fchmod": 91, "mkdirat": 258, "unlinkat": 263, "renameat": 264, "fchmodat": 268,
-    "utimensat": 280, "renameat2": 316,
+    "pwrite64": 18, "fsync": 74, "fdatasync": 75, "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83,
+    "rmdir": 84, "unlink": 87, "chmod": 90, "fchmod": 91, "mkdirat": 258, "unlinkat": 263, "renameat": 264,
+    "fchmodat": 268, "utimensat": 280, "renameat2": 316,
 }  # fmt: skip
 _CLONE, _CLONE3, _THREAD = 56, 435, 0x00010000
 _X86_64 = 0xC000003E

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  programs, one a line
 """Programs that name packages: what each prints must not depend on whether its packages were imported before it began.
 
 From what models write (PoT, ToRA, NuminaMath-TIR) and from where state could leak: generators,

@@ -139,10 +139,10 @@ def test_a_bundle_that_is_not_carried_out_whole_is_run_program_by_program(fake_r
     assert sorted((e.id, e.stdout) for e in found) == [("0", "alone"), ("1", "alone"), ("2", "alone")]
 
 
-def verdict(number: int, argument: int = 0, arch: int = 0xC000003E) -> int:
+def verdict(number: int, argument: int = 0, arch: int = 0xC000003E, code: bytes = b"") -> int:
     """What the filter says of a system call: a small interpreter of its instructions."""
     data = struct.pack("=iIQ6Q", number & 0x7FFFFFFF, arch, 0, argument, 0, 0, 0, 0, 0)
-    code, at, accumulator = seccomp.bpf(), 0, 0
+    code, at, accumulator = code or seccomp.bpf(), 0, 0
     while True:
         op, true, false, k = struct.unpack_from("=HBBI", code, at * 8)
         at += 1
@@ -164,6 +164,15 @@ def test_the_filter_lets_threads_start_but_no_processes() -> None:
     assert verdict(56, 0x3D0F00) == 0x7FFF0000
     assert verdict(56, 17) == 0x50001
     assert verdict(435, 0x3D0F00) == 0x50000 | 38
+
+
+def test_programs_may_change_files_only_where_they_have_a_folder_of_their_own() -> None:
+    plain, files = (
+        {n for n in range(600) if verdict(n, code=seccomp.bpf(files=f)) == 0x7FFF0000} for f in (False, True)
+    )
+    assert files - plain == set(seccomp._FILES.values())
+    assert not files & {41, 42, 49, 56, 57, 58, 59, 62, 86, 88, 92, 93, 94, 133, 161, 165, 259, 260, 265, 266, 322}
+    assert not plain & {76, 77, 82, 83, 84, 87, 90, 258, 263, 264}
 
 
 def test_the_filter_kills_foreign_system_calls() -> None:
