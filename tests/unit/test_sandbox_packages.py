@@ -162,7 +162,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    for folder in tmp_path.parents:
+    for folder in (tmp_path, *tmp_path.parents):
         if folder != Path("/tmp") and folder.is_relative_to("/tmp"):
             folder.chmod(0o755)
     folder = tmp_path / "shared"
