@@ -16,6 +16,7 @@ _EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.MULTILINE)
 _BARE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning))(?:: (.*))?$", re.MULTILINE)
 
 
+_NO_MEMORY = re.compile(r"(numpy\.[\w.]+\._Array)?MemoryError")
 _NO_MODULE = re.compile(r"No module named '(\w+)'")
 _MISSING = re.compile(r"(\w+) is not in the sandbox(?:; check\.packages)?")
 
@@ -39,7 +40,7 @@ def outcome(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool =
     if status < 0:
         return "crashed", f"killed by {_signal_name(-status)}"
     name, line, message = _exception(stderr)
-    if name == "MemoryError":
+    if _NO_MEMORY.fullmatch(name):
         return "out_of_memory", f"needed more than {limits.memory_mib} MiB" + (f", line {line}" if line else "")
     missing = _NO_MODULE.fullmatch(message) if name == "ModuleNotFoundError" else None
     if missing:
