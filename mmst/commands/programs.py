@@ -28,8 +28,8 @@ def check_programs(
 ) -> None:
     """Run Python programs in the sandbox and say what became of each.
 
-    They may import the standard library and --packages, in the versions that are installed here: of numpy, sympy
-    (with mpmath), scipy and pandas those that you name. A program that lacks one says so in its detail.
+    They may import the standard library and --packages: of numpy, sympy (with mpmath), scipy and pandas those that
+    you name, in the versions that are installed here. A program that lacks one says so in its detail.
 
     Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit, "stdout",
     "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. Stopped, the same command goes on.

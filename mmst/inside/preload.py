@@ -39,6 +39,16 @@ Matrix([[1, 2], [3, 4]]).det(), Matrix([[1, 2], [3, 4]]).inv(), Poly(x**2 - 1, x
 log(8, 2), floor(Rational(7, 2)), cos(pi / 3), trigsimp(sin(x)**2 + cos(x)**2), sympify('x + 1'), (x + y).subs(x, 1)
 list(primerange(2, 20)), sqrt(8)
 """
+_SCIPY = """
+from scipy import integrate, interpolate, linalg, optimize, special, stats
+optimize.brentq(lambda x: x - 2, 0, 5), optimize.fsolve(lambda x: x - 2, 1), integrate.quad(lambda x: x, 0, 1)
+stats.norm.cdf(0), stats.binom.pmf(1, 2, 0.5), special.comb(5, 2), linalg.det([[1.0, 2.0], [3.0, 4.0]])
+"""
+_PANDAS = """
+import pandas as pd
+d = pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})
+str(d), d.a.sum(), d.groupby('b').a.mean(), d[d.a > 1], pd.to_datetime('2024-01-01'), d.describe()
+"""
 _TIMES = 3
 """Python adapts its code to what it meets after a few calls."""
 
@@ -63,8 +73,9 @@ def _use(names: tuple[str, ...]) -> None:
     """Call what programs call most, and set back what a program could tell it by."""
     import random
 
-    if "numpy" in names:
-        _repeat(_NUMPY)
+    for name, calls in (("numpy", _NUMPY), ("scipy", _SCIPY), ("pandas", _PANDAS)):
+        if name in names:
+            _repeat(calls)
     if "sympy" in names:
         dummy, lambdify = sys.modules["sympy"].Dummy, sys.modules["sympy.utilities.lambdify"]
         counters = ((dummy, "_count"), (lambdify, "_lambdify_generated_counter"))
