@@ -19,6 +19,7 @@ from typing import Any
 
 from mmst import __version__
 from mmst.errors import ConfigError, DataError
+from mmst.inside.packages import DEFAULT, KNOWN
 from mmst.records import digest, from_data, to_data
 
 T = typing.TypeVar("T")
@@ -163,6 +164,14 @@ class CheckConfig:
     timeout: float = option(2.0, "seconds a program may run", low=0.05, high=600.0)
     memory_mib: int = option(256, "memory a program may use, in MiB", low=32)
     output_kib: int = option(64, "output a program may write, in KiB", low=1)
+    packages: tuple[str, ...] = option(
+        DEFAULT,
+        "packages that programs may import beside the standard library: numpy, sympy (with mpmath), scipy, pandas; in "
+        "the versions that are installed here (gvisor_job: those that cluster.checker_image holds; subprocess: all "
+        "that are installed)",
+        choices=KNOWN,
+        quiet=True,
+    )
     workers: int = option(0, "programs at once (0: as many as cores)", low=0, affects=False)
     recheck: float = option(
         RECHECK,

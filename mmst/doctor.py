@@ -31,6 +31,7 @@ PACKAGES = (
     ("kserve", "serve", "`mmst serve`", False),
     ("httpx", "http", "sampling from a server (sampling.backend=openai, kserve)", False),
     ("kubernetes", "cluster", "backends in a cluster (gvisor_job, pytorchjob, kserve)", False),
+    ("sympy", "grade", "programs that import it (check.packages), answers that take algebra", False),
     ("boto3", "s3", "runs stored in a bucket (--out s3://…)", False),
 )
 """Distribution, our extra that brings it, what for, and whether every run needs it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
+from mmst.inside.packages import KNOWN
 from mmst.ports import Limits
 
 FILE = "<program>"
@@ -15,11 +16,16 @@ _EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.MULTILINE)
 _BARE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning))(?:: (.*))?$", re.MULTILINE)
 
 
-def outcome(*, status: int, cut: str, stderr: str, limits: Limits) -> tuple[str, str]:
+_NO_MEMORY = re.compile(r"(numpy\.[\w.]+\._Array)?MemoryError")
+_NO_MODULE = re.compile(r"No module named '(\w+)'")
+_MISSING = re.compile(r"(\w+) is not in the sandbox(?:; check\.packages)?")
+
+
+def outcome(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool = True) -> tuple[str, str]:
     """(`Execution.outcome`, `Execution.detail`) of a process that is gone.
 
     `status` is its exit status, negative for a signal; `cut` says why the sandbox killed it
-    ("time", "output", or "" when it did not).
+    ("time", "output", or "" when it did not); `keyed` says whether check.packages decides what it may import.
 
     >>> text = 'Traceback:\\n  File "<program>", line 3, in <module>\\nZeroDivisionError: division by zero\\n'
     >>> outcome(status=1, cut="", stderr=text, limits=Limits())
@@ -34,12 +40,26 @@ def outcome(*, status: int, cut: str, stderr: str, limits: Limits) -> tuple[str,
     if status < 0:
         return "crashed", f"killed by {_signal_name(-status)}"
     name, line, message = _exception(stderr)
-    if name == "MemoryError":
+    if _NO_MEMORY.fullmatch(name):
         return "out_of_memory", f"needed more than {limits.memory_mib} MiB" + (f", line {line}" if line else "")
+    missing = _NO_MODULE.fullmatch(message) if name == "ModuleNotFoundError" else None
+    if missing:
+        known = keyed and missing[1] in KNOWN
+        return "crashed", f"{missing[1]} is not in the sandbox" + ("; check.packages" if known else "")
     if not name:
         return "crashed", f"exit status {status}"
     message = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message[:200])
     return "crashed", name + (f", line {line}" if line else "") + (f": {message}" if message else "")
+
+
+def missing_package(detail: str) -> str | None:
+    """The module that a program failed for want of, from `Execution.detail`; None when it failed otherwise.
+
+    >>> missing_package("sympy is not in the sandbox; check.packages"), missing_package("KeyError, line 1: 'sympy'")
+    ('sympy', None)
+    """
+    found = _MISSING.fullmatch(detail)
+    return found[1] if found else None
 
 
 def _exception(stderr: str) -> tuple[str, str, str]:

@@ -105,7 +105,7 @@ def engines(config: Config) -> None:
     if not tracking.ok:
         raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)
     if config.check.sandbox == "gvisor":
-        wiring.gvisor()
+        wiring.gvisor(config.check.packages)
 
 
 def for_cluster(config: Config) -> None:

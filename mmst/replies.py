@@ -18,7 +18,7 @@ from mmst.inside.watch import STDERR_KEPT
 
 _SECONDS_MOST = 1e6
 _KIB_MOST = 1 << 40
-_FIELDS = {"id", "status", "cut", "stdout", "stderr", "seconds", "peak_kib", "evaluated"}
+_FIELDS = {"id", "status", "cut", "stdout", "stderr", "seconds", "peak_kib", "spent", "evaluated"}
 
 
 class Nonsense(Exception):
@@ -31,7 +31,8 @@ class Reply:
 
     `status` is its exit status, negative for a signal; None when it was evaluated and not run.
     `cut` is "time" or "output" when it was killed for that. `evaluated` is what the evaluator says
-    that it prints; None when it was not asked or did not finish it.
+    that it prints; None when it was not asked or did not finish it. `spent` says that the sandbox ends
+    now: the program left more behind than it clears away.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Reply:
     seconds: float = 0.0
     peak_kib: int = 0
     evaluated: str | None = None
+    spent: bool = False
 
 
 def most(output: int) -> int:
@@ -62,6 +64,7 @@ def reply(body: bytes, *, output: int) -> Reply:
         raise Nonsense("it sent more than it may")
     fields = _object(body)
     name, cut = fields.get("id"), fields.get("cut", "")
+    spent = fields.get("spent", False)
     if not isinstance(name, str) or not set(fields) <= _FIELDS or cut not in ("", "time", "output"):
         raise Nonsense("it sent something that is no answer")
     found = Reply(
@@ -73,8 +76,9 @@ def reply(body: bytes, *, output: int) -> Reply:
         seconds=_number(fields, "seconds"),
         peak_kib=_whole(fields, "peak_kib", 0, _KIB_MOST),
         evaluated=None if fields.get("evaluated") is None else _text(fields["evaluated"], output, "evaluated"),
+        spent=spent is True,
     )
-    if found.status is None and found.evaluated is None:
+    if type(spent) is not bool or (found.status is None and found.evaluated is None):
         raise Nonsense("it sent something that is no answer")
     return found
 

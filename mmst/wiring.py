@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mmst import progress as progress_module
 from mmst.config import RECHECK, ClusterConfig, Config, run_id
 from mmst.errors import SetupError
+from mmst.inside.packages import DEFAULT
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
 from mmst.rollout import Rollout, smoke_test
@@ -116,8 +117,13 @@ def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
 SANDBOXES = ("gvisor", "subprocess")
 
 
-def sandbox(name: str, workers: int = 0, recheck: float = RECHECK) -> contextlib.AbstractContextManager[Sandbox]:
-    """The sandbox of this name, with as many workers or, for 0, one a core; `recheck` as in `check.recheck`."""
+def sandbox(
+    name: str, workers: int = 0, packages: Sequence[str] = DEFAULT, recheck: float = RECHECK
+) -> contextlib.AbstractContextManager[Sandbox]:
+    """The sandbox of this name, with as many workers or, for 0, one a core.
+
+    In gVisor with these `packages`, and with a share of `recheck` of what is evaluated run as well.
+    """
     workers = workers or os.cpu_count() or 1
     if name == "subprocess":
         from mmst.backends.subprocess_sandbox import SubprocessSandbox
@@ -125,7 +131,7 @@ def sandbox(name: str, workers: int = 0, recheck: float = RECHECK) -> contextlib
         return SubprocessSandbox(workers=workers)
     from mmst.backends.gvisor import GvisorSandbox
 
-    return GvisorSandbox(workers=workers, recheck=recheck)
+    return GvisorSandbox(workers=workers, packages=packages, recheck=recheck)
 
 
 class Wired:
@@ -223,7 +229,8 @@ class Wired:
             settings = self.config.cluster
             here = cluster(settings.sandbox_namespace)
             return GvisorJobs(here, settings, run_id(self.config), recheck=self.config.check.recheck)
-        return sandbox(self.config.check.sandbox, self.config.check.workers, self.config.check.recheck)
+        check = self.config.check
+        return sandbox(check.sandbox, check.workers, check.packages, check.recheck)
 
     def algebra(self) -> contextlib.AbstractContextManager[Algebra]:
         """The algebra engine."""
@@ -267,11 +274,14 @@ def algebra() -> contextlib.AbstractContextManager[Algebra]:
     return SympyAlgebra(workers=os.cpu_count() or 1)
 
 
-def gvisor() -> str:
-    """Version and platform of this machine's gVisor, really started; `SetupError` with the remedy when it can't be."""
+def gvisor(packages: Sequence[str] = ()) -> str:
+    """Version and platform of this machine's gVisor, really started with these packages in it.
+
+    `SetupError` with the remedy when it can't be.
+    """
     from mmst.backends.gvisor import available
 
-    return available()
+    return available(packages)
 
 
 def default_tracking_uri(out: str) -> str:

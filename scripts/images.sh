@@ -5,6 +5,7 @@
 #
 # --archive also writes what a node without a registry imports (`ctr -n k8s.io images import FILE`): FOLDER/pipeline.tar,
 # checker.tar, and model.tar with trainer and server, whose 5 GB of packages stand in it once.
+# PACKAGES="numpy sympy scipy pandas" says what programs may import in the checker; without it numpy and sympy.
 # BASE names another Debian 12 image to start from; PIP_INDEX_URL and UV_DEFAULT_INDEX a package index.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -48,7 +49,7 @@ image() { echo "docker.io/mmst/$1:$version"; }  # the full name of what Kubernet
 
 options=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
 [ -z "${BASE:-}" ] || options+=(--build-arg "BASE=$BASE")
-for name in PIP_INDEX_URL UV_DEFAULT_INDEX; do
+for name in PIP_INDEX_URL UV_DEFAULT_INDEX PACKAGES; do
     [ -z "${!name:-}" ] || options+=(--build-arg "$name=${!name}")
 done
 case $engine in

@@ -19,7 +19,7 @@ import os
 import platform as host
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mmst import metrics, replies
@@ -29,8 +29,9 @@ from mmst.backends.gvisor_queue import Queue
 from mmst.config import RECHECK
 from mmst.errors import SandboxError, SetupError
 from mmst.inside.machine import OUTPUT
+from mmst.inside.packages import DEFAULT
 from mmst.ports import Execution, Limits, Program
-from mmst.replies import Nonsense
+from mmst.replies import Nonsense, Reply
 from mmst.work import Waiting, Work
 
 TRIES = 3
@@ -39,13 +40,13 @@ _OTHER = "use such a machine; for programs that you would run yourself: --set ch
 _REMEDY = "Debian: `apt-get install runsc`; elsewhere: https://gvisor.dev/docs/user_guide/install/"
 
 
-def available() -> str:
+def available(packages: Sequence[str] = ()) -> str:
     """Version and platform of the gVisor here, after a sandbox was really started in it.
 
     Raises `SetupError` with the remedy when there is none or it cannot be used.
     """
     version = _version()
-    with GvisorSandbox(workers=1, evaluate=False) as box:
+    with GvisorSandbox(workers=1, packages=packages, evaluate=False) as box:
         next(box.run([Program(id="try", source="print(1)")], Limits(timeout=20.0)))
         return f"{version}, platform {box.platform or 'default'}"
 
@@ -53,7 +54,7 @@ def available() -> str:
 class GvisorSandbox:
     """Fulfils `ports.Sandbox` with up to `workers` sandboxes at work (never more than cores).
 
-    With `evaluate`, programs are evaluated first, and a share of `recheck` of what is finished so
+    Programs may import `packages`, which must be installed here. With `evaluate`, programs are evaluated first, and a share of `recheck` of what is finished so
     is run as well; without, every program is run.
 
     >>> with GvisorSandbox(workers=2) as box:                               # doctest: +SKIP
@@ -63,16 +64,18 @@ class GvisorSandbox:
 
     name = "gvisor"
 
-    def __init__(self, workers: int, *, evaluate: bool = True, recheck: float = RECHECK) -> None:
+    def __init__(
+        self, workers: int, *, packages: Sequence[str] = DEFAULT, evaluate: bool = True, recheck: float = RECHECK
+    ) -> None:
         self._most = max(1, min(workers, len(os.sched_getaffinity(0))))
-        self._evaluate, self._recheck = evaluate, recheck
+        self._packages, self._evaluate, self._recheck = packages, evaluate, recheck
         self._pool: list[Box] = []
         self._evaluators: list[Box] = []
         self.platform: str | None = None
 
     def __enter__(self) -> GvisorSandbox:
         _version()
-        self._root = gvisor_root.bundle()
+        self._root = gvisor_root.bundle(self._packages)
         sweep()
         self._first()
         return self
@@ -137,9 +140,9 @@ class GvisorSandbox:
 
     def _rechecks(self, box: Box, work: Work, queue: Queue) -> Iterator[Execution]:
         try:
-            if not (body := box.advance()):
+            if not (said := self._reply(box, work)):
                 return
-            execution = work.execution(replies.reply(body, output=work.limits.output_kib << 10))
+            execution = work.execution(said)
         except (Broken, Nonsense):
             self._drop(box)
             execution = None
@@ -147,9 +150,9 @@ class GvisorSandbox:
 
     def _execution(self, box: Box, work: Work, queue: Queue) -> list[Execution]:
         try:
-            if not (body := box.advance()):
+            if not (said := self._reply(box, work)):
                 return []
-            execution = work.execution(replies.reply(body, output=work.limits.output_kib << 10))
+            execution = work.execution(said)
         except (Broken, Nonsense) as e:
             self._drop(box)
             if work.tries + 1 >= TRIES:
@@ -168,8 +171,19 @@ class GvisorSandbox:
             execution = replace(execution, detail=box.allowance.story)
         return [execution]
 
+    def _reply(self, box: Box, work: Work) -> Reply | None:
+        """What it says of its program; None while that is open."""
+        if not (body := box.advance()):
+            return None
+        said = replies.reply(body, output=work.limits.output_kib << 10)
+        if said.spent:
+            self._drop(box)
+        return said
+
     def _drop(self, box: Box) -> None:
-        (self._evaluators if box in self._evaluators else self._pool).remove(box)
+        for boxes in (self._evaluators, self._pool):
+            if box in boxes:
+                boxes.remove(box)
         box.kill()
 
     def _first(self) -> None:

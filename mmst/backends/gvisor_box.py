@@ -23,7 +23,8 @@ from mmst.process import die_with_parent
 from mmst.work import Work
 
 START_SECONDS = 60.0
-GRACE_SECONDS = 20.0
+GRACE_SECONDS = 60.0
+"""How long a sandbox may take for what is not a program's: above all the first import of its packages."""
 EVALUATION_SECONDS = 60.0
 """How long a batch of programs may be evaluated: a second or two, where the machine is not busy."""
 _WORDS_MOST = 4096

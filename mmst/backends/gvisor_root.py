@@ -12,11 +12,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmst import inside
+from mmst.backends import gvisor_packages
 from mmst.errors import SetupError
+from mmst.inside.packages import DEFAULT, FOLDER
 from mmst.inside.wire import EVALUATOR_UID
 
 _INSIDE = Path(inside.__file__).parent
@@ -25,7 +28,10 @@ _LEFT_OUT = (
     "config-*", "*_test*.so", "_testcapi*", "_tkinter*", "__phello__*", "pydoc_data", "*.opt-?.pyc",
     "_xxtestfuzz*", "nis.*",
 )  # fmt: skip
-_VERSION = 2
+_ZONES = "tzdata"
+_VERSION = 3
+TMP_MIB = 16
+"""What all files of a program may hold together."""
 
 
 def cache() -> Path:
@@ -36,18 +42,20 @@ def cache() -> Path:
     return folder
 
 
-def bundle() -> Path:
-    """An OCI bundle (`rootfs` and `config.json`), built once on this machine; `evaluator` in it is another.
+def bundle(packages: Sequence[str] = DEFAULT) -> Path:
+    """An OCI bundle (`rootfs` and `config.json`) with these packages, built once on this machine.
+
+    The folder `evaluator` in it is another, on the same root folder.
 
     Built aside and renamed, so that two processes may build it at once and a killed one leaves
     no half of it in use.
     """
-    target = cache() / f"sandbox-{_fingerprint()}"
+    target = cache() / f"sandbox-{_fingerprint(packages)}"
     if target.is_dir():
         return target
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=cache()))
     try:
-        fill(aside / "rootfs")
+        fill(aside / "rootfs", packages)
         (aside / "evaluator").mkdir()
         for folder, config in ((aside, _oci_config()), (aside / "evaluator", _evaluator_config())):
             (folder / "config.json").write_text(json.dumps(config, indent=1))
@@ -77,18 +85,19 @@ def _dynload() -> Path:
     return next((Path(p) for p in sys.path if p.endswith("lib-dynload")), _stdlib() / "lib-dynload")
 
 
-def _fingerprint() -> str:
+def _fingerprint(packages: Sequence[str]) -> str:
     """Changes with the interpreter and with everything that we put beside it."""
     stat = _base_python().stat()
     parts = [str(_VERSION), str(_base_python()), sys.version, str(stat.st_size), str(stat.st_mtime_ns), str(_stdlib())]
     parts += [module.read_text() for module in sorted(_INSIDE.glob("*.py"))]
     parts += map(json.dumps, (_oci_config(), _evaluator_config()))
+    parts += gvisor_packages.versions((*packages, _ZONES))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def fill(root: Path) -> None:
-    """Make the root folder, not there yet; `images/checker` holds the same one."""
-    for folder in ("usr/bin", "proc", "dev", "sys", "tmp", "etc", "opt/mmst/inside", "usr/lib/shared"):
+def fill(root: Path, packages: Sequence[str] = DEFAULT) -> None:
+    """Make the root folder, not there yet, with these packages; `images/checker` holds the same one."""
+    for folder in ("usr/bin", "proc", "dev", "sys", "tmp", "etc", "opt/mmst/inside", "usr/lib/shared", "usr/share"):
         (root / folder).mkdir(parents=True)
     (root / "tmp/read-only").touch()  # over an empty /tmp runsc would mount a writable one, shared by all programs
     shutil.copy2(_base_python(), root / "usr/bin/python3")
@@ -100,13 +109,24 @@ def fill(root: Path) -> None:
     for module in _INSIDE.glob("*.py"):
         shutil.copy2(module, root / "opt/mmst/inside")
     (root / "opt/mmst/__init__.py").touch()
-    compileall.compile_dir(lib, quiet=2, stripdir=str(root), prependdir="/")
-    compileall.compile_dir(root / "opt", quiet=2, stripdir=str(root), prependdir="/")
+    binaries = gvisor_packages.copy(packages, root / FOLDER.lstrip("/"))
+    _copy_data(root)
+    for source in (lib, root / "opt"):
+        compileall.compile_dir(source, quiet=2, stripdir=str(root), prependdir="/")
     copied = {p.name for p in (lib / "lib-dynload").iterdir()}
-    _copy_libraries(root, [_base_python(), *(p for p in _dynload().glob("*.so") if p.name in copied)])
+    _copy_libraries(root, [_base_python(), *(p for p in _dynload().glob("*.so") if p.name in copied), *binaries])
     for path in root.rglob("*"):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & 0o755 | (0o555 if path.is_dir() else 0o444))
+
+
+def _copy_data(root: Path) -> None:
+    """Time zones, and the locale that LANG names where the C library does not bring it itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        gvisor_packages.copy([_ZONES], Path(folder))
+        shutil.copytree(Path(folder) / "tzdata/zoneinfo", root / "usr/share/zoneinfo")
+    for locale in Path("/usr/lib/locale").glob("C.[uU][tT][fF]*8"):
+        shutil.copytree(locale, root / "usr/lib/locale" / locale.name)
 
 
 def _copy_libraries(root: Path, binaries: list[Path]) -> None:
@@ -114,7 +134,7 @@ def _copy_libraries(root: Path, binaries: list[Path]) -> None:
     listed = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False).stdout
     for name, path in re.findall(r"^\s+(?:(\S+) => )?(/\S+) \(0x", listed, re.MULTILINE):
         target = root / "usr/lib/shared" / name if name else root / path.lstrip("/")
-        if not target.exists():
+        if not target.exists() and Path(path).resolve() not in binaries:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
 
@@ -144,11 +164,17 @@ def _oci_config() -> dict[str, Any]:
             "env": [
                 "PATH=/usr/bin", "HOME=/", "LANG=C.UTF-8", "TZ=UTC", "PYTHONHOME=/usr", "PYTHONPATH=/opt",
                 "PYTHONHASHSEED=0", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1", "PYTHONIOENCODING=utf-8:strict",
-                "LD_LIBRARY_PATH=/usr/lib/shared", "MALLOC_ARENA_MAX=1",
+                "LD_LIBRARY_PATH=/usr/lib/shared", "MALLOC_ARENA_MAX=1", "OPENBLAS_NUM_THREADS=1",
+                "OMP_NUM_THREADS=1", "USER=user",
             ],
             "capabilities": {kind: rights for kind in ("bounding", "effective", "permitted")},
             "noNewPrivileges": True,
         },
-        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": [
+                "nosuid", "nodev", "noexec", "mode=1777", f"size={TMP_MIB}m",
+            ]},
+        ],
         "linux": {"namespaces": [{"type": t} for t in ("pid", "network", "ipc", "uts", "mount")]},
     }  # fmt: skip

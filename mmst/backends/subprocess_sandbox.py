@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mmst.errors import SandboxError, UserError
 from mmst.inside import alone
+from mmst.inside.program import NAME
 from mmst.inside.watch import Watched
 from mmst.meter import SEVERAL, Allowance, Meter
 from mmst.outcome import outcome
@@ -81,10 +82,13 @@ def _run(program: Program, limits: Limits) -> Execution:
     environment = {
         "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
         "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict", "MALLOC_ARENA_MAX": "1",
+        "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
+    source = program.source.encode("utf-8", "surrogatepass")
     # Linux counts what this process used until the child's exec as the child's; below that nothing is known.
     inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(prefix="mmst-", ignore_cleanup_errors=True) as folder:
+        Path(folder, NAME).write_bytes(source)
         began = time.monotonic()
         try:
             process = subprocess.Popen(
@@ -106,7 +110,6 @@ def _run(program: Program, limits: Limits) -> Execution:
         fd_in, fd_out, fd_err = (os.dup(pipe.fileno()) for pipe in pipes)
         for pipe in pipes:
             pipe.close()
-        source = program.source.encode("utf-8", "surrogatepass")
         feed = len(source).to_bytes(8, "big") + source + program.stdin.encode("utf-8", "surrogatepass")
         watched = Watched(ended, fd_in, fd_out, fd_err, feed, limits.output_kib << 10)
         try:
@@ -121,7 +124,7 @@ def _run(program: Program, limits: Limits) -> Execution:
             watched.drain()
         cut = cut or ("output" if watched.over else "")
     stdout, stderr = watched.out.decode("utf-8", "replace"), watched.err.decode("utf-8", "replace")
-    what, detail = outcome(status=process.returncode, cut=cut, stderr=stderr, limits=limits)
+    what, detail = outcome(status=process.returncode, cut=cut, stderr=stderr, limits=limits, keyed=False)
     return Execution(
         id=program.id,
         outcome=what,

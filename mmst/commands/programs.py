@@ -9,6 +9,7 @@ import typer
 
 from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
 from mmst.errors import ConfigError
+from mmst.inside.packages import DEFAULT, KNOWN
 
 
 def check_programs(
@@ -19,10 +20,16 @@ def check_programs(
     output_limit: Annotated[int, typer.Option(min=1, metavar="KIB", help="What a program may print.")] = 64,
     workers: Annotated[int, typer.Option(min=0, help="Sandboxes at once; 0: one a core.")] = 0,
     sandbox: Annotated[str, typer.Option(metavar="NAME", help="gvisor, or subprocess (unconfined).")] = "gvisor",
+    packages: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"What they may import: {', '.join(KNOWN)}; empty: nothing.")
+    ] = ",".join(DEFAULT),
     dedupe: Annotated[bool, typer.Option(help="Run identical programs with identical stdin only once.")] = True,
     json: Json = False,
 ) -> None:
     """Run Python programs in the sandbox and say what became of each.
+
+    They may import the standard library and --packages: of numpy, sympy (with mpmath), scipy and pandas those that
+    you name, in the versions that are installed here. A program that lacks one says so in its detail.
 
     Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit, "stdout",
     "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. Stopped, the same command goes on.
@@ -40,9 +47,12 @@ def check_programs(
         raise ConfigError("--out is in a folder that is not there", value=str(out), remedy=f"mkdir -p {out.parent}")
     if sandbox not in wiring.SANDBOXES:
         raise ConfigError("unknown sandbox", value=sandbox, remedy=f"--sandbox {' or '.join(wiring.SANDBOXES)}")
+    named = [name.strip() for name in packages.split(",") if name.strip()]
+    if unknown := sorted(set(named) - set(KNOWN)):
+        raise ConfigError("unknown package", value=unknown[0], remedy=f"--packages {','.join(KNOWN)}, or some of them")
     limits = Limits(timeout=timeout, memory_mib=memory, output_kib=output_limit)
     counts = programs.check_file(
-        source, out, lambda: wiring.sandbox(sandbox, workers), limits, progress.from_environment(), dedupe
+        source, out, lambda: wiring.sandbox(sandbox, workers, named), limits, progress.from_environment(), dedupe
     )
     shown = ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "no programs"
     emit({"out": str(out), "verdicts": counts}, json, f"{out}: {shown}")
@@ -76,7 +86,7 @@ def rerun(
     c = config.check
     limits = Limits(timeout=c.timeout, memory_mib=c.memory_mib, output_kib=c.output_kib)
     program = Program(id=checked.sample.id, source=checked.solution)
-    with wiring.sandbox(c.sandbox, 1) as box:
+    with wiring.sandbox(c.sandbox, 1, c.packages) as box:
         (execution,) = box.run([program], limits)
     then = f"then    {checked.verdict.value}" + (f" ({escape(checked.detail)})" if checked.detail else "")
     now = f"now     {execution.outcome}" + (f" ({escape(execution.detail)})" if execution.detail else "")

@@ -15,11 +15,11 @@ def main(memory: str, cpu: str, root: str) -> NoReturn:
     sys.path.insert(0, root)
     from mmst.inside import program
 
-    program.limit(program.address_space() + int(memory), int(cpu))
+    program.limit(program.address_space() + int(memory), int(cpu), file=0)
     if os.uname().machine == "x86_64":
         from mmst.inside import seccomp
 
-        seccomp.install()
+        seccomp.install(files=False)
     sys.path.remove(root)
     program.execute(program.receive())
 

@@ -15,9 +15,11 @@ import sys
 import types
 from typing import Any, NoReturn
 
+from mmst.inside.packages import Seeds
 from mmst.inside.wire import THREADS
 
 FILE = "<program>"
+NAME = "program.py"
 _exit = os._exit
 _REPORT = 16 << 20
 _FILES = 64
@@ -29,15 +31,15 @@ def address_space() -> int:
         return int(f.read().split()[0]) * resource.getpagesize()
 
 
-def limit(memory: int, cpu: int) -> None:
-    """Lower this process's limits: `memory` bytes of address space, `cpu` seconds.
+def limit(memory: int, cpu: int, file: int) -> None:
+    """Lower this process's limits: `memory` bytes of address space, `cpu` seconds, `file` bytes of one file.
 
     The hard memory limit leaves room to report a MemoryError.
     """
     for kind, soft, hard in (
         (resource.RLIMIT_AS, memory, memory + _REPORT),
         (resource.RLIMIT_CPU, cpu, cpu),
-        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_FSIZE, file, file),
         (resource.RLIMIT_NOFILE, _FILES, _FILES),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_STACK, 8 << 20, 8 << 20),
@@ -72,9 +74,13 @@ def execute(source: bytes) -> NoReturn:
 def _run(source: bytes) -> int:
     """Run `source` in a new `__main__`; the status that its process would exit with."""
     random.seed(0)
+    sys.meta_path.insert(0, Seeds)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
-    sys.argv[:] = ["program.py"]
+    sys.argv[:] = [NAME]
+    main.__file__ = f"{os.getcwd()}/{NAME}"  # noqa: PTH109
+    if b"__file__" in source or b"argv" in source:
+        _write(main.__file__, source)
     try:
         exec(compile(source, FILE, "exec", dont_inherit=True), main.__dict__)
     except SystemExit as e:
@@ -83,6 +89,15 @@ def _run(source: bytes) -> int:
         _report(e)
         return 1
     return 0
+
+
+def _write(path: str, source: bytes) -> None:
+    """Let a program that asks for its own file find it: it may be there already, or have no room."""
+    try:
+        with open(path, "xb") as f:  # noqa: PTH123
+            f.write(source)
+    except OSError:
+        pass
 
 
 def _report(error: BaseException) -> None:

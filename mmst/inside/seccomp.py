@@ -2,7 +2,7 @@
 
 Standard library only: it runs inside the sandbox. Everything that is not listed fails with
 EPERM: no processes, no exec, no signals to others, no sockets but an unnamed pair (asyncio
-needs one), no shared memory, no namespaces, no tracing. See seccomp(2).
+needs one), no links, no shared memory, no namespaces, no tracing. See seccomp(2).
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ _ALLOWED = {
     "dup3": 292, "pipe2": 293, "prlimit64": 302, "getrandom": 318, "membarrier": 324, "statx": 332,
     "rseq": 334, "faccessat2": 439,
 }  # fmt: skip
+_FILES = {
+    "pwrite64": 18, "fsync": 74, "fdatasync": 75, "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83,
+    "rmdir": 84, "unlink": 87, "chmod": 90, "fchmod": 91, "mkdirat": 258, "unlinkat": 263, "renameat": 264,
+    "fchmodat": 268, "utimensat": 280, "renameat2": 316,
+}  # fmt: skip
 _CLONE, _CLONE3, _THREAD = 56, 435, 0x00010000
 _X86_64 = 0xC000003E
 
@@ -41,15 +46,19 @@ class _Fprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def bpf() -> bytes:
-    """The filter: 8 bytes an instruction (code, jump if true, jump if false, operand)."""
-    n = len(_ALLOWED)
+def bpf(files: bool = False) -> bytes:
+    """The filter, with `files` one that lets a program make, change and remove files of its own.
+
+    8 bytes an instruction (code, jump if true, jump if false, operand).
+    """
+    allowed = [*_ALLOWED.values(), *(_FILES.values() if files else ())]
+    n = len(allowed)
     body = [
         (_LOAD, 0, 0, _ARCH),
         (_JEQ, 1, 0, _X86_64),
         (_RET, 0, 0, _KILL),
         (_LOAD, 0, 0, _NR),
-        *((_JEQ, n - i + 6, 0, number) for i, number in enumerate(_ALLOWED.values())),
+        *((_JEQ, n - i + 6, 0, number) for i, number in enumerate(allowed)),
         (_JEQ, 0, 3, _CLONE),
         (_LOAD, 0, 0, _ARG0),
         (_JSET, 4, 0, _THREAD),
@@ -62,14 +71,14 @@ def bpf() -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in body)
 
 
-_FILTER = ctypes.create_string_buffer(bpf())
-_FPROG = _Fprog(len(_FILTER.raw) // 8, ctypes.addressof(_FILTER))
 _libc = ctypes.CDLL(None, use_errno=True)
+_FILTERS = {files: ctypes.create_string_buffer(bpf(files)) for files in (False, True)}
+_FPROGS = {files: _Fprog(len(f.raw) // 8, ctypes.addressof(f)) for files, f in _FILTERS.items()}
 
 
-def install() -> None:
-    """Confine this process for good; raises `OSError` when the kernel refuses."""
+def install(files: bool) -> None:
+    """Confine this process for good, see `bpf`; raises `OSError` when the kernel refuses."""
     no_new_privs, set_seccomp, mode_filter = 38, 22, 2
-    for arguments in ((no_new_privs, 1, 0, 0, 0), (set_seccomp, mode_filter, ctypes.byref(_FPROG), 0, 0)):
+    for arguments in ((no_new_privs, 1, 0, 0, 0), (set_seccomp, mode_filter, ctypes.byref(_FPROGS[files]), 0, 0)):
         if _libc.prctl(*arguments) != 0:
             raise OSError(ctypes.get_errno(), "seccomp could not be installed")

@@ -12,14 +12,15 @@ import base64
 import contextlib
 import json
 import os
-import signal
+import select
 import socket
 import sys
 import time
 import zlib
 from typing import Any
 
-from mmst.inside import shard
+from mmst.inside import cleanup, shard
+from mmst.inside.twins import Twins
 from mmst.inside.watch import Watched
 from mmst.inside.wire import END, LOG_MOST, ORDER, THREADS, UNCONFINED, HostGone, receive, send, write
 
@@ -27,20 +28,22 @@ _FIRST_UID, _UIDS = 10_000, 50_000
 
 
 def main() -> None:
-    """Serve until the host closes our stdin."""
-    zygote = socket.socket(fileno=int(sys.argv[1]))
+    """Serve until the host closes our stdin, or until a program left more behind than can be cleared away."""
+    zygotes = Twins(socket.socket(fileno=int(sys.argv[1])))
     if len(sys.argv) > 2:
-        return _shard(zygote, sys.argv[2])
+        return _shard(zygotes, sys.argv[2])
     send(1, {"ready": os.uname().release})
-    served = 0
-    while True:
+    served, spent = 0, False
+    while not spent:
         frame = receive(0)
         if frame:  # an empty one came too late to cut a program short
-            send(1, _run(zygote, json.loads(frame), served, host=0))
-            served += 1
+            answer = _run(zygotes, json.loads(frame), served, host=0)
+            send(1, answer)
+            served, spent = served + 1, answer["spent"]
+    return None
 
 
-def _shard(zygote: socket.socket, path: str) -> None:
+def _shard(zygotes: Twins, path: str) -> None:
     """Do what stands in a file; answer by lines, and end before they are more than a log holds."""
     with open(path, "rb") as file:  # noqa: PTH123  no more modules in here than needed
         frames = [json.loads(line) for line in zlib.decompress(file.read()).splitlines()]
@@ -50,21 +53,22 @@ def _shard(zygote: socket.socket, path: str) -> None:
         text = evaluated.get(frame["id"])
         answer: dict[str, Any] = {"id": frame["id"]}
         if text is None or frame["recheck"]:
-            answer = _run(zygote, frame, served, host=None)
-            if answer["cut"] == "time" and (wall := pace.wall(frame["timeout"])):
-                answer = _run(zygote, {**frame, "timeout": wall}, served + len(frames), host=None)
+            answer = _run(zygotes, frame, served, host=None)
+            if answer["cut"] == "time" and not answer["spent"] and (wall := pace.wall(frame["timeout"])):
+                answer = _run(zygotes, {**frame, "timeout": wall}, served + len(frames), host=None)
         line = json.dumps(answer if text is None else {**answer, "evaluated": text}).encode() + b"\n"
         write(1, line)
         written += len(line)
-        if written > LOG_MOST:
+        if written > LOG_MOST or answer.get("spent"):
             return
 
 
-def _run(zygote: socket.socket, frame: dict[str, Any], served: int, host: int | None) -> dict[str, Any]:
+def _run(zygotes: Twins, frame: dict[str, Any], served: int, host: int | None) -> dict[str, Any]:
     """Have one program run under its limits; the frame that tells what became of it."""
-    source = frame["source"].encode("utf-8", "surrogatepass")
+    source, uid = frame["source"].encode("utf-8", "surrogatepass"), _FIRST_UID + served % _UIDS
+    zygote = zygotes.server(source)
     (in_r, in_w), (out_r, out_w), (err_r, err_w) = os.pipe(), os.pipe(), os.pipe()
-    order = ORDER.pack(_FIRST_UID + served % _UIDS, (int(frame["timeout"]) + 2) * THREADS, frame["memory"], False)
+    order = ORDER.pack(uid, (int(frame["timeout"]) + 2) * THREADS, frame["memory"])
     began = time.monotonic()
     socket.send_fds(zygote, [order], [in_r, out_w, err_w])
     for fd in (in_r, out_w, err_w):
@@ -74,11 +78,13 @@ def _run(zygote: socket.socket, frame: dict[str, Any], served: int, host: int | 
     try:
         cut = program.watch(began + frame["timeout"], host)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)  # everything but process 1 and ourselves
+        cleanup.kill_all(zygotes.keep)
+    while not select.select([zygote], [], [], 0.05)[0]:
+        cleanup.kill_all(zygotes.keep)  # it was not forked yet
     status, peak = END.unpack(zygote.recv(END.size))
     seconds = time.monotonic() - began
     program.drain()
+    spent = not cleanup.empty(uid)
     if status == UNCONFINED:
         raise SystemExit("a child could not be confined")
     return {
@@ -89,6 +95,7 @@ def _run(zygote: socket.socket, frame: dict[str, Any], served: int, host: int | 
         "stderr": base64.b64encode(program.err).decode(),
         "seconds": seconds,
         "peak_kib": peak,
+        "spent": spent,
     }
 
 

@@ -7,9 +7,8 @@ import os
 import struct
 from typing import Any
 
-ORDER = struct.Struct("=IIQ?")
-"""To the zygote, with stdin, stdout and stderr attached: user id, CPU seconds, bytes of memory, whether the
-program names a package that a warm process has imported."""
+ORDER = struct.Struct("=IIQ")
+"""To the zygote, with stdin, stdout and stderr attached: user id, CPU seconds, bytes of memory."""
 END = struct.Struct("=iQ")
 """To the supervisor: exit status (negative: signal), peak resident KiB."""
 THREADS = 32

@@ -1,8 +1,12 @@
-"""Process 1 of the sandbox: forks a confined child for every program.
+"""Forks a confined child for every program: process 1 of the sandbox, and its warm twin.
 
 Standard library only: it runs inside the sandbox. It never sees a program: the supervisor, an
 interpreter of its own, hands over three pipes and the limits, and the child reads the source
 from its pipe when it is already confined. So no child finds another's text in its memory.
+
+Process 1 is small, as a fork in gVisor costs what the forked process has written to. Programs
+that name a package are forked by a twin of it that has imported it (`preload`), which the
+supervisor starts for the first of them (`twins`).
 """
 
 from __future__ import annotations
@@ -22,23 +26,46 @@ import struct
 import sys
 from typing import NoReturn
 
-from mmst.inside import program, seccomp
+from mmst.inside import packages, program, seccomp
 from mmst.inside.wire import END, ORDER, UNCONFINED
 
+WARM = "warm"
+FOLDER = "/tmp"
+FILE_MOST = 4 << 20
+"""Bytes of one file of a program; of all together as much as /tmp holds."""
 exit_at_once = os._exit
 
 
 def main() -> None:
-    """Start the supervisor, then fork children until it is gone."""
+    """As process 1 start the supervisor; fork children until it is gone."""
+    sys.path.append(packages.FOLDER)
+    if sys.argv[1:2] == [WARM]:
+        from mmst.inside import preload
+
+        preload.load(tuple(sys.argv[3:]))
+        mine = _socket.socket(fileno=int(sys.argv[2]))
+        mine.send(b"ready")
+    else:
+        mine = _supervised()
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.chdir(FOLDER)
+    _serve(mine)
+
+
+def _supervised() -> _socket.socket:
+    """Our end of a connection to a supervisor that is started now."""
     mine, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     os.set_inheritable(theirs.fileno(), True)
     supervisor = os.path.join(os.path.dirname(__file__), "supervisor.py")  # noqa: PTH118, PTH120
     arguments = [sys.executable, "-s", "-P", supervisor, str(theirs.fileno()), *sys.argv[1:]]
     os.posix_spawn(sys.executable, arguments, os.environ)
     theirs.close()
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
+    return mine
+
+
+def _serve(mine: _socket.socket) -> None:
     base = program.address_space()
     gc.collect()
     gc.freeze()
@@ -60,19 +87,19 @@ def main() -> None:
         _reap()
 
 
-def _child(fds: tuple[int, ...], base: int, uid: int, cpu: int, memory: int, warm: bool) -> NoReturn:
+def _child(fds: tuple[int, ...], base: int, uid: int, cpu: int, memory: int) -> NoReturn:
     """Give up every right, and only then read the program."""
     try:
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
         os.closerange(4, 256)
         sys.path.remove("/opt")
-        program.limit(base + memory, cpu)
+        program.limit(base + memory, cpu, FILE_MOST)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         program.limit_processes()
-        seccomp.install()
+        seccomp.install(files=True)
     except BaseException:
         os.write(3, b"!")
         os._exit(1)

@@ -30,9 +30,11 @@ def listed(path):
     except OSError as e: return type(e).__name__
 def process(pid):
     lines = text(f'/proc/{pid}/status').splitlines()
-    return pid, [l.split()[1] for l in lines if l.startswith(('Name:', 'Uid:'))]
+    return tuple(l.split()[1] for l in lines if l.startswith(('Name:', 'Uid:')))
 me = os.getpid()
-print('processes', [process(p) for p in sorted(int(p) for p in os.listdir('/proc') if p.isdigit()) if p != me])
+others = [process(p) for p in sorted(int(p) for p in os.listdir('/proc') if p.isdigit()) if p != me]
+twins = others.count(('python3', '0')) - 2  # each with a pair of sockets; there from the first program that needs it on
+print('processes', others[:2], {*others[2:]} - {('python3', '0')})
 print('environment', sorted(os.environ.items()), sys.argv, os.getcwd(), os.umask(0))
 print('files', sorted(map(int, os.listdir('/proc/self/fd')))[:-1])
 print('python', sys.path, sorted(sys.modules), sys.meta_path, len(sys.path_hooks), sys.gettrace(), sys.getrecursionlimit())
@@ -40,7 +42,7 @@ print('names', [(n, type(v).__name__) for n, v in sorted(vars(builtins).items())
 print('signals', [(n, signal.getsignal(n)) for n in range(1, 65) if signal.getsignal(n)], signal.pthread_sigmask(0, []))
 print('timers', [signal.getitimer(n) for n in range(3)])
 print('limits', [resource.getrlimit(n) for n in range(16) if n not in (resource.RLIMIT_AS, resource.RLIMIT_CPU)])
-print('sockets', len(text('/proc/net/unix').splitlines()), text('/proc/sysvipc/shm'), text('/proc/mounts'))
+print('sockets', len(text('/proc/net/unix').splitlines()) - 2 * twins, text('/proc/sysvipc/shm'), text('/proc/mounts'))
 for d in ('/', '/dev', '/dev/shm', '/dev/pts', '/dev/mqueue', '/etc', '/opt', '/opt/mmst', '/proc', '/run', '/sys', '/tmp', '/var'):
     print(d, listed(d))
 for n in ('kernel/hostname', 'kernel/shmmax', 'vm/overcommit_memory', 'vm/mmap_min_addr', 'net/ipv4/tcp_sack'):

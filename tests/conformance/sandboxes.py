@@ -16,20 +16,24 @@ AMPLE = Limits(timeout=20.0)
 """For programs that must not be cut, on a machine that is busy with other things."""
 
 
-def gvisor(workers: int = 2) -> GvisorSandbox:
+def gvisor(workers: int = 2, *, evaluate: bool = False) -> GvisorSandbox:
     """An open gVisor sandbox; skips where there is none."""
     try:
-        return GvisorSandbox(workers).__enter__()
+        return GvisorSandbox(workers, evaluate=evaluate, recheck=0.0).__enter__()
     except SetupError as e:
         pytest.skip(f"no usable gVisor here: {e}")
 
 
-@pytest.fixture(scope="module", params=[pytest.param("gvisor", marks=pytest.mark.gvisor), "subprocess"])
+GVISOR = [pytest.param(name, marks=pytest.mark.gvisor) for name in ("gvisor", "evaluated")]
+"""In gVisor: every program is run, or evaluated first."""
+
+
+@pytest.fixture(scope="module", params=[*GVISOR, "subprocess"])
 def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Each sandbox in turn."""
     with ExitStack() as stack:
-        if request.param == "gvisor":
-            made = gvisor()
+        if request.param != "subprocess":
+            made = gvisor(evaluate=request.param == "evaluated")
             stack.callback(made.__exit__, None, None, None)
             yield made
         else:

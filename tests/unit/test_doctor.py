@@ -1,7 +1,7 @@
 """Doctor and early checks: what is missing is named with its remedy, before anything expensive."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -27,7 +27,7 @@ def model(tmp_path: Path) -> Path:
 def a_machine_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages, tracking and gVisor as they should be; each test breaks one thing."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(wiring, "gvisor", lambda: "runsc, platform systrap")
+    monkeypatch.setattr(wiring, "gvisor", lambda packages=(): "runsc, platform systrap")
 
 
 def config(tmp_path: Path, **changes: Any) -> Config:
@@ -103,7 +103,7 @@ def test_a_package_that_is_not_installed_says_how_to_get_it() -> None:
 
 
 def test_gvisor_that_cannot_start_is_a_finding_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> str:
+    def missing(packages: Sequence[str] = ()) -> str:
         raise SetupError("no runsc", why="not on PATH", remedy="apt-get install runsc")
 
     monkeypatch.setattr(wiring, "gvisor", missing)
@@ -186,7 +186,7 @@ def test_an_empty_problem_file_is_refused(tmp_path: Path, model: Path) -> None:
 def test_a_machine_without_gvisor_stops_the_run_unless_another_sandbox_is_named(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing() -> str:
+    def missing(packages: Sequence[str] = ()) -> str:
         raise SetupError("no runsc", remedy="apt-get install runsc")
 
     monkeypatch.setattr(wiring, "gvisor", missing)

@@ -26,7 +26,7 @@ def fake_runsc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A `runsc` of our own in PATH; tests write its Python body (`run` is called when it is to run)."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(gvisor_root, "bundle", lambda: tmp_path)
+    monkeypatch.setattr(gvisor_root, "bundle", lambda packages: tmp_path)
     return tmp_path / "runsc"
 
 
@@ -203,10 +203,10 @@ def test_kept_from_running_twice_it_is_timed_out_and_the_detail_says_by_what(
     assert re.fullmatch(r"did not end within 0.8 s, in which it had 0[.\d]* s of CPU time", e.detail)
 
 
-def verdict(number: int, argument: int = 0, arch: int = 0xC000003E) -> int:
+def verdict(number: int, argument: int = 0, arch: int = 0xC000003E, code: bytes = b"") -> int:
     """What the filter says of a system call: a small interpreter of its instructions."""
     data = struct.pack("=iIQ6Q", number & 0x7FFFFFFF, arch, 0, argument, 0, 0, 0, 0, 0)
-    code, at, accumulator = seccomp.bpf(), 0, 0
+    code, at, accumulator = code or seccomp.bpf(), 0, 0
     while True:
         op, true, false, k = struct.unpack_from("=HBBI", code, at * 8)
         at += 1
@@ -230,6 +230,15 @@ def test_the_filter_lets_threads_start_but_no_processes() -> None:
     assert verdict(435, 0x3D0F00) == 0x50000 | 38
 
 
+def test_programs_may_change_files_only_where_they_have_a_folder_of_their_own() -> None:
+    plain, files = (
+        {n for n in range(600) if verdict(n, code=seccomp.bpf(files=f)) == 0x7FFF0000} for f in (False, True)
+    )
+    assert files - plain == set(seccomp._FILES.values())
+    assert not files & {41, 42, 49, 56, 57, 58, 59, 62, 86, 88, 92, 93, 94, 133, 161, 165, 259, 260, 265, 266, 322}
+    assert not plain & {76, 77, 82, 83, 84, 87, 90, 258, 263, 264}
+
+
 def test_the_filter_kills_foreign_system_calls() -> None:
     assert verdict(0, arch=0x40000003) == 0x80000000
 
@@ -251,7 +260,7 @@ def test_the_root_folder_is_built_once_by_any_number_at_once(tmp_path: Path, mon
 
 def test_a_root_folder_that_cannot_be_built_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(gvisor_root, "fill", lambda root: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(gvisor_root, "fill", lambda root, packages: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(SetupError, match=r"No space left.*XDG_CACHE_HOME"):
         gvisor_root.bundle()
     assert list((tmp_path / "mmst").iterdir()) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst.outcome import outcome
+from mmst.outcome import missing_package, outcome
 from mmst.ports import Limits
 
 AT = 'Traceback (most recent call last):\n  File "<program>", line 3, in f\n'
@@ -27,6 +27,14 @@ AT = 'Traceback (most recent call last):\n  File "<program>", line 3, in f\n'
         (1, "", AT + "my.Own\n", ("crashed", "my.Own, line 3")),
         (1, "", AT + "MemoryError\n", ("out_of_memory", "needed more than 256 MiB, line 3")),
         (1, "", "MemoryError\n", ("out_of_memory", "needed more than 256 MiB")),
+        (
+            1,
+            "",
+            AT + "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 9 GiB for an array\n",
+            ("out_of_memory", "needed more than 256 MiB, line 3"),
+        ),
+        (1, "", AT + "MyMemoryError: x\n", ("crashed", "MyMemoryError, line 3: x")),
+        (1, "", AT + "numpy.MemoryError: x\n", ("crashed", "numpy.MemoryError, line 3: x")),
         (1, "", "SyntaxError: no line\n", ("crashed", "SyntaxError: no line")),
         (1, "", AT + '  File "/lib/x.py", line 9, in g\n    y\nOSError: z\n', ("crashed", "OSError, line 3: z")),
         (1, "", AT + "KeyError: 1\n\nDuring …:\n\n" + AT + "OSError: 2\n", ("crashed", "OSError, line 3: 2")),
@@ -42,3 +50,54 @@ def test_any_end_has_an_outcome(status: int, cut: str, stderr: str) -> None:
     what, detail = outcome(status=status, cut=cut, stderr=stderr, limits=Limits())
     assert what in {"ok", "crashed", "timed_out", "out_of_memory", "output_limit"}
     assert (what == "ok") == (detail == "")
+
+
+def lacking(message: str, name: str = "ModuleNotFoundError", keyed: bool = True) -> str:
+    return outcome(status=1, cut="", stderr=f"{AT}{name}: {message}\n", limits=Limits(), keyed=keyed)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("sympy", "sympy is not in the sandbox; check.packages"),
+        ("numpy", "numpy is not in the sandbox; check.packages"),
+        ("scipy", "scipy is not in the sandbox; check.packages"),
+        ("pandas", "pandas is not in the sandbox; check.packages"),
+        ("requests", "requests is not in the sandbox"),
+        ("mpmath", "mpmath is not in the sandbox"),
+        ("sklearn", "sklearn is not in the sandbox"),
+        ("_tkinter", "_tkinter is not in the sandbox"),
+        ("caf\u00e9", "caf\u00e9 is not in the sandbox"),
+    ],
+)
+def test_a_missing_package_is_its_own_detail(name: str, detail: str) -> None:
+    assert lacking(f"No module named '{name}'") == detail
+    assert missing_package(detail) == name
+    assert missing_package(lacking(f"No module named '{name}'", keyed=False)) == name
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("No module named 'sympy.nothing'", "ModuleNotFoundError"),
+        ("No module named 'math.x'; 'math' is not a package", "ModuleNotFoundError"),
+        ("No module named ''", "ModuleNotFoundError"),
+        ("No module named 'a b'", "ModuleNotFoundError"),
+        ("no sympy here", "ModuleNotFoundError"),
+        ("No module named 'sympy'", "ImportError"),
+        ("No module named 'sympy'", "ValueError"),
+        ("No module named 'sympy'", "my.ModuleNotFoundError"),
+        ("cannot import name 'x' from 'sympy' (unknown location)", "ImportError"),
+        ("sympy is not in the sandbox", "ValueError"),
+    ],
+)
+def test_other_import_errors_stay_as_they_are(message: str, name: str) -> None:
+    assert lacking(message, name) == f"{name}, line 3: {message}"
+    assert missing_package(lacking(message, name)) is None
+
+
+@pytest.mark.parametrize(
+    "detail", ["", "exit status 1", "did not end within 2 s", "killed by SIGABRT", "answered 3, gold 4"]
+)
+def test_other_details_lack_no_package(detail: str) -> None:
+    assert missing_package(detail) is None

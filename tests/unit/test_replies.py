@@ -56,7 +56,7 @@ def test_bytes_that_are_no_text_are_replaced_and_no_surrogate_comes_out() -> Non
         said(stdout="not base64!"), said(stdout="\ud800"), said(stdout=packed(b"x" * 1025)), said(stderr=None),
         said(stderr=packed(b"x" * 4097)), said(seconds=-1), said(seconds="1"), said(seconds=1e7), said(seconds=True),
         said(peak_kib=[]), said(peak_kib=10**400), said(peak_kib=-1), said(peak_kib=1.5), said(more=1),
-        said(evaluated=1), said(evaluated=packed(b"x" * 1025)),
+        said(evaluated=1), said(spent=1), said(spent=None), said(evaluated=packed(b"x" * 1025)),
         said().replace(b"0.1", b"NaN"), said().replace(b"0.1", b"Infinity"), said().replace(b"0.1", b"1e999"),
         said().replace(b"0.1", b"9" * 5000), b'{"id": "a"}', b'{"id": "a", "status": 0, "status": 1}',
         said() + b" " * 100_000,

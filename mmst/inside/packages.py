@@ -1,0 +1,60 @@
+"""The packages beside the standard library that programs in the sandbox may have.
+
+Standard library only: it runs inside the sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
+
+KNOWN = ("numpy", "sympy", "scipy", "pandas")
+"""Distributions, each of which is also the name of its module."""
+DEFAULT = ("numpy", "sympy")
+FOLDER = "/opt/packages"
+"""Where they stand inside the sandbox."""
+_NAMES = re.compile(rb"\b(numpy|sympy|mpmath|scipy|pandas)\b")
+_WITH = {"mpmath": "sympy"}
+
+
+def present(folder: str = FOLDER) -> tuple[str, ...]:
+    """Those that are in this sandbox, in the order of `KNOWN`."""
+    return tuple(name for name in KNOWN if os.path.isdir(f"{folder}/{name}"))  # noqa: PTH112
+
+
+def wanted(source: bytes, here: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the packages that are here, those to import before a program begins: none, numpy, or all.
+
+    A guess from its text, which decides only how fast it is. numpy is apart, for most programs
+    that import anything import nothing else, and a fork costs less the less is imported.
+
+    >>> wanted(b"import numpy as np", DEFAULT), wanted(b"from mpmath import mp", DEFAULT), wanted(b"print(1)", DEFAULT)
+    (('numpy',), ('numpy', 'sympy'), ())
+    """
+    found = {name.decode() for name in _NAMES.findall(source)}
+    names = {_WITH.get(name, name) for name in found} & {*here}
+    return tuple(sorted(names)) if names <= {"numpy"} else here
+
+
+class Seeds:
+    """Seeds the packages' own generators with 0 when they are imported, as `random` is for every program."""
+
+    modules = ("numpy.random", "sympy.core.random")
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """See `importlib.abc.MetaPathFinder`; only for modules that have something to seed."""
+        if name not in cls.modules:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def seeded(module: Any) -> None:
+                execute(module)
+                module.seed(0)
+
+            spec.loader.exec_module = seeded  # type: ignore[method-assign]
+        return spec
