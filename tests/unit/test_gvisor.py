@@ -156,7 +156,7 @@ def verdict(number: int, argument: int = 0, arch: int = 0xC000003E) -> int:
 
 def test_the_filter_allows_what_is_listed_and_nothing_else() -> None:
     allowed = {n for n in range(600) if verdict(n) == 0x7FFF0000}
-    assert allowed == set(seccomp._ALLOWED.values())
+    assert allowed == {*seccomp._ALLOWED.values(), 302}
     assert not allowed & {41, 42, 56, 57, 58, 59, 62, 101, 157, 165, 200, 272, 310, 317, 321, 322, 434, 435}
 
 
@@ -164,6 +164,11 @@ def test_the_filter_lets_threads_start_but_no_processes() -> None:
     assert verdict(56, 0x3D0F00) == 0x7FFF0000
     assert verdict(56, 17) == 0x50001
     assert verdict(435, 0x3D0F00) == 0x50000 | 38
+
+
+def test_the_filter_lets_a_program_change_no_limits_but_its_own() -> None:
+    assert verdict(302, 0) == 0x7FFF0000
+    assert {verdict(302, pid) for pid in (1, 2, 4242, 0xFFFFFFFF)} == {0x50001}
 
 
 def test_the_filter_kills_foreign_system_calls() -> None:
