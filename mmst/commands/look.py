@@ -105,7 +105,7 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
 
 problems = typer.Typer(no_args_is_help=True, help="Problem sets: list the formats, import a file, describe one.")
 Format = Annotated[str, typer.Argument(help="One of `mmst problems list`.")]
-File = Annotated[Path, typer.Argument(help="The file, as it was published.")]
+File = Annotated[Path, typer.Argument(help="The file, as it was published; -: standard input.")]
 
 
 @problems.command("list")
@@ -136,7 +136,7 @@ def list_formats(json: Json = False) -> None:
 def import_file(
     format: Format,
     file: File,
-    to: Annotated[Path, typer.Option("--to", help="Where to write them as our own JSONL.")],
+    to: Annotated[Path, typer.Option("--to", help="Where to write them as our own JSONL; -: standard output.")],
     json: Json = False,
 ) -> None:
     """Read a published file and write its problems as JSONL, which recipes name with format: jsonl.
@@ -149,10 +149,14 @@ def import_file(
     """
     from rich.markup import escape
 
+    from mmst import output
     from mmst import problems as sets
 
-    count = sets.export(sets.import_file(format, file), to)
-    emit({"problems": count, "file": str(to)}, json, f"{count} problems written to {escape(str(to))}")
+    with output.given(file.expanduser(), again=True) as published:
+        place = output.find(to, published)
+        count = sets.export(sets.import_file(format, published), place)
+    said = f"{count} problems written to {escape(place.shown)}"
+    emit({"problems": count, "file": str(to)}, json, said, aside=place.to_stdout)
 
 
 @problems.command("describe")
@@ -166,9 +170,11 @@ def describe(format: Format, file: File, json: Json = False) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from mmst import output
     from mmst import problems as sets
 
-    found = sets.describe(sets.import_file(format, file))
+    with output.given(file.expanduser(), again=True) as published:
+        found = sets.describe(sets.import_file(format, published))
     table = Table("what", "how many", box=None, header_style="bold", title=str(file), title_justify="left")
     for name, value in found.items():
         counted = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmst.commands.options import Json, Settings, configured, emit
+from mmst.commands.options import Json, Settings, configured, emit, finite
 from mmst.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def plan(
         ),
     ] = "",
     price: Annotated[
-        float, typer.Option(min=0.0, help="Price of a node and hour.", show_default="the hardware's, if any")
+        float,
+        typer.Option(min=0.0, help="Price of a node and hour.", show_default="the hardware's, if any", callback=finite),
     ] = 0.0,
     solved: Annotated[
         float | None,
@@ -43,6 +44,7 @@ def plan(
             metavar="SHARE",
             help="Share of problems that a method solves by some sample.",
             show_default="0.75, about the demo's",
+            callback=finite,
         ),
     ] = None,
     json: Json = False,

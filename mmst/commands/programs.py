@@ -7,17 +7,25 @@ from typing import Annotated
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
+from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit, finite
 from mmst.errors import ConfigError
 
 
 def check_programs(
-    source: Annotated[Path, typer.Argument(metavar="IN.jsonl", help='Lines {"id", "program", "stdin"?}.')],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where the verdicts go.")],
-    timeout: Annotated[float, typer.Option(min=0.01, metavar="S", help="Seconds a program may take.")] = 2.0,
-    memory: Annotated[int, typer.Option(min=16, metavar="MIB", help="Memory a program may use.")] = 256,
-    output_limit: Annotated[int, typer.Option(min=1, metavar="KIB", help="What a program may print.")] = 64,
-    workers: Annotated[int, typer.Option(min=0, help="Sandboxes at once; 0: one a core.")] = 0,
+    source: Annotated[
+        Path, typer.Argument(metavar="IN.jsonl", help='Lines {"id", "program", "stdin"?}; -: standard input.')
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where the verdicts go; -: standard output.")
+    ],
+    timeout: Annotated[
+        float, typer.Option(min=0.01, max=86_400, metavar="S", help="Seconds a program may take.", callback=finite)
+    ] = 2.0,
+    memory: Annotated[int, typer.Option(min=16, max=1 << 20, metavar="MIB", help="Memory a program may use.")] = 256,
+    output_limit: Annotated[
+        int, typer.Option(min=1, max=1 << 20, metavar="KIB", help="What a program may print.")
+    ] = 64,
+    workers: Annotated[int, typer.Option(min=0, max=1024, help="Sandboxes at once; 0: one a core.")] = 0,
     sandbox: Annotated[str, typer.Option(metavar="NAME", help="gvisor, or subprocess (unconfined).")] = "gvisor",
     dedupe: Annotated[bool, typer.Option(help="Run identical programs with identical stdin only once.")] = True,
     json: Json = False,
@@ -25,27 +33,30 @@ def check_programs(
     """Run Python programs in the sandbox and say what became of each.
 
     Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit, "stdout",
-    "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. Stopped, the same command goes on.
+    "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. An id is a text or a whole number,
+    and stays what it is; 1 and "1" are the same. Stopped, the same command goes on; not when OUT is a pipe or device.
 
     Example:
 
       mmst check-programs solutions.jsonl --out verdicts.jsonl --timeout 1
     """
-    from mmst import programs, progress, wiring
+    from rich.markup import escape
+
+    from mmst import output, programs, progress, wiring
     from mmst.ports import Limits
 
-    if not source.is_file():
-        raise ConfigError("there is no such file", value=str(source), remedy="give a JSONL file of programs")
-    if not out.parent.is_dir():
-        raise ConfigError("--out is in a folder that is not there", value=str(out), remedy=f"mkdir -p {out.parent}")
     if sandbox not in wiring.SANDBOXES:
         raise ConfigError("unknown sandbox", value=sandbox, remedy=f"--sandbox {' or '.join(wiring.SANDBOXES)}")
     limits = Limits(timeout=timeout, memory_mib=memory, output_kib=output_limit)
-    counts = programs.check_file(
-        source, out, lambda: wiring.sandbox(sandbox, workers), limits, progress.from_environment(), dedupe
-    )
+    with output.given(source, again=True) as programs_file:
+        place = output.find(out, programs_file)
+        if place.path and not place.path.parent.is_dir():
+            raise ConfigError("--out is in a folder that is not there", value=str(out), remedy=f"mkdir -p {out.parent}")
+        counts = programs.check_file(
+            programs_file, place, lambda: wiring.sandbox(sandbox, workers), limits, progress.from_environment(), dedupe
+        )
     shown = ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "no programs"
-    emit({"out": str(out), "verdicts": counts}, json, f"{out}: {shown}")
+    emit({"out": str(out), "verdicts": counts}, json, f"{escape(place.shown)}: {shown}", aside=place.to_stdout)
 
 
 def rerun(

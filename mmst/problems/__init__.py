@@ -25,6 +25,7 @@ from typing import Any
 from mmst.answers import number
 from mmst.config import Source, percent_range
 from mmst.errors import ConfigError, DataError, UserError
+from mmst.output import Output, find
 from mmst.records import Problem, Split, to_json
 
 FORMATS = {
@@ -96,23 +97,13 @@ def import_file(format: str, path: Path) -> list[Problem]:
     return problems
 
 
-def export(problems: Iterable[Problem], path: Path) -> int:
+def export(problems: Iterable[Problem], path: Path | Output) -> int:
     """Write our own JSONL, which `format: jsonl` reads back; whole or absent. Returns the count."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     count = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as f:
-            for problem in problems:
-                f.write(to_json(problem) + "\n")
-                count += 1
-            f.flush()
-            os.fsync(f.fileno())
-        aside.replace(path)
-    except OSError as e:
-        raise UserError(f"cannot write {path} ({e.strerror})", remedy="free space or another path") from e
-    finally:
-        aside.unlink(missing_ok=True)
+    with find(path).writing() as out:
+        for problem in problems:
+            out.write((to_json(problem) + "\n").encode())
+            count += 1
     return count
 
 
