@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import sys
@@ -86,6 +87,7 @@ app.add_typer(look.problems, name="problems", rich_help_panel="Around them")
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors become one message on stderr and an exit code (see `EPILOG`)."""
     stop_on_signals()
+    _open_streams()
     try:
         return _flushed(_run(arguments))
     finally:
@@ -114,8 +116,7 @@ def _run(arguments: list[str] | None) -> int:
 def _flushed(code: int) -> int:
     """The exit code once all output has been passed on."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         return code or NOBODY_READS
     except OSError as e:
@@ -124,6 +125,15 @@ def _flushed(code: int) -> int:
             _complain(str(error), error)
         return code or StoreError.exit_code
     return code
+
+
+def _open_streams() -> None:
+    """Where the shell has closed them (`>&-`), what is said goes nowhere; their numbers stay closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            low = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10), "w"))
+            os.close(low)
 
 
 def _forget_output() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,11 +29,16 @@ def _store(uri: str) -> str:
     return uri
 
 
-def finite(number: float | None) -> float | None:
-    """An option's number that is one; typer's bounds let NaN through."""
-    if number is not None and not math.isfinite(number):
-        raise typer.BadParameter(f"{number} is not a finite number.")
-    return number
+def between(low: float, high: float, unit: str = "") -> Callable[[typer.CallbackParam, float | None], float | None]:
+    """An option's callback that refuses a number outside, and NaN; `ConfigError` names option, bounds and value."""
+
+    def check(param: typer.CallbackParam, value: float | None) -> float | None:
+        if value is not None and not low <= value <= high:
+            name, bounds = param.opts[0], f"from {low:,} to {high:,} {unit}".rstrip()
+            raise ConfigError(f"{name} must be {bounds}", value=value, remedy=f"{name} {param.default or low}")
+        return value
+
+    return check
 
 
 Recipe = Annotated[

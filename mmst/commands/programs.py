@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit, finite
+from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, between, emit
 from mmst.errors import ConfigError
 
 
@@ -19,13 +19,15 @@ def check_programs(
         Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where the verdicts go; -: standard output.")
     ],
     timeout: Annotated[
-        float, typer.Option(min=0.01, max=86_400, metavar="S", help="Seconds a program may take.", callback=finite)
+        float, typer.Option(metavar="S", help="Seconds a program may take.", callback=between(0.01, 86_400, "seconds"))
     ] = 2.0,
-    memory: Annotated[int, typer.Option(min=16, max=1 << 20, metavar="MIB", help="Memory a program may use.")] = 256,
+    memory: Annotated[
+        int, typer.Option(metavar="MIB", help="Memory a program may use.", callback=between(16, 1 << 20, "MiB"))
+    ] = 256,
     output_limit: Annotated[
-        int, typer.Option(min=1, max=1 << 20, metavar="KIB", help="What a program may print.")
+        int, typer.Option(metavar="KIB", help="What a program may print.", callback=between(1, 1 << 20, "KiB"))
     ] = 64,
-    workers: Annotated[int, typer.Option(min=0, max=1024, help="Sandboxes at once; 0: one a core.")] = 0,
+    workers: Annotated[int, typer.Option(help="Sandboxes at once; 0: one a core.", callback=between(0, 1024))] = 0,
     sandbox: Annotated[str, typer.Option(metavar="NAME", help="gvisor, or subprocess (unconfined).")] = "gvisor",
     dedupe: Annotated[bool, typer.Option(help="Run identical programs with identical stdin only once.")] = True,
     json: Json = False,
