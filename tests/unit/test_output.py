@@ -8,6 +8,7 @@ import socket
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -268,7 +269,7 @@ def test_an_input_that_cannot_be_read_is_one_error(tmp_path: Path, name: str) ->
 def test_a_pipe_that_is_read_twice_is_copied_and_named_as_the_user_did(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     threading.Thread(target=lambda: (tmp_path / "fifo").write_bytes(LINE)).start()
-    copies = []
+    copies: list[Any] = []
 
     def fail() -> None:
         with given(tmp_path / "fifo", again=True) as copy:
