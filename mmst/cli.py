@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -11,14 +14,17 @@ import typer
 
 from mmst import __version__
 from mmst.commands import experiment, grade, look, machine, plan, preflight, programs, rollout, run, stages, submit
-from mmst.errors import MmstError
+from mmst.errors import MmstError, StoreError
 from mmst.process import stop_on_signals
 
 EPILOG = (
     "Exit codes: [bold]0[/] done · [bold]1[/] unexpected error · [bold]2[/] wrong input · [bold]3[/] this machine "
     "lacks something (mmst doctor) · [bold]4[/] an engine failed, the same command continues · [bold]130[/] stopped "
-    "by Ctrl-C or SIGTERM, the same command continues."
+    "by Ctrl-C or SIGTERM, the same command continues · [bold]141[/] the reader of a pipe (`| head`) has gone."
 )
+
+NOBODY_READS = 128 + signal.SIGPIPE
+"""The exit code when the reader (`| head`) has gone, as of a command that the signal ends; nothing is said."""
 
 app = typer.Typer(
     name="mmst",
@@ -81,17 +87,22 @@ app.add_typer(look.problems, name="problems", rich_help_panel="Around them")
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors become one message on stderr and an exit code (see `EPILOG`)."""
     stop_on_signals()
+    _open_streams()
     try:
-        try:
-            app(arguments, prog_name="mmst")
-        finally:
-            sys.stdout.flush()
+        return _flushed(_run(arguments))
+    finally:
+        _forget_output()
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        app(arguments, prog_name="mmst")
     except SystemExit as e:
+        if isinstance(e.__context__, BrokenPipeError):  # click has made this of it
+            return NOBODY_READS
         return e.code if isinstance(e.code, int) else 0 if e.code is None else 1
     except BrokenPipeError:
-        # The reader (`| head`) has gone; Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return NOBODY_READS
     except MmstError as e:
         _complain(str(e), e)
         return e.exit_code
@@ -102,14 +113,50 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _flushed(code: int) -> int:
+    """The exit code once all output has been passed on."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return code or NOBODY_READS
+    except OSError as e:
+        if code == 0:
+            error = StoreError(f"standard output cannot be written: {e.strerror}")
+            _complain(str(error), error)
+        return code or StoreError.exit_code
+    return code
+
+
+def _open_streams() -> None:
+    """Where the shell has closed them (`>&-`), what is said goes nowhere; their numbers stay closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            low = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10), "w"))
+            os.close(low)
+
+
+def _forget_output() -> None:
+    """Python would complain once more when it flushes at the end what cannot be written."""
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream.fileno())
+                os.close(null)
+
+
 def _complain(message: str, error: Exception) -> None:
     if os.environ.get("MMST_DEBUG"):
         traceback.print_exception(error)
     from rich.console import Console
     from rich.markup import escape
 
-    console = Console(stderr=True)
-    console.print(f"[bold red]mmst:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    with contextlib.suppress(OSError):  # nobody reads stderr either
+        console = Console(stderr=True)
+        console.print(f"[bold red]mmst:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from mmst import answers
 from mmst.errors import DataError
 from mmst.methods import method
+from mmst.output import Output, find
 from mmst.ports import Algebra
 from mmst.problems.reading import Row, jsonl_stream
 
@@ -31,7 +31,7 @@ BATCH = 2000
 """Lines that are held at a time; what is undecided among them is given to the algebra engine together."""
 
 
-def grade(source: Path, target: Path, algebra: Algebra) -> dict[str, int]:
+def grade(source: Path, target: Path | Output, algebra: Algebra) -> dict[str, int]:
     """Compare the answer of every line of `source` with its gold one; returns how many there were of each kind."""
     counts = Counter({"equal": 0, "different": 0, "undecided": 0})
 
@@ -46,7 +46,7 @@ def grade(source: Path, target: Path, algebra: Algebra) -> dict[str, int]:
     return dict(counts)
 
 
-def extract(source: Path, target: Path, by: str) -> dict[str, int]:
+def extract(source: Path, target: Path | Output, by: str) -> dict[str, int]:
     """Take the answer of every line's solution, by method `by`; returns how many had one and how many had none."""
     chosen, counts = method(by), Counter({"answers": 0, "no_answer": 0})
 
@@ -61,25 +61,20 @@ def extract(source: Path, target: Path, by: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _rewrite(source: Path, target: Path, change: Callable[[Sequence[Row]], Iterator[dict[str, Any]]]) -> None:
-    """Write what `change` makes of the lines aside, and name it `target` once it is whole."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as out:
-            rows = jsonl_stream(source)
-            while batch := list(itertools.islice(rows, BATCH)):
-                _write(out, change(batch))
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+def _rewrite(source: Path, target: Path | Output, change: Callable[[Sequence[Row]], Iterator[dict[str, Any]]]) -> None:
+    """Write what `change` makes of the lines to the target, whole or not at all; see `mmst.output`."""
+    with find(target, source).writing() as out:
+        rows = jsonl_stream(source)
+        while batch := list(itertools.islice(rows, BATCH)):
+            for item in change(batch):
+                out.write(_line(item))
+            out.flush()
 
 
-def _write(out: TextIO, made: Iterator[dict[str, Any]]) -> None:
-    for item in made:
-        # A lone surrogate, which JSON allows and UTF-8 does not, stays escaped.
-        line = json.dumps(item, ensure_ascii=False)
-        out.write((line if line.isascii() or _encodes(line) else json.dumps(item)) + "\n")
+def _line(item: dict[str, Any]) -> bytes:
+    # A lone surrogate, which JSON allows and UTF-8 does not, stays escaped.
+    line = json.dumps(item, ensure_ascii=False)
+    return (line if line.isascii() or _encodes(line) else json.dumps(item)).encode() + b"\n"
 
 
 def _encodes(text: str) -> bool:

@@ -16,20 +16,23 @@ For programs in memory, ask a sandbox directly:
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mmst.errors import DataError, StoreError, UserError
+from mmst.errors import DataError, UserError
+from mmst.output import Output, find
+from mmst.partial import opened
 from mmst.ports import Execution, Limits, Program, Progress, Sandbox
 from mmst.problems.reading import jsonl_stream
 from mmst.store import file_sha256
 
+VERSION = 2
+"""Raised when the same program may get another verdict."""
 _REMEMBERED = 10_000
 """How many different programs' results are kept for those that are identical."""
 
@@ -80,95 +83,114 @@ def _key(program: Program) -> bytes:
 
 def check_file(
     source: Path,
-    target: Path,
+    target: Path | Output,
     sandbox: Callable[[], AbstractContextManager[Sandbox]],
     limits: Limits,
     progress: Progress,
     dedupe: bool = True,
+    engine: Sequence[str] = (),
 ) -> dict[str, int]:
     """Check the programs of a JSONL file into another, in the same order; returns how many had which verdict.
+
+    `engine` names what else decides verdicts (the sandbox, its packages): what was begun with another is begun anew.
 
     The whole input is read first: `DataError` names file, line, field and value, and nothing is
     run. Verdicts are appended to `TARGET.partial` as they come; when the call was stopped or the
     sandbox failed (`SandboxError`) or the disk was full (`StoreError`), the same call with the same input
-    goes on from there.
-    `target` is there only when it is whole.
+    goes on from there. `target` is there only when it is whole.
+
+    A target that is no file (`mmst.output`) gets the verdicts as they come, still in order; stopped, that begins anew.
     """
-    ids = [program.id for program in read(source)]
-    if len(set(ids)) < len(ids):
-        [(twice, _)] = Counter(ids).most_common(1)
-        raise DataError(f"{source}: two programs have the same id", value=twice, remedy="make the ids unique")
-    partial = target.with_name(target.name + ".partial")
-    stamp = json.dumps({"input": file_sha256(source), "limits": asdict(limits), "dedupe": dedupe})
-    done = _resume(partial, stamp)
-    missing = (p for p in read(source) if p.id not in done)
-    with partial.open("ab") as out, progress.task("check", len(ids) - len(done), "programs") as task:
-        if len(done) < len(ids):
-            with sandbox() as box:
-                for execution in once(box, missing, limits) if dedupe else box.run(missing, limits):
-                    done[execution.id] = out.tell()
-                    with _writing(partial):
-                        out.write(_line(execution))
-                        out.flush()
+    place = find(target, source)
+    ids = _ids(source)
+
+    def executions(done: Container[str]) -> Iterator[Execution]:
+        missing = (p for p in read(source) if p.id in ids and p.id not in done)
+        with sandbox() as box:
+            yield from once(box, missing, limits) if dedupe else box.run(missing, limits)
+
+    if place.path is None:
+        return _stream(place, ids, executions, progress, source)
+    stamp = {
+        "version": VERSION, "engine": list(engine), "input": file_sha256(source), "limits": asdict(limits),
+        "dedupe": dedupe,
+    }  # fmt: skip
+    with opened(place, source) as kept:
+        kept.resume(stamp, ids.keys())
+        with progress.task("check", len(ids) - len(kept.at), "programs") as task:
+            if len(kept.at) < len(ids):
+                for execution in executions(kept.at):
+                    kept.add(execution.id, _line(execution, ids[execution.id]))
                     task.advance()
-    return _put_in_order(ids, done, partial, target)
+        _all_there(kept.at, ids, source)
+        return kept.finish(ids.keys(), place)
 
 
 def read(path: Path) -> Iterator[Program]:
-    """The programs of a JSONL file, one at a time."""
+    """The programs of a JSONL file, one at a time; a whole number as id becomes a text."""
+    return (program for _, program in _rows(path))
+
+
+def _rows(path: Path) -> Iterator[tuple[str | int, Program]]:
+    """Each program with its id as it stands in the file."""
     for row in jsonl_stream(path):
-        for name in ("id", "program"):
-            if not isinstance(row.fields.get(name), str):
-                row.fail(name, "must be a text", f"fields there: {', '.join(row.fields) or 'none'}")
+        name = row.fields.get("id")
+        if isinstance(name, bool) or not isinstance(name, (str, int)):
+            there = f"fields there: {', '.join(row.fields) or 'none'}"
+            row.fail("id", "must be a text or a whole number", there if name is None else "put it in quotes")
+        if not isinstance(row.fields.get("program"), str):
+            row.fail("program", "must be a text", f"fields there: {', '.join(row.fields) or 'none'}")
         if not isinstance(row.fields.get("stdin", ""), str):
             row.fail("stdin", "must be a text", "leave it out if none")
-        yield Program(id=row.fields["id"], source=row.fields["program"], stdin=row.fields.get("stdin", ""))
+        yield name, Program(id=str(name), source=row.fields["program"], stdin=row.fields.get("stdin", ""))
 
 
-def _line(e: Execution) -> bytes:
-    fields: dict[str, Any] = {"id": e.id, "verdict": e.outcome, "stdout": e.stdout, "stderr": e.stderr}
+def _ids(source: Path) -> dict[str, str | int]:
+    """Every id as text, in the order of the file, with what stands there; 1 and "1" are the same."""
+    ids: dict[str, str | int] = {}
+    for name, program in _rows(source):
+        if program.id in ids:
+            raise DataError(
+                f"{source}: two programs have the same id",
+                value=name,
+                remedy='make the ids unique (1 is the same as "1")',
+            )
+        ids[program.id] = name
+    return ids
+
+
+def _line(e: Execution, name: str | int) -> bytes:
+    fields: dict[str, Any] = {"id": name, "verdict": e.outcome, "stdout": e.stdout, "stderr": e.stderr}
     fields |= {"detail": e.detail, "seconds": round(e.seconds, 4), "peak_mib": round(e.peak_mib, 1)}
     return json.dumps(fields).encode() + b"\n"
 
 
-def _resume(partial: Path, stamp: str) -> dict[str, int]:
-    """Id → where its line stands in the partial file, which is begun anew for other work."""
-    done: dict[str, int] = {}
-    head = stamp.encode() + b"\n"
-    if not partial.exists() or partial.open("rb").readline() != head:
-        partial.write_bytes(head)
-        return done
-    at = len(head)
-    with partial.open("rb+") as lines:
-        lines.seek(at)
-        for line in lines:
-            if not line.endswith(b"\n"):
-                lines.truncate(at)  # the stop came in the middle of it
-                break
-            done[json.loads(line)["id"]] = at
-            at += len(line)
-    return done
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as e:
-        raise StoreError(f"{path} could not be written: {e}; the same command goes on when that is mended") from e
-
-
-def _put_in_order(ids: list[str], done: dict[str, int], partial: Path, target: Path) -> dict[str, int]:
-    counts = Counter[str]()
-    aside = target.with_name(target.name + ".ordered")
-    with _writing(target), partial.open("rb") as lines, aside.open("wb") as out:
-        for name in ids:
-            lines.seek(done[name])
-            line = lines.readline()
-            counts[json.loads(line)["verdict"]] += 1
-            out.write(line)
-        out.flush()
-        os.fsync(out.fileno())
-    aside.replace(target)
-    partial.unlink()
+def _stream(
+    place: Output,
+    ids: Mapping[str, str | int],
+    executions: Callable[[Container[str]], Iterator[Execution]],
+    progress: Progress,
+    source: Path,
+) -> dict[str, int]:
+    """Write verdicts as they come; what comes before its turn waits for it."""
+    counts, waiting, turns = Counter[str](), dict[str, bytes](), iter(ids)
+    written: set[str] = set()
+    with place.writing() as out, progress.task("check", len(ids), "programs") as task:
+        turn = next(turns, None)
+        for execution in executions(()) if ids else ():
+            counts[execution.outcome] += 1
+            waiting[execution.id] = _line(execution, ids[execution.id])
+            while turn is not None and turn in waiting:
+                out.write(waiting.pop(turn))
+                written.add(turn)
+                turn = next(turns, None)
+            out.flush()
+            task.advance()
+        _all_there(written, ids, source)
     return dict(counts)
+
+
+def _all_there(done: Container[str], ids: Iterable[str], source: Path) -> None:
+    lost = next((name for name in ids if name not in done), None)
+    if lost is not None:
+        raise DataError(f"{source} was changed while it was read: a program is gone", value=lost, remedy="run it again")

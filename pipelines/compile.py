@@ -11,31 +11,31 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from mmst.config import Config, from_text, to_text
 from mmst.errors import ConfigError
+from mmst.output import Output, find
 
 VERSION_CHARACTERS = 12
 
 
-def compile_to(path: Path, config: Config, *, namespace: str = "") -> str:
+def compile_to(path: Path | Output, config: Config, *, namespace: str = "") -> str:
     """Write the pipeline and return its version: the hash of its content.
 
     Without `namespace` the file is IR YAML, as Kubeflow Pipelines takes it. With one it holds the
     Pipeline and PipelineVersion objects for a Kubeflow Pipelines that keeps them in Kubernetes
     (`--pipelinesStoreKubernetes=true`); a version never changes there, so it is named after its content.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.yaml")
-    try:
-        _compile(aside, config)
-        version = hashlib.sha256(aside.read_bytes()).hexdigest()[:VERSION_CHARACTERS]
+    place = find(path)
+    with place.writing() as out, tempfile.TemporaryDirectory(prefix="mmst-") as folder:
+        made = Path(folder) / "pipeline.yaml"
+        _compile(made, config)
+        version = hashlib.sha256(made.read_bytes()).hexdigest()[:VERSION_CHARACTERS]
         if namespace:
-            _compile(aside, config, version, namespace)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+            _compile(made, config, version, namespace)
+        out.write(made.read_bytes())
     return version
 
 

@@ -54,8 +54,9 @@ def available(packages: Sequence[str] = ()) -> str:
 class GvisorSandbox:
     """Fulfils `ports.Sandbox` with up to `workers` sandboxes at work (never more than cores).
 
-    Programs may import `packages`, which must be installed here. With `evaluate`, programs are evaluated first, and a share of `recheck` of what is finished so
-    is run as well; without, every program is run.
+    Programs may import `packages`, which must be installed here. With `evaluate`, programs are
+    evaluated first, and a share of `recheck` of what is finished so is run as well; without, every
+    program is run.
 
     >>> with GvisorSandbox(workers=2) as box:                               # doctest: +SKIP
     ...     [e.stdout for e in box.run([Program(id="a", source="print(6*7)")], Limits())]

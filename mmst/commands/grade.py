@@ -9,8 +9,10 @@ import typer
 
 from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
 
-Source = Annotated[Path, typer.Argument(metavar="IN.jsonl", help="The lines to read.")]
-Target = Annotated[Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where to write the lines.")]
+Source = Annotated[Path, typer.Argument(metavar="IN.jsonl", help="The lines to read; -: standard input.")]
+Target = Annotated[
+    Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where to write the lines; -: standard output.")
+]
 
 
 def grade(source: Source, out: Target, json: Json = False) -> None:
@@ -24,13 +26,15 @@ def grade(source: Source, out: Target, json: Json = False) -> None:
     """
     from rich.markup import escape
 
-    from mmst import grading
+    from mmst import grading, output
     from mmst.wiring import algebra
 
-    with algebra() as engine:
-        counts = grading.grade(source, out, engine)
+    with output.given(source) as lines:
+        place = output.find(out, lines)
+        with algebra() as engine:
+            counts = grading.grade(lines, place, engine)
     said = ", ".join(f"{n} {name}" for name, n in counts.items())
-    emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(str(out))}")
+    emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(place.shown)}", aside=place.to_stdout)
 
 
 def extract(
@@ -49,11 +53,13 @@ def extract(
     """
     from rich.markup import escape
 
-    from mmst import grading
+    from mmst import grading, output
 
-    counts = grading.extract(source, out, method)
+    with output.given(source) as lines:
+        place = output.find(out, lines)
+        counts = grading.extract(lines, place, method)
     said = f"{counts['answers']} with an answer, {counts['no_answer']} without"
-    emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(str(out))}")
+    emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(place.shown)}", aside=place.to_stdout)
 
 
 def labels(

@@ -108,7 +108,9 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
 problems = typer.Typer(no_args_is_help=True, help="Problem sets: list the formats, import a file, describe one.")
 Format = Annotated[str, typer.Argument(help="One of `mmst problems list`.")]
 _NOTES = 20
-File = Annotated[Path, typer.Argument(help="The file, as it was published; or a folder of such files.")]
+File = Annotated[
+    Path, typer.Argument(help="The file, as it was published; or a folder of such files; -: standard input.")
+]
 
 
 @problems.command("list")
@@ -139,7 +141,7 @@ def list_formats(json: Json = False) -> None:
 def import_file(
     format: Format,
     file: File,
-    to: Annotated[Path, typer.Option("--to", help="Where to write them as our own JSONL.")],
+    to: Annotated[Path, typer.Option("--to", help="Where to write them as our own JSONL; -: standard output.")],
     json: Json = False,
 ) -> None:
     """Read a published file and write its problems as JSONL, which recipes name with format: jsonl.
@@ -154,23 +156,23 @@ def import_file(
     """
     from rich.markup import escape
 
+    from mmst import output
     from mmst import problems as sets
-    from mmst.errors import UserError
     from mmst.problems.importing import Repeats, as_data
 
-    if to.exists() and file.exists() and to.samefile(file):
-        raise UserError("--to is the file that is read", value=str(to), remedy="name another file")
     repeats, notes = Repeats(), list[str]()
+    with output.given(file.expanduser(), again=True) as published:
+        place = output.find(to, published)
 
-    def once() -> Iterator[Problem]:
-        for item in sets.read_file(format, file):
-            notes.extend(f"{item.place}: {note}" for note in item.notes)
-            if repeats.first(item):
-                yield item.problem
+        def once() -> Iterator[Problem]:
+            for item in sets.read_file(format, published):
+                notes.extend(f"{item.place}: {note}" for note in item.notes)
+                if repeats.first(item):
+                    yield item.problem
 
-    count = sets.export(once(), to)
+        count = sets.export(once(), place)
     differing = repeats.contradictions()
-    said = [f"{count} problems written to {to}"]
+    said = [f"{count} problems written to {place.shown}"]
     if repeats.count:
         said.append(f"{repeats.count} left out: their questions stand there already")
     if differing:
@@ -178,7 +180,8 @@ def import_file(
         said += [f"  {each}" for each in differing]
     said += notes[:_NOTES] + ([f"… and {len(notes) - _NOTES} more such notes"] if len(notes) > _NOTES else [])
     result = {"problems": count, "file": str(to), "repeated": repeats.count}
-    emit(result | {"contradictions": as_data(differing), "notes": notes}, json, escape("\n".join(said)))
+    result |= {"contradictions": as_data(differing), "notes": notes}
+    emit(result, json, escape("\n".join(said)), aside=place.to_stdout)
 
 
 @problems.command("describe")
@@ -192,9 +195,11 @@ def describe(format: Format, file: File, json: Json = False) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from mmst import output
     from mmst import problems as sets
 
-    found = sets.describe(sets.import_file(format, file))
+    with output.given(file.expanduser(), again=True) as published:
+        found = sets.describe(sets.import_file(format, published))
     table = Table("what", "how many", box=None, header_style="bold", title=str(file), title_justify="left")
     for name, value in found.items():
         counted = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]

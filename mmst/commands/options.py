@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mmst.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -16,6 +20,26 @@ if TYPE_CHECKING:
     from mmst.config import Config
 
 DEFAULT_OUT = "mmst-out"
+
+
+def _store(uri: str) -> str:
+    """A store's address: not what only a file can be."""
+    if uri == "-" or (uri and "://" not in uri and Path(uri).exists() and not Path(uri).is_dir()):
+        raise ConfigError("a store is a folder or s3://bucket/prefix", value=uri, remedy="--out runs")
+    return uri
+
+
+def between(low: float, high: float, unit: str = "") -> Callable[[typer.CallbackParam, float | None], float | None]:
+    """An option's callback that refuses a number outside, and NaN; `ConfigError` names option, bounds and value."""
+
+    def check(param: typer.CallbackParam, value: float | None) -> float | None:
+        if value is not None and not low <= value <= high:
+            name, bounds = param.opts[0], f"from {low:,} to {high:,} {unit}".rstrip()
+            raise ConfigError(f"{name} must be {bounds}", value=value, remedy=f"{name} {param.default or low}")
+        return value
+
+    return check
+
 
 Recipe = Annotated[
     str,
@@ -40,9 +64,13 @@ RecipeOut = Annotated[
         metavar="URI",
         help="Where everything is stored: a folder or s3://bucket/prefix.",
         show_default="the recipe's",
+        callback=_store,
     ),
 ]
-StoreOut = Annotated[str, typer.Option("--out", "-o", metavar="URI", help="The store: a folder or s3://bucket/prefix.")]
+StoreOut = Annotated[
+    str,
+    typer.Option("--out", "-o", metavar="URI", help="The store: a folder or s3://bucket/prefix.", callback=_store),
+]
 ClusterNamespace = Annotated[
     str,
     typer.Option(
@@ -78,20 +106,38 @@ def released(cluster: str, settings: Sequence[str] = ()) -> Config:
     return parse(recipes.override_all(recipes.lay_over({}, release_settings(cluster)), settings))
 
 
-def emit(result: Any, as_json: bool, *rendered: RenderableType) -> None:
-    """Print a result: as JSON (records included) or as it is rendered for people."""
-    if as_json:
-        from mmst.records import to_data
+def emit(result: Any, as_json: bool, *rendered: RenderableType, aside: bool = False) -> None:
+    """Print a result: as JSON (records included) or as it is rendered for people.
 
-        print(json.dumps(to_data(result), ensure_ascii=False, indent=2))
-        return
-    out = console()
-    for item in rendered:
-        out.print(item, highlight=False, soft_wrap=isinstance(item, str))
+    On standard output or, with `aside`, on standard error, when the lines of the output go to the former.
+    """
+    with standard_output():
+        if as_json:
+            from mmst.records import to_data
+
+            print(json.dumps(to_data(result), ensure_ascii=False, indent=2), file=sys.stderr if aside else None)
+            return
+        out = console(aside=aside)
+        for item in rendered:
+            out.print(item, highlight=False, soft_wrap=isinstance(item, str))
 
 
-def console() -> Console:
-    """Standard output; wide when nobody watches, so that tables in logs are not cut."""
+def console(*, aside: bool = False) -> Console:
+    """Standard output (or error); wide when nobody watches, so that tables in logs are not cut."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 120)
+    watched = (sys.stderr if aside else sys.stdout).isatty()
+    return Console(width=None if watched else 120, stderr=aside)
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[None]:
+    """A `StoreError` when a result cannot be printed, as on a full disk; a closed pipe is none."""
+    try:
+        yield
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise StoreError(f"standard output cannot be written: {e.strerror}") from e

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmst.commands.options import Json, Settings, configured, emit
+from mmst.commands.options import Json, Settings, between, configured, emit
 from mmst.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,16 +33,18 @@ def plan(
         ),
     ] = "",
     price: Annotated[
-        float, typer.Option(min=0.0, help="Price of a node and hour.", show_default="the hardware's, if any")
+        float,
+        typer.Option(
+            help="Price of a node and hour.", show_default="the hardware's, if any", callback=between(0, 10**9)
+        ),
     ] = 0.0,
     solved: Annotated[
         float | None,
         typer.Option(
-            min=0.0,
-            max=1.0,
             metavar="SHARE",
             help="Share of problems that a method solves by some sample.",
             show_default="0.75, about the demo's",
+            callback=between(0, 1),
         ),
     ] = None,
     json: Json = False,

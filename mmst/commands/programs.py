@@ -7,18 +7,28 @@ from typing import Annotated
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
+from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, between, emit
 from mmst.errors import ConfigError
 from mmst.inside.packages import DEFAULT, KNOWN
 
 
 def check_programs(
-    source: Annotated[Path, typer.Argument(metavar="IN.jsonl", help='Lines {"id", "program", "stdin"?}.')],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where the verdicts go.")],
-    timeout: Annotated[float, typer.Option(min=0.01, metavar="S", help="Seconds a program may take.")] = 2.0,
-    memory: Annotated[int, typer.Option(min=16, metavar="MIB", help="Memory a program may use.")] = 256,
-    output_limit: Annotated[int, typer.Option(min=1, metavar="KIB", help="What a program may print.")] = 64,
-    workers: Annotated[int, typer.Option(min=0, help="Sandboxes at once; 0: one a core.")] = 0,
+    source: Annotated[
+        Path, typer.Argument(metavar="IN.jsonl", help='Lines {"id", "program", "stdin"?}; -: standard input.')
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where the verdicts go; -: standard output.")
+    ],
+    timeout: Annotated[
+        float, typer.Option(metavar="S", help="Seconds a program may take.", callback=between(0.01, 86_400, "seconds"))
+    ] = 2.0,
+    memory: Annotated[
+        int, typer.Option(metavar="MIB", help="Memory a program may use.", callback=between(16, 1 << 20, "MiB"))
+    ] = 256,
+    output_limit: Annotated[
+        int, typer.Option(metavar="KIB", help="What a program may print.", callback=between(1, 1 << 20, "KiB"))
+    ] = 64,
+    workers: Annotated[int, typer.Option(help="Sandboxes at once; 0: one a core.", callback=between(0, 1024))] = 0,
     sandbox: Annotated[str, typer.Option(metavar="NAME", help="gvisor, or subprocess (unconfined).")] = "gvisor",
     packages: Annotated[
         str, typer.Option(metavar="NAMES", help=f"What they may import: {', '.join(KNOWN)}; empty: nothing.")
@@ -32,30 +42,33 @@ def check_programs(
     you name, in the versions that are installed here. A program that lacks one says so in its detail.
 
     Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit, "stdout",
-    "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. Stopped, the same command goes on.
+    "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. An id is a text or a whole number,
+    and stays what it is; 1 and "1" are the same. Stopped, the same command goes on; not when OUT is a pipe or device.
 
     Example:
 
       mmst check-programs solutions.jsonl --out verdicts.jsonl --timeout 1
     """
-    from mmst import programs, progress, wiring
+    from rich.markup import escape
+
+    from mmst import output, programs, progress, wiring
     from mmst.ports import Limits
 
-    if not source.is_file():
-        raise ConfigError("there is no such file", value=str(source), remedy="give a JSONL file of programs")
-    if not out.parent.is_dir():
-        raise ConfigError("--out is in a folder that is not there", value=str(out), remedy=f"mkdir -p {out.parent}")
     if sandbox not in wiring.SANDBOXES:
         raise ConfigError("unknown sandbox", value=sandbox, remedy=f"--sandbox {' or '.join(wiring.SANDBOXES)}")
     named = [name.strip() for name in packages.split(",") if name.strip()]
     if unknown := sorted(set(named) - set(KNOWN)):
         raise ConfigError("unknown package", value=unknown[0], remedy=f"--packages {','.join(KNOWN)}, or some of them")
     limits = Limits(timeout=timeout, memory_mib=memory, output_kib=output_limit)
-    counts = programs.check_file(
-        source, out, lambda: wiring.sandbox(sandbox, workers, named), limits, progress.from_environment(), dedupe
-    )
+    with output.given(source, again=True) as programs_file:
+        place = output.find(out, programs_file)
+        if place.path and not place.path.parent.is_dir():
+            raise ConfigError("--out is in a folder that is not there", value=str(out), remedy=f"mkdir -p {out.parent}")
+        counts = programs.check_file(
+            programs_file, place, lambda: wiring.sandbox(sandbox, workers, named), limits, progress.from_environment(),
+            dedupe, (sandbox, *named))
     shown = ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "no programs"
-    emit({"out": str(out), "verdicts": counts}, json, f"{out}: {shown}")
+    emit({"out": str(out), "verdicts": counts}, json, f"{escape(place.shown)}: {shown}", aside=place.to_stdout)
 
 
 def rerun(

@@ -72,7 +72,9 @@ def compile(
     settings: Settings,
     out: RecipeOut = "",
     cluster: ClusterNamespace = "",
-    file: Annotated[Path, typer.Option("--file", "-f", help="Where to write the YAML.")] = Path("pipeline.yaml"),
+    file: Annotated[Path, typer.Option("--file", "-f", help="Where to write the YAML; -: standard output.")] = Path(
+        "pipeline.yaml"
+    ),
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Write Pipeline and PipelineVersion objects for Git instead of IR YAML.")
     ] = False,
@@ -85,15 +87,19 @@ def compile(
 
       mmst compile --recipe demo --cluster mmst --manifest --file pipeline-version.yaml
     """
+    from rich.markup import escape
+
+    from mmst import output
     from mmst.errors import SetupError
 
     config = configured(recipe, settings, out, cluster)
+    place = output.find(file)
     try:
         from mmst.pipelines.compile import compile_to
     except ImportError as e:
         raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
-    compile_to(file, config, namespace=config.cluster.namespace if manifest else "")
-    print(file)
+    compile_to(place, config, namespace=config.cluster.namespace if manifest else "")
+    emit(str(file), False, escape(place.shown), aside=place.to_stdout)
 
 
 def recipes(

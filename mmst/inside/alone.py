@@ -1,6 +1,7 @@
 """Runs one program in a process of its own, outside gVisor: the script of the subprocess sandbox.
 
-Arguments: bytes of memory, seconds of CPU time, the folder to import ourselves from.
+Arguments: bytes of memory, seconds of CPU time, the folder to import ourselves from, the user id to
+become where this is root. The current folder is the only one in which the program may write.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import sys
 from typing import NoReturn
 
 
-def main(memory: str, cpu: str, root: str) -> NoReturn:
-    """Lower the limits, filter system calls where that is known how, and run what comes on fd 0."""
+def main(memory: str, cpu: str, root: str, uid: str) -> NoReturn:
+    """Lower the limits, give up all rights and reach that can be given up, and run what comes on fd 0."""
+    needed = [*sys.path]
     sys.path.insert(0, root)
-    from mmst.inside import program
+    from mmst.inside import landlock, privileges, program
 
     program.limit(program.address_space() + int(memory), int(cpu), file=0)
+    landlock.restrict(".")
+    privileges.drop(int(uid), needed)
     if os.uname().machine == "x86_64":
         from mmst.inside import seccomp
 

@@ -26,7 +26,7 @@ _ALLOWED = {
     "clock_getres": 229, "clock_nanosleep": 230, "exit_group": 231, "epoll_wait": 232, "epoll_ctl": 233,
     "tgkill": 234, "openat": 257, "newfstatat": 262, "readlinkat": 267, "faccessat": 269, "pselect6": 270,
     "ppoll": 271, "set_robust_list": 273, "epoll_pwait": 281, "eventfd2": 290, "epoll_create1": 291,
-    "dup3": 292, "pipe2": 293, "prlimit64": 302, "getrandom": 318, "membarrier": 324, "statx": 332,
+    "dup3": 292, "pipe2": 293, "getrandom": 318, "membarrier": 324, "statx": 332,
     "rseq": 334, "faccessat2": 439,
 }  # fmt: skip
 _FILES = {
@@ -34,7 +34,7 @@ _FILES = {
     "rmdir": 84, "unlink": 87, "chmod": 90, "fchmod": 91, "mkdirat": 258, "unlinkat": 263, "renameat": 264,
     "fchmodat": 268, "utimensat": 280, "renameat2": 316,
 }  # fmt: skip
-_CLONE, _CLONE3, _THREAD = 56, 435, 0x00010000
+_CLONE, _CLONE3, _THREAD, _PRLIMIT = 56, 435, 0x00010000, 302
 _X86_64 = 0xC000003E
 
 _LOAD, _JEQ, _JSET, _RET = 0x20, 0x15, 0x45, 0x06
@@ -58,7 +58,11 @@ def bpf(files: bool = False) -> bytes:
         (_JEQ, 1, 0, _X86_64),
         (_RET, 0, 0, _KILL),
         (_LOAD, 0, 0, _NR),
-        *((_JEQ, n - i + 6, 0, number) for i, number in enumerate(allowed)),
+        *((_JEQ, n - i + 10, 0, number) for i, number in enumerate(allowed)),
+        (_JEQ, 0, 3, _PRLIMIT),
+        (_LOAD, 0, 0, _ARG0),
+        (_JEQ, 8, 0, 0),  # its own limits, never those of whoever has the same user id
+        (_RET, 0, 0, _ERRNO | errno.EPERM),
         (_JEQ, 0, 3, _CLONE),
         (_LOAD, 0, 0, _ARG0),
         (_JSET, 4, 0, _THREAD),

@@ -23,6 +23,7 @@ from typing import Any
 from mmst.answers import number
 from mmst.config import Source, percent_range
 from mmst.errors import ConfigError, DataError, UserError
+from mmst.output import Output, find
 from mmst.problems.identity import normalise_question, percent_of, problem_id, split_of
 from mmst.problems.importing import Imported, Repeats, stream
 from mmst.records import Problem, Split, to_json
@@ -118,23 +119,13 @@ def read_file(format: str, path: Path) -> Iterator[Imported]:
     return chain([first], items)
 
 
-def export(problems: Iterable[Problem], path: Path) -> int:
+def export(problems: Iterable[Problem], path: Path | Output) -> int:
     """Write our own JSONL, which `format: jsonl` reads back; whole or absent. Returns the count."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     count = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as f:
-            for problem in problems:
-                f.write(to_json(problem) + "\n")
-                count += 1
-            f.flush()
-            os.fsync(f.fileno())
-        aside.replace(path)
-    except OSError as e:
-        raise UserError(f"cannot write {path} ({e.strerror})", remedy="free space or another path") from e
-    finally:
-        aside.unlink(missing_ok=True)
+    with find(path).writing() as out:
+        for problem in problems:
+            out.write((to_json(problem) + "\n").encode())
+            count += 1
     return count
 
 

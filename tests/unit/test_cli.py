@@ -68,7 +68,7 @@ def test_every_help_shows_an_example_of_its_command(command: str) -> None:
 def test_the_main_help_states_every_exit_code() -> None:
     text = CliRunner().invoke(cli.app, ["--help"]).output.split("Exit codes")[1]
     codes = {e.exit_code for e in kinds(MmstError)}
-    assert {code for code in range(256) if f" {code} " in text.replace("\n", " ")} == codes | {0}
+    assert {code for code in range(256) if f" {code} " in text.replace("\n", " ")} == codes | {0, cli.NOBODY_READS}
 
 
 def kinds(kind: type[MmstError]) -> list[type[MmstError]]:
@@ -292,9 +292,66 @@ def test_an_import_says_what_repeats_and_what_contradicts(mmst: Run, tmp_path: P
 
 def test_output_cut_off_by_the_reader_is_no_traceback(made: Made) -> None:
     made.whole()
-    command = f"{sys.executable} -m mmst.cli status made --out {made.config.out} --json | head -c 10"
-    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert result.stderr == ""
+    command = f"{sys.executable} -m mmst.cli status made --out {made.config.out} --json | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+BOUNDS = {
+    "--timeout": (
+        "from 0.01 to 86,400 seconds",
+        ["inf", "-inf", "nan", "1e400", "-1e400", "0", "-1", "0.009", "86401"],
+    ),
+    "--memory": ("from 16 to 1,048,576 MiB", ["0", "-1", "15", "1000000000000", "9" * 40, "1048577"]),
+    "--output-limit": ("from 1 to 1,048,576 KiB", ["0", "-5", "1000000000000"]),
+    "--workers": ("from 0 to 1,024", ["-1", "1025", "1000000000"]),
+}
+
+
+@pytest.mark.parametrize(("option", "value"), [(o, v) for o, (_, values) in BOUNDS.items() for v in values])
+def test_a_number_out_of_bounds_is_named_with_them(mmst: Run, tmp_path: Path, option: str, value: str) -> None:
+    (tmp_path / "in").write_text('{"id": 1, "program": ""}\n')
+    code, out, err = mmst("check-programs", str(tmp_path / "in"), "--out", str(tmp_path / "out"), f"{option}={value}")
+    assert (code, out) == (2, "")
+    shown = repr(float(value)) if option == "--timeout" else value
+    assert f"{option} must be {BOUNDS[option][0]}, got {shown}. Remedy: {option} " in err
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("value", ["two", "", "1,5", "0x10", "1_"])
+@pytest.mark.parametrize("option", BOUNDS)
+def test_what_is_no_number_is_refused(mmst: Run, tmp_path: Path, option: str, value: str) -> None:
+    code, _, err = mmst("check-programs", "in", "--out", str(tmp_path / "out"), f"{option}={value}")
+    assert code == 2
+    assert option in err
+
+
+@pytest.mark.parametrize("bound", ["--timeout=0.01", "--timeout=86400", "--memory=1048576", "--workers=1024"])
+def test_a_number_at_its_bound_is_taken(mmst: Run, tmp_path: Path, bound: str) -> None:
+    (tmp_path / "in").write_text("")
+    out = str(tmp_path / "out")
+    assert mmst("check-programs", str(tmp_path / "in"), "--sandbox", "subprocess", "--out", out, bound)[0] == 0
+
+
+@pytest.mark.parametrize("option", ["--price=inf", "--price=nan", "--price=-1", "--solved=nan", "--solved=1.5"])
+def test_a_plan_takes_no_number_that_is_none(mmst: Run, option: str) -> None:
+    code, _, err = mmst("plan", "demo", option)
+    assert code == 2
+    assert f"{option.split('=')[0]} must be from 0 to" in err
+
+
+@pytest.mark.parametrize("out", ["-", "/dev/stdout", "/dev/null", "file"])
+@pytest.mark.parametrize(
+    "line", ["status", "show x", "labels x", "report --run x", "gather -r demo", "doctor", "run -r demo", "rerun x y"]
+)
+def test_a_store_is_no_file(mmst: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, out: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("precious")
+    code, said, err = mmst(*line.split(), "--out", out)
+    assert (code, said) == (2, "")
+    assert f"a store is a folder or s3://bucket/prefix, got '{out}'" in err
+    assert (tmp_path / "file").read_text() == "precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 STAGE_THAT_WAITS = """

@@ -220,7 +220,7 @@ def verdict(number: int, argument: int = 0, arch: int = 0xC000003E, code: bytes 
 
 def test_the_filter_allows_what_is_listed_and_nothing_else() -> None:
     allowed = {n for n in range(600) if verdict(n) == 0x7FFF0000}
-    assert allowed == set(seccomp._ALLOWED.values())
+    assert allowed == {*seccomp._ALLOWED.values(), 302}
     assert not allowed & {41, 42, 56, 57, 58, 59, 62, 101, 157, 165, 200, 272, 310, 317, 321, 322, 434, 435}
 
 
@@ -237,6 +237,11 @@ def test_programs_may_change_files_only_where_they_have_a_folder_of_their_own() 
     assert files - plain == set(seccomp._FILES.values())
     assert not files & {41, 42, 49, 56, 57, 58, 59, 62, 86, 88, 92, 93, 94, 133, 161, 165, 259, 260, 265, 266, 322}
     assert not plain & {76, 77, 82, 83, 84, 87, 90, 258, 263, 264}
+
+
+def test_the_filter_lets_a_program_change_no_limits_but_its_own() -> None:
+    assert verdict(302, 0) == 0x7FFF0000
+    assert {verdict(302, pid) for pid in (1, 2, 4242, 0xFFFFFFFF)} == {0x50001}
 
 
 def test_the_filter_kills_foreign_system_calls() -> None:

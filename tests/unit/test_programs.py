@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst import programs
 from mmst.errors import DataError, SandboxError, StoreError, UserError
 from mmst.ports import Execution, Limits, Program
 from mmst.programs import check_file, once
@@ -90,7 +90,11 @@ def test_without_dedupe_identical_programs_run_each(tmp_path: Path) -> None:
     [
         ("{", r"in, line 2: not JSON"),
         ("[1]", r"in, line 2: not a JSON object, got \[1\]"),
-        ('{"id": 3, "program": ""}', r"in, line 2, field 'id': must be a text, got 3"),
+        ('{"id": 3.0, "program": ""}', r"in, line 2, field 'id': must be a text or a whole number, got 3.0"),
+        ('{"id": true, "program": ""}', r"in, line 2, field 'id': must be a text or a whole number, got True"),
+        ('{"id": null, "program": ""}', r"in, line 2, field 'id': must be a text or a whole number, got None"),
+        ('{"id": [1], "program": ""}', r"in, line 2, field 'id': must be a text or a whole number, got \[1\]"),
+        ('{"program": ""}', r"in, line 2, field 'id': must be .* Remedy: fields there: program"),
         ('{"id": "b"}', r"in, line 2, field 'program': must be a text, got None. Remedy: fields there: id"),
         ('{"id": "b", "program": "", "stdin": 1}', r"in, line 2, field 'stdin': must be a text, got 1"),
         ('{"id": "a", "program": ""}', r"two programs have the same id, got 'a'"),
@@ -120,15 +124,16 @@ def test_a_full_disk_is_a_named_error_and_the_same_call_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "in", [{"id": str(i), "program": f"p{i}"} for i in range(6)])
-    line, written = programs._line, []
+    write_now, written = os.write, []
 
-    def full(e: Execution) -> bytes:
-        written.append(e.id)
+    def full(fd: int, data: bytes) -> int:
+        written.append(json.loads(bytes(data))["id"])
         if len(written) == 4:
+            write_now(fd, data[:20])
             raise OSError(28, "No space left on device")
-        return line(e)
+        return write_now(fd, data)
 
-    monkeypatch.setattr(programs, "_line", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(StoreError, match="No space left"):
         check(source, tmp_path / "out", Echo())
     monkeypatch.undo()
@@ -147,3 +152,108 @@ def test_other_input_begins_anew(tmp_path: Path) -> None:
 
 def test_nothing_to_check_is_an_empty_file(tmp_path: Path) -> None:
     assert check(write(tmp_path / "in", []), tmp_path / "out", Echo()) == []
+
+
+def test_whole_numbers_stay_what_they_are(tmp_path: Path) -> None:
+    names = [0, -7, 10**30, "1", "a"]
+    source = write(tmp_path / "in", [{"id": name, "program": f"p{name}"} for name in names])
+    assert [(line["id"], line["stdout"]) for line in check(source, tmp_path / "out", Echo())] == [
+        (name, f"p{name}") for name in names
+    ]
+
+
+@pytest.mark.parametrize("names", [(1, "1"), ("1", 1), (1, 1), ("-1", -1)])
+def test_a_number_and_its_text_are_one_id(tmp_path: Path, names: tuple[object, object]) -> None:
+    source = write(tmp_path / "in", [{"id": name, "program": ""} for name in names])
+    with pytest.raises(DataError, match=r"two programs have the same id, got .*1 is the same as"):
+        check(source, tmp_path / "out", Echo())
+
+
+def test_numbers_go_on_where_they_were(tmp_path: Path) -> None:
+    source = write(tmp_path / "in", [{"id": i, "program": f"p{i}"} for i in range(9)])
+    with pytest.raises(SandboxError):
+        check(source, tmp_path / "out", first := Echo(fail_after=5))
+    lines = check(source, tmp_path / "out", second := Echo())
+    assert [line["id"] for line in lines] == list(range(9))
+    assert len(first.ran) + len(second.ran) == 9
+
+
+GOOD = '{"id": "0", "verdict": "ok", "stdout": "kept", "stderr": "", "detail": "", "seconds": 0, "peak_mib": 0}\n'
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\xff\xfe\n",
+        b"{\n",
+        b"null\n",
+        b"[]\n",
+        b"\n",
+        b"\x00" * 4096 + b"\n",
+        b"[" * 100_000 + b"\n",
+        b'{"id": "1"}\n',
+        b'{"id": "1", "verdict": "ok"}\n',
+        GOOD.replace('"0"', '"elsewhere"').encode(),
+        GOOD.replace('"0"', "null").encode(),
+        GOOD.replace('"ok"', "null").encode(),
+        GOOD.replace('"0"', "1e999").encode(),
+        GOOD.replace('"0"', "9" * 5000).encode(),
+        GOOD.encode()[:-1],
+        GOOD.encode()[:9],
+    ],
+    ids=range(16),
+)
+def test_what_cannot_be_read_of_kept_verdicts_is_done_again(tmp_path: Path, bad: bytes) -> None:
+    source = write(tmp_path / "in", [{"id": str(i), "program": f"p{i}"} for i in range(6)])
+    with pytest.raises(SandboxError):
+        check(source, tmp_path / "out", Echo(fail_after=1))
+    partial = tmp_path / "out.partial"
+    head = partial.read_bytes().split(b"\n")[0]
+    partial.write_bytes(head + b"\n" + GOOD.encode() + bad + GOOD.replace('"0"', '"1"').encode())
+    lines = check(source, tmp_path / "out", box := Echo())
+    assert [line["id"] for line in lines] == [str(i) for i in range(6)]
+    assert lines[0]["stdout"] == "kept"
+    assert sorted(box.ran) == ["1", "2", "3", "4", "5"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, -2])
+def test_a_head_that_was_cut_off_begins_anew(tmp_path: Path, cut: int) -> None:
+    source = write(tmp_path / "in", [{"id": str(i), "program": f"p{i}"} for i in range(6)])
+    with pytest.raises(SandboxError):
+        check(source, tmp_path / "out", Echo(fail_after=1))
+    partial = tmp_path / "out.partial"
+    partial.write_bytes(partial.read_bytes().split(b"\n")[0][:cut])
+    assert len(check(source, tmp_path / "out", Echo())) == 6
+
+
+@pytest.mark.parametrize(
+    "theirs", [b"PK\x03\x04 half a download", b"notes of mine\n", b'{"id": 1}\n', b"[]\n", b"\n", b"\xff" * 99_999]
+)
+def test_somebody_elses_partial_file_is_left_alone(tmp_path: Path, theirs: bytes) -> None:
+    source = write(tmp_path / "in", [{"id": "a", "program": ""}])
+    (tmp_path / "out.partial").write_bytes(theirs)
+    with pytest.raises(UserError, match=r"somebody else's, got .*out\.partial.* Remedy: move it away"):
+        check(source, tmp_path / "out", box := Echo())
+    assert (tmp_path / "out.partial").read_bytes() == theirs
+    assert box.ran == []
+
+
+def test_a_program_that_leaves_the_file_meanwhile_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "in", [{"id": str(i), "program": f"p{i}"} for i in range(9)])
+
+    class Shortens(Echo):
+        def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+            write(source, [{"id": "0", "program": "p0"}])
+            return super().run(programs, limits)
+
+    with pytest.raises(DataError, match=r"was changed while it was read: a program is gone, got '1'"):
+        check(source, tmp_path / "out", Shortens())
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_left_when_no_verdict_was_reached(tmp_path: Path) -> None:
+    source = write(tmp_path / "in", [{"id": "a", "program": ""}])
+    with pytest.raises(SandboxError):
+        check(source, tmp_path / "out", Echo(fail_after=0))
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]

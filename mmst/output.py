@@ -1,0 +1,287 @@
+"""Where a command writes: what `--out` names may be a file, a link to one, a FIFO, a device, or `-`.
+
+    with find(Path("out.jsonl"), source).writing() as out:
+        out.write(b"...\\n")
+
+- A file is whole or not there: it is written aside and renamed. Of a link, the file that it leads to is
+  replaced; the link stays. A file that is replaced keeps its permissions.
+- A FIFO, a character device, `-` and /dev/fd/N are streams: written directly, as the lines come.
+- A directory, a socket, a disk, and a file that is the input as well are refused (`ConfigError`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmst.errors import ConfigError, MmstError, StoreError
+
+_BLOCK = 1 << 16
+_DESCRIPTORS = ("/proc/self/fd", "/proc/thread-self/fd", "/dev/fd")
+_MOST_LINKS = 40
+_REMEDIES = {
+    errno.ENOSPC: "free space there (then the same command goes on), or give another --out",
+    errno.EDQUOT: "raise the quota, free space, or give another --out",
+    errno.EFBIG: "raise `ulimit -f`, or give another --out",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EROFS: "give a place that can be written",
+    errno.EACCES: "give a place that you may write to",
+    errno.EPERM: "give a place that you may write to",
+    errno.ENXIO: "give a file",
+}
+_WRONG = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+"""What is wrong with the name itself, so that the same command would fail again."""
+
+
+class Sink:
+    """What lines are written to; `StoreError` when it takes no more, `BrokenPipeError` when nobody reads."""
+
+    def __init__(self, fd: int, shown: str) -> None:
+        self._fd, self._shown, self._waiting = fd, shown, bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Take some bytes; they are passed on when enough have come together."""
+        self._waiting += data
+        if len(self._waiting) >= _BLOCK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on all that was taken."""
+        with trouble(self._shown), memoryview(bytes(self._waiting)) as left:
+            at = 0
+            while at < len(left):
+                try:
+                    at += os.write(self._fd, left[at:])
+                except BlockingIOError:
+                    select.select([], [self._fd], [])
+        self._waiting.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A place to write to: a file (`path`, all links followed), an open descriptor, or a special file."""
+
+    shown: str
+    path: Path | None = None
+    descriptor: int | None = None
+    special: Path | None = None
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether the lines go where standard output goes, so that nothing else may."""
+        if self.descriptor is None:
+            return False
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self.descriptor), os.fstat(1))
+        return False
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Sink]:
+        """A sink for the lines. A file is there when all went well, and unchanged when not."""
+        if self.path is not None:
+            with replacing(self.path, self.shown) as sink:
+                yield sink
+            return
+        with trouble(self.shown):
+            fd = (
+                os.open(self.special, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+                if self.special is not None
+                else os.dup(self.descriptor or 0)
+            )
+        try:
+            sink = Sink(fd, self.shown)
+            yield sink
+            sink.flush()
+        finally:
+            os.close(fd)
+
+
+def find(name: Path | Output, *sources: Path) -> Output:
+    """What is at this name, or will be; `ConfigError` when it cannot be written, or is one of `sources`."""
+    if isinstance(name, Output):
+        return name
+    shown = str(name)
+    with trouble(shown):
+        found = _found(name, shown)
+        _refuse_sources(found, sources)
+        return found
+
+
+@contextlib.contextmanager
+def replacing(path: Path, shown: str) -> Iterator[Sink]:
+    """Write aside, then put it in the place of `path`."""
+    with trouble(shown):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        aside = path.with_name(f".mmst-{os.getpid()}-{os.urandom(4).hex()}.part")
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with trouble(shown):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        sink = Sink(fd, shown)
+        yield sink
+        sink.flush()
+        with trouble(shown):
+            os.fsync(fd)
+            _as_before(path, fd)
+            aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def trouble(shown: str) -> Iterator[None]:
+    """Turn an `OSError` into an error that names the file, the reason and the remedy; a closed pipe stays one."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        remedy = _REMEDIES.get(e.errno or 0, "")
+        said = f"cannot write {shown}: {e.strerror or e}"
+        if e.errno in _WRONG:
+            raise ConfigError(said, remedy=remedy or "give another --out") from e
+        raise StoreError(f"{said}." + (f" Remedy: {remedy}" if remedy else "")) from e
+
+
+def _found(name: Path, shown: str) -> Output:
+    if shown == "-":
+        return _open_descriptor(1, "standard output")
+    path = name
+    for _ in range(_MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if os.path.realpath(folder) in {os.path.realpath(d) for d in _DESCRIPTORS} and path.name.isdecimal():
+            return _open_descriptor(int(path.name), shown)
+        path = Path(folder, path.name)
+        if not path.is_symlink():
+            break
+        path = Path(folder, path.readlink())
+    else:
+        raise _refused(shown, "is a symbolic link that leads to itself")
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return Output(shown=shown, path=path)
+    return _at(path, there, shown)
+
+
+def _at(path: Path, there: os.stat_result, shown: str) -> Output:
+    kind = there.st_mode
+    if stat.S_ISDIR(kind):
+        raise _refused(shown, "is a directory", f"--out {shown.rstrip('/') or '/'}/out.jsonl")
+    if stat.S_ISSOCK(kind) or stat.S_ISBLK(kind):
+        raise _refused(shown, "is a socket" if stat.S_ISSOCK(kind) else "is a disk")
+    if not os.access(path, os.W_OK):
+        raise _refused(shown, "may not be written by you", f"chmod u+w {shown}, or another --out")
+    if not stat.S_ISREG(kind):
+        return Output(shown=shown, special=path)
+    with contextlib.suppress(OSError):
+        if os.path.samestat(there, os.fstat(1)):
+            return Output(shown=shown, descriptor=1)  # `--out file > file`: what it renamed would be lost
+    return Output(shown=shown, path=path)
+
+
+def _open_descriptor(number: int, shown: str) -> Output:
+    try:
+        access = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
+    except OSError:
+        raise _refused(shown, f"is not open (file descriptor {number})") from None
+    if access == os.O_RDONLY:
+        raise _refused(shown, f"is open for reading only (file descriptor {number})")
+    if stat.S_ISDIR(os.fstat(number).st_mode):
+        raise _refused(shown, "is a directory")
+    return Output(shown=shown, descriptor=number)
+
+
+def _refuse_sources(found: Output, sources: tuple[Path, ...]) -> None:
+    place = found.path or found.special or found.descriptor
+    if place is None:
+        return
+    try:
+        there = os.stat(place)  # noqa: PTH116  may be a descriptor
+    except FileNotFoundError:
+        return
+    for source in sources:
+        refuse_same(there, source, found.shown)
+
+
+def refuse_same(there: os.stat_result, source: Path, shown: str) -> None:
+    """`ConfigError` when what is written is the file, or the pipe, that is read."""
+    if stat.S_ISCHR(there.st_mode):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(there, source.stat()):
+            raise ConfigError(
+                f"the output is the input ({source}), which would be lost", value=shown, remedy="give another --out"
+            )
+
+
+def _refused(shown: str, what: str, remedy: str = "give a file, or - for standard output") -> ConfigError:
+    return ConfigError(f"the output {what}", value=shown, remedy=remedy)
+
+
+def _as_before(path: Path, fd: int) -> None:
+    """Give the new file the permissions and, where this is allowed, the owner of the one that it replaces."""
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        return
+    with contextlib.suppress(PermissionError):
+        os.fchown(fd, old.st_uid, old.st_gid)
+    with contextlib.suppress(PermissionError):
+        os.fchmod(fd, stat.S_IMODE(old.st_mode))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed commands left here. The files of those that live are locked."""
+    for left in folder.glob(".mmst-*.part"):
+        with contextlib.suppress(OSError):
+            fd = os.open(left, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            finally:
+                os.close(fd)
+
+
+@contextlib.contextmanager
+def given(source: Path, *, again: bool = False) -> Iterator[Path]:
+    """The file to read that `source` names: `-` is standard input. `ConfigError` when it cannot be read.
+
+    With `again` it is read more than once, so a pipe is first copied to a file for the time of the command;
+    errors name it as the user did.
+    """
+    shown = str(source)
+    path = Path("/dev/stdin") if shown == "-" else source
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise ConfigError("the input is a directory", value=shown, remedy="give a file, or - for standard input")
+        if not os.access(path, os.R_OK):
+            raise ConfigError("the input may not be read by you", value=shown, remedy=f"chmod u+r {shown}")
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", value=shown, remedy="give a file, or - for standard input") from None
+    except OSError as e:
+        raise ConfigError(f"the input cannot be read ({e.strerror})", value=shown, remedy="give a file") from None
+    if not again or stat.S_ISREG(kind):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mmst-") as folder:
+        copy = Path(folder) / "input"
+        with trouble("a copy of the input"), path.open("rb") as pipe, copy.open("wb") as out:
+            while block := pipe.read(1 << 20):
+                out.write(block)
+        try:
+            yield copy
+        except MmstError as e:
+            e.args = tuple(str(a).replace(str(copy), shown) for a in e.args)
+            raise
