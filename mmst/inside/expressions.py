@@ -16,7 +16,7 @@ from mmst.inside.operators import at, binary, comparison, stable, unary
 from mmst.inside.scopes import GLOBAL, Scopes, bound
 from mmst.inside.texts import converter, formatted, text
 from mmst.inside.values import (
-    ITERATORS, MAPPINGS, SCALARS, Class, Env, Function, GiveUp, Instance, Module, Native, Signature,
+    ITERABLES, ITERATORS, MAPPINGS, SCALARS, Class, Env, Function, GiveUp, Instance, Module, Native, Signature,
 )  # fmt: skip
 
 Run = Callable[[Env], Any]
@@ -185,7 +185,10 @@ class Expressions:
             found: list[Any] = []
             for run, starred in runs:
                 if starred:
-                    found.extend(m.source(run(env)))
+                    values = run(env)
+                    if type(values) not in ITERABLES:
+                        raise GiveUp
+                    found.extend(m.source(values))
                 else:
                     found.append(run(env))
             m.allocate(16 * len(found))
@@ -204,8 +207,14 @@ class Expressions:
         m = self.machine
         if any(isinstance(e, ast.Starred) for e in node.elts):
             raise GiveUp
-        if len(node.elts) > 2 and not any(isinstance(n, ast.Name | ast.Call) for e in node.elts for n in ast.walk(e)):
-            return self._constant_set(node)
+        if (constant := _constant_set(node)) is not None and len(node.elts) > 2:
+
+            def copied(env: Env) -> Any:
+                copy = set[Any]()
+                copy.update(constant)
+                return copy
+
+            return copied
         elements = self.all(node.elts)
 
         def run(env: Env) -> Any:
@@ -215,15 +224,6 @@ class Expressions:
             return found
 
         return run
-
-    def _constant_set(self, node: ast.Set) -> Run:
-        """A set of constants: CPython makes it by way of a frozen one, and so has another order than by adding."""
-        for element in node.elts:
-            value = element.operand if isinstance(element, ast.UnaryOp) and type(element.op) is ast.USub else element
-            if not isinstance(value, ast.Constant) or type(value.value) not in (int, float, str):
-                raise GiveUp
-        code = compile(ast.Expression(node), "<set>", "eval", dont_inherit=True)
-        return lambda env: eval(code, {})  # numbers and texts only, checked above
 
     def dict(self, node: ast.Dict) -> Run:
         m = self.machine
@@ -443,10 +443,9 @@ class Expressions:
         return run
 
     def iterable(self, node: ast.expr) -> Run:
-        """What is iterated over. CPython makes a display of constants a constant there, in another order."""
-        if isinstance(node, ast.Set):
-            raise GiveUp
-        return self.expression(node)
+        """What is iterated over."""
+        constant = _constant_set(node) if isinstance(node, ast.Set) else None
+        return self.expression(node) if constant is None else lambda env: constant
 
     def generators(self, nodes: list[ast.comprehension]) -> list[tuple[Run, Assign, list[Run]]]:
         """Of each `for`: its values, its target, its tests. The values of the first are in the scope's own names."""
@@ -487,6 +486,26 @@ class Expressions:
             return inner(({_FIRST: iter(values)}, *env))
 
         return run
+
+
+def _constant_set(node: ast.Set) -> frozenset[Any] | None:
+    """The frozen set that CPython makes of a display of constants; None when they are none.
+
+    How often it is made anew from itself depends on which texts are interned, and each time may change its order.
+    """
+    values = []
+    for element in node.elts:
+        negative = isinstance(element, ast.UnaryOp) and type(element.op) is ast.USub
+        value = element.operand if isinstance(element, ast.UnaryOp) and negative else element
+        if any(isinstance(n, ast.Name | ast.Call) for n in ast.walk(element)):
+            return None
+        if not isinstance(value, ast.Constant) or type(value.value) not in (int, float, str):
+            raise GiveUp  # may be folded, or not
+        values.append(-value.value if negative else value.value)
+    found = frozenset(values)
+    if list(frozenset(list(found))) != list(found):
+        raise GiveUp
+    return found
 
 
 _FIRST = ".0"

@@ -14,7 +14,7 @@ from mmst.inside.expressions import Assign, Expressions, Run
 from mmst.inside.library import MODULES
 from mmst.inside.machine import Machine
 from mmst.inside.operators import at, binary, extension, put, remove
-from mmst.inside.values import EXCEPTIONS, SCALARS, SEQUENCES, Class, Env, GiveUp, Instance, Module, Native, Signature
+from mmst.inside.values import EXCEPTIONS, ITERABLES, SCALARS, SEQUENCES, Class, Env, GiveUp, Instance, Module, Native, Signature
 
 _BREAK, _CONTINUE = ("break",), ("continue",)
 Ended = Any
@@ -117,6 +117,8 @@ class Statements(Expressions):
         targets = [self.target(e.value if isinstance(e, ast.Starred) else e) for e in node.elts]
 
         def run(env: Env, value: Any) -> None:
+            if type(value) not in ITERABLES:
+                raise GiveUp
             if type(value) is tuple or type(value) is list:
                 found = list(value)
             elif star is None:

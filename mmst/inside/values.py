@@ -169,3 +169,4 @@ ITERATORS = frozenset({
     itertools.permutations, itertools.product, itertools.repeat, itertools.starmap, itertools.takewhile,
     itertools.zip_longest,
 })  # fmt: skip
+ITERABLES = SEQUENCES | MAPPINGS | ITERATORS | {str, range}
