@@ -274,7 +274,14 @@ class Writer:
 
     def constant(self) -> str:
         r = self.r
-        return r.choice((str(r.randint(-9, 99)), str(r.randint(0, 2000)), repr(r.choice("abcdefgh") * r.randint(1, 3)), f"{r.random() * 9:.1f}"))
+        return r.choice(
+            (
+                str(r.randint(-9, 99)),
+                str(r.randint(0, 2000)),
+                repr(r.choice("abcdefgh") * r.randint(1, 3)),
+                f"{r.random() * 9:.1f}",
+            )
+        )
 
     def test(self) -> str:
         r = self.r
@@ -296,19 +303,54 @@ class Writer:
         if names and r.random() < 0.5:
             return r.choice(names)
         if kind == "int":
-            return r.choice((str(r.randint(0, 9)), str(r.randint(0, 10**6)), 'len(s)', "-1", str(2 ** r.randint(20, 70))))
+            return r.choice(
+                (str(r.randint(0, 9)), str(r.randint(0, 10**6)), "len(s)", "-1", str(2 ** r.randint(20, 70)))
+            )
         if kind == "float":
-            return r.choice((f"{r.random() * 20:.2f}", "0.1", "2.675", "1e16", "-0.0", "1e-7", "0.5", "2.5", "float('inf')", "1e308", "float('nan')"))
+            return r.choice(
+                (
+                    f"{r.random() * 20:.2f}",
+                    "0.1",
+                    "2.675",
+                    "1e16",
+                    "-0.0",
+                    "1e-7",
+                    "0.5",
+                    "2.5",
+                    "float('inf')",
+                    "1e308",
+                    "float('nan')",
+                )
+            )
         if kind == "str":
             return r.choice((repr(r.choice(("", "x", "12", "été", "a b c", "a\nb", "ab" * 3))), "str(n)", "s"))
         if kind == "list":
             inside = ", ".join(self.expression(max(0, depth - 1)) for _ in range(r.randint(0, 4)))
-            return r.choice((f"[{inside}]", f"[{inside}]", "xs", f"list(range({r.randint(0, 8)}))", "[v * 2 for v in xs]", "[*xs, 1]"))
+            return r.choice(
+                (
+                    f"[{inside}]",
+                    f"[{inside}]",
+                    "xs",
+                    f"list(range({r.randint(0, 8)}))",
+                    "[v * 2 for v in xs]",
+                    "[*xs, 1]",
+                )
+            )
         if kind == "dict":
-            pairs = ", ".join(f"{self.constant()}: {self.expression(max(0, depth - 1))}" for _ in range(r.randint(0, 4)))
+            pairs = ", ".join(
+                f"{self.constant()}: {self.expression(max(0, depth - 1))}" for _ in range(r.randint(0, 4))
+            )
             return r.choice((f"{{{pairs}}}", f"{{{pairs}}}", "dict(zip(s, xs))", "{v: i for i, v in enumerate(s)}"))
         if kind == "set":
-            return r.choice((f"{{{', '.join(self.constant() for _ in range(r.randint(1, 6)))}}}", "set(xs)", "set(s)", "{v % 7 for v in range(20)}", f"{{{self.name()}, 1, 2}}"))
+            return r.choice(
+                (
+                    f"{{{', '.join(self.constant() for _ in range(r.randint(1, 6)))}}}",
+                    "set(xs)",
+                    "set(s)",
+                    "{v % 7 for v in range(20)}",
+                    f"{{{self.name()}, 1, 2}}",
+                )
+            )
         if kind == "tuple":
             return r.choice((f"({self.expression(0)}, {self.expression(0)})", "tuple(xs)", "()", "(1,)"))
         return self.expression(depth)
@@ -358,8 +400,25 @@ class Writer:
             over = r.choice(("range(4)", "xs", self.expression(deeper), "s"))
             what = r.choice(("v * 2", "v", "str(v)", "v + n", "(v, 1)", "v ** 2", self.expression(0)))
             test = r.choice(("", "", " if v", " if v != 1"))
-            form = r.choice(("[{}]", "sum({})", "max({}, default=0)", "list({})", "{{{}}}", "','.join({})", "any({})", "sorted({})", "tuple({})", "set({})"))
-            return form.format(f"{what} for v in {over}{test}" if "={}" not in form and "default" not in form else f"({what} for v in {over}{test})")
+            form = r.choice(
+                (
+                    "[{}]",
+                    "sum({})",
+                    "max({}, default=0)",
+                    "list({})",
+                    "{{{}}}",
+                    "','.join({})",
+                    "any({})",
+                    "sorted({})",
+                    "tuple({})",
+                    "set({})",
+                )
+            )
+            return form.format(
+                f"{what} for v in {over}{test}"
+                if "={}" not in form and "default" not in form
+                else f"({what} for v in {over}{test})"
+            )
         if kind < 0.77:
             return f"{self.typed_as('str', 0)}.{r.choice(_TEXT_METHODS)}"
         if kind < 0.8:
@@ -367,7 +426,9 @@ class Writer:
         if kind < 0.82:
             return f"{self.typed_as('set', deeper)}.{r.choice(_SET_METHODS).format(self.expression(0))}"
         if kind < 0.86:
-            i = r.choice((self.index(), f"{self.index()}:", f":{self.index()}", "::-1", f"{self.index()}:{self.index()}:2"))
+            i = r.choice(
+                (self.index(), f"{self.index()}:", f":{self.index()}", "::-1", f"{self.index()}:{self.index()}:2")
+            )
             return f"{self.typed_as(r.choice(('list', 'str', 'tuple', 'dict', 'list')), deeper)}[{i}]"
         if kind < 0.89:
             return self.typed(deeper)[0]
@@ -375,7 +436,9 @@ class Writer:
             return f"round({self.typed_as('float', 0)}{r.choice(('', ', 1', ', 2', ', n', ', -1'))})"
         if kind < 0.95 and self.library:
             form = r.choice(_LIBRARY)
-            return form.format(*(self.typed_as(r.choice(("int", "list", "list", "float")), deeper) for _ in range(form.count("{}"))))
+            return form.format(
+                *(self.typed_as(r.choice(("int", "list", "list", "float")), deeper) for _ in range(form.count("{}")))
+            )
         if kind < 0.97:
             return f"({self.test()})"
         return f"({r.choice('-+~')}{self.expression(deeper)})" if r.random() < 0.5 else f"(not {self.name()})"

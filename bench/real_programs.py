@@ -13,7 +13,9 @@ import string
 
 from bench.programs import Case
 
-_PEOPLE = "Ann Ben Carla Dmitri Elif Farid Grace Hiro Ines Jamal Kofi Lena Mateo Nia Olga Priya Quinn Rosa Sam Tova".split()
+_PEOPLE = (
+    "Ann Ben Carla Dmitri Elif Farid Grace Hiro Ines Jamal Kofi Lena Mateo Nia Olga Priya Quinn Rosa Sam Tova".split()
+)
 _THINGS = "apples marbles books tickets cookies stickers pencils shirts eggs coins roses chairs".split()
 SHAPES: tuple[str, ...] = tuple(
     shape.strip()

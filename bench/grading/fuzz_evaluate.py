@@ -42,8 +42,8 @@ def _child(source: str, out: int, errors: int) -> None:
         os.dup2(errors, 2)
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         signal.alarm(SECONDS)
-        sys.stdout = open(1, "w", encoding="utf-8", errors="strict", newline="\n", closefd=False)  # noqa: PTH123, SIM115
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", errors="strict", newline="\n", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         try:
             exec(compile(source.encode(), "<program>", "exec", dont_inherit=True), {"__name__": "__main__"})
             sys.stdout.flush()
@@ -73,7 +73,10 @@ def main(count: int, first: int = 0) -> int:
         if found != right:
             differed += 1
             print(f"--- seed {seed}\n{source}\n--- evaluated\n{found!r}\n--- CPython\n{right!r}", flush=True)
-    print(f"{count} programs, {finished} finished, {differed} differed; {spent / count * 1e3:.2f} CPU-ms each, slowest {slowest:.2f} s")
+    print(
+        f"{count} programs, {finished} finished, {differed} differed; "
+        f"{spent / count * 1e3:.2f} CPU-ms each, slowest {slowest:.2f} s"
+    )
     return differed
 
 

@@ -7,20 +7,21 @@ import re
 import sys
 import warnings
 
+from mmst.inside import definitions, statements  # they enter themselves into the tables
 from mmst.inside.machine import Machine
-from mmst.inside.statements import Statements
+from mmst.inside.translate import Translator
 from mmst.inside.values import GiveUp
 
 SOURCE = 1 << 14
 """Bytes of text; a longer one is given up."""
 _FRAMES = 4_000
+_TABLES = (definitions, statements)
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=]", re.MULTILINE)
 
 
 def evaluate(source: str) -> str | None:
     """What the program prints when it runs to its end; None when it was not finished here. Raises nothing."""
-    limit, machine = sys.getrecursionlimit(), Machine()
-    sys.setrecursionlimit(max(limit, _FRAMES))
+    machine = Machine()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -31,7 +32,6 @@ def evaluate(source: str) -> str | None:
     except (Exception, GiveUp):  # the program's own: it may raise `Exception` itself
         return None
     finally:
-        sys.setrecursionlimit(limit)
         machine.names.clear()
 
 
@@ -41,5 +41,10 @@ def _run(machine: Machine, source: bytes) -> None:
     tree = compile(source, "<program>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     assert isinstance(tree, ast.Module)
     compile(tree, "<program>", "exec", dont_inherit=True)
-    run = Statements(machine, source).block(tree.body)
-    run(())
+    run = Translator(machine, source).block(tree.body)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _FRAMES))  # not before: the compiler's stack grows with it
+    try:
+        run(())
+    finally:
+        sys.setrecursionlimit(limit)

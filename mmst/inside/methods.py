@@ -14,7 +14,7 @@ from typing import Any
 from mmst.inside.machine import Machine
 from mmst.inside.operators import bits, clean, extension, length, stable
 from mmst.inside.texts import fields, stamp
-from mmst.inside.values import ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, SETS, GiveUp, Native
+from mmst.inside.values import ITERABLES, ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, SETS, GiveUp, Native
 
 METHODS: dict[tuple[type, str], Native] = {}
 """By type and name; the owner is the first argument."""
@@ -76,9 +76,9 @@ METHODS[str, "format"] = Native(fields, 1, 1 << 10, None)
 for _kind in (list, tuple, deque):
     _call(_kind, "count", 1, 1, each=1)
     _call(_kind, "index", 1, 3, each=1)
-for _kind in (list, deque, dict, set, defaultdict, Counter):
-    _call(_kind, "copy")
-    _call(_kind, "clear", each=0)
+for _copied in (list, deque, dict, set, defaultdict, Counter):
+    _call(_copied, "copy")
+    _call(_copied, "clear", each=0)
 _call(frozenset, "copy")
 for _kind in (list, deque):
     _call(_kind, "reverse", each=1)
@@ -87,14 +87,12 @@ _call(int, "bit_length")
 _call(int, "bit_count")
 _call(float, "is_integer")
 _call(complex, "conjugate")
-for _kind in (date, datetime):
+for _day in (date, datetime):
     for _name in "isoformat weekday isoweekday toordinal".split():
-        _call(_kind, _name)
-    _call(_kind, "replace", 0, 7, "year month day hour minute second microsecond")
-    _add(_kind, "strftime", stamp, 1, 1)
-for _name in "date time".split():
-    if _name == "date":
-        _call(datetime, _name)
+        _call(_day, _name)
+    _call(_day, "replace", 0, 7, "year month day hour minute second microsecond")
+    _add(_day, "strftime", stamp, 1, 1)
+_call(datetime, "date")
 _call(timedelta, "total_seconds")
 _call(Decimal, "quantize", 1, 2, "rounding")
 for _name in "sqrt normalize to_integral_value copy_abs".split():
@@ -124,6 +122,8 @@ def _replace(m: Machine, owner: str, old: Any, new: Any, *count: Any) -> Any:
 
 
 def _join(m: Machine, owner: str, values: Any) -> Any:
+    if type(values) not in ITERABLES:
+        raise GiveUp
     parts = values if type(values) is list or type(values) is tuple else list(m.source(values))
     m.allocate(4 * sum(length(part) + len(owner) for part in parts))
     return owner.join(parts)

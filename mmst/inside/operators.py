@@ -58,10 +58,8 @@ def _operands(m: Machine, a: Any, b: Any) -> int:
     """Their lengths together; pays for containers that are copied."""
     if type(a) not in OPERANDS or type(b) not in OPERANDS:
         raise GiveUp
-    if (
-        bits(a) + bits(b) > 2 * BITS
-        or (type(a) is Fraction or type(b) is Fraction)
-        and bits(a) + bits(b) > _FRACTION_BITS
+    if bits(a) + bits(b) > 2 * BITS or (
+        (type(a) is Fraction or type(b) is Fraction) and bits(a) + bits(b) > _FRACTION_BITS
     ):
         raise GiveUp
     if n := length(a) + length(b):

@@ -1,4 +1,5 @@
 """The evaluator: what it finishes printed what CPython prints, and nothing reaches beyond the program."""
+# ruff: noqa: E501  (the programs stand one a line)
 
 from __future__ import annotations
 
