@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from mmst.inside.calls import callback
-from mmst.inside.machine import BITS, Machine
+from mmst.inside.machine import BITS, Machine, extent
 from mmst.inside.methods import METHODS, others, sorting
 from mmst.inside.operators import binary, bits, clean, length, quotient
 from mmst.inside.texts import formatted, text
@@ -188,7 +188,7 @@ _add("sorted", _sorted, 1, 1, "key reverse")
 def _listed(kind: Any) -> Callable[..., Any]:
     def run(m: Machine, *values: Any) -> Any:
         for v in values:
-            m.allocate(16 * (len(v) if type(v) is range and len(v) < 1 << 30 else length(v)))
+            m.allocate(16 * (extent(v) if type(v) is range else length(v)))
         return kind(*(m.source(v) for v in values))
 
     return run

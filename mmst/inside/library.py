@@ -16,9 +16,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mmst.inside.builtin import BUILTINS, lazy, pure
-from mmst.inside.calls import call, callback
-from mmst.inside.machine import BITS, Machine
+from mmst.inside.builtin import lazy, pure
+from mmst.inside.calls import callback
+from mmst.inside.machine import BITS, Machine, extent
 from mmst.inside.operators import bits, clean, length, product
 from mmst.inside.texts import parsed
 from mmst.inside.values import (
@@ -85,7 +85,7 @@ def _numbers(real: Callable[..., Any], most: int = 1) -> Native:
         for v in values:
             if type(v) not in (list, tuple, range, set, type({}.values())):
                 raise GiveUp
-            m.spend(8 * len(v) if len(v) < 1 << 40 else 1 << 40)
+            m.spend(8 * (extent(v) if type(v) is range else len(v)))
             if not all(type(x) in (int, float) for x in v):
                 raise GiveUp
         return clean(real(*values))
@@ -155,17 +155,17 @@ datetime_ = {
 }
 
 
-def _picked(real: Callable[..., Any], named: str = "") -> Native:
+def _picked(real: Callable[..., Any], least: int = 2) -> Native:
     """`combinations` and the like, of few values."""
 
-    def run(m: Machine, values: Any, *r: Any, **repeat: Any) -> Any:
+    def run(m: Machine, values: Any, *r: Any) -> Any:
         pool = list(m.source(values))
-        if not all(v is None or (type(v) is int and v <= _LONG) for v in (*r, *repeat.values())):
+        if not all(v is None or (type(v) is int and v <= _LONG) for v in r):
             raise GiveUp
-        m.allocate(16 * (len(pool) + sum(v or 0 for v in (*r, *repeat.values()))))
-        return real(pool, *r, **repeat)
+        m.allocate(16 * (len(pool) + sum(max(0, v or 0) for v in r)))
+        return real(pool, *r)
 
-    return Native(run, 2, 2, frozenset(named.split()))
+    return Native(run, least, 2)
 
 
 def _product(m: Machine, *values: Any, repeat: Any = 1) -> Any:
@@ -204,7 +204,7 @@ def _repeat(m: Machine, value: Any, *times: Any) -> Any:
 itertools_ = {
     "combinations": _picked(itertools.combinations),
     "combinations_with_replacement": _picked(itertools.combinations_with_replacement),
-    "permutations": _picked(itertools.permutations),
+    "permutations": _picked(itertools.permutations, 1),
     "product": Native(_product, 0, 20, frozenset({"repeat"})),
     "accumulate": Native(_accumulate, 1, 2, frozenset({"initial"})),
     "groupby": Native(_grouped, 1, 2, frozenset({"key"})),
@@ -286,7 +286,7 @@ statistics_ = {
 }
 
 
-def _no(m: Machine) -> Any:
+def _no(m: Machine, *arguments: Any) -> Any:
     raise GiveUp
 
 
@@ -304,4 +304,3 @@ MODULES = {
 itertools_["chain"].members["from_iterable"] = Native(
     lambda m, values: itertools.chain.from_iterable(m.source(v) for v in m.lasting(values))
 )
-__all__ = ["BUILTINS", "MODULES", "call"]

@@ -21,6 +21,14 @@ _NESTED = 40
 _LAZY = 300
 
 
+def extent(values: range) -> int:
+    """The length of a range; gives up where `len` itself fails."""
+    try:
+        return len(values)
+    except OverflowError:
+        raise GiveUp from None
+
+
 class Machine:
     """The budgets of one program, its module's names, its output. Everything is paid before it is done."""
 
@@ -119,7 +127,7 @@ class Machine:
         if kind in ITERATORS:
             return self.counted(values)
         if kind is range:
-            self.spend(len(values) >> 3) if len(values) < STEPS << 3 else self.spend(STEPS)
+            self.spend(extent(values) >> 3)
         elif kind in SEQUENCES or kind in MAPPINGS or kind is str:
             self.spend(len(values) >> 3)
         return values

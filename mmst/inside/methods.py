@@ -11,9 +11,9 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from mmst.inside.machine import Machine
+from mmst.inside.machine import Machine, extent
 from mmst.inside.operators import bits, clean, extension, length, stable
-from mmst.inside.texts import fields, stamp
+from mmst.inside.texts import fields, showable, stamp
 from mmst.inside.values import ITERABLES, ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, SETS, GiveUp, Native
 
 METHODS: dict[tuple[type, str], Native] = {}
@@ -52,7 +52,7 @@ def _call(kind: type, name: str, least: int = 0, most: int = 0, keywords: str = 
         m.allocate(each * length(owner))
         for a in (*arguments, *named.values()):
             if type(a) not in SCALARS:
-                m.weigh(a)
+                showable(m, a)  # it may stand in the message of an error
         return clean(run(owner, *arguments, **named))
 
     _add(kind, name, paid, least, most, keywords)
@@ -233,7 +233,7 @@ def others(m: Machine, values: tuple[Any, ...]) -> list[Any]:
         elif kind in ITERATORS:
             other = (stable(m, v) for v in m.source(other))
         elif kind is range:
-            m.allocate(100 * len(other) if len(other) < 1 << 30 else 1 << 40)
+            m.allocate(100 * extent(other))
         elif kind is str:
             m.allocate(64 * len(other))
         else:
@@ -265,11 +265,11 @@ def sorting(m: Machine, values: list[Any]) -> None:
     m.spend((m.weigh(values) >> 5) * len(values).bit_length() + (len(values) >> 1))
 
 
-def _limit_denominator(m: Machine, owner: Fraction, most: Any = 1_000_000) -> Any:
-    if type(most) is not int:
+def _limit_denominator(m: Machine, owner: Fraction, max_denominator: Any = 1_000_000) -> Any:
+    if type(max_denominator) is not int:
         raise GiveUp
     m.spend(bits(owner))
-    return owner.limit_denominator(most)
+    return owner.limit_denominator(max_denominator)
 
 
 _add(Fraction, "limit_denominator", _limit_denominator, 0, 1, "max_denominator")

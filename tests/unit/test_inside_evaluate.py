@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import time
@@ -13,8 +14,12 @@ import pytest
 
 from bench import programs, random_programs, real_programs
 from bench.grading.fuzz_evaluate import alone
+from mmst.inside.builtin import BUILTINS
 from mmst.inside.evaluate import SOURCE, evaluate
+from mmst.inside.library import MODULES
 from mmst.inside.machine import OUTPUT, STEPS
+from mmst.inside.methods import METHODS
+from mmst.inside.values import Native
 
 FINISHED = [
     ("", ""),
@@ -92,7 +97,7 @@ GIVEN_UP = [
     "from itertools import count\nlist(zip(count(), count()))", "from itertools import permutations\nlist(permutations(range(20)))",
     "from itertools import product\nlist(product(range(99), repeat=9))", "xs = [1]\nxs.extend(iter(xs))", "xs = [1]\nxs += (v for v in xs)",
     "xs = [1]\nfor x in xs: xs.append(x)", "xs = [1]\nxs.extend(map(abs, xs))", "from fractions import Fraction\nFraction('1e1000000')",
-    "from fractions import Fraction\nx = Fraction(3, 7)\nfor i in range(60): x *= x", "from decimal import Decimal\nint(Decimal('1e999999'))",
+    "from fractions import Fraction\n2 ** Fraction(-10 ** 9)", "from fractions import Fraction\nFraction(2) ** 10 ** 9", "from fractions import Fraction\nx = Fraction(3, 7)\nfor i in range(60): x *= x", "from decimal import Decimal\nint(Decimal('1e999999'))",
     "from decimal import Decimal\nf\"{Decimal('1e999999'):f}\"", "from fractions import Fraction\nfrom decimal import Decimal\nFraction(Decimal('1e99999'))",
     "from datetime import timedelta\nx = timedelta(1) * 10 ** 9999\nwhile 1: pass", "sum([[0] * 9999] * 9999, [])",
     "xs = []\nfor i in range(60): xs = [xs, xs]\nprint(xs)", "xs = []\nfor i in range(60): xs = [xs, xs]\nprint(xs == xs[:])",
@@ -140,6 +145,14 @@ def test_the_rest_is_given_up_soon(source: str) -> None:
 
 
 SAME_OR_GIVEN_UP = [
+    "try:\n    print('a', 10 ** 4400)\nexcept ValueError as e:\n    print('b')", "try:\n    (1, 2).index(iter([]))\nexcept ValueError as e:\n    print(e)",
+    "try:\n    [1].index([iter([])])\nexcept ValueError as e:\n    print(e)", "try:\n    {}[iter([])]\nexcept KeyError as e:\n    print(e)", "try:\n    ','.join(5)\nexcept TypeError as e:\n    print(e)",
+    "try:\n    print(*5)\nexcept TypeError as e:\n    print(e)", "try:\n    a, *b = 5\nexcept TypeError as e:\n    print(e)", "try:\n    round(1.5, 1, ndigits=2)\nexcept TypeError as e:\n    print(e)",
+    "from fractions import Fraction\nprint(Fraction(2, 3) ** -3, 2 ** Fraction(3), Fraction(4) ** 0.5)", "from itertools import permutations\nprint(list(permutations([1, 2])), list(permutations('ab', 1)))",
+    "from fractions import Fraction\nprint(Fraction(0.3).limit_denominator(max_denominator=10))", "try:\n    list(range(10 ** 30))\nexcept OverflowError as e:\n    print(e)", "xs = [1, 2]\nxs[:1] = range(3)\nprint(xs)",
+    "import math\nprint(math.floor(-2.5), math.log(8, 2), math.hypot(3, 4), math.isclose(0.1 + 0.2, 0.3, rel_tol=1e-9), math.fsum([0.1] * 10), math.prod([2, 3], start=4))", "print(sum([True, 2, 0.5]), sum((x for x in [0.1] * 3), 1), sum(range(5), start=10))",
+    "def f(n):\n    return n and sum(f(n - 1) for _ in 'a') + 1\nprint(f(150))", "def f(n):\n    return n and sorted([n], key=lambda v: f(n - 1))[0]\nprint(f(60))", "g = [1]\nfor i in range(200): g = (v for v in g)\nprint(list(g))",
+    "print([f'{v:>{w}}' for v, w in zip([1.5, 2], [6, 3])], f'{{{1}}}', f'{1 if True else 2}', f'{[v for v in [1]]}')", "x = 'a'\nprint(f'{x!r:>{5}}|{x:{\"<\"}4}|')",
     "print(" + "(" * 150 + ")" * 150 + ")",
     "class A:\n    x = 1\n    y = [x for _ in range(2)]\nprint(A.y)", "x = 0\nclass A:\n    x = x + 1\n    z = x\nprint(A.x, x)",
     "def f():\n    x = 1\n    class A:\n        y = x\n    return A.y\nprint(f())", "x = 'g'\ndef f():\n    x = 'l'\n    class A:\n        x = x\n    return A.x\nprint(f())",
@@ -248,3 +261,22 @@ def test_nothing_is_left_behind() -> None:
 )
 def test_what_is_long_is_given_up(source: str, done: bool) -> None:
     assert (evaluate(source) is not None) is done
+
+
+def natives() -> list[tuple[str, Native]]:
+    found = [(name, n) for name, n in BUILTINS.items()] + [
+        (f"{k.__name__}.{name}", n) for (k, name), n in METHODS.items()
+    ]
+    for module, contents in MODULES.items():
+        found += [(f"{module}.{name}", n) for name, n in contents.members.items() if type(n) is Native]
+    return [*found, *((f"{name}.{k}", m) for name, n in found for k, m in n.members.items())]
+
+
+@pytest.mark.parametrize(("name", "native"), natives(), ids=[name for name, _ in natives()])
+def test_what_a_built_in_takes_fits_it(name: str, native: Native) -> None:
+    """Else its own TypeError would be taken for the program's."""
+    signature = inspect.signature(native.run)
+    for count in {native.least, min(native.most, 9)}:
+        signature.bind(None, *range(count))
+    for keyword in native.keywords or ():
+        signature.bind(None, *range(native.least), **{keyword: 1})
