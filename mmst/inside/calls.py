@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mmst.inside.machine import DEPTH, Machine
+from mmst.inside.machine import Machine
 from mmst.inside.methods import ATTRIBUTES, METHODS
 from mmst.inside.values import REAL, Bound, Cached, Class, Function, GiveUp, Instance, Module, Native
 
@@ -22,18 +22,14 @@ def call(m: Machine, callee: Any, arguments: list[Any], keywords: dict[str, Any]
         if keywords:
             code = callee.run.__code__
             taken = code.co_varnames[: min(code.co_argcount, 1 + len(arguments))]
-            if (
-                callee.keywords is not None
-                and not callee.keywords.issuperset(keywords)
-                or any(k in taken for k in keywords)
+            if (callee.keywords is not None and not callee.keywords.issuperset(keywords)) or any(
+                k in taken for k in keywords
             ):
                 raise GiveUp
         return callee.run(m, *arguments, **keywords)
     if kind is Bound:
         return call(m, callee.callee, [callee.owner, *arguments], keywords)
-    if m.depth > DEPTH:
-        raise GiveUp
-    m.depth += 1
+    m.enter()
     m.spend(1)
     try:
         if kind is Function:

@@ -16,9 +16,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mmst.inside.calls import call, callback
-from mmst.inside.functions import BUILTINS, lazy, pure
-from mmst.inside.machine import BITS, Machine
+from mmst.inside.builtin import lazy, pure
+from mmst.inside.calls import callback
+from mmst.inside.machine import BITS, Machine, extent
 from mmst.inside.operators import bits, clean, length, product
 from mmst.inside.texts import parsed
 from mmst.inside.values import (
@@ -39,7 +39,7 @@ _LONG = 1_000
 
 
 def _factorial(m: Machine, n: Any) -> Any:
-    if type(n) not in SCALARS or type(n) is int and n > 1_600:
+    if type(n) not in SCALARS or (type(n) is int and n > 1_600):
         raise GiveUp
     m.spend(n >> 2 if type(n) is int and n > 0 else 0)
     return math.factorial(n)
@@ -85,7 +85,7 @@ def _numbers(real: Callable[..., Any], most: int = 1) -> Native:
         for v in values:
             if type(v) not in (list, tuple, range, set, type({}.values())):
                 raise GiveUp
-            m.spend(8 * len(v) if len(v) < 1 << 40 else 1 << 40)
+            m.spend(8 * (extent(v) if type(v) is range else len(v)))
             if not all(type(x) in (int, float) for x in v):
                 raise GiveUp
         return clean(real(*values))
@@ -117,7 +117,7 @@ math_ |= {
 
 def _fraction(m: Machine, *values: Any) -> Any:
     for v in values:
-        if type(v) is str and (len(v) > 60 or "e" in v.lower()) or bits(v) > BITS >> 3:
+        if (type(v) is str and (len(v) > 60 or "e" in v.lower())) or bits(v) > BITS >> 3:
             raise GiveUp
         if type(v) not in SCALARS and type(v) not in LEAVES:
             raise GiveUp
@@ -155,17 +155,17 @@ datetime_ = {
 }
 
 
-def _picked(real: Callable[..., Any], named: str = "") -> Native:
+def _picked(real: Callable[..., Any], least: int = 2) -> Native:
     """`combinations` and the like, of few values."""
 
-    def run(m: Machine, values: Any, *r: Any, **repeat: Any) -> Any:
+    def run(m: Machine, values: Any, *r: Any) -> Any:
         pool = list(m.source(values))
-        if not all(v is None or type(v) is int and v <= _LONG for v in (*r, *repeat.values())):
+        if not all(v is None or (type(v) is int and v <= _LONG) for v in r):
             raise GiveUp
-        m.allocate(16 * (len(pool) + sum(v or 0 for v in (*r, *repeat.values()))))
-        return real(pool, *r, **repeat)
+        m.allocate(16 * (len(pool) + sum(max(0, v or 0) for v in r)))
+        return real(pool, *r)
 
-    return Native(run, 2, 2, frozenset(named.split()))
+    return Native(run, least, 2)
 
 
 def _product(m: Machine, *values: Any, repeat: Any = 1) -> Any:
@@ -178,7 +178,7 @@ def _product(m: Machine, *values: Any, repeat: Any = 1) -> Any:
 
 def _accumulate(m: Machine, values: Any, function: Any = None, **initial: Any) -> Any:
     add = Native(lambda m, a, b: _added(m, a, b), 2, 2)
-    return itertools.accumulate(m.source(values), callback(m, add if function is None else function), **initial)
+    return itertools.accumulate(m.lasting(values), callback(m, add if function is None else function), **initial)
 
 
 def _added(m: Machine, a: Any, b: Any) -> Any:
@@ -188,7 +188,7 @@ def _added(m: Machine, a: Any, b: Any) -> Any:
 
 
 def _grouped(m: Machine, values: Any, key: Any = None) -> Any:
-    return itertools.groupby(m.weighed(m.source(values)), None if key is None else callback(m, key))
+    return itertools.groupby(m.weighed(m.lasting(values)), None if key is None else callback(m, key))
 
 
 def _count(m: Machine, start: Any = 0, step: Any = 1) -> Any:
@@ -204,7 +204,7 @@ def _repeat(m: Machine, value: Any, *times: Any) -> Any:
 itertools_ = {
     "combinations": _picked(itertools.combinations),
     "combinations_with_replacement": _picked(itertools.combinations_with_replacement),
-    "permutations": _picked(itertools.permutations),
+    "permutations": _picked(itertools.permutations, 1),
     "product": Native(_product, 0, 20, frozenset({"repeat"})),
     "accumulate": Native(_accumulate, 1, 2, frozenset({"initial"})),
     "groupby": Native(_grouped, 1, 2, frozenset({"key"})),
@@ -226,7 +226,7 @@ def _reduce(m: Machine, function: Any, values: Any, *initial: Any) -> Any:
 
 
 def _lru_cache(m: Machine, *function: Any, maxsize: Any = 128) -> Any:
-    if not function or type(function[0]) is not Native and type(function[0]) in SCALARS:
+    if not function or (type(function[0]) is not Native and type(function[0]) in SCALARS):
         size = function[0] if function else maxsize
         if type(size) not in (int, type(None)):
             raise GiveUp
@@ -286,7 +286,7 @@ statistics_ = {
 }
 
 
-def _no(m: Machine) -> Any:
+def _no(m: Machine, *arguments: Any) -> Any:
     raise GiveUp
 
 
@@ -294,14 +294,13 @@ def _hint(parameters: int) -> Native:
     return Native(_no, annotates=parameters)
 
 
-typing_ = {name: _hint(n) for n, names in ((1, "List Set FrozenSet Optional Iterable Sequence"), (2, "Dict"), (0, "Any"),
-                                          (-1, "Tuple Union")) for name in names.split()}  # fmt: skip
+typing_ = {name: _hint(1) for name in "List Set FrozenSet Optional Iterable Sequence".split()}
+typing_ |= {"Dict": _hint(2), "Any": _hint(0), "Tuple": _hint(-1), "Union": _hint(-1)}
 MODULES = {
     "math": Module(math_), "fractions": Module(fractions_), "decimal": Module(decimal_), "datetime": Module(datetime_),
     "itertools": Module(itertools_), "functools": Module(functools_), "collections": Module(collections_),
     "statistics": Module(statistics_), "typing": Module(typing_),
 }  # fmt: skip
 itertools_["chain"].members["from_iterable"] = Native(
-    lambda m, values: itertools.chain.from_iterable(m.source(v) for v in m.source(values))
+    lambda m, values: itertools.chain.from_iterable(m.source(v) for v in m.lasting(values))
 )
-__all__ = ["BUILTINS", "MODULES", "call"]

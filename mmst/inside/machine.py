@@ -15,10 +15,18 @@ OUTPUT = 1 << 14
 """Bytes that it may print."""
 BITS = 1 << 14
 """Of an integer: more than the 4,300 digits that CPython prints."""
-DEPTH = 150
-"""Calls within calls. CPython allows some 1,000."""
+DEPTH = 200
+"""Calls and comprehensions within one another. CPython allows 1,000, and may count three where we count one."""
 _NESTED = 40
-_LAZY = 1_000
+_LAZY = 300
+
+
+def extent(values: range) -> int:
+    """The length of a range; gives up where `len` itself fails."""
+    try:
+        return len(values)
+    except OverflowError:
+        raise GiveUp from None
 
 
 class Machine:
@@ -42,6 +50,12 @@ class Machine:
         self.bytes -= size
         self.steps -= size >> 8
         if self.bytes < 0 or self.steps < 0:
+            raise GiveUp
+
+    def enter(self) -> None:
+        """A call or a comprehension begins within what runs; `depth` is lowered by who made it."""
+        self.depth += 1
+        if self.depth > DEPTH:
             raise GiveUp
 
     def write(self, text: str) -> None:
@@ -99,16 +113,21 @@ class Machine:
             self.weigh(value)
             yield value
 
+    def lasting(self, values: Any) -> Any:
+        """The same for an iterator that a program keeps: these may stand upon one another."""
+        if type(values) in ITERATORS:
+            self.lazy += 1
+            if self.lazy > _LAZY:
+                raise GiveUp
+        return self.source(values)
+
     def source(self, values: Any) -> Any:
         """What CPython's own code may take values from: paid for now when it has a length, else one by one."""
         kind = type(values)
         if kind in ITERATORS:
-            self.lazy += 1
-            if self.lazy > _LAZY:
-                raise GiveUp  # each may stand upon the one before: the C stack is not ours to fill
             return self.counted(values)
         if kind is range:
-            self.spend(len(values) >> 3) if len(values) < STEPS << 3 else self.spend(STEPS)
+            self.spend(extent(values) >> 3)
         elif kind in SEQUENCES or kind in MAPPINGS or kind is str:
             self.spend(len(values) >> 3)
         return values

@@ -11,10 +11,10 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from mmst.inside.machine import Machine
+from mmst.inside.machine import Machine, extent
 from mmst.inside.operators import bits, clean, extension, length, stable
-from mmst.inside.texts import fields, stamp
-from mmst.inside.values import ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, SETS, GiveUp, Native
+from mmst.inside.texts import fields, showable, stamp
+from mmst.inside.values import ITERABLES, ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, SETS, GiveUp, Native
 
 METHODS: dict[tuple[type, str], Native] = {}
 """By type and name; the owner is the first argument."""
@@ -52,7 +52,7 @@ def _call(kind: type, name: str, least: int = 0, most: int = 0, keywords: str = 
         m.allocate(each * length(owner))
         for a in (*arguments, *named.values()):
             if type(a) not in SCALARS:
-                m.weigh(a)
+                showable(m, a)  # it may stand in the message of an error
         return clean(run(owner, *arguments, **named))
 
     _add(kind, name, paid, least, most, keywords)
@@ -76,9 +76,9 @@ METHODS[str, "format"] = Native(fields, 1, 1 << 10, None)
 for _kind in (list, tuple, deque):
     _call(_kind, "count", 1, 1, each=1)
     _call(_kind, "index", 1, 3, each=1)
-for _kind in (list, deque, dict, set, defaultdict, Counter):
-    _call(_kind, "copy")
-    _call(_kind, "clear", each=0)
+for _copied in (list, deque, dict, set, defaultdict, Counter):
+    _call(_copied, "copy")
+    _call(_copied, "clear", each=0)
 _call(frozenset, "copy")
 for _kind in (list, deque):
     _call(_kind, "reverse", each=1)
@@ -87,14 +87,12 @@ _call(int, "bit_length")
 _call(int, "bit_count")
 _call(float, "is_integer")
 _call(complex, "conjugate")
-for _kind in (date, datetime):
+for _day in (date, datetime):
     for _name in "isoformat weekday isoweekday toordinal".split():
-        _call(_kind, _name)
-    _call(_kind, "replace", 0, 7, "year month day hour minute second microsecond")
-    _add(_kind, "strftime", stamp, 1, 1)
-for _name in "date time".split():
-    if _name == "date":
-        _call(datetime, _name)
+        _call(_day, _name)
+    _call(_day, "replace", 0, 7, "year month day hour minute second microsecond")
+    _add(_day, "strftime", stamp, 1, 1)
+_call(datetime, "date")
 _call(timedelta, "total_seconds")
 _call(Decimal, "quantize", 1, 2, "rounding")
 for _name in "sqrt normalize to_integral_value copy_abs".split():
@@ -124,6 +122,8 @@ def _replace(m: Machine, owner: str, old: Any, new: Any, *count: Any) -> Any:
 
 
 def _join(m: Machine, owner: str, values: Any) -> Any:
+    if type(values) not in ITERABLES:
+        raise GiveUp
     parts = values if type(values) is list or type(values) is tuple else list(m.source(values))
     m.allocate(4 * sum(length(part) + len(owner) for part in parts))
     return owner.join(parts)
@@ -233,7 +233,7 @@ def others(m: Machine, values: tuple[Any, ...]) -> list[Any]:
         elif kind in ITERATORS:
             other = (stable(m, v) for v in m.source(other))
         elif kind is range:
-            m.allocate(100 * len(other) if len(other) < 1 << 30 else 1 << 40)
+            m.allocate(100 * extent(other))
         elif kind is str:
             m.allocate(64 * len(other))
         else:
@@ -265,11 +265,11 @@ def sorting(m: Machine, values: list[Any]) -> None:
     m.spend((m.weigh(values) >> 5) * len(values).bit_length() + (len(values) >> 1))
 
 
-def _limit_denominator(m: Machine, owner: Fraction, most: Any = 1_000_000) -> Any:
-    if type(most) is not int:
+def _limit_denominator(m: Machine, owner: Fraction, max_denominator: Any = 1_000_000) -> Any:
+    if type(max_denominator) is not int:
         raise GiveUp
     m.spend(bits(owner))
-    return owner.limit_denominator(most)
+    return owner.limit_denominator(max_denominator)
 
 
 _add(Fraction, "limit_denominator", _limit_denominator, 0, 1, "max_denominator")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mmst.inside.machine import BITS, Machine
+from mmst.inside.machine import BITS, Machine, extent
 from mmst.inside.texts import percent
 from mmst.inside.values import (
     ITERATORS,
@@ -58,10 +58,8 @@ def _operands(m: Machine, a: Any, b: Any) -> int:
     """Their lengths together; pays for containers that are copied."""
     if type(a) not in OPERANDS or type(b) not in OPERANDS:
         raise GiveUp
-    if (
-        bits(a) + bits(b) > 2 * BITS
-        or (type(a) is Fraction or type(b) is Fraction)
-        and bits(a) + bits(b) > _FRACTION_BITS
+    if bits(a) + bits(b) > 2 * BITS or (
+        (type(a) is Fraction or type(b) is Fraction) and bits(a) + bits(b) > _FRACTION_BITS
     ):
         raise GiveUp
     if n := length(a) + length(b):
@@ -114,7 +112,7 @@ def power(m: Machine, a: Any, b: Any) -> None:
     exponent = b.numerator if type(b) is Fraction and b.denominator == 1 else b
     if type(exponent) is int and type(a) in (int, Fraction):
         size = (bits(a) + 1) * abs(exponent)
-        if size > BITS and not (type(a) is int and (exponent < 0 or -2 < a < 2)):
+        if size > BITS and not (type(a) is int and type(b) is int and (b < 0 or -2 < a < 2)):
             raise GiveUp
         m.spend(size * size >> 19 if size <= BITS else 0)
 
@@ -152,6 +150,8 @@ OPERATORS: dict[type[ast.operator], tuple[Check, Apply, Apply]] = {
 
 def binary(m: Machine, op: type[ast.operator], in_place: bool = False) -> Apply:
     """An operator as a function of two values."""
+    if op not in OPERATORS:
+        raise GiveUp
     check, apply, assign = OPERATORS[op]
     cheap = op in (ast.Add, ast.Sub, ast.Div)
     run = assign if in_place else apply
@@ -237,7 +237,7 @@ def searched(m: Machine, a: Any, b: Any) -> Any:
         return m.weighed(b)
     if type(b) is range:
         if type(a) not in (int, bool):
-            m.spend(len(b) if len(b) < 1 << 60 else 1 << 60)
+            m.spend(extent(b))
     elif type(a) in SCALARS and type(b) in (list, tuple):
         m.spend(len(b) >> 3)
     elif not (type(a) in SCALARS and (type(b) in SETS or type(b) in MAPPINGS)):
@@ -260,9 +260,9 @@ def at(m: Machine, values: Any, index: Any) -> Any:
 def put(m: Machine, values: Any, index: Any, value: Any) -> None:
     """`values[index] = value`, paid for."""
     if type(index) is slice:
-        if type(value) not in _TEXT_OR_LIST and type(value) is not range:
+        if type(value) not in _TEXT_OR_LIST:
             raise GiveUp
-        m.allocate(8 * (length(values) + len(value) if type(value) is not range or len(value) < 1 << 20 else 1 << 40))
+        m.allocate(8 * (length(values) + len(value)))
     elif type(index) not in SCALARS:
         m.weigh(index)
     if type(values) not in OPERANDS:

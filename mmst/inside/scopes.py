@@ -114,7 +114,8 @@ class Scopes:
     def _load(self) -> None:
         if not self._loaded:
             self._loaded = True
-            self.now.children = symtable.symtable(self._source, "<program>", "exec").get_children()
+            tables = symtable.symtable(self._source, "<program>", "exec")  # type: ignore[arg-type]  # bytes are taken
+            self.now.children = tables.get_children()
 
     def _next(self, name: str, line: int) -> symtable.SymbolTable:
         self._load()

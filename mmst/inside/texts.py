@@ -21,6 +21,8 @@ def text(m: Machine, value: Any, how: Callable[[Any], str] = str) -> str:
     kind = type(value)
     if kind is str:
         m.allocate(len(value))
+    elif kind is int:
+        m.spend(value.bit_length() >> 8)
     elif kind not in REAL:
         showable(m, value)
     return how(value)
@@ -55,7 +57,7 @@ def formatted(m: Machine, value: Any, spec: str) -> str:
     kind = type(value)
     if isinstance(value, date):
         return stamp(m, value, spec)
-    if _LONG.search(spec) or kind not in SCALARS and kind not in LEAVES:
+    if _LONG.search(spec) or (kind not in SCALARS and kind not in LEAVES):
         raise GiveUp
     m.allocate(1000 + (len(value) if kind is str else 0))
     return format(value, spec)

@@ -142,12 +142,15 @@ class Factory(Opaque):
         self._make = make
 
     def __call__(self) -> Any:
+        """Make a value."""
         return self._make()
 
 
 REAL = frozenset({int, float, bool})
 SCALARS = frozenset({*REAL, str, type(None)})
-SEQUENCES = frozenset({list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()), type({}.items())})
+_EMPTY: dict[Any, Any] = {}
+_VIEWS = frozenset({type(_EMPTY.keys()), type(_EMPTY.values()), type(_EMPTY.items())})
+SEQUENCES = frozenset({list, tuple, set, frozenset, deque, *_VIEWS})
 SETS = frozenset({set, frozenset})
 MAPPINGS = frozenset({dict, Counter, defaultdict})
 LEAVES = frozenset({*REAL, type(None), complex, range, slice, Fraction, Decimal, date, datetime, timedelta})
@@ -156,7 +159,6 @@ EXCEPTIONS = frozenset({
     AssertionError, Exception, ArithmeticError, LookupError, DecimalException, DivisionByZero, InvalidOperation,
 })  # fmt: skip
 """What a program may catch: what operators on plain values raise, and what it raises itself."""
-_VIEWS = frozenset(type(f()) for f in ({}.keys, {}.values, {}.items))
 OPERANDS = frozenset({*SCALARS, *LEAVES, *SEQUENCES, *MAPPINGS}) - _VIEWS
 ITERATORS = frozenset({
     map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter("")), type(iter("é")),
@@ -169,3 +171,4 @@ ITERATORS = frozenset({
     itertools.permutations, itertools.product, itertools.repeat, itertools.starmap, itertools.takewhile,
     itertools.zip_longest,
 })  # fmt: skip
+ITERABLES = SEQUENCES | MAPPINGS | ITERATORS | {str, range}

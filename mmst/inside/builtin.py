@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from mmst.inside.calls import callback
-from mmst.inside.machine import BITS, Machine
+from mmst.inside.machine import BITS, Machine, extent
 from mmst.inside.methods import METHODS, others, sorting
 from mmst.inside.operators import binary, bits, clean, length, quotient
 from mmst.inside.texts import formatted, text
@@ -52,7 +52,11 @@ def pure(run: Callable[..., Any]) -> Callable[..., Any]:
 def _print(m: Machine, *values: Any, sep: Any = None, end: Any = None, flush: Any = None) -> None:
     if type(sep) not in (str, type(None)) or type(end) not in (str, type(None)) or type(flush) not in SCALARS:
         raise GiveUp
-    m.write((" " if sep is None else sep).join([text(m, v) for v in values]) + ("\n" if end is None else end))
+    try:
+        texts = [text(m, v) for v in values]
+    except ValueError:
+        raise GiveUp from None  # CPython has printed those before
+    m.write((" " if sep is None else sep).join(texts) + ("\n" if end is None else end))
 
 
 _add("print", _print, 0, 1 << 10, "sep end flush")
@@ -76,7 +80,7 @@ _add("range", pure(range), 1, 3)
 
 def _int(m: Machine, *arguments: Any, **base: Any) -> Any:
     for a in arguments:
-        if type(a) not in SCALARS and type(a) not in LEAVES or length(a) > BITS >> 3:
+        if (type(a) not in SCALARS and type(a) not in LEAVES) or length(a) > BITS >> 3:
             raise GiveUp
     return int(*arguments, **base)
 
@@ -92,7 +96,7 @@ def _refuse() -> Any:
 
 
 def _round(m: Machine, number: Any, ndigits: Any = None) -> Any:
-    if type(number) not in _NUMBERS or type(ndigits) not in SCALARS or type(ndigits) is int and abs(ndigits) > 400:
+    if type(number) not in _NUMBERS or type(ndigits) not in SCALARS or (type(ndigits) is int and abs(ndigits) > 400):
         raise GiveUp
     return clean(round(number) if ndigits is None else round(number, ndigits))
 
@@ -184,7 +188,7 @@ _add("sorted", _sorted, 1, 1, "key reverse")
 def _listed(kind: Any) -> Callable[..., Any]:
     def run(m: Machine, *values: Any) -> Any:
         for v in values:
-            m.allocate(16 * (len(v) if type(v) is range and len(v) < 1 << 30 else length(v)))
+            m.allocate(16 * (extent(v) if type(v) is range else length(v)))
         return kind(*(m.source(v) for v in values))
 
     return run
@@ -224,7 +228,7 @@ def lazy(real: Callable[..., Any], function: int = -1) -> Callable[..., Any]:
     def run(m: Machine, *arguments: Any, **named: Any) -> Any:
         return real(
             *(
-                (None if a is None else callback(m, a)) if i == function else m.source(a)
+                (None if a is None else callback(m, a)) if i == function else m.lasting(a)
                 for i, a in enumerate(arguments)
             ),
             **named,
@@ -245,7 +249,7 @@ _add("all", lambda m, values: all(m.source(values)))
 def _enumerate(m: Machine, values: Any, start: Any = 0) -> Any:
     if type(start) is not int:
         raise GiveUp
-    return enumerate(m.source(values), start)
+    return enumerate(m.lasting(values), start)
 
 
 def _next(m: Machine, values: Any, *default: Any) -> Any:
