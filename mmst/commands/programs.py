@@ -65,8 +65,14 @@ def check_programs(
         if place.path and not place.path.parent.is_dir():
             raise ConfigError("--out is in a folder that is not there", value=str(out), remedy=f"mkdir -p {out.parent}")
         counts = programs.check_file(
-            programs_file, place, lambda: wiring.sandbox(sandbox, workers, named), limits, progress.from_environment(),
-            dedupe, (sandbox, *named))
+            programs_file,
+            place,
+            lambda: wiring.sandbox(sandbox, workers, named),
+            limits,
+            progress.from_environment(),
+            dedupe,
+            (sandbox, *named),
+        )
     shown = ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "no programs"
     emit({"out": str(out), "verdicts": counts}, json, f"{escape(place.shown)}: {shown}", aside=place.to_stdout)
 
