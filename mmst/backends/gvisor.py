@@ -29,7 +29,7 @@ from mmst.backends.gvisor_queue import Queue
 from mmst.config import RECHECK
 from mmst.errors import SandboxError, SetupError
 from mmst.inside.machine import OUTPUT
-from mmst.inside.packages import DEFAULT
+from mmst.inside.packages import DEFAULT, FOLDER, present
 from mmst.ports import Execution, Limits, Program
 from mmst.replies import Nonsense, Reply
 from mmst.work import Waiting, Work
@@ -77,6 +77,7 @@ class GvisorSandbox:
     def __enter__(self) -> GvisorSandbox:
         _version()
         self._root = gvisor_root.bundle(self._packages)
+        self._here = present(f"{self._root}/rootfs{FOLDER}")
         sweep()
         self._first()
         return self
@@ -203,7 +204,7 @@ class GvisorSandbox:
 
     def _start(self, *, evaluator: bool, tries: int = TRIES) -> Box:
         for left in reversed(range(tries)):
-            box = Box(self._root / "evaluator" if evaluator else self._root, self.platform or "")
+            box = Box(self._root / "evaluator" if evaluator else self._root, self.platform or "", self._here)
             try:
                 box.await_ready()
             except BaseException as e:

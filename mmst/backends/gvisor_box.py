@@ -18,6 +18,7 @@ from typing import IO
 from mmst import replies
 from mmst.backends import gvisor_root
 from mmst.inside.machine import OUTPUT
+from mmst.inside.packages import wanted
 from mmst.meter import Allowance, Meter
 from mmst.process import die_with_parent
 from mmst.work import Work
@@ -37,7 +38,8 @@ class Broken(Exception):
 class Box:
     """A sandbox and the work in it: one program, or a batch to evaluate."""
 
-    def __init__(self, bundle: Path, platform: str) -> None:
+    def __init__(self, bundle: Path, platform: str, here: tuple[str, ...] = ()) -> None:
+        """In the OCI bundle's root folder are the packages `here`."""
         self._state = _state()
         self.id = f"mmst-{os.getpid()}-{secrets.token_hex(4)}"
         options = [f"--root={self._state}", "--network=none", "--ignore-cgroups"]
@@ -59,14 +61,26 @@ class Box:
         os.set_blocking(self.stdin.fileno(), False)
         self.works: Sequence[Work] = ()
         self.allowance: Allowance | None = None
+        self._here = here
+        self._warm: set[tuple[str, ...]] = {()}
+        self._warming: tuple[str, ...] = ()
         self._meter = Meter(self._process.pid)
         self._deadline = time.monotonic() + START_SECONDS
         self._most = _WORDS_MOST
         self._got = bytearray()
 
     def give(self, work: Work) -> None:
-        """Start a program; `advance` then tells its end."""
-        self.works, self.allowance = (work,), Allowance(self._meter, work.limits.timeout)
+        """Start a program; `advance` then tells its end. What it imports is there before its time begins."""
+        self.works, self.allowance = (work,), None
+        names = wanted(work.program.source.encode("utf-8", "surrogatepass"), self._here)
+        if names in self._warm:
+            self._begin(work)
+        else:
+            self._warming, self._most = names, _WORDS_MOST
+            self._ask(json.dumps({"warm": names}).encode(), GRACE_SECONDS)
+
+    def _begin(self, work: Work) -> None:
+        self.allowance = Allowance(self._meter, work.limits.timeout)
         self._most = 2 * replies.most(work.limits.output_kib << 10)
         self._ask(work.frame(self.allowance.most), self.allowance.most + GRACE_SECONDS)
 
@@ -79,8 +93,14 @@ class Box:
     def advance(self) -> bytes | None:
         """What it answers to its work, None while that is open; `Broken` when it will stay so."""
         frame = self._frame()
-        if frame is not None:
-            self.works = ()
+        if frame is None:
+            return None
+        if self._warming:
+            self._warm.add(self._warming)
+            self._warming = ()
+            self._begin(self.works[0])
+            return None
+        self.works = ()
         return frame
 
     def look(self) -> float:

@@ -35,9 +35,12 @@ def main() -> None:
     send(1, {"ready": os.uname().release})
     served, spent = 0, False
     while not spent:
-        frame = receive(0)
-        if frame:  # an empty one came too late to cut a program short
-            answer = _run(zygotes, json.loads(frame), served, host=0)
+        frame = json.loads(receive(0) or b"{}")  # an empty one came too late to cut a program short
+        if "warm" in frame:
+            zygotes.start(tuple(frame["warm"]))
+            send(1, frame)
+        elif frame:
+            answer = _run(zygotes, frame, served, host=0)
             send(1, answer)
             served, spent = served + 1, answer["spent"]
     return None

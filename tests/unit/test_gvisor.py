@@ -203,6 +203,19 @@ def test_kept_from_running_twice_it_is_timed_out_and_the_detail_says_by_what(
     assert re.fullmatch(r"did not end within 0.8 s, in which it had 0[.\d]* s of CPU time", e.detail)
 
 
+def test_packages_are_imported_before_a_programs_time_begins(fake_runsc: Path, tmp_path: Path) -> None:
+    (tmp_path / "rootfs/opt/packages/numpy").mkdir(parents=True)
+    write(
+        fake_runsc,
+        "import time\nsend({'ready': 1})\nwarm = 0\nwhile True:\n f = receive()\n"
+        " if 'warm' in f: warm += 1; time.sleep(2); send(f)\n"
+        f" else: assert warm == 1; send({ANSWER})",
+    )
+    with GvisorSandbox(1, evaluate=False) as box:
+        asked = [Program(id=str(i), source=f"import numpy\nprint({i})") for i in range(2)]
+        assert [e.outcome for e in box.run(asked, Limits(timeout=0.1))] == ["ok", "ok"]
+
+
 def verdict(number: int, argument: int = 0, arch: int = 0xC000003E, code: bytes = b"") -> int:
     """What the filter says of a system call: a small interpreter of its instructions."""
     data = struct.pack("=iIQ6Q", number & 0x7FFFFFFF, arch, 0, argument, 0, 0, 0, 0, 0)
