@@ -19,6 +19,7 @@ from mmst.config import identity
 from mmst.errors import DataError, SandboxError
 from mmst.manifest import Manifest, Place
 from mmst.methods import method
+from mmst.outcome import counted
 from mmst.ports import Algebra, Engines, Evaluation, Execution, Limits, Program, Sandbox
 from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.store import Stage, records, sharded
@@ -27,6 +28,8 @@ VERSION = 3
 SANDBOX_TRIES = 2
 MARKS = ("unsteady", "contradicted")
 """What is counted of samples besides their verdicts."""
+LACKS = 10
+"""How many missing packages are named: programs may ask for any."""
 _GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
@@ -163,22 +166,28 @@ def steady(text: str) -> str:
 
 
 def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
-    """Counts of `asked` and of each verdict, over all and per method (`code.asked`)."""
+    """Counts of `asked` and of each verdict, over all and per method (`code.asked`); of missing packages, over all."""
     counts = Counter[str]()
     for c in checked:
         if c.unsteady:
             counts.update(("unsteady", f"{c.sample.method}.unsteady"))
         if c.contradicted:
             counts.update(("contradicted", f"{c.sample.method}.contradicted"))
-        counts.update(("asked", c.verdict.value, f"{c.sample.method}.asked", f"{c.sample.method}.{c.verdict.value}"))
+        counts.update(("asked", f"{c.sample.method}.asked", f"{c.sample.method}.{c.verdict.value}"))
+        counts.update(counted(c.verdict.value, c.detail))
     return counts
 
 
 def complete(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts with every verdict named, also those that nobody got; in a fixed order."""
+    """The counts with every verdict named, also those that nobody got; in a fixed order.
+
+    At the end the packages that most programs lacked ("lacks requests").
+    """
     methods = sorted({name.split(".")[0] for name in counts if "." in name})
     names = ("asked", *(v.value for v in Verdict), *MARKS)
-    return {f"{m}{n}": counts.get(f"{m}{n}", 0) for m in ("", *(f"{m}." for m in methods)) for n in names}
+    found = {f"{m}{n}": counts.get(f"{m}{n}", 0) for m in ("", *(f"{m}." for m in methods)) for n in names}
+    lacks = sorted((-n, name) for name, n in counts.items() if name.startswith("lacks "))
+    return found | {name: -n for n, name in lacks[:LACKS]}
 
 
 def _execute(sandbox: Sandbox, programs: Sequence[Program], limits: Limits) -> Iterator[Execution]:

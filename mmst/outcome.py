@@ -62,6 +62,16 @@ def missing_package(detail: str) -> str | None:
     return found[1] if found else None
 
 
+def counted(what: str, detail: str) -> tuple[str, ...]:
+    """The names under which a program is counted: its verdict, and "lacks requests" when it failed for want of that.
+
+    >>> counted("crashed", "requests is not in the sandbox")
+    ('crashed', 'lacks requests')
+    """
+    package = missing_package(detail)
+    return (what,) if package is None else (what, f"lacks {package}")
+
+
 def _exception(stderr: str) -> tuple[str, str, str]:
     """(name, line, message) of the traceback that ends `stderr`; empty strings without one."""
     lines = list(_LINE.finditer(stderr))

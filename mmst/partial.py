@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst.errors import ConfigError
+from mmst.outcome import counted
 from mmst.output import Output, refuse_same, replacing, trouble
 
 FIELDS = {"id", "verdict", "stdout", "stderr", "detail", "seconds", "peak_mib"}
@@ -49,7 +50,8 @@ class Partial:
                 with trouble(str(self.path)):
                     lines.seek(self.at[name])
                     line = lines.readline()
-                counts[json.loads(line)["verdict"]] += 1
+                said = json.loads(line)
+                counts.update(counted(said["verdict"], said["detail"]))
                 out.write(line)
         self.path.unlink(missing_ok=True)
         self.mine = False

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst.errors import DataError, UserError
+from mmst.outcome import counted
 from mmst.output import Output, find
 from mmst.partial import opened
 from mmst.ports import Execution, Limits, Program, Progress, Sandbox
@@ -178,7 +179,7 @@ def _stream(
     with place.writing() as out, progress.task("check", len(ids), "programs") as task:
         turn = next(turns, None)
         for execution in executions(()) if ids else ():
-            counts[execution.outcome] += 1
+            counts.update(counted(execution.outcome, execution.detail))
             waiting[execution.id] = _line(execution, ids[execution.id])
             while turn is not None and turn in waiting:
                 out.write(waiting.pop(turn))

@@ -247,6 +247,18 @@ def test_words_behind_a_number_count_as_its_unit_when_the_question_names_them() 
         assert check.judge(s, s.completion, problem("7", question), {}).verdict is verdict
 
 
+def test_packages_that_programs_lack_are_counted_and_the_most_wanted_named() -> None:
+    def lacking(name: str) -> CheckedSample:
+        detail = f"{name} is not in the sandbox"
+        return CheckedSample(
+            sample=sample(0, "code", "x"), verdict=Verdict.CRASHED, solution="x", answer=None, detail=detail
+        )
+
+    found = check.complete(check.tally([lacking(n) for n in ("torch", "requests", "torch", "requests", "torch", *map(chr, range(97, 123)))]))
+    assert (found["lacks torch"], found["lacks requests"], found["crashed"]) == (3, 2, 31)
+    assert sum(name.startswith("lacks ") for name in found) == check.LACKS
+
+
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_judging_any_output_never_raises(stdout: str, gold: str) -> None:
     s = sample(0, "code", "x")
