@@ -8,7 +8,7 @@ from typing import Any
 from mmst.inside.values import EXCEPTIONS, ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, GiveUp, Opaque
 
 STEPS = 100_000
-"""Nodes of the syntax tree, or as much other work, that a program may take: 10 to 20 CPU-ms, 0.5 s at the very worst."""
+"""Nodes of the syntax tree, or as much other work, that a program may take: 10 to 20 CPU-ms, at worst 0.5 s."""
 BYTES = 16 << 20
 """Bytes that all its containers and texts may take, those that it has dropped included."""
 OUTPUT = 1 << 16
