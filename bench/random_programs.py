@@ -23,12 +23,14 @@ _SPECS = (
     ">{n}", ".{n}f", "%Y", "*^9",
 )  # fmt: skip
 _TEXT_METHODS = (
-    "upper()", "lower()", "strip()", "split()", "title()", "isdigit()", "split(',')", "replace('a', 'bb')", "count('a')",
+    "upper()", "lower()", "strip()", "split()", "title()", "isdigit()", "split(',')", "replace('a', 'bb')",
+    "count('a')",
     "find('b')", "index('a')", "join(['x', 'y'])", "join(xs)", "zfill(5)", "center(9, '*')", "startswith('a')",
     "ljust(4)", "rjust(n)", "partition('a')", "splitlines()", "format(1, n)", "capitalize()", "swapcase()", "isalpha()",
 )  # fmt: skip
 _LIST_METHODS = (
-    "append({})", "extend([{}, 1])", "pop()", "pop(0)", "insert(0, {})", "remove({})", "index({})", "count({})", "sort()",
+    "append({})", "extend([{}, 1])", "pop()", "pop(0)", "insert(0, {})", "remove({})", "index({})", "count({})",
+    "sort()",
     "reverse()", "copy()", "sort(key=str)", "sort(key=lambda v: -v)", "clear()", "extend(a)", "sort(reverse=True)",
 )  # fmt: skip
 _DICT_METHODS = (
@@ -51,12 +53,14 @@ _LIBRARY = (
     "date(2023, 12, 31) + timedelta(days={})", "list(islice(count({}), 4))", "list(chain({}, [1]))",
     "list(zip_longest({}, 'ab'))", "[(k, list(g)) for k, g in groupby({})]", "defaultdict(int, {{1: {}}})",
     "mean({})", "median({})", "list(pairwise({}))", "date(2024, 1, 15).strftime('%d/%m/%y')",
-    "list(takewhile(lambda v: v < 3, {}))", "sum(Fraction(1, k) for k in range(1, 9))", "Fraction({}).limit_denominator(9)",
+    "list(takewhile(lambda v: v < 3, {}))", "sum(Fraction(1, k) for k in range(1, 9))",
+    "Fraction({}).limit_denominator(9)",
 )  # fmt: skip
 _IMPORTS = (
     "from fractions import Fraction", "from decimal import Decimal", "from datetime import date, timedelta",
     "from collections import Counter, defaultdict, deque", "from functools import reduce",
-    "from itertools import combinations, permutations, product, accumulate, islice, count, chain, zip_longest, groupby, "
+    "from itertools import combinations, permutations, product, accumulate, islice, count, chain, zip_longest, "
+    "groupby, "
     "pairwise, takewhile", "from statistics import mean, median",
 )  # fmt: skip
 
@@ -149,7 +153,8 @@ class Writer:
         if kind < 0.78:
             first, second = self.bind(), self.bind()
             return r.choice((
-                f"{first}, {second} = {self.expression(1)}, {self.expression(1)}", f"{first}, {second} = {second}, {first}",
+                f"{first}, {second} = {self.expression(1)}, {self.expression(1)}",
+                f"{first}, {second} = {second}, {first}",
                 f"{first}, *{second} = {self.typed_as('list', 2)}", f"{first} = {second} = {self.expression(2)}",
                 f"({first}, {second}), i = ({self.expression(1)}, 2), 3", f"*{first}, {second} = xs",
             ))  # fmt: skip
@@ -179,7 +184,8 @@ class Writer:
         over = r.choice((
             f"range({r.randint(0, 6)})", f"range({self.expression(0)})", "xs", "s", "enumerate(xs)", "zip(xs, s)",
             "[1, 2.5, 'x']", self.expression(1), "list(xs)", "{'a': 1, 'b': 2}.items()", "reversed(xs)",
-            f"map({r.choice(('str', 'int', 'lambda v: v * 2', 'abs'))}, {self.expression(1)})", f"set({self.expression(1)})",
+            f"map({r.choice(('str', 'int', 'lambda v: v * 2', 'abs'))}, {self.expression(1)})",
+            f"set({self.expression(1)})",
         ))  # fmt: skip
         target = f"{self.bind()}, {self.bind()}" if over.startswith(("enum", "zip", "{")) else self.bind()
         lines = [f"for {target} in {over}:", *self.body(depth, loop=True)]
@@ -233,7 +239,8 @@ class Writer:
     def closure(self, depth: int) -> list[str]:
         r = self.r
         return r.choice((
-            ["def outer(k):", "    total = k", "    def add(v):", "        nonlocal total", f"        total += v * {self.expression(0)}",
+            ["def outer(k):", "    total = k", "    def add(v):", "        nonlocal total",
+             f"        total += v * {self.expression(0)}",
              "        return total", "    return add", "add = outer(3)", "print(add(1), add(2))"],
             ["fs = [lambda v, k=k: v + k for k in range(3)]", f"print([f({self.expression(1)}) for f in fs])"],
             ["fs = [lambda v: v + k for k in range(3)]", "print([f(1) for f in fs])"],
@@ -248,9 +255,11 @@ class Writer:
 
     def class_(self, depth: int) -> list[str]:
         return [
-            "class Box:", "    count = 0", "    def __init__(self, v, w=2):", "        self.v = v", "        self.w = w",
+            "class Box:", "    count = 0", "    def __init__(self, v, w=2):", "        self.v = v",
+            "        self.w = w",
             "        Box.count += 1", "    def area(self):", f"        return self.v * self.w + {self.expression(0)}",
-            "    def grow(self, by=1):", "        self.v += by", "        return self", f"box = Box({self.expression(1)})",
+            "    def grow(self, by=1):", "        self.v += by", "        return self",
+            f"box = Box({self.expression(1)})",
             "print(box.grow(2).area(), box.v, Box.count)",
         ]  # fmt: skip
 
@@ -265,7 +274,8 @@ class Writer:
             ["x: int = 3", "print(x)"], ["def gen():", "    yield 1", "print(list(gen()))"],
             ["for i in range(3):", "    pass", "else:", "    print(i)"], ["with open('x') as f:", "    pass"],
             [f"print('%s %d %.2f' % ({self.expression(1)}, {self.expression(0)}, {self.expression(1)}))"],
-            [f"print('{{}} {{:.2f}} {{x}}'.format({self.expression(1)}, {self.expression(1)}, x={self.expression(0)}))"],
+            [f"print('{{}} {{:.2f}} {{x}}'.format({self.expression(1)}, {self.expression(1)}, "
+             f"x={self.expression(0)}))"],
             ["def f(n: int, m: float = 2.0) -> float:", "    return n / m", "print(f(3))"],
             [f"print({{{', '.join(self.constant() for _ in range(r.randint(1, 7)))}}})"],
             [f"print(set({self.expression(2)}) {r.choice('|&-^')} {{1, 2, 'a'}})"],

@@ -82,6 +82,7 @@ def _int(m: Machine, *arguments: Any, **base: Any) -> Any:
     for a in arguments:
         if (type(a) not in SCALARS and type(a) not in LEAVES) or length(a) > BITS >> 3:
             raise GiveUp
+        m.spend(length(a) >> 3)
     return int(*arguments, **base)
 
 
@@ -98,6 +99,7 @@ def _refuse() -> Any:
 def _round(m: Machine, number: Any, ndigits: Any = None) -> Any:
     if type(number) not in _NUMBERS or type(ndigits) not in SCALARS or (type(ndigits) is int and abs(ndigits) > 400):
         raise GiveUp
+    m.spend(abs(ndigits) >> 2 if type(ndigits) is int else 0)
     return clean(round(number) if ndigits is None else round(number, ndigits))
 
 

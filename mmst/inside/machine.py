@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mmst.inside.values import EXCEPTIONS, ITERATORS, LEAVES, MAPPINGS, SEQUENCES, GiveUp, Opaque
+from mmst.inside.values import EXCEPTIONS, ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, GiveUp, Opaque
 
-STEPS = 50_000
-"""Nodes of the syntax tree, or as much other work, that a program may take: at most about 20 CPU-ms."""
+STEPS = 100_000
+"""Nodes of the syntax tree, or as much other work, that a program may take: 10 to 20 CPU-ms, at worst 0.5 s."""
 BYTES = 16 << 20
 """Bytes that all its containers and texts may take, those that it has dropped included."""
 OUTPUT = 1 << 14
@@ -17,6 +17,8 @@ BITS = 1 << 14
 """Of an integer: more than the 4,300 digits that CPython prints."""
 DEPTH = 200
 """Calls and comprehensions within one another. CPython allows 1,000, and may count three where we count one."""
+HASHED, COLLIDING = 60, 40
+"""Integers of more bits than the first may all have one hash: steps for each of them."""
 _NESTED = 40
 _LAZY = 300
 
@@ -40,7 +42,7 @@ class Machine:
         self.out: list[str] = []
 
     def spend(self, steps: int) -> None:
-        """Pay for work; a step is about 0.3 µs."""
+        """Pay for work; a step is 0.1 to 0.2 µs."""
         self.steps -= steps
         if self.steps < 0:
             raise GiveUp
@@ -81,6 +83,8 @@ class Machine:
                     size += len(v) * 10 + 4
                 elif kind is int:
                     size += (v.bit_length() >> 1) + 4
+                    if v.bit_length() > HASHED:
+                        self.spend(COLLIDING)
                 elif kind in SEQUENCES:
                     self.spend(len(v))
                     below.extend(v)
@@ -100,6 +104,10 @@ class Machine:
                 return size
             level = below
         raise GiveUp
+
+    def scan(self, values: Any) -> None:
+        """Pay for a comparison of each value with a plain one."""
+        self.spend(len(values) >> 3 if SCALARS.issuperset(map(type, values)) else 40 * len(values))
 
     def counted(self, values: Iterable[Any]) -> Iterator[Any]:
         """The same values, each of them paid for when it is taken."""

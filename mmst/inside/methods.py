@@ -44,12 +44,16 @@ def _add(
         METHODS[kind, name] = Native(run, least + 1, most + 1, frozenset(keywords.split()))
 
 
-def _call(kind: type, name: str, least: int = 0, most: int = 0, keywords: str = "", each: int = 8) -> None:
+def _call(
+    kind: type, name: str, least: int = 0, most: int = 0, keywords: str = "", each: int = 8, search: bool = False
+) -> None:
     """A method that looks at all of its owner, and at plain arguments, once; `each` bytes are paid for an element."""
     run = getattr(kind, name)
 
     def paid(m: Machine, owner: Any, *arguments: Any, **named: Any) -> Any:
         m.allocate(each * length(owner))
+        if search:
+            m.scan(owner)
         for a in (*arguments, *named.values()):
             if type(a) not in SCALARS:
                 showable(m, a)  # it may stand in the message of an error
@@ -74,8 +78,8 @@ for _name in "split rsplit".split():
 _call(str, "splitlines", 0, 1, "keepends", each=40)
 METHODS[str, "format"] = Native(fields, 1, 1 << 10, None)
 for _kind in (list, tuple, deque):
-    _call(_kind, "count", 1, 1, each=1)
-    _call(_kind, "index", 1, 3, each=1)
+    _call(_kind, "count", 1, 1, each=1, search=True)
+    _call(_kind, "index", 1, 3, each=1, search=True)
 for _copied in (list, deque, dict, set, defaultdict, Counter):
     _call(_copied, "copy")
     _call(_copied, "clear", each=0)
@@ -124,6 +128,7 @@ def _replace(m: Machine, owner: str, old: Any, new: Any, *count: Any) -> Any:
 def _join(m: Machine, owner: str, values: Any) -> Any:
     if type(values) not in ITERABLES:
         raise GiveUp
+    m.spend(length(values) >> 3)
     parts = values if type(values) is list or type(values) is tuple else list(m.source(values))
     m.allocate(4 * sum(length(part) + len(owner) for part in parts))
     return owner.join(parts)
@@ -156,7 +161,8 @@ def _pop(m: Machine, owner: Any, *index: Any) -> Any:
 def _remove(m: Machine, owner: Any, value: Any) -> None:
     if type(value) not in SCALARS or type(owner) is not list:
         m.spend(m.weigh(owner) + m.weigh(value))
-    m.spend(len(owner) >> 3)
+    if type(owner) is not set:
+        m.scan(owner)
     owner.remove(value)
 
 

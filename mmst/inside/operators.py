@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mmst.inside.machine import BITS, Machine, extent
+from mmst.inside.machine import BITS, COLLIDING, HASHED, Machine, extent
 from mmst.inside.texts import percent
 from mmst.inside.values import (
     ITERATORS,
@@ -24,7 +24,7 @@ from mmst.inside.values import (
 )
 
 _FRACTION_BITS = 1 << 11
-_DECIMAL_EXPONENT = 5_000
+_DECIMAL_EXPONENT = 400
 _SIZED = SEQUENCES | MAPPINGS | {str}
 _TEXT_OR_LIST = frozenset({str, list, tuple})
 
@@ -62,6 +62,7 @@ def _operands(m: Machine, a: Any, b: Any) -> int:
         (type(a) is Fraction or type(b) is Fraction) and bits(a) + bits(b) > _FRACTION_BITS
     ):
         raise GiveUp
+    m.spend(20)
     if n := length(a) + length(b):
         m.allocate(8 * n)
         if type(a) in SETS or type(a) in MAPPINGS:
@@ -239,7 +240,7 @@ def searched(m: Machine, a: Any, b: Any) -> Any:
         if type(a) not in (int, bool):
             m.spend(extent(b))
     elif type(a) in SCALARS and type(b) in (list, tuple):
-        m.spend(len(b) >> 3)
+        m.scan(b)
     elif not (type(a) in SCALARS and (type(b) in SETS or type(b) in MAPPINGS)):
         m.spend(m.weigh(a) >> 3)
         m.weigh(b)
@@ -284,6 +285,8 @@ def stable(m: Machine, value: Any) -> Any:
     """A value for a set; gives up on those that CPython hashes by their address (None, what holds it, and more)."""
     kind = type(value)
     if kind is int or kind is str or kind is float or kind is bool:
+        if kind is int and value.bit_length() > HASHED:
+            m.spend(COLLIDING)
         return value
     m.weigh(value)
     if kind is tuple or kind is frozenset:

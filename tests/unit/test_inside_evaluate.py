@@ -144,6 +144,126 @@ def test_the_rest_is_given_up_soon(source: str) -> None:
     assert time.process_time() - began < 0.5
 
 
+_LIBRARY = """
+from fractions import Fraction as F
+from decimal import Decimal as D
+from datetime import date, datetime, timedelta
+from collections import Counter, deque, defaultdict
+import math
+from itertools import groupby, combinations, permutations, product, accumulate, islice, count, cycle, repeat, chain
+from statistics import mean, median, pstdev
+"""
+HEAVY = [
+    'x=10**4200\nwhile 1: str(x)',
+    "x=10**4200\nwhile 1: f'{x}'",
+    "s='9'*1900\nwhile 1: int(s)",
+    'x=(1<<8000)-1\nwhile 1: x*x',
+    'x=(1<<16000)-1\ny=(1<<8000)-1\nwhile 1: x//y',
+    'x=(1<<16000)-1\ny=(1<<8000)-1\nwhile 1: x%y',
+    'x=(1<<600)-1\nwhile 1: pow(x,x,x-2)',
+    'x=(1<<8000)-1\ny=3**5000\nwhile 1: math.gcd(x,y)',
+    'x=3**10000\nwhile 1: math.isqrt(x)',
+    'while 1: math.factorial(1600)',
+    'while 1: math.comb(1500,700)',
+    'while 1: 3**10000',
+    'while 1: 1<<16000',
+    'x=F(3**600,7**300)\ny=F(5**400,11**150)\nwhile 1: x+y',
+    'x=F(3**600,7**300)\nwhile 1: x*x if 0 else x-F(1,3)',
+    'x=F(3**600,7**300)\nwhile 1: x<0.1',
+    'x=F(3,7)\nwhile 1: x%F(2,9)',
+    'while 1: sum(F(1,i) for i in range(1,40))',
+    'x=F(3**600,7**300)\nwhile 1: x.limit_denominator(10**6)',
+    'x=D(2)\nwhile 1: x.sqrt()',
+    "x=D('1.1')\nwhile 1: x**D('3.7')",
+    "x=D('1e4900')\nwhile 1: int(x)",
+    "x=D('1e4900')\nd={}\nwhile 1: d[x]=1",
+    "x=D('1e4900')\nwhile 1: math.floor(x)",
+    "x=D('1e4900')\nwhile 1: x==F(1,3)",
+    "x=D('1e4900')\nwhile 1: f'{x:f}'",
+    "x=D('1e4900')\ny=D(3)\nwhile 1: x//D('1e4880')",
+    "while 1: datetime.strptime('2024-01-02','%Y-%m-%d')",
+    "d=date(2024,1,1)\nwhile 1: d.strftime('%A %B %d')",
+    'xs=list(range(3000))\nwhile 1: sorted(xs)',
+    "xs=['a'*200+str(i) for i in range(200)]\nwhile 1: sorted(xs)",
+    'xs=list(range(300))\nwhile 1: sorted(xs,key=lambda v:-v)',
+    'xs=list(range(5000))\nwhile 1: -1 in xs',
+    "xs=['a'*2000+str(i) for i in range(500)]\ny='a'*2000+'zzz'\nwhile 1: y in xs",
+    'xs=[F(i,7) for i in range(300)]\nwhile 1: 5.5 in xs',
+    'xs=list(range(5000))\nwhile 1: xs.count(-1)',
+    'xs=[D(i) for i in range(1000)]\nwhile 1: 5.5 in xs',
+    'xs=list(range(5000))\nwhile 1: xs[:]',
+    'xs=list(range(5000))\nwhile 1: xs.copy()',
+    'xs=list(range(3000))\nwhile 1: set(xs)',
+    'a=set(range(2000))\nwhile 1: a|a',
+    'xs=list(range(2000))\nys=xs[:]\nwhile 1: xs==ys',
+    'd={i:i for i in range(2000)}\nwhile 1: d.copy()',
+    'xs=list(range(2000))\nwhile 1: str(xs)',
+    "xs=['a']*5000\nwhile 1: ''.join(xs)",
+    "s='a '*5000\nwhile 1: s.split()",
+    "s='ab'*5000\nwhile 1: s.replace('a','cc')",
+    "s='a'*9000\nwhile 1: s.upper()",
+    "s='a'*60000\nt='a'*30000+'b'\nwhile 1: t in s",
+    "s='ab'*30000\nwhile 1: s.count('aab')",
+    "s='a'*60000\nt='a'*60000\nwhile 1: s==t",
+    "s='a'*1000\nwhile 1: s+s",
+    'xs=list(range(5000))\nwhile 1: sum(xs)',
+    'xs=[0.5]*5000\nwhile 1: sum(xs)',
+    'xs=list(range(5000))\nwhile 1: max(xs)',
+    'while 1: sum(range(9000))',
+    'while 1: list(range(5000))',
+    'xs=[0]*5000\nwhile 1: any(xs)',
+    'xs=[0]*5000\nwhile 1: xs.reverse()',
+    'xs=[0]*60000\nwhile 1:\n    xs.pop(0); xs.append(1)',
+    'xs=[0]*30000\nwhile 1:\n    xs.insert(0,1); xs.pop()',
+    'xs=list(range(1000))\nwhile 1: Counter(xs)',
+    'c=Counter(range(1000) and list(range(1000)))\nwhile 1: c.most_common(3)',
+    'c=Counter(list(range(1000)))\nwhile 1: c+c',
+    'while 1: deque()',
+    'q=deque(list(range(9000)))\nwhile 1: q.rotate(4000)',
+    'q=deque(list(range(60000)))\nwhile 1: q[30000]',
+    'while 1: list(combinations([1,2,3,4,5,6,7],3))',
+    'xs=list(range(900))\nwhile 1: next(combinations(xs,890))',
+    'xs=[1]*100\nwhile 1: next(product(xs,repeat=99))',
+    'xs=list(range(900))\nwhile 1: next(permutations(xs))',
+    'c=combinations(list(range(1000)),990)\nfor v in c: pass',
+    'for v in permutations(list(range(1000))): pass',
+    'for v in product([1,2],repeat=100): pass',
+    'xs=list(range(500))\nwhile 1: mean(xs)',
+    'xs=[0.1*i for i in range(300)]\nwhile 1: pstdev(xs)',
+    'xs=list(range(1000))\nwhile 1: median(xs)',
+    "while 1: f'{0.1:.900f}'",
+    "while 1: '%.900f' % 0.1",
+    "while 1: '{:.900f}'.format(0.1)",
+    'while 1: round(1e308,300)',
+    'while 1: round(10**400,-399)',
+    'x=1<<16000\nwhile 1: hex(x)',
+    'while 1: F(1e308)',
+    "while 1: F('3.14159')",
+    'd={}\ni=0\nwhile 1:\n    d[i*(2**61-1)]=1\n    i+=1',
+    's=set()\ni=0\nwhile 1:\n    s.add(i*(2**61-1))\n    i+=1',
+    'xs=[i*(2**61-1) for i in range(4000)]\nwhile 1: set(xs)',
+    'x=(1<<15000)\nxs=[]\nwhile 1: xs.append(x+1)',
+    'x=(1<<15000)\nxs=[x+v for v in range(10**9)]',
+    'xs=[]\nwhile 1: xs.append(deque())',
+    'xs=list(accumulate(repeat(1<<15000)))',
+    'xs=list(map(abs,repeat(-(1<<15000))))',
+    's=chr(128512)\nxs=[s*1000+str(v) for v in range(10**9)]',
+    'xs=[{v} for v in range(10**9)]',
+    "xs=[(v for v in 'a') for w in range(10**9)]",
+    'xs=[lambda a=w: a for w in range(10**9)]',
+    'xs=[]\nwhile 1:\n    def f(a,b,c): return a\n    xs.append(f)',
+    'xs=[F(v,7**700) for v in range(10**9)]',
+    "xs=[]\nwhile 1: xs.append('a '.split())",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", HEAVY, ids=range(len(HEAVY)))
+def test_work_is_paid_for_before_it_is_done(source: str) -> None:
+    began = time.process_time()
+    assert evaluate(_LIBRARY + source) is None
+    assert time.process_time() - began < 1.0
+
+
 SAME_OR_GIVEN_UP = [
     "try:\n    print('a', 10 ** 4400)\nexcept ValueError as e:\n    print('b')", "try:\n    (1, 2).index(iter([]))\nexcept ValueError as e:\n    print(e)",
     "try:\n    [1].index([iter([])])\nexcept ValueError as e:\n    print(e)", "try:\n    {}[iter([])]\nexcept KeyError as e:\n    print(e)", "try:\n    ','.join(5)\nexcept TypeError as e:\n    print(e)",
