@@ -254,7 +254,11 @@ def test_packages_that_programs_lack_are_counted_and_the_most_wanted_named() -> 
             sample=sample(0, "code", "x"), verdict=Verdict.CRASHED, solution="x", answer=None, detail=detail
         )
 
-    found = check.complete(check.tally([lacking(n) for n in ("torch", "requests", "torch", "requests", "torch", *map(chr, range(97, 123)))]))
+    found = check.complete(
+        check.tally(
+            [lacking(n) for n in ("torch", "requests", "torch", "requests", "torch", *map(chr, range(97, 123)))]
+        )
+    )
     assert (found["lacks torch"], found["lacks requests"], found["crashed"]) == (3, 2, 31)
     assert sum(name.startswith("lacks ") for name in found) == check.LACKS
 
