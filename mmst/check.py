@@ -23,7 +23,7 @@ from mmst.ports import Algebra, Engines, Evaluation, Execution, Limits, Program,
 from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.store import Stage, records, sharded
 
-VERSION = 3
+VERSION = 4
 SANDBOX_TRIES = 2
 MARKS = ("unsteady", "contradicted")
 """What is counted of samples besides their verdicts."""
@@ -56,7 +56,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                 task.advance(len(shard))
                 continue
             golds = [_gold(gold, s) for s in shard]
-            solutions = [method(s.method).solution(s.completion) for s in shard]
+            solutions = ["" if s.failed else method(s.method).solution(s.completion) for s in shard]
             programs = to_run(shard, solutions)
             executions: dict[str, Execution] = {}
             if programs:
@@ -83,7 +83,8 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
 
 def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]:
     """The different programs among the solutions, each once; its id is its source's hash."""
-    sources = {c: None for s, c in zip(samples, solutions, strict=True) if method(s.method).executes}
+    drawn = ((s, c) for s, c in zip(samples, solutions, strict=True) if not s.failed)
+    sources = {c: None for s, c in drawn if method(s.method).executes}
     return [Program(id=program_id(source), source=source) for source in sources]
 
 
@@ -113,6 +114,10 @@ def program_id(source: str) -> str:
 
 def judge(sample: Sample, solution: str, gold: str, executions: Mapping[str, Execution]) -> CheckedSample:
     """The verdict on one sample, from its solution and (for programs) what running it gave."""
+    if sample.failed:
+        return CheckedSample(
+            sample=sample, verdict=Verdict.FAILED, solution="", answer=None, detail=sample.failure[:200]
+        )
     by, stdout, contradicted = method(sample.method), None, False
     if by.executes:
         execution = executions[program_id(solution)]

@@ -126,13 +126,18 @@ def by_method(check: StageState | None, methods: Sequence[str]) -> dict[str, dic
 
 
 def solvers(store: Store, evaluate: StageState | None) -> dict[str, dict[str, int]]:
-    """{"task/family": {"code+text": held-out problems that exactly these methods solve}}; "" is none."""
+    """{"task/family": {"code+text": held-out problems that exactly these methods solve}}; "" is none.
+
+    Problems for which a request failed are left out.
+    """
     table: dict[str, Counter[str]] = {}
     if evaluate is None or evaluate.manifest is None:
         return {}
     # An evaluate stage keeps the outcomes of a problem together.
     for _, group in itertools.groupby(records(store, evaluate.manifest, Outcome), key=lambda o: o.problem_id):
         found = list(group)
+        if any(o.passed is None for o in found):
+            continue
         solved = "+".join(sorted(o.method for o in found if o.passed))
         table.setdefault(f"{found[0].task}/{found[0].family}", Counter())[solved] += 1
     return {name: dict(sorted(counts.items())) for name, counts in sorted(table.items())}
