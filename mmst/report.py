@@ -25,7 +25,7 @@ from mmst.report_page import page
 from mmst.store import Stage, records
 from mmst.summary import RoundSummary, RunSummary, StageState, summarise
 
-VERSION = 1
+VERSION = 2
 WINDOW = 4096
 SAMPLES = 20
 PAIRS = 6
@@ -89,11 +89,15 @@ def various(window: Sequence[CheckedSample], most: int) -> list[CheckedSample]:
     kinds: dict[tuple[str, str], list[CheckedSample]] = {}
     for c in sorted(window, key=lambda c: _rank(c.sample.id)):
         kinds.setdefault((c.verdict.value, c.sample.method), []).append(c)
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*(kinds[k] for k in sorted(kinds))))
     chosen: dict[tuple[str, str], CheckedSample] = {}
-    for c in in_turn:
-        if c is not None and len(chosen) < most:
-            chosen.setdefault((c.sample.problem_id, c.sample.method), c)
+    queues = [iter(kinds[k]) for k in sorted(kinds)]
+    while queues and len(chosen) < most:
+        for queue in list(queues):
+            c = next((c for c in queue if (c.sample.problem_id, c.sample.method) not in chosen), None)
+            if c is None:
+                queues.remove(queue)
+            elif len(chosen) < most:
+                chosen[c.sample.problem_id, c.sample.method] = c
     return sorted(chosen.values(), key=lambda c: (c.sample.problem_id, c.sample.method))
 
 

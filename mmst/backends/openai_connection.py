@@ -93,6 +93,9 @@ class Connection:
         remedy = "start one with `mmst serve`, or correct sampling.url"
         what = f"no model server answers at {self.where}"
         try:
+            url = httpx.URL(self.url)
+            if url.scheme not in ("http", "https") or not url.host or (url.port or 80) > 65535:
+                raise httpx.InvalidURL("this is no address: http://HOST:PORT/PATH")
             async with asyncio.timeout(OPEN_TIMEOUT):
                 reply = await self._reply("GET", "models", None, MOST_MODELS_BYTES)
             if reply.status == 200:
