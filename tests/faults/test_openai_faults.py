@@ -250,7 +250,7 @@ def test_a_server_that_trickles_for_ever_fails_at_the_deadline(start: Callable[.
     began = time.monotonic()
     with (
         client(start(lambda attempt, body: slow), deadline=1.5) as server,
-        pytest.raises(SamplerError, match=r"1\.5 s"),
+        pytest.raises(SamplerError, match="within"),
     ):
         server.sample([ask()])
     assert time.monotonic() - began < 8
@@ -337,7 +337,7 @@ def test_another_model_s_answer_is_refused_with_the_remedy(start: Callable[..., 
     fake = start(lambda attempt, body: completion(body, model="another-model"))
     with (
         client(fake) as server,
-        pytest.raises(SamplerError, match=r"as model 'another-model', not 'm'.*answered_model"),
+        pytest.raises(SamplerError, match=r"as model 'another-model', not 'm'.*Remedy"),
     ):
         server.sample([ask()])
 
