@@ -48,22 +48,33 @@ class Reply(NamedTuple):
 class Connection:
     """A server's address, with the key (never shown) that it is asked with. Lives in one event loop."""
 
-    def __init__(self, url: str, key: str, concurrency: int) -> None:
+    def __init__(self, url: str, key: str) -> None:
         self.url, self._key = url.rstrip("/"), key
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key:
-            headers["Authorization"] = f"Bearer {key}"
-        self.client = httpx.AsyncClient(
-            headers=headers,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
-            # The whole attempt is watched by who asks: a server that trickles would never be late here.
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
-        )
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._tls = httpx.create_ssl_context()
+        self._clients: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncClient] = []
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.client.aclose()
+        for client in self._clients:
+            await client.aclose()
+
+    def _client(self) -> httpx.AsyncClient:
+        """A client for one request at a time: httpx looks at every connection of a client for every request."""
+        if not self._idle:
+            client = httpx.AsyncClient(
+                headers=self._headers,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                verify=self._tls,
+                # The whole attempt is watched by who asks: a server that trickles would never be late here.
+                timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
+            )
+            self._clients.append(client)
+            return client
+        return self._idle.pop()
 
     @property
     def where(self) -> str:
@@ -113,15 +124,19 @@ class Connection:
 
     async def _reply(self, method: str, path: str, content: bytes | None, most: int) -> Reply:
         """What the server answers; `BadAnswer` when that is longer than `most`."""
-        async with self.client.stream(method, f"{self.url}/{path}", content=content) as answer:
-            good = answer.status_code == 200
-            most = most if good else MOST_ERROR_BYTES
-            parts, size = [], 0
-            async for part in answer.aiter_bytes():
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    break
+        client = self._client()
+        try:
+            async with client.stream(method, f"{self.url}/{path}", content=content) as answer:
+                good = answer.status_code == 200
+                most = most if good else MOST_ERROR_BYTES
+                parts, size = [], 0
+                async for part in answer.aiter_bytes():
+                    parts.append(part)
+                    size += len(part)
+                    if size > most:
+                        break
+        finally:
+            self._idle.append(client)
         if good and size > most:
             raise BadAnswer(f"more than {most:,} bytes")
         return Reply(answer.status_code, answer.headers, b"".join(parts)[:most])

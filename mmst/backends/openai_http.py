@@ -105,7 +105,7 @@ class OpenAIServer:
             raise
 
     async def _open(self) -> None:
-        self.server = Connection(self.url, self._key, self.concurrency)
+        self.server = Connection(self.url, self._key)
         served, where = await self.server.models(), self.server.where
         if not self.model and len(served) == 1:
             (self.model,) = served
