@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mmst.config import Config
 from mmst.errors import SamplerError
@@ -124,6 +124,14 @@ class Sampler(Protocol):
 
         `on_done(m)` is called as m more completions are there.
         """
+
+
+@runtime_checkable
+class Stating(Protocol):
+    """A sampler that asks somebody else's model."""
+
+    def stated(self) -> Mapping[str, str]:
+        """What the server says that it is so far: `model`, `fingerprint`, `checkpoint`, where it says so."""
 
 
 Message = Mapping[str, str]

@@ -9,17 +9,20 @@ Every completion that is asked for ends in one record. A request that failed for
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from mmst import metrics
-from mmst.errors import SamplerError
+from mmst.errors import SamplerError, StoreError
 from mmst.manifest import Manifest
-from mmst.ports import Completion, Engines, Request, Sampler, Unfinished, failed
+from mmst.ports import Completion, Engines, Request, Sampler, Stating, Unfinished, failed
 from mmst.records import FAILED, Sample
 from mmst.store import Stage
 
+SERVER = "server.json"
+"""Where an unfinished stage keeps what the server said that it is: another one must not go on with it."""
 EXAMPLES = 3
 """Problems named for each kind of failure."""
 
@@ -70,6 +73,7 @@ def draw(
             if not (left := _left(part, there)):
                 continue
             answers, trouble = _ask(sampler, [asked.request for asked, _ in left], task.advance)
+            _same_server(stage, sampler)
             made = dict(zip((i for _, i in left), answers, strict=True))
             samples = list(_records(part, there or {}, made, record))
             if trouble is None or any(c.finish != FAILED for answer in answers for c in answer):
@@ -147,6 +151,27 @@ def _ask(
             [rest] * request.n if answer is None else answer
             for request, answer in zip(requests, e.answers, strict=True)
         ], e
+
+
+def _same_server(stage: Stage, sampler: Sampler) -> None:
+    """`SamplerError` when the server says that it is another than the one that the stage was begun with."""
+    if not isinstance(sampler, Stating):
+        return
+    raw, said = stage.store.read(f"{stage.prefix}/{SERVER}"), dict(sampler.stated())
+    try:
+        known = dict[str, str](json.loads(raw or b"{}"))
+    except ValueError:
+        raise StoreError(
+            f"{stage.prefix}/{SERVER} cannot be read. Remedy: delete that folder; it is made again"
+        ) from None
+    for name in known.keys() & said.keys():
+        if known[name] != said[name]:
+            raise SamplerError(
+                f"{stage.name} was begun with a server of {name} {known[name]!r:.100}, and this one says {said[name]!r:.100}: "
+                f"two models must not mix. Remedy: start the first again, or delete {stage.prefix} to begin anew"
+            )
+    if known | said != known:
+        stage.write(SERVER, json.dumps(known | said, sort_keys=True).encode())
 
 
 Records = dict[int, list[Sample]]

@@ -66,7 +66,7 @@ class OpenAIServer:
         self.url, self.model, self.checkpoint = url, model, checkpoint
         self.concurrency, self.deadline = concurrency, deadline
         self.answered, self._key = answered, key
-        self.stated = self.fingerprint = ""
+        self.fingerprint = self.named = self.known = ""
         self.pace = Pace()
         self.last_answer, self.fruitless = float("-inf"), 0
         self.server: Connection
@@ -95,6 +95,11 @@ class OpenAIServer:
         """The n completions of each request, failed ones among them; `Unfinished` when the server fails."""
         return self._run(self._all(requests, on_done))
 
+    def stated(self) -> dict[str, str]:
+        """See `ports.Stating`."""
+        said = {"model": self.named, "fingerprint": self.fingerprint, "checkpoint": self.known}
+        return {name: value for name, value in said.items() if value}
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do this in the event loop's thread; a caller that is interrupted takes it along."""
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
@@ -112,9 +117,9 @@ class OpenAIServer:
         elif self.model not in served:
             names = words(", ".join(served)) or "none"
             raise SamplerError(f"{where} serves {names}, not '{self.model}': set sampling.served_model")
-        self.stated = served[self.model]
-        if self.checkpoint and self.stated != self.checkpoint:
-            said = f"says {words(self.stated)}" if self.stated else "does not say which"
+        self.known = served[self.model]
+        if self.checkpoint and self.known != self.checkpoint:
+            said = f"says {words(self.known)}" if self.known else "does not say which"
             raise SamplerError(f"{where} serves another checkpoint than {self.checkpoint}: it {said}")
 
     async def _close(self) -> None:
@@ -142,7 +147,7 @@ class OpenAIServer:
         finally:
             for worker in workers:
                 worker.cancel()
-        if self.stated and requests:
+        if self.known and requests:
             await self._still_the_same()
         return [answer for answer in answers if answer is not None]
 
@@ -216,6 +221,7 @@ class OpenAIServer:
         if answer.fingerprint and self.fingerprint and answer.fingerprint != self.fingerprint:
             raise self._exchanged(f"fingerprint {self.fingerprint}", f"fingerprint {answer.fingerprint}")
         self.fingerprint = answer.fingerprint or self.fingerprint
+        self.named = answer.model or self.named
         return answer
 
     async def _still_the_same(self) -> None:
@@ -229,8 +235,8 @@ class OpenAIServer:
                 if self.loop.time() > end:
                     raise
                 await asyncio.sleep(FIRST_PAUSE)
-        if now != self.stated:
-            raise self._exchanged(f"checkpoint {self.stated}", f"checkpoint {now or 'unknown'}")
+        if now != self.known:
+            raise self._exchanged(f"checkpoint {self.known}", f"checkpoint {now or 'unknown'}")
 
     def _exchanged(self, before: str, now: str) -> SamplerError:
         return SamplerError(

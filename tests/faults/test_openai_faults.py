@@ -344,8 +344,9 @@ def test_another_model_s_answer_is_refused_with_the_remedy(start: Callable[..., 
 
 @pytest.mark.parametrize("model", ["m", "", None])
 def test_the_model_that_was_asked_for_or_none_named_is_taken(start: Callable[..., Fake], model: str | None) -> None:
-    with client(start(lambda attempt, body: completion(body, model=model))) as server:
+    with client(start(lambda attempt, body: completion(body, model=model, system_fingerprint="fp"))) as server:
         assert failures(server.sample([ask()])) == [""]
+        assert server.stated() == {"fingerprint": "fp"} | ({"model": model} if model else {})
 
 
 def test_a_name_that_the_recipe_declares_is_the_one_that_is_expected(start: Callable[..., Fake]) -> None:

@@ -157,6 +157,36 @@ def test_a_server_that_goes_at_once_leaves_no_shard(tmp_path: Path) -> None:
     assert drawn(tmp_path) == []
 
 
+class Told(Failing):
+    """Also says what it is."""
+
+    def __init__(self, most: int = 10**6, **said: str) -> None:
+        super().__init__(most=most)
+        self.said = said
+
+    def stated(self) -> dict[str, str]:
+        return self.said
+
+
+@pytest.mark.parametrize("name", ["model", "fingerprint", "checkpoint"])
+def test_a_stage_that_was_begun_with_one_server_does_not_go_on_with_another(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Unfinished):
+        sampled(tmp_path, Told(most=5, **{name: "a"}))
+    before = drawn(tmp_path)
+    with pytest.raises(SamplerError, match=f"{name} 'a', and this one says 'b'.*Remedy"):
+        sampled(tmp_path, Told(**{name: "b"}))
+    assert drawn(tmp_path) == before
+    assert sampled(tmp_path, Told(**{name: "a"})).counts["failed"] == 0
+
+
+@pytest.mark.parametrize("said", [{}, {"model": "m"}, {"model": "m", "fingerprint": "f"}])
+def test_a_server_that_says_less_or_more_than_before_goes_on(tmp_path: Path, said: dict[str, str]) -> None:
+    with pytest.raises(Unfinished):
+        sampled(tmp_path / "again", Told(most=5, model="m"))
+    whole = sampled(tmp_path / "whole", Echo())
+    assert sampled(tmp_path / "again", Told(**said)).digest == whole.digest
+
+
 def test_a_complete_stage_does_not_ask_again_for_what_failed(tmp_path: Path) -> None:
     made = sampled(tmp_path, Failing(first_of("HTTP 400: no", 1)))
     again = Echo()
