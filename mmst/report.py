@@ -93,11 +93,11 @@ def various(window: Sequence[CheckedSample], most: int) -> list[CheckedSample]:
     queues = [iter(kinds[k]) for k in sorted(kinds)]
     while queues and len(chosen) < most:
         for queue in list(queues):
-            c = next((c for c in queue if (c.sample.problem_id, c.sample.method) not in chosen), None)
-            if c is None:
+            free = next((c for c in queue if (c.sample.problem_id, c.sample.method) not in chosen), None)
+            if free is None:
                 queues.remove(queue)
             elif len(chosen) < most:
-                chosen[c.sample.problem_id, c.sample.method] = c
+                chosen[free.sample.problem_id, free.sample.method] = free
     return sorted(chosen.values(), key=lambda c: (c.sample.problem_id, c.sample.method))
 
 

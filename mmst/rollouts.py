@@ -160,15 +160,14 @@ def _same_server(stage: Stage, sampler: Sampler) -> None:
     raw, said = stage.store.read(f"{stage.prefix}/{SERVER}"), dict(sampler.stated())
     try:
         known = dict[str, str](json.loads(raw or b"{}"))
-    except ValueError:
-        raise StoreError(
-            f"{stage.prefix}/{SERVER} cannot be read. Remedy: delete that folder; it is made again"
-        ) from None
+    except (ValueError, TypeError):
+        what = f"{stage.prefix}/{SERVER} cannot be read. Remedy: delete it, if the server is still the same"
+        raise StoreError(what) from None
     for name in known.keys() & said.keys():
         if known[name] != said[name]:
             raise SamplerError(
-                f"{stage.name} was begun with a server of {name} {known[name]!r:.100}, and this one says {said[name]!r:.100}: "
-                f"two models must not mix. Remedy: start the first again, or delete {stage.prefix} to begin anew"
+                f"{stage.name} was begun with a server of {name} {known[name]!r:.100}, and this one says "
+                f"{said[name]!r:.100}. Remedy: start the first again, or delete {stage.prefix} to begin anew"
             )
     if known | said != known:
         stage.write(SERVER, json.dumps(known | said, sort_keys=True).encode())
