@@ -24,7 +24,7 @@ from mmst.ports import Algebra, Engines, Evaluation, Execution, Limits, Program,
 from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.store import Stage, records, sharded
 
-VERSION = 3
+VERSION = 4
 SANDBOX_TRIES = 2
 MARKS = ("unsteady", "contradicted")
 """What is counted of samples besides their verdicts."""
@@ -59,7 +59,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
                 task.advance(len(shard))
                 continue
             asked = [_problem(known, s) for s in shard]
-            solutions = [method(s.method).solution(s.completion) for s in shard]
+            solutions = ["" if s.failed else method(s.method).solution(s.completion) for s in shard]
             programs = to_run(shard, solutions)
             executions: dict[str, Execution] = {}
             if programs:
@@ -116,6 +116,10 @@ def program_id(source: str) -> str:
 
 def judge(sample: Sample, solution: str, problem: Problem, executions: Mapping[str, Execution]) -> CheckedSample:
     """The verdict on one sample, from its solution and (for programs) what running it gave."""
+    if sample.failed:
+        return CheckedSample(
+            sample=sample, verdict=Verdict.FAILED, solution="", answer=None, detail=sample.failure[:200]
+        )
     by, stdout, contradicted = method(sample.method), None, False
     if by.executes and not solution:
         detail = "the completion holds no program"

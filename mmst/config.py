@@ -145,8 +145,21 @@ class SamplingConfig:
     batch: int = option(256, "local: rows decoded together", low=1, affects=False)
     url: str = option("", "openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
     served_model: str = option("", "openai: the model's name on the server (empty: its only model)", affects=False)
-    concurrency: int = option(16, "openai: requests in flight", low=1, affects=False)
-    deadline: float = option(600.0, "openai: seconds after which a request fails for good", low=0.1, affects=False)
+    answered_model: str = option(
+        "", "openai: the model's name in the server's answers, where that is another (an alias)", affects=False
+    )
+    api_key_env: str = option("", "openai: the environment variable that holds the API key, e.g. KEY", affects=False)
+    concurrency: int = option(16, "openai, kserve: requests in flight", low=1, affects=False)
+    deadline: float = option(
+        600.0, "openai, kserve: seconds that a request has, with all its retries", low=0.1, affects=False
+    )
+    failures: float = option(
+        0.01,
+        "share of a stage's completions that may fail for good, and are left out; more stop it",
+        low=0.0,
+        high=1.0,
+        affects=False,
+    )
     recorded: str = option("", "recorded: JSONL of {question or problem_id, method, completion}")
 
 
@@ -363,6 +376,12 @@ def parse(data: Mapping[str, Any]) -> Config:
         raise ConfigError(
             "sampling.backend=openai needs sampling.url",
             remedy="--set sampling.url=http://127.0.0.1:8080/openai/v1 (start one with `mmst serve`)",
+        )
+    if not re.fullmatch(r"([A-Z_][A-Z0-9_]{0,63})?", config.sampling.api_key_env):
+        # The value is not shown: it may be the key itself.
+        raise ConfigError(
+            "sampling.api_key_env must name an environment variable (A-Z, 0-9, _), not hold the key",
+            remedy="export KEY=…, and --set sampling.api_key_env=KEY",
         )
     if config.sampling.backend == "recorded" and not config.sampling.recorded:
         raise ConfigError(

@@ -23,7 +23,8 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
 
     Better: over all methods, more of the main task's problems solved, with p < `alpha` in the
     exact paired permutation test across problems (McNemar's when there is one method). Nowhere
-    worse: no (task, method) loses more than `tolerance`. Without a champion: promoted.
+    worse: no (task, method) loses more than `tolerance`. Without a champion: promoted. A problem for
+    which a request failed, on either side, is left out of the comparisons that it would be in.
     """
     report = challenger.report
 
@@ -53,13 +54,20 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
     gain, p = sum(main) / (len(main) * methods), stats.sign_flip(main)
     low, high = (x / methods for x in stats.bootstrap(main))
     better = gain > 0 and p < rule.alpha
+    left_out = len({problem for task, _, problem in now if task == "main"}) - len(main)
+    unknown = f"; {left_out} more left out, since requests failed" if left_out else ""
     checks = [
         f"main, all methods: {_points(gain)} (95 % interval {_points(low)} to {_points(high)}), p = {p:.2g} "
-        f"in the exact paired test over {len(main)} problems; needs a gain with p < {rule.alpha:g}: {_word(better)}"
+        f"in the exact paired test over {len(main)} problems{unknown}; needs a gain with p < {rule.alpha:g}: "
+        f"{_word(better)}"
     ]
     worse = []
     for task, method in sorted({(t, m) for t, m, _ in now}, key=lambda c: (c[0] != "main", c)):
         change = _differences(now, before, task, method)
+        if not change:
+            checks.append(f"{task}, {method}: no problem that both answered: {_word(False)}")
+            worse.append(f"{method} on {task}, of which nothing is known")
+            continue
         mean = sum(change) / len(change)
         holds = mean >= -rule.tolerance
         checks.append(
@@ -79,8 +87,8 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
     return verdict(False, reason + (f"; worse in {' and '.join(worse)}" if worse else ""), gain, p, checks)
 
 
-Passes = Mapping[tuple[str, str, str], bool]
-"""(task, method, problem) → whether the greedy sample passed."""
+Passes = Mapping[tuple[str, str, str], bool | None]
+"""(task, method, problem) → whether the greedy sample passed; None where its request failed."""
 
 
 def _passes(evaluated: Evaluated) -> Passes:
@@ -88,12 +96,17 @@ def _passes(evaluated: Evaluated) -> Passes:
 
 
 def _differences(now: Passes, before: Passes, task: str, method: str = "") -> list[int]:
-    """Per problem, sorted by id: passes now minus passes before, over one method or all."""
+    """Per problem, sorted by id: passes now minus passes before, over one method or all; where all are known."""
     change: dict[str, int] = {}
+    unknown: set[str] = set()
     for (t, m, problem), passed in now.items():
         if t == task and method in ("", m):
-            change[problem] = change.get(problem, 0) + passed - before[t, m, problem]
-    return [change[problem] for problem in sorted(change)]
+            was = before[t, m, problem]
+            if passed is None or was is None:
+                unknown.add(problem)
+            else:
+                change[problem] = change.get(problem, 0) + passed - was
+    return [change[problem] for problem in sorted(change.keys() - unknown)]
 
 
 def _points(fraction: float) -> str:

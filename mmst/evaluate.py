@@ -3,7 +3,8 @@
 The held-out problems were sampled and checked by the same stages as any others: the sample of
 index 0 is greedy and gives pass@1; those from 1 on were drawn at a temperature and give pass@k
 (unbiased) and the majority vote. What is kept is one `Outcome` per (problem, method), the item
-of every later comparison.
+of every later comparison. A sample whose request failed is no wrong answer: the problem is left out
+of the figures that would need it, and counted as failed.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from mmst.errors import DataError, LeakError
 from mmst.manifest import Manifest, Place
 from mmst.methods.prompts import prompt_identity
 from mmst.ports import Engines, Store
-from mmst.records import CheckedSample, Outcome, Problem, Report, Score, digest, to_data
+from mmst.records import CheckedSample, Outcome, Problem, Report, Score, Verdict, digest, to_data
 from mmst.store import Stage, records, shard_name
 
-VERSION = 1
+VERSION = 2
 SHARD = 8192
 
 
@@ -84,7 +85,12 @@ def _evaluate(
     )
     stage.finish(
         shards=shards,
-        counts={"problems": len(heldout), "outcomes": len(results), "passed": sum(o.passed for o in results)},
+        counts={
+            "problems": len(heldout),
+            "outcomes": len(results),
+            "passed": sum(o.passed is True for o in results),
+            "failed": sum(o.passed is None for o in results),
+        },
         facts={"report": to_data(report), "families": families(results), "protocol": protocol},
         timing={"seconds": time.monotonic() - started},
     )
@@ -112,10 +118,13 @@ class Tally:
 
     greedy: bool | None = None
     drawn: dict[int, tuple[str | None, bool]] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
 
     def add(self, sample: CheckedSample) -> None:
         """Count a sample in."""
-        if sample.sample.index == 0:
+        if sample.verdict is Verdict.FAILED:
+            self.failed.add(sample.sample.index)
+        elif sample.sample.index == 0:
             self.greedy = sample.passed
         else:
             answer = None if sample.answer is None else normalise(sample.answer)
@@ -138,7 +147,7 @@ def outcomes(
     """One outcome per held-out problem and method, in that order; none may be missing."""
     for problem, method in itertools.product(heldout, methods):
         tally = tallies.get((problem.id, method), Tally())
-        if tally.greedy is None:
+        if tally.greedy is None and 0 not in tally.failed:
             raise DataError(
                 f"held-out problem {problem.id} has no greedy sample by {method}",
                 value=problem.question,
@@ -153,6 +162,7 @@ def outcomes(
             sampled=len(tally.drawn),
             correct=sum(passed for _, passed in tally.drawn.values()),
             majority=tally.majority(),
+            failed=len(tally.failed),
         )
 
 
@@ -172,9 +182,11 @@ def scores(results: Sequence[Outcome]) -> Iterator[Score]:
 
 
 def families(results: Iterable[Outcome]) -> dict[str, list[int]]:
-    """{"task/method/family": [passed, problems]} of the greedy samples."""
+    """{"task/method/family": [passed, problems]} of the greedy samples; where a request failed, it is in neither."""
     table: dict[str, list[int]] = {}
     for o in results:
+        if o.passed is None:
+            continue
         cell = table.setdefault(f"{o.task}/{o.method}/{o.family}", [0, 0])
         cell[0] += o.passed
         cell[1] += 1
@@ -182,11 +194,13 @@ def families(results: Iterable[Outcome]) -> dict[str, list[int]]:
 
 
 def _score(task: str, method: str, found: Sequence[Outcome]) -> Score:
-    n = len(found)
-    rate = sum(o.passed for o in found) / n
+    verdicts = [o.passed for o in found if o.passed is not None]
+    n = len(verdicts)
+    rate = sum(verdicts) / n if n else 0.0
     low, high = stats.wilson(rate, n)
+    drawn = [o for o in found if o.failed == (o.passed is None)]
     # Only as many as every problem has: an average over the better-sampled ones would mislead.
-    k = min(o.sampled for o in found)
+    k = min((o.sampled for o in drawn), default=0)
     ks = sorted({k} | {2**i for i in range(k.bit_length()) if 2**i <= k}) if k else []
     return Score(
         task=task,
@@ -195,13 +209,14 @@ def _score(task: str, method: str, found: Sequence[Outcome]) -> Score:
         pass_at_1=rate,
         low=low,
         high=high,
-        pass_at_k={str(j): sum(stats.pass_at_k(o.sampled, o.correct, j) for o in found) / n for j in ks},
-        majority=sum(bool(o.majority) for o in found) / n if k else None,
+        pass_at_k={str(j): sum(stats.pass_at_k(o.sampled, o.correct, j) for o in drawn) / len(drawn) for j in ks},
+        majority=sum(bool(o.majority) for o in drawn) / len(drawn) if k else None,
+        failed=len(found) - n,
     )
 
 
 def _mean(task: str, single: Sequence[Score]) -> Score:
-    m, n = len(single), single[0].n
+    m, n = len(single), min(s.n for s in single)
     rate = sum(s.pass_at_1 for s in single) / m
     low, high = stats.wilson(rate, n)
     ks = [k for k in single[0].pass_at_k if all(k in s.pass_at_k for s in single)]
@@ -215,4 +230,5 @@ def _mean(task: str, single: Sequence[Score]) -> Score:
         high=high,
         pass_at_k={k: sum(s.pass_at_k[k] for s in single) / m for k in ks},
         majority=sum(votes) / m if len(votes) == m else None,
+        failed=max(s.failed for s in single),
     )

@@ -90,13 +90,15 @@ class Solver:
         programs = {
             str(i): Program(id=str(i), source=solution)
             for i, ((_, by), solution) in enumerate(zip(asked, solutions, strict=True))
-            if method(by).executes and solution
+            if method(by).executes and solution and not completions[i][0].failure
         }
         executed, trouble = self._execute(list(programs.values()))
         answers = []
         for i, ((question, by), solution) in enumerate(zip(asked, solutions, strict=True)):
-            done, reason = executed.get(str(i)), ""
-            if method(by).executes and not solution:
+            done, reason, failure = executed.get(str(i)), "", completions[i][0].failure
+            if failure:
+                answer, reason = None, f"request failed: {failure}"
+            elif method(by).executes and not solution:
                 answer, reason = None, "no program in the completion"
             elif str(i) in programs and (done is None or done.outcome != "ok"):
                 answer, reason = None, trouble if done is None else done.detail or done.outcome

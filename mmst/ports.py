@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mmst.config import Config
+from mmst.errors import SamplerError
 from mmst.manifest import Manifest
+from mmst.records import FAILED
 
 # --- storage ----------------------------------------------------------------------------------
 
@@ -84,22 +86,52 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """One completion; `finish` is `stop` (end token or stop string, cut off) or `length`."""
+    """One completion; `finish` is `stop` (end token or stop string, cut off), `length`, or `failed`.
+
+    A failed one has no text, and `failure` says why: a kind, and mostly a colon and details
+    ("HTTP 400: the prompt is longer than the context").
+    """
 
     text: str
     finish: str
     prompt_tokens: int
     tokens: int
+    failure: str = ""
+
+
+def failed(why: str) -> Completion:
+    """A completion that there is not, since its request alone failed for good."""
+    return Completion(text="", finish=FAILED, prompt_tokens=0, tokens=0, failure=why)
+
+
+class Unfinished(SamplerError):
+    """The model failed under way; `answers` holds what each request got, None for those without an answer."""
+
+    def __init__(self, what: str, answers: Sequence[list[Completion] | None] = ()) -> None:
+        super().__init__(what)
+        self.answers = answers
 
 
 class Sampler(Protocol):
-    """A model that completes prompts. Trouble raises `SamplerError`, never an empty text."""
+    """A model that completes prompts. Trouble raises `SamplerError`, never an empty text.
+
+    A request that fails while others succeed, as one that the server refuses for its prompt, gets
+    completions that `failed`. `Unfinished` where a failure leaves others' answers of worth.
+    """
 
     def sample(self, requests: Sequence[Request], on_done: Callable[[int], None] = ...) -> list[list[Completion]]:
         """For each request, in order, its `n` completions (fewer only for recorded ones).
 
         `on_done(m)` is called as m more completions are there.
         """
+
+
+@runtime_checkable
+class Stating(Protocol):
+    """A sampler that asks somebody else's model."""
+
+    def stated(self) -> Mapping[str, str]:
+        """What the server says that it is so far: `model`, `fingerprint`, `checkpoint`, where it says so."""
 
 
 Message = Mapping[str, str]

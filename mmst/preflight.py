@@ -94,6 +94,7 @@ def machine(config: Config) -> list[Finding]:
 def engines(config: Config) -> None:
     """The servers that are named answer, and the sandbox starts."""
     if config.sampling.backend == "openai":
+        wiring.api_key(config.sampling.api_key_env)
         server = doctor.answering("server", f"{config.sampling.url.rstrip('/')}/models", "", "")
         if not server.ok:
             raise ConfigError(

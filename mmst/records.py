@@ -21,6 +21,9 @@ from mmst.errors import DataError
 
 R = TypeVar("R")
 
+FAILED = "failed"
+"""The `finish` of a sample whose request failed for good."""
+
 
 class Split(enum.StrEnum):
     """Which part of a problem set a problem belongs to; fixed by its content."""
@@ -44,6 +47,8 @@ class Verdict(enum.StrEnum):
     OUTPUT_LIMIT = "output_limit"
     UNDECIDED = "undecided"
     """Whether the answer is the gold one was not found out in time: neither right nor wrong."""
+    FAILED = "failed"
+    """There is no completion, since its request failed for good: neither right nor wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,7 @@ class Sample:
     `index` counts the samples of a (problem, method); `seed` is the request's seed;
     `model` is the digest of the checkpoint that wrote it ("recorded" for a file's).
     `source_sample` and `source_method` are empty unless the sample is a `Translation`.
+    `failure` says why there is no completion (then `finish` is `failed`); else it is empty.
 
     Example:
         {"id": "s-0c9a…", "problem_id": "p-5d1c…", "method": "code", "index": 0,
@@ -102,6 +108,12 @@ class Sample:
     source_sample: str = ""
     source_method: str = ""
     target_prompt: str = ""
+    failure: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """True when its request failed for good: nothing can be said of the model by it."""
+        return self.finish == FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +189,9 @@ class Example:
 class Outcome:
     """How one method did on one held-out problem: the item of every paired test.
 
-    `passed` is the greedy sample's verdict; `correct` of `sampled` counts the samples drawn at
-    a temperature (0 of 0 when none were asked for); `majority` the vote among them.
+    `passed` is the greedy sample's verdict, None where its request failed; `correct` of `sampled`
+    counts the samples drawn at a temperature (0 of 0 when none were asked for); `majority` the
+    vote among them; `failed` counts all samples, greedy or not, whose requests failed.
 
     Example:
         {"problem_id": "p-12…", "task": "main", "family": "add", "method": "code",
@@ -189,15 +202,19 @@ class Outcome:
     task: str
     family: str
     method: str
-    passed: bool
+    passed: bool | None
     sampled: int = 0
     correct: int = 0
     majority: bool | None = None
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """An accuracy over `n` held-out problems with its 95 % interval (fractions, not percent).
+
+    `failed` more problems are left out, since their greedy requests failed. `pass_at_k` and
+    `majority` are over the problems whose samples were drawn.
 
     Example:
         {"task": "main", "method": "code", "n": 400, "pass_at_1": 0.52, "low": 0.47,
@@ -212,6 +229,7 @@ class Score:
     high: float
     pass_at_k: Mapping[str, float] = field(default_factory=dict)
     majority: float | None = None
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from mmst.report_page import page
 from mmst.store import Stage, records
 from mmst.summary import RoundSummary, RunSummary, StageState, summarise
 
-VERSION = 1
+VERSION = 2
 WINDOW = 4096
 SAMPLES = 20
 PAIRS = 6
@@ -89,11 +89,15 @@ def various(window: Sequence[CheckedSample], most: int) -> list[CheckedSample]:
     kinds: dict[tuple[str, str], list[CheckedSample]] = {}
     for c in sorted(window, key=lambda c: _rank(c.sample.id)):
         kinds.setdefault((c.verdict.value, c.sample.method), []).append(c)
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*(kinds[k] for k in sorted(kinds))))
     chosen: dict[tuple[str, str], CheckedSample] = {}
-    for c in in_turn:
-        if c is not None and len(chosen) < most:
-            chosen.setdefault((c.sample.problem_id, c.sample.method), c)
+    queues = [iter(kinds[k]) for k in sorted(kinds)]
+    while queues and len(chosen) < most:
+        for queue in list(queues):
+            free = next((c for c in queue if (c.sample.problem_id, c.sample.method) not in chosen), None)
+            if free is None:
+                queues.remove(queue)
+            elif len(chosen) < most:
+                chosen[free.sample.problem_id, free.sample.method] = free
     return sorted(chosen.values(), key=lambda c: (c.sample.problem_id, c.sample.method))
 
 
@@ -126,13 +130,18 @@ def by_method(check: StageState | None, methods: Sequence[str]) -> dict[str, dic
 
 
 def solvers(store: Store, evaluate: StageState | None) -> dict[str, dict[str, int]]:
-    """{"task/family": {"code+text": held-out problems that exactly these methods solve}}; "" is none."""
+    """{"task/family": {"code+text": held-out problems that exactly these methods solve}}; "" is none.
+
+    Problems for which a request failed are left out.
+    """
     table: dict[str, Counter[str]] = {}
     if evaluate is None or evaluate.manifest is None:
         return {}
     # An evaluate stage keeps the outcomes of a problem together.
     for _, group in itertools.groupby(records(store, evaluate.manifest, Outcome), key=lambda o: o.problem_id):
         found = list(group)
+        if any(o.passed is None for o in found):
+            continue
         solved = "+".join(sorted(o.method for o in found if o.passed))
         table.setdefault(f"{found[0].task}/{found[0].family}", Counter())[solved] += 1
     return {name: dict(sorted(counts.items())) for name, counts in sorted(table.items())}

@@ -26,7 +26,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from mmst.answers import equal
-from mmst.errors import UserError
+from mmst.errors import SamplerError, UserError
 from mmst.methods import method
 from mmst.ports import Request, Sampler, Store
 from mmst.records import CheckedSample
@@ -226,6 +226,8 @@ def smoke_test(store: Store, version: Version, sampler: Sampler) -> str:
         for c in solved
     ]  # fmt: skip
     answers = sampler.sample(requests)
+    if failure := next((c.failure for answer in answers for c in answer if c.failure), ""):
+        raise SamplerError(f"a request of the smoke test failed: {failure}")
     same = sum(_same(c, texts[0].text) for c, texts in zip(solved, answers, strict=True))
     if same >= ENOUGH * len(solved):
         return ""

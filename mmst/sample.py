@@ -25,7 +25,7 @@ from mmst.records import Problem, Sample, seed_of, short_id
 from mmst.rollouts import draw, drawn
 from mmst.store import Stage, file_sha256, records, sharded
 
-VERSION = 1
+VERSION = 2
 PREFIXES = {"train": "train-", "heldout": "heldout-"}
 """Purpose → the shards of the problem set that are sampled."""
 
@@ -42,8 +42,9 @@ def run(engines: Engines, place: Place, problems: Manifest, checkpoint: Manifest
     """Sample the problems for a purpose; a restart makes only the shards that are missing.
 
     Shards hold `Sample` records, those of a problem together. Counts: `problems`, `asked`
-    (completions asked for), `samples`, `tokens`, and `METHOD.samples`. Raises `ConfigError`,
-    `DataError` or `ModelError` before anything is sampled, `SamplerError` when the model fails.
+    (completions asked for), `samples` and `METHOD.samples` (those that there are), `failed` (those
+    whose requests failed for good), `tokens`. Raises `ConfigError`, `DataError` or `ModelError`
+    before anything is sampled, `SamplerError` when the model or too many requests fail.
     """
     config, store = engines.config, engines.store
     if purpose not in PREFIXES:
@@ -64,7 +65,7 @@ def run(engines: Engines, place: Place, problems: Manifest, checkpoint: Manifest
     started = time.monotonic()
     render = engines.renderer(checkpoint) if config.prompt.style == "chat" and not recorded else None
 
-    counts = Counter(dict.fromkeys(("problems", "asked", "samples", "tokens"), 0))
+    counts = Counter(dict.fromkeys(("problems", "asked", "samples", "failed", "tokens"), 0))
     counts.update({f"{name}.samples": 0 for name in config.methods})
 
     def parts() -> Iterator[tuple[str, list[Ask]]]:
@@ -82,7 +83,10 @@ def run(engines: Engines, place: Place, problems: Manifest, checkpoint: Manifest
     draw(engines, stage, checkpoint, parts, record, unit="samples", recorded=recorded)
     for shard in shards:
         for sample in stage.read_records(shard, Sample):
-            counts.update({"samples": 1, f"{sample.method}.samples": 1, "tokens": sample.tokens})
+            if sample.failed:
+                counts["failed"] += 1
+            else:
+                counts.update({"samples": 1, f"{sample.method}.samples": 1, "tokens": sample.tokens})
     seconds = time.monotonic() - started
     return stage.finish(shards=shards, counts=counts, timing={"seconds": seconds, "tokens": counts["tokens"]})
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mmst.champion import ALL_METHODS
 from mmst.config import Config, from_text, run_id, to_text
 from mmst.errors import UserError
 from mmst.manifest import Manifest, Place
@@ -209,6 +210,13 @@ def _funnel(counts: Mapping[str, Mapping[str, int]], method: str = "") -> dict[s
 
 def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[str]:
     """What a reader must know before believing the tables."""
+    scores = [(r, s) for r in rounds for report in r.arms.values() for s in report.scores if s.failed]
+    for r, s in scores:
+        if s.method != ALL_METHODS:
+            yield (
+                f"Round {r.round}, {s.task} by {s.method}: {s.failed} of {s.n + s.failed} problems are left out, since "
+                "the model server did not complete their requests. They count neither as right nor as wrong."
+            )
     if config is None:
         return
     yield (

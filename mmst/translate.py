@@ -22,7 +22,7 @@ from mmst.records import CheckedSample, Problem, Translation, seed_of, short_id
 from mmst.rollouts import draw, drawn
 from mmst.store import Stage, records, sharded
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, c
     """Translate the correct solutions in `checked` with the model `checkpoint`.
 
     Shards hold `Translation` records; counts: `sources` (solutions translated), `translations`,
-    `tokens`, and one `SOURCE→TARGET` per direction.
+    `failed` (those whose requests failed for good), `tokens`, and one `SOURCE→TARGET` per direction.
     """
     config, store = engines.config, engines.store
     stage = Stage.open(
@@ -62,7 +62,7 @@ def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, c
     def record(job: Job, index: int, completion: Completion) -> Translation:
         return translated(job, index, completion, checkpoint.digest)
 
-    shards, counts = [], Counter[str]()
+    shards, counts = [], Counter({"failed": 0})
     for shard, part in parts():
         shards.append(shard)
         counts["sources"] += len({job.source.sample.id for job in part})
@@ -71,7 +71,7 @@ def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, c
     draw(engines, stage, checkpoint, parts, record, unit="translations")
     for shard in shards:
         for translation in stage.read_records(shard, Translation):
-            counts["translations"] += 1
+            counts["failed" if translation.failed else "translations"] += 1
             counts["tokens"] += translation.tokens
     seconds = time.monotonic() - started
     return stage.finish(shards=shards, counts=counts, timing={"seconds": seconds, "tokens": counts["tokens"]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -161,7 +162,14 @@ class Wired:
         elif s.backend == "openai" and checkpoint.stage == "base":  # a server serves what it was started with
             from mmst.backends.openai_http import OpenAIServer
 
-            with OpenAIServer(s.url, s.served_model, concurrency=s.concurrency, deadline=s.deadline) as server:
+            with OpenAIServer(
+                s.url,
+                s.served_model,
+                concurrency=s.concurrency,
+                deadline=s.deadline,
+                answered=s.answered_model,
+                key=api_key(s.api_key_env),
+            ) as server:
                 yield server
         elif s.backend == "kserve":
             with self._served(checkpoint) as server:
@@ -272,6 +280,20 @@ def algebra() -> contextlib.AbstractContextManager[Algebra]:
     from mmst.backends.sympy_algebra import SympyAlgebra
 
     return SympyAlgebra(workers=os.cpu_count() or 1)
+
+
+def api_key(variable: str) -> str:
+    """The key in an environment variable, "" where none is named; `SetupError`, without the key, if it is none."""
+    if not variable:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not re.fullmatch(r"[!-~]{1,4096}", key):
+        what = "holds characters that no key has" if key else "is not set"
+        remedy = f"export {variable}=…; on a cluster a Secret with this key in cluster.secrets"
+        raise SetupError(
+            f"the environment variable {variable} {what}", why="sampling.api_key_env names it", remedy=remedy
+        )
+    return key
 
 
 def gvisor(packages: Sequence[str] = ()) -> str:

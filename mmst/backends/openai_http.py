@@ -1,36 +1,42 @@
 """A model behind the OpenAI completions protocol: KServe's /openai/v1, vLLM, TGI, `mmst serve`.
 
-Transient trouble (429, 5xx, resets, timeouts, cut answers) is retried with growing, jittered
-pauses until the request's deadline; what the server refuses (other 4xx) fails at once.
+What comes of a request:
+
+    completions     within `deadline` seconds, all attempts together
+    failed          the server refuses this request (HTTP 400, 413, 422 …), answers it badly every time,
+                    or does not answer it while it answers others
+    SamplerError    the server refuses every request (HTTP 401, 403, 404 …), answers nobody, or is
+                    exchanged for another under way
+
+Trouble that may pass (HTTP 408, 409, 425, 429, 5xx, resets, cut or bad answers) is retried after growing,
+jittered pauses; an attempt that is late gets a second one beside it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-import time
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from threading import Event
-from typing import Any
-
-import httpx
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from mmst import metrics
+from mmst.backends.openai_answers import Answer, BadAnswer, words
+from mmst.backends.openai_attempts import Pace, raced
+from mmst.backends.openai_connection import OPEN_TIMEOUT, Connection, Refused, Transient
 from mmst.errors import SamplerError
-from mmst.ports import Completion, Request
+from mmst.ports import Completion, Request, Unfinished, failed
 
-CONNECT_TIMEOUT = 5.0
+T = TypeVar("T")
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-RETRIED = {408, 409, 425, 429}
-
-
-class Transient(Exception):
-    """Trouble that may pass; `after` is how long the server asks to wait, in seconds."""
-
-    def __init__(self, what: str, after: float = 0.0) -> None:
-        super().__init__(what)
-        self.after = after
+LONGEST_BAD_PAUSE = 4.0
+BAD_ANSWERS = 10
+"""Bad answers to one request after which no good one is expected any more."""
+FRUITLESS = 4
+"""Requests in a row that run out of time, none answered between them: then the server is the trouble."""
+TRIFLE = Request(id="trifle", prompt="1", n=1, seed=0, temperature=0.0, top_p=1.0, max_tokens=1, stop=())
 
 
 class OpenAIServer:
@@ -42,157 +48,204 @@ class OpenAIServer:
         concurrency: requests in flight at once.
         deadline: seconds after which one request, with all its retries, fails for good.
         checkpoint: the digest of the checkpoint that the server must say it serves; empty for any.
+        answered: the model's name in the server's answers; empty for the one that is asked for.
+        key: sent as the API key; never shown.
     """
 
-    def __init__(self, url: str, model: str, *, concurrency: int, deadline: float, checkpoint: str = "") -> None:
-        self.url, self.model, self.checkpoint = url.rstrip("/"), model, checkpoint
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        concurrency: int,
+        deadline: float,
+        checkpoint: str = "",
+        answered: str = "",
+        key: str = "",
+    ) -> None:
+        self.url, self.model, self.checkpoint = url, model, checkpoint
         self.concurrency, self.deadline = concurrency, deadline
-        self.stopped = Event()
-        self.client: httpx.Client
+        self.answered, self._key = answered, key
+        self.fingerprint = self.named = self.known = ""
+        self.pace = Pace()
+        self.last_answer, self.fruitless = float("-inf"), 0
+        self.server: Connection
+        self.loop: asyncio.AbstractEventLoop
 
     def __enter__(self) -> OpenAIServer:
-        limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
-        self.client = httpx.Client(limits=limits, timeout=httpx.Timeout(self.deadline, connect=CONNECT_TIMEOUT))
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="completions", daemon=True)
+        self.thread.start()
         try:
-            served = self._models()
-            if not self.model and len(served) == 1:
-                (self.model,) = served
-            elif self.model not in served:
-                names = ", ".join(served) or "none"
-                raise SamplerError(f"{self.url} serves {names}, not '{self.model}': set sampling.served_model")
-            if self.checkpoint and served[self.model] != self.checkpoint:
-                said = f"says {served[self.model]}" if served[self.model] else "does not say which"
-                raise SamplerError(f"{self.url} serves another checkpoint than {self.checkpoint}: it {said}")
+            self._run(self._open())
         except BaseException:
-            self.client.close()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.stopped.set()
-        self.client.close()
+        self._run(self._close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
 
     def sample(
         self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
     ) -> list[list[Completion]]:
-        """The n completions of each request; `SamplerError` when one of them fails for good."""
-        pool = ThreadPoolExecutor(self.concurrency, "completions")
+        """The n completions of each request, failed ones among them; `Unfinished` when the server fails."""
+        return self._run(self._all(requests, on_done))
 
-        def one(request: Request) -> list[Completion]:
-            answer = self._complete(request)
-            on_done(len(answer))
-            return answer
+    def stated(self) -> dict[str, str]:
+        """See `ports.Stating`."""
+        said = {"model": self.named, "fingerprint": self.fingerprint, "checkpoint": self.known}
+        return {name: value for name, value in said.items() if value}
 
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do this in the event loop's thread; a caller that is interrupted takes it along."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
-            futures: list[Future[list[Completion]]] = [pool.submit(one, request) for request in requests]
-            wait(futures, return_when=FIRST_EXCEPTION)
-            failed = next((f for f in futures if f.done() and f.exception()), None)
-            return [f.result() for f in ([failed] if failed else futures)]
+            return future.result()
         except BaseException:
-            self.stopped.set()
+            future.cancel()
             raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
-    def _models(self) -> dict[str, str]:
-        """The models served, each with the checkpoint that the server says it is, if it does."""
-        remedy = "start one with `mmst serve`, or correct sampling.url"
+    async def _open(self) -> None:
+        self.server = Connection(self.url, self._key)
+        served, where = await self.server.models(), self.server.where
+        if not self.model and len(served) == 1:
+            (self.model,) = served
+        elif self.model not in served:
+            names = words(", ".join(served)) or "none"
+            raise SamplerError(f"{where} serves {names}, not '{self.model}': set sampling.served_model")
+        self.known = served[self.model]
+        if self.checkpoint and self.known != self.checkpoint:
+            said = f"says {words(self.known)}" if self.known else "does not say which"
+            raise SamplerError(f"{where} serves another checkpoint than {self.checkpoint}: it {said}")
+
+    async def _close(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if hasattr(self, "server"):
+            await self.server.close()
+
+    async def _all(self, requests: Sequence[Request], on_done: Callable[[int], None]) -> list[list[Completion]]:
+        answers: list[list[Completion] | None] = [None] * len(requests)
+        todo = iter(enumerate(requests))
+
+        async def work() -> None:
+            for i, request in todo:
+                answers[i] = await self._complete(request)
+                on_done(request.n)
+
+        workers = [asyncio.create_task(work()) for _ in range(min(self.concurrency, len(requests)))]
         try:
-            answer = self.client.get(f"{self.url}/models", timeout=CONNECT_TIMEOUT)
-            answer.raise_for_status()
-            return {str(m["id"]): str(m.get("checkpoint", "")) for m in answer.json()["data"]}
-        except (httpx.HTTPError, httpx.InvalidURL) as e:
-            raise SamplerError(f"no model server answers at {self.url} ({_said(e)}). Remedy: {remedy}") from e
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise SamplerError(f"{self.url}/models is not the OpenAI protocol's. Remedy: {remedy}") from e
+            await asyncio.gather(*workers)
+        except SamplerError as e:
+            raise Unfinished(str(e), answers) from e
+        finally:
+            for worker in workers:
+                worker.cancel()
+        if self.known and requests:
+            await self._still_the_same()
+        return [answer for answer in answers if answer is not None]
 
-    def _complete(self, request: Request) -> list[Completion]:
+    async def _complete(self, request: Request) -> list[Completion]:
         """Ask until there is a whole answer, the server refuses, or the deadline has come."""
-        end = time.monotonic() + self.deadline
-        pause, troubles = FIRST_PAUSE, Counter[str]()
+        began = self.loop.time()
+        end, pause, bad, troubles = began + self.deadline, FIRST_PAUSE, 0, Counter[str]()
+
+        def note(trouble: str) -> None:
+            troubles[trouble] += 1
+            metrics.retry("openai", trouble)
+
+        while True:
+            after = 0.0
+            try:
+                answer = await raced(
+                    lambda: self._ask(request), self.pace, end, passing=(Transient, BadAnswer), note=note
+                )
+                self.last_answer, self.fruitless = self.loop.time(), 0
+                return answer.completions
+            except Refused as e:
+                return [failed(str(e))] * request.n
+            except BadAnswer as e:
+                note(f"bad answer ({e})")
+                bad, pause = bad + 1, min(pause, LONGEST_BAD_PAUSE)
+                if bad == BAD_ANSWERS:
+                    return [failed(f"bad answer: {_listed(troubles)}")] * request.n
+            except Transient as e:
+                note(str(e))
+                after = e.after
+            except TimeoutError:
+                pass
+            left = end - self.loop.time()
+            if left < max(after, FIRST_PAUSE):
+                tries = f"within {self.deadline:g} s: {_listed(troubles)}"
+                if not await self._works(began):
+                    raise SamplerError(f"{self.server.where} did not complete {request.id} {tries}")
+                if left < FIRST_PAUSE:
+                    return [failed(f"deadline: no completion {tries}")] * request.n
+                after = 0.0  # it works, so a wait that is longer than the deadline is not to be believed
+            # Never past the deadline, nor up to it: trouble may pass in its second half too.
+            await asyncio.sleep(max(after, min(pause * random.uniform(0.5, 1.5), left / 2)))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _works(self, since: float) -> bool:
+        """Whether it is the request that is the trouble, rather than the server.
+
+        The server works when it has answered another request since then, or answers a trifle now.
+        """
+        if self.last_answer >= since:
+            return True
+        self.fruitless += 1
+        if self.fruitless >= max(FRUITLESS, self.concurrency):
+            return False
+        try:
+            async with asyncio.timeout(min(self.deadline, OPEN_TIMEOUT)):
+                await self._ask(TRIFLE)
+        except (Transient, BadAnswer, Refused, TimeoutError):
+            return False
+        return True
+
+    async def _ask(self, request: Request) -> Answer:
+        """One attempt; `SamplerError` when another model has answered, or another server than before."""
+        answer = await self.server.complete(request, self.model)
+        expected = self.answered or self.model
+        if answer.model not in ("", expected):
+            raise SamplerError(
+                f"{self.server.where} answers as model '{words(answer.model, 80)}', not '{expected}'. Remedy: "
+                "if that is the same one, --set sampling.answered_model=ITS_NAME; else correct sampling.served_model"
+            )
+        if answer.fingerprint and self.fingerprint and answer.fingerprint != self.fingerprint:
+            raise self._exchanged(f"fingerprint {self.fingerprint}", f"fingerprint {answer.fingerprint}")
+        self.fingerprint = answer.fingerprint or self.fingerprint
+        self.named = answer.model or self.named
+        return answer
+
+    async def _still_the_same(self) -> None:
+        """`SamplerError` when the server serves another checkpoint by now than it said at first."""
+        end = self.loop.time() + self.deadline
         while True:
             try:
-                return self._ask(request, end - time.monotonic())
-            except Transient as e:
-                troubles[str(e)] += 1
-                if (left := end - time.monotonic()) < max(e.after, FIRST_PAUSE):
-                    tries = "; ".join(f"{n} × {what}" for what, n in troubles.items())
-                    raise SamplerError(
-                        f"{self.url} did not complete {request.id} within {self.deadline:g} s: {tries}"
-                    ) from e
-                # Never past the deadline, nor up to it: trouble may pass in its second half too.
-                rest = max(e.after, min(pause * random.uniform(0.5, 1.5), left / 2))
-                pause = min(2 * pause, LONGEST_PAUSE)
-                metrics.retry("openai", e)
-                if self.stopped.wait(rest):
-                    raise SamplerError(f"{request.id} was given up since another request failed") from e
+                now = (await self.server.models()).get(self.model, "")
+                break
+            except SamplerError:
+                if self.loop.time() > end:
+                    raise
+                await asyncio.sleep(FIRST_PAUSE)
+        if now != self.known:
+            raise self._exchanged(f"checkpoint {self.known}", f"checkpoint {now or 'unknown'}")
 
-    def _ask(self, request: Request, seconds: float) -> list[Completion]:
-        """One attempt."""
-        body = {
-            "model": self.model,
-            "prompt": request.prompt,
-            "n": request.n,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "max_tokens": request.max_tokens,
-            "seed": request.seed,
-        }
-        if request.stop:
-            body["stop"] = list(request.stop)
-        timeout = httpx.Timeout(max(seconds, 0.01), connect=min(CONNECT_TIMEOUT, max(seconds, 0.01)))
-        try:
-            answer = self.client.post(f"{self.url}/completions", json=body, timeout=timeout)
-        except httpx.HTTPError as e:
-            raise Transient(_said(e)) from e
-        if answer.status_code in RETRIED or answer.status_code >= 500:
-            raise Transient(f"HTTP {answer.status_code}: {_message(answer)}", _retry_after(answer))
-        if answer.status_code != 200:
-            raise SamplerError(f"{self.url} refused {request.id} (HTTP {answer.status_code}): {_message(answer)}")
-        try:
-            return _completions(answer.json(), request)
-        except (ValueError, KeyError, TypeError) as e:
-            raise Transient(f"an answer that is no completion ({type(e).__name__}: {e})") from e
+    def _exchanged(self, before: str, now: str) -> SamplerError:
+        return SamplerError(
+            f"the server at {self.server.where} was exchanged for another under way: {words(before, 100)}, now "
+            f"{words(now, 100)}. Remedy: sample from one server that stays the same"
+        )
 
 
-def _completions(data: Any, request: Request) -> list[Completion]:
-    """The completions in an answer, in order of their index.
-
-    The protocol counts tokens per answer, so without our server's own count per choice they are
-    split evenly: the sum is right.
-    """
-    choices = sorted(data["choices"], key=lambda c: c["index"])
-    if [c["index"] for c in choices] != list(range(request.n)):
-        raise ValueError(f"{len(choices)} choices for n={request.n}")
-    usage = data.get("usage") or {}
-    prompt, total = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
-    share, more = divmod(total, request.n)
-    completions = []
-    for j, choice in enumerate(choices):
-        text, finish = choice["text"], choice.get("finish_reason")
-        if not isinstance(text, str) or finish not in ("stop", "length"):
-            raise ValueError(f"choice {j} has text {text!r:.40} and finish_reason {finish!r}")
-        tokens = int(choice.get("tokens", share + (j < more)))
-        completions.append(Completion(text=text, finish=finish, prompt_tokens=prompt, tokens=tokens))
-    return completions
-
-
-def _retry_after(answer: httpx.Response) -> float:
-    try:
-        return max(0.0, float(answer.headers.get("retry-after", "0")))
-    except ValueError:
-        return 0.0
-
-
-def _message(answer: httpx.Response) -> str:
-    """What the server says is wrong."""
-    try:
-        data = answer.json()
-        error = data.get("error", data.get("detail", data.get("message", data)))
-        return str(error.get("message", error) if isinstance(error, dict) else error)[:300]
-    except (ValueError, AttributeError):
-        return answer.text[:300]
-
-
-def _said(error: Exception) -> str:
-    return str(error).strip() or type(error).__name__
+def _listed(troubles: Counter[str]) -> str:
+    """The commonest troubles, each with how often it was."""
+    shown = "; ".join(f"{n} × {what}" for what, n in troubles.most_common(4))
+    return shown + ("; …" if len(troubles) > 4 else "")

@@ -13,6 +13,8 @@ from rich.table import Table
 from mmst.inspect_run import RoundStory, Story
 from mmst.records import CheckedSample
 
+_OUTCOMES = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[yellow]request failed[/]"}
+
 
 def tell(told: Story) -> Iterator[RenderableType]:
     """Panels in the order in which things happened."""
@@ -49,7 +51,7 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
     if r.samples and not r.trained:
         yield "not trained on"
     for arm, outcomes in r.outcomes.items():
-        listed = ", ".join(f"{o.method} {'[green]passed[/]' if o.passed else '[red]failed[/]'}" for o in outcomes)
+        listed = ", ".join(f"{o.method} {_OUTCOMES[o.passed]}" for o in outcomes)
         yield f"held out, {arm} of round {r.round}: {listed}"
         yield Columns([_sample(s, r) for s in r.heldout.get(arm, ())])
 

@@ -35,7 +35,8 @@ class Outcomes:
     """`passed[arm]` is [seeds, methods, items] of 0 and 1, for the seeds that are complete.
 
     `examples[arm][seed]` are the new examples that were trained on: in all ("all") and by method.
-    `seconds` is the sum of what the stages took when they were made, each counted once.
+    `seconds` is the sum of what the stages took when they were made, each counted once. `left_out`
+    more problems are in none of this, since a request for them failed in some arm or seed.
     """
 
     seeds: tuple[int, ...]
@@ -44,6 +45,7 @@ class Outcomes:
     passed: Mapping[str, Array]
     examples: Mapping[str, Mapping[int, Mapping[str, int]]]
     seconds: float
+    left_out: int = 0
 
     def of(self, arm: str, task: str, method: str = "all") -> Array:
         """An arm's passes [seeds, items] on a task, by a method or as the mean over all."""
@@ -80,11 +82,16 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
             rows[name].append(passes)
             examples[name][seed] = counted.get(name, {})
     passed = {arm: np.array(found) for arm, found in rows.items()}
+    known = np.ones(len(items), dtype=bool)
+    for found_ in passed.values():
+        if found_.size:
+            known &= ~np.isnan(found_).any(axis=(0, 1))
     return Outcomes(
         seeds=tuple(complete),
         methods=methods,
-        items=items,
-        passed=passed,
+        items=tuple(item for item, kept in zip(items, known, strict=True) if kept),
+        passed={arm: made[:, :, known] if made.size else made for arm, made in passed.items()},
+        left_out=int((~known).sum()),
         examples=examples,
         seconds=sum(timings.values()),
     )
@@ -116,11 +123,12 @@ def _rows(outcomes: Outcomes) -> Iterator[tuple[object, ...]]:
 
 
 def _matrix(outcomes: Sequence[Outcome], methods: Sequence[str]) -> tuple[tuple[Item, ...], Array]:
-    by_item: dict[Item, dict[str, bool]] = {}
+    by_item: dict[Item, dict[str, bool | None]] = {}
     for o in outcomes:
         by_item.setdefault(Item(problem=o.problem_id, task=o.task, family=o.family), {})[o.method] = o.passed
     ordered = sorted(by_item, key=lambda item: (item.task, item.problem))
-    return tuple(ordered), np.array([[float(by_item[item][m]) for item in ordered] for m in methods])
+    table = [[by_item[item][m] for item in ordered] for m in methods]
+    return tuple(ordered), np.array([[np.nan if v is None else float(v) for v in row] for row in table])
 
 
 def _counts(trainset: Manifest, methods: Sequence[str]) -> dict[str, int]:

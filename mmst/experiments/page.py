@@ -161,6 +161,8 @@ def how(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:
             "Generated problems: the generator sets which families the seed data annotates for which method, so the "
             "methods' strengths differ on purpose. This shows the mechanism, not an effect in nature.",
         )
+    if outcomes.left_out:
+        notes.append(f"{outcomes.left_out} problems are left out: a request for them failed in some arm or seed.")
     if experiment.choices:
         notes.append(experiment.choices)
     yield "<ul>" + "".join(f"<li>{safe(note)}</li>" for note in notes) + "</ul>"

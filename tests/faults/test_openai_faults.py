@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,88 +12,30 @@ import pytest
 from mmst.backends import openai_http
 from mmst.backends.openai_http import OpenAIServer
 from mmst.errors import SamplerError
-from mmst.ports import Request
-
-Answer = tuple[int, dict[str, str], bytes]
-Behaviour = Callable[[int, dict[str, Any]], Answer | None]
-"""(attempt, body) → the answer; None cuts the connection."""
-
-
-def completion(body: dict[str, Any]) -> Answer:
-    choices = [{"index": j, "text": f"{body['seed']}.{j}", "finish_reason": "stop"} for j in range(body["n"])]
-    usage = {"prompt_tokens": 3, "completion_tokens": 5}
-    return 200, {}, json.dumps({"choices": choices[::-1], "usage": usage}).encode()
-
-
-class Fake(ThreadingHTTPServer):
-    """An OpenAI server that does what a test says."""
-
-    daemon_threads = True
-
-    def __init__(self, behaviour: Behaviour, models: tuple[str, ...] = ("m",)) -> None:
-        self.behaviour, self.models = behaviour, models
-        self.bodies: list[dict[str, Any]] = []
-        self.under_way = self.most_under_way = 0
-        self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    def handle_error(self, *args: object) -> None:
-        """A client that hung up is part of the test."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Fake
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.reply((200, {}, json.dumps({"data": [{"id": m} for m in self.server.models]}).encode()))
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        with self.server.lock:
-            self.server.bodies.append(body)
-            attempt = len(self.server.bodies)
-            self.server.under_way += 1
-            self.server.most_under_way = max(self.server.most_under_way, self.server.under_way)
-        answer = self.server.behaviour(attempt, body)
-        with self.server.lock:
-            self.server.under_way -= 1
-        self.reply(answer)
-
-    def reply(self, answer: Answer | None) -> None:
-        if answer is None:
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
-            return
-        status, headers, data = answer
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-        self.close_connection |= headers.get("Connection") == "close"
-
-    def log_message(self, *args: object) -> None:
-        """Silent."""
+from mmst.ports import Completion, Request, Unfinished
+from tests.openai_stub import (
+    FAULTS,
+    NO_HTTP,
+    SLOW_BODY,
+    SLOW_CHUNKS,
+    SLOW_HEADERS,
+    SLOW_STATUS,
+    Answer,
+    Behaviour,
+    Fake,
+    Handler,
+    Wire,
+    completion,
+    hang,
+    mixed,
+    starting,
+)
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Fake]]:
-    servers: list[Fake] = []
-
-    def begin(behaviour: Behaviour, **options: Any) -> Fake:
-        servers.append(Fake(behaviour, **options))
-        threading.Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
-        return servers[-1]
-
-    yield begin
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with starting() as begin:
+        yield begin
 
 
 @pytest.fixture(autouse=True)
@@ -107,11 +48,18 @@ def ask(seed: int = 1, n: int = 2, **other: Any) -> Request:
     return Request(id=f"r{seed}", prompt="Question: ?", n=n, seed=seed, **settings)
 
 
-def client(server: Fake, model: str = "", *, concurrency: int = 4, deadline: float = 20.0) -> OpenAIServer:
-    return OpenAIServer(server.url, model, concurrency=concurrency, deadline=deadline)
+def client(server: Fake, model: str = "", *, concurrency: int = 4, deadline: float = 20.0, **o: Any) -> OpenAIServer:
+    return OpenAIServer(server.url, model, concurrency=concurrency, deadline=deadline, **o)
 
 
-def first_bad(bad: Answer | None) -> Behaviour:
+def failures(answers: list[list[Completion]]) -> list[str]:
+    """Why each request failed; "" where it did not. A request fails whole, here."""
+    assert all(c.failure == answer[0].failure for answer in answers for c in answer)
+    assert all((c.finish == "failed") == bool(c.failure) and not (c.failure and c.text) for a in answers for c in a)
+    return [answer[0].failure for answer in answers]
+
+
+def first_bad(bad: Answer | Wire | None) -> Behaviour:
     return lambda attempt, body: bad if attempt == 1 else completion(body)
 
 
@@ -171,12 +119,30 @@ def test_retry_after_is_honoured(start: Callable[..., Fake]) -> None:
     assert time.monotonic() - began >= 0.6
 
 
-def test_what_the_server_refuses_fails_at_once_with_its_words(start: Callable[..., Fake]) -> None:
-    refusal = json.dumps({"error": {"message": "n must be at most 1"}}).encode()
-    fake = start(lambda attempt, body: (400, {}, refusal))
-    with client(fake) as server, pytest.raises(SamplerError, match=r"HTTP 400.*n must be at most 1"):
-        server.sample([ask()])
-    assert len(fake.bodies) == 1
+@pytest.mark.parametrize("status", [400, 406, 411, 412, 413, 414, 415, 418, 422, 424, 431, 451])
+def test_one_request_that_is_refused_fails_at_once_with_the_server_s_words_and_the_others_do_not(
+    start: Callable[..., Fake], status: int
+) -> None:
+    refusal = json.dumps({"error": {"message": "the prompt is too long"}}).encode()
+    fake = start(lambda attempt, body: (status, {}, refusal) if body["seed"] == 3 else completion(body))
+    done: list[int] = []
+    with client(fake) as server:
+        answers = server.sample([ask(i) for i in range(6)], done.append)
+    assert failures(answers) == ["", "", "", f"HTTP {status}: the prompt is too long", "", ""]
+    assert [c.text for c in answers[5]] == ["5.0", "5.1"]
+    assert (len(fake.bodies), sum(done)) == (6, 12)
+
+
+@pytest.mark.parametrize("status", [301, 308, 401, 402, 403, 404, 405, 407, 410])
+def test_what_is_refused_to_all_stops_at_once_and_hands_over_what_was_finished(
+    start: Callable[..., Fake], status: int
+) -> None:
+    behaviour: Behaviour = lambda attempt, body: completion(body) if attempt == 1 else (status, {}, b"no")  # noqa: E731
+    fake = start(behaviour)
+    with client(fake, concurrency=1) as server, pytest.raises(Unfinished, match=f"HTTP {status}: no.*Remedy") as e:
+        server.sample([ask(i) for i in range(6)])
+    assert [a is not None for a in e.value.answers] == [True] + 5 * [False]
+    assert len(fake.bodies) == 2
 
 
 def test_a_server_that_stays_broken_fails_at_the_deadline(start: Callable[..., Fake]) -> None:
@@ -220,10 +186,10 @@ def test_a_server_that_hangs_fails_at_the_deadline(start: Callable[..., Fake]) -
 
 def test_one_failure_ends_the_others_soon(start: Callable[..., Fake]) -> None:
     def behaviour(attempt: int, body: dict[str, Any]) -> Answer:
-        return (400, {}, b"no") if body["seed"] == 0 else (503, {}, b"wait")
+        return (401, {}, b"no") if body["seed"] == 0 else (503, {}, b"wait")
 
     began = time.monotonic()
-    with client(start(behaviour), deadline=60.0) as server, pytest.raises(SamplerError, match="refused r0"):
+    with client(start(behaviour), deadline=60.0) as server, pytest.raises(SamplerError, match="HTTP 401: no"):
         server.sample([ask(i) for i in range(20)])
     assert time.monotonic() - began < 20
 
@@ -264,3 +230,184 @@ def test_something_that_is_no_model_server_is_refused(start: Callable[..., Fake]
     monkeypatch.setattr(Handler, "do_GET", lambda self: self.reply((200, {}, b"<html>hello</html>")))
     with pytest.raises(SamplerError, match="OpenAI protocol"), client(start(lambda attempt, body: completion(body))):
         pass
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [hang, SLOW_BODY, SLOW_CHUNKS, SLOW_HEADERS, SLOW_STATUS, NO_HTTP],
+    ids=["hang", "body", "chunks", "headers", "status line", "no HTTP"],
+)
+def test_one_lost_connection_of_200_costs_seconds(start: Callable[..., Fake], slow: Wire) -> None:
+    began = time.monotonic()
+    with client(start(first_bad(slow)), concurrency=16, deadline=600.0) as server:
+        answers = server.sample([ask(i) for i in range(200)])
+    assert [[c.text for c in answer] for answer in answers] == [[f"{i}.0", f"{i}.1"] for i in range(200)]
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("slow", [SLOW_BODY, SLOW_HEADERS], ids=["body", "headers"])
+def test_a_server_that_trickles_for_ever_fails_at_the_deadline(start: Callable[..., Fake], slow: Wire) -> None:
+    began = time.monotonic()
+    with (
+        client(start(lambda attempt, body: slow), deadline=1.5) as server,
+        pytest.raises(SamplerError, match="within"),
+    ):
+        server.sample([ask()])
+    assert time.monotonic() - began < 8
+
+
+def test_a_slow_answer_that_comes_after_all_counts_though_it_was_asked_for_again(start: Callable[..., Fake]) -> None:
+    """Half of the requests take longer than the patience that the other half teaches."""
+
+    def behaviour(attempt: int, body: dict[str, Any]) -> Answer:
+        time.sleep(3.0 if body["seed"] % 2 else 0.0)
+        return completion(body)
+
+    fake = start(behaviour)
+    with client(fake, concurrency=16, deadline=8.0) as server:
+        answers = server.sample([ask(i) for i in range(16)])
+    assert failures(answers) == [""] * 16
+
+
+@pytest.mark.parametrize("trouble", [(500, {}, b"poison"), hang, SLOW_BODY, None], ids=["500", "hang", "slow", "cut"])
+def test_one_request_that_is_never_answered_is_a_failed_one_when_others_are(
+    start: Callable[..., Fake], trouble: Answer | Wire | None
+) -> None:
+    fake = start(lambda attempt, body: trouble if body["seed"] == 2 else completion(body))
+    with client(fake, deadline=2.0) as server:
+        answers = server.sample([ask(i) for i in range(5)])
+    assert [f.split(":")[0] for f in failures(answers)] == ["", "", "deadline", "", ""]
+
+
+def test_a_request_that_is_never_answered_is_known_by_a_trifle_that_is(start: Callable[..., Fake]) -> None:
+    """The last one of a run, or one that is asked again: no other is answered while it waits."""
+    fake = start(lambda attempt, body: completion(body) if body["max_tokens"] == 1 else (500, {}, b"poison"))
+    with client(fake, deadline=1.0) as server:
+        assert failures(server.sample([ask()]))[0].startswith("deadline: no completion within 1 s: ")
+
+
+def test_a_server_that_answers_nothing_but_trifles_is_found_out_by_a_few_requests(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: completion(body) if body["max_tokens"] == 1 else (500, {}, b"no GPU"))
+    began = time.monotonic()
+    with client(fake, deadline=1.0) as server, pytest.raises(SamplerError, match="HTTP 500: no GPU"):
+        server.sample([ask(i) for i in range(400)])
+    assert time.monotonic() - began < 20
+
+
+def test_a_far_off_retry_after_is_not_believed_of_a_server_that_answers_others(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: (503, {"Retry-After": "86400"}, b"") if attempt == 2 else completion(body))
+    with client(fake, concurrency=1, deadline=5.0) as server:
+        assert failures(server.sample([ask(i) for i in range(3)])) == ["", "", ""]
+
+
+@pytest.mark.parametrize("header", ["inf", "nan", "-5", "soon", "", "Sun, 06 Nov 1994 08:49:37 GMT", "9" * 400])
+def test_a_retry_after_that_says_nothing_is_an_ordinary_pause(start: Callable[..., Fake], header: str) -> None:
+    began = time.monotonic()
+    with client(start(first_bad((503, {"Retry-After": header}, b"")))) as server:
+        assert failures(server.sample([ask()])) == [""]
+    assert time.monotonic() - began < 5
+
+
+def test_a_thousand_requests_through_thirty_percent_of_faults_lose_and_double_nothing(
+    start: Callable[..., Fake],
+) -> None:
+    done: list[int] = []
+    fake = start(mixed(0.3, FAULTS))
+    with client(fake, concurrency=32, deadline=600.0) as server:
+        answers = server.sample([ask(i) for i in range(1000)], done.append)
+    assert [[c.text for c in answer] for answer in answers] == [[f"{i}.0", f"{i}.1"] for i in range(1000)]
+    assert sum(done) == 2000
+    assert len(fake.bodies) > 1300
+
+
+def test_a_choice_that_a_filter_took_fails_alone(start: Callable[..., Fake]) -> None:
+    def filtered(attempt: int, body: dict[str, Any]) -> Answer:
+        status, headers, data = completion(body)
+        made = json.loads(data)
+        made["choices"][0] |= {"finish_reason": "content_filter", "text": None}
+        return status, headers, json.dumps(made).encode()
+
+    with client(start(filtered)) as server:
+        (answer,) = server.sample([ask(n=3)])
+    assert [(c.text, c.finish) for c in answer] == [("1.0", "stop"), ("1.1", "stop"), ("", "failed")]
+    assert answer[2].failure.startswith("content filter: ")
+
+
+def test_another_model_s_answer_is_refused_with_the_remedy(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: completion(body, model="another-model"))
+    with (
+        client(fake) as server,
+        pytest.raises(SamplerError, match=r"as model 'another-model', not 'm'.*Remedy"),
+    ):
+        server.sample([ask()])
+
+
+@pytest.mark.parametrize("model", ["m", "", None])
+def test_the_model_that_was_asked_for_or_none_named_is_taken(start: Callable[..., Fake], model: str | None) -> None:
+    with client(start(lambda attempt, body: completion(body, model=model, system_fingerprint="fp"))) as server:
+        assert failures(server.sample([ask()])) == [""]
+        assert server.stated() == {"fingerprint": "fp"} | ({"model": model} if model else {})
+
+
+def test_a_name_that_the_recipe_declares_is_the_one_that_is_expected(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: completion(body, model="m-2024-07-18" if attempt == 1 else "m"))
+    with client(fake, answered="m-2024-07-18") as server:
+        assert failures(server.sample([ask()])) == [""]
+        with pytest.raises(SamplerError, match="as model 'm', not 'm-2024-07-18'"):
+            server.sample([ask()])
+
+
+def test_a_server_that_is_exchanged_under_way_is_noticed_by_its_model_name(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: completion(body, model="m" if attempt <= 10 else "m2"))
+    with client(fake, concurrency=1) as server, pytest.raises(Unfinished, match="'m2'") as e:
+        server.sample([ask(i) for i in range(20)])
+    assert sum(a is not None for a in e.value.answers) == 10
+
+
+def test_a_server_that_is_exchanged_under_way_is_noticed_by_its_fingerprint(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: completion(body, system_fingerprint="fp_1" if attempt <= 10 else "fp_2"))
+    with client(fake, concurrency=1) as server, pytest.raises(Unfinished, match=r"exchanged.*fp_1.*fp_2") as e:
+        server.sample([ask(i) for i in range(20)])
+    assert sum(a is not None for a in e.value.answers) == 10
+
+
+def test_a_server_that_is_exchanged_under_way_is_noticed_by_the_checkpoint_that_it_states(
+    start: Callable[..., Fake],
+) -> None:
+    def listing(n: int) -> Answer:
+        return 200, {}, json.dumps({"data": [{"id": "m", "checkpoint": "sha256:" + ("a" if n <= 2 else "b")}]}).encode()
+
+    fake = start(lambda attempt, body: completion(body), listing=listing)
+    with client(fake) as server:
+        server.sample([ask(1)])
+        with pytest.raises(SamplerError, match=r"exchanged.*sha256:a.*sha256:b") as e:
+            server.sample([ask(2)])
+    assert not isinstance(e.value, Unfinished), "nobody knows which of them answered"
+
+
+def test_the_key_is_sent_and_never_shown(start: Callable[..., Fake], caplog: pytest.LogCaptureFixture) -> None:
+    key = "sk-Secret123"
+    caplog.set_level("DEBUG")
+    fake = start(lambda attempt, body: (401, {}, f'{{"error": {{"message": "wrong key: {key}"}}}}'.encode()))
+    server = client(fake, key=key)
+    with server, pytest.raises(SamplerError, match=r"wrong key: \[key\]") as e:
+        server.sample([ask()])
+    assert fake.headers[0]["Authorization"] == f"Bearer {key}"
+    seen = [repr(server), repr(vars(server).get("server")), str(e.value), repr(e.value.__cause__), caplog.text]
+    assert not [text for text in seen if key in text]
+
+
+def test_a_server_s_words_come_as_one_plain_line(start: Callable[..., Fake]) -> None:
+    words = json.dumps({"error": {"message": "\x1b]0;owned\x07\x1b[2J bad\r\n\u202eprompt\u0000" + 500 * "x"}}).encode()
+    with client(start(lambda attempt, body: (400, {}, words))) as server:
+        (failure,) = failures(server.sample([ask()]))
+    assert failure.isprintable()
+    assert "bad" in failure
+    assert len(failure) < 400
+
+
+def test_nothing_of_a_server_s_cookies_is_kept(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: (200, {"Set-Cookie": f"a{attempt}=1; Path=/"}, completion(body)[2]))
+    with client(fake) as server:
+        server.sample([ask(i) for i in range(5)])
+    assert not [headers for headers in fake.headers if "Cookie" in headers]

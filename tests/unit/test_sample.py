@@ -96,6 +96,7 @@ def test_every_training_problem_is_sampled_k_times_by_each_method(tmp_path: Path
         "problems": 5,
         "asked": 20,
         "samples": 20,
+        "failed": 0,
         "tokens": 40,
         "text.samples": 10,
         "code.samples": 10,

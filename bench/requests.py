@@ -1,0 +1,127 @@
+"""Requests to a model server: our sampler beside the official `openai` client, on the same stub in the same run.
+
+    python -m bench.requests [--requests 1000] [--concurrency 16] [--share 0.3] [--rounds 3]
+
+The stub (`tests/openai_stub.py`) is a process of its own, so the CPU time is the client's alone. First every
+answer is good; then `--share` of the answers are faults of all kinds: 503, 429, resets, cut and malformed
+answers, hangs, a byte every 0.2 s. The client gets as many retries as it wants (100), a timeout of 2 s, and 30 s
+a request in all, since it has no total time of its own. `lost`: no answer. `bad`: an answer that the caller is
+given though it is none (fewer choices than asked for, no text).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmst.backends.openai_http import OpenAIServer
+from mmst.ports import Request
+
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What one run took and lost."""
+
+    seconds: float
+    cpu: float
+    lost: int
+    bad: int
+
+
+def requests(n: int) -> list[Request]:
+    settings = {"n": 2, "temperature": 0.8, "top_p": 1.0, "max_tokens": 64, "stop": ("\n\n",)}
+    return [Request(id=f"r{i}", prompt=f"Question: what is {i}?\n", seed=i, **settings) for i in range(n)]  # type: ignore[arg-type]
+
+
+def ours(url: str, asked: list[Request], concurrency: int) -> tuple[int, int]:
+    with OpenAIServer(url, "m", concurrency=concurrency, deadline=600.0) as server:
+        answers = server.sample(asked)
+    bad = sum([c.text for c in a] != [f"{r.seed}.0", f"{r.seed}.1"] for r, a in zip(asked, answers, strict=True))
+    lost = sum(c.finish == "failed" for a in answers for c in a[:1])
+    return lost, bad - lost
+
+
+def official(url: str, asked: list[Request], concurrency: int) -> tuple[int, int]:
+    import openai
+
+    async def work() -> tuple[int, int]:
+        gate, lost, bad = asyncio.Semaphore(concurrency), 0, 0
+        async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=100, timeout=2.0) as client:
+
+            async def one(r: Request) -> None:
+                nonlocal lost, bad
+                async with gate:
+                    try:
+                        async with asyncio.timeout(PATIENCE):
+                            answer = await client.completions.create(
+                                model="m", prompt=r.prompt, n=r.n, seed=r.seed, temperature=r.temperature,
+                                top_p=r.top_p, max_tokens=r.max_tokens, stop=list(r.stop),
+                            )  # fmt: skip
+                    except (openai.OpenAIError, TimeoutError, ValueError):
+                        lost += 1
+                        return
+                    choices = getattr(answer, "choices", None) or []
+                    texts = sorted(str(getattr(c, "text", None)) for c in choices)
+                    bad += texts != [f"{r.seed}.0", f"{r.seed}.1"]
+
+            await asyncio.gather(*map(one, asked))
+        return lost, bad
+
+    return asyncio.run(work())
+
+
+def timed(side: Callable[[str, list[Request], int], tuple[int, int]], n: int, concurrency: int, share: float) -> Took:
+    serve = "import sys; from bench.requests import serve; serve(float(sys.argv[1]))"
+    with subprocess.Popen([sys.executable, "-c", serve, str(share)], stdout=subprocess.PIPE, text=True) as stub:
+        assert stub.stdout is not None
+        url, asked = stub.stdout.readline().strip(), requests(n)
+        side(url, asked[:1], 1) if not share else None  # imports
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
+        lost, bad = side(url, asked, concurrency)
+        after, seconds = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
+        stub.kill()
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Took(seconds, cpu, lost, bad)
+
+
+def serve(share: float) -> None:
+    """The stub, until it is killed; says its address."""
+    from tests.openai_stub import FAULTS, mixed, starting
+
+    with starting() as begin:
+        print(begin(mixed(share, FAULTS)).url, flush=True)
+        time.sleep(3600)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--share", type=float, default=0.3)
+    parser.add_argument("--rounds", type=int, default=3)
+    o = parser.parse_args()
+    print(f"{o.requests} requests, {o.concurrency} at once, medians of {o.rounds}")
+    print(f"{'':24}{'seconds':>9}{'CPU µs':>9}{'lost':>6}{'bad':>6}")
+    for share in (0.0, o.share):
+        took: dict[str, list[Took]] = {"ours": [], "openai client": []}
+        for _ in range(o.rounds):
+            took["ours"].append(timed(ours, o.requests, o.concurrency, share))
+            took["openai client"].append(timed(official, o.requests, o.concurrency, share))
+        for name, runs in took.items():
+            seconds = statistics.median(t.seconds for t in runs)
+            cpu = statistics.median(t.cpu for t in runs) / o.requests * 1e6
+            lost, bad = (statistics.median(getattr(t, kind) for t in runs) for kind in ("lost", "bad"))
+            print(f"{name + f', {share:.0%} faults':24}{seconds:9.2f}{cpu:9.0f}{lost:6.0f}{bad:6.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""How long an attempt may take, and several attempts at one request.
+
+A lost connection looks like a slow answer. So an attempt that takes far longer than the others did
+gets a second one beside it, and the first to answer counts: a hang costs seconds, and a server that
+is only slow loses nothing of what it has worked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+FLOOR, FACTOR, PERCENTILE = 2.0, 4.0, 0.95
+"""An attempt's patience: so many times what most others took, and not less than the floor, in seconds."""
+FEWEST = 4
+"""Answers that it takes to know what is usual."""
+UNKNOWN = 60.0
+"""Patience while nothing is known, in seconds."""
+AT_ONCE = 2
+"""Attempts at one request that run at the same time."""
+LATE = "no answer in time"
+LOOK = 1.0
+"""Seconds after which a wait looks again whether more is known by now."""
+
+
+class Pace:
+    """What answers take."""
+
+    def __init__(self) -> None:
+        self.recent: deque[float] = deque(maxlen=128)
+        self.usual: float | None = None
+
+    def finished(self, seconds: float) -> None:
+        """An answer took so long."""
+        self.recent.append(seconds)
+        self.usual = None
+
+    def patience(self, late: int) -> float:
+        """Seconds before another attempt is begun, after so many that were late: doubled each time."""
+        if len(self.recent) < FEWEST:
+            return UNKNOWN * 2.0**late
+        if self.usual is None:
+            self.usual = sorted(self.recent)[math.ceil(PERCENTILE * len(self.recent)) - 1]
+        return max(FLOOR, FACTOR * self.usual) * 2.0**late
+
+
+async def raced(
+    attempt: Callable[[], Coroutine[Any, Any, T]],
+    pace: Pace,
+    end: float,
+    *,
+    passing: tuple[type[Exception], ...],
+    note: Callable[[str], None],
+) -> T:
+    """What the first attempt makes that succeeds; one more is begun whenever the newest is late.
+
+    An error of the kinds `passing` counts only when no other attempt is left; any other at once.
+    `note` is told what went by. `TimeoutError` when the loop's clock comes to `end`.
+    """
+    loop, late = asyncio.get_running_loop(), 0
+    running: dict[asyncio.Task[T], float] = {}
+
+    def begin() -> None:
+        if len(running) == AT_ONCE:
+            oldest = next(iter(running))
+            del running[oldest]
+            oldest.cancel()
+        task = asyncio.create_task(attempt())
+        task.add_done_callback(_retrieved)
+        running[task] = loop.time()
+
+    try:
+        begin()
+        while (now := loop.time()) < end:
+            due = max(running.values()) + pace.patience(late)
+            if now >= due:
+                late += 1
+                note(LATE)
+                begin()
+                continue
+            waited = min(due, end, now + LOOK) - now
+            done, _ = await asyncio.wait(running, timeout=waited, return_when=asyncio.FIRST_COMPLETED)
+            errors = []
+            for task in done:
+                began = running.pop(task)
+                if (error := task.exception()) is None:
+                    pace.finished(loop.time() - began)
+                    return task.result()
+                errors.append(error)
+            for error in errors:
+                if not running or not isinstance(error, passing):
+                    raise error
+                note(str(error))
+        note(LATE)
+        raise TimeoutError
+    finally:
+        for task in running:
+            task.cancel()
+
+
+def _retrieved(task: asyncio.Task[Any]) -> None:
+    """Else asyncio complains of the errors of attempts that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
