@@ -19,7 +19,7 @@ from mmst.records import from_json
 
 R = TypeVar("R")
 
-READS = 2
+READS = 3
 """A file is read so often before it counts as damaged: a bucket's answer may have been spoilt on its way."""
 _SEAL = re.compile(rb'(?:,|(?<=\{))"sha256":"([0-9a-f]{64})"\}\Z')
 
@@ -60,6 +60,7 @@ def read(store: Store, name: str, remedy: str) -> bytes | None:
     for _ in range(READS):
         raw = store.read(name)
         if raw is None:
+            _absent(store, name, remedy)
             return None
         text = unseal(name, raw)
         if text is not None:
@@ -91,6 +92,13 @@ def parsed(store: Store, name: str, kind: type[R], text: bytes, remedy: str) -> 
 def damaged(store: Store, name: str, what: str, remedy: str) -> DamagedError:
     """The error that names a file of the store, what is wrong with it and what to do."""
     return DamagedError(f"{store.uri}/{name} {what}. Remedy: {remedy}")
+
+
+def _absent(store: Store, name: str, remedy: str) -> None:
+    """`DamagedError` when there is no such file because a folder stands in its place."""
+    folder = store.folder(name)
+    if folder is not None and folder.is_dir():
+        raise damaged(store, name, "is a folder where a file belongs", remedy)
 
 
 def _hash(name: str, data: bytes) -> bytes:

@@ -253,10 +253,10 @@ def timing(store: Store, prefix: str) -> Mapping[str, float]:
     """
     name, remedy = f"{prefix}/timing.json", "delete it: only the times that are shown are lost"
     text = store.read(name)
-    if text is None:
-        return {}
-    if b'"sha256"' in text or not text.startswith(b"{"):
-        text = sealed.read(store, name, remedy) or b"{}"
+    if text is None or b'"sha256"' in text or len(text) < 3 or not text.startswith(b"{"):
+        text = sealed.read(store, name, remedy)
+        if text is None:
+            return {}
     found: Mapping[str, Any] = sealed.parsed(store, name, Mapping[str, Any], text, remedy)  # type: ignore[type-abstract]
     if not all(type(v) in (int, float) and 0 <= v < 1e15 for v in found.values()):
         raise sealed.damaged(store, name, "holds what is no number of seconds or tokens", remedy)
@@ -296,8 +296,8 @@ def pointers(store: Store, run: str) -> Iterator[tuple[Place, str, Mapping[str, 
     """Every stage of a run as (place, reference, input references); complete or not."""
     remedy = "delete it: the same run writes it again"
     for name in store.names(f"runs/{run}/"):
-        parts = name.removeprefix(f"runs/{run}/").removesuffix(".json").split(".")
-        if len(parts) != 3 or not (parts[0].isascii() and parts[0].isdigit()):
+        *parts, kind = name.removeprefix(f"runs/{run}/").split(".")
+        if len(parts) != 3 or kind != "json" or not (parts[0].isascii() and parts[0].isdigit()):
             continue
         found = sealed.read_as(store, name, Pointer, remedy)
         if found is not None:
