@@ -139,15 +139,14 @@ def _recall(place: str) -> Known | None:
     """What an earlier process remembered of a file, if nobody but this user can have written it."""
     try:
         handle = os.open(_file(place), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(handle, "rb") as f:
         try:
             s, folder = os.fstat(handle), cache().stat()
             ours = all(t.st_uid == os.geteuid() and not t.st_mode & 0o022 for t in (s, folder))
-            raw = f.read(1 << 16) if ours and stat.S_ISREG(s.st_mode) else b""
-        except OSError:
-            return None
+            raw = os.read(handle, 1 << 16) if ours and stat.S_ISREG(s.st_mode) else b""
+        finally:
+            os.close(handle)
+    except OSError:
+        return None
     text = sealed.unseal(place, raw)
     try:
         return None if text is None else from_json(Known, text)

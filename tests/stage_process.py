@@ -1,4 +1,4 @@
-"""Run by the fault tests as a process of its own: three stages, shard by shard. `python stage_process.py URI SECONDS`."""
+"""Three stages, shard by shard, as a process of its own: `python stage_process.py URI SECONDS`."""
 
 import sys
 import time
