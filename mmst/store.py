@@ -133,7 +133,8 @@ class Stage:
         entry = FileEntry(name=file, sha256=sha256(data), bytes=len(data), records=data.count(b"\n"))
         self.store.write(f"{self.prefix}/{file}", data)
         # After the file: killed between the two, it is made again; nothing is ever refused for good.
-        sealed.write(self.store, f"{self.prefix}/{file}{ENTRY}", to_json(entry))
+        beside = f"{self.prefix}/{file}{ENTRY}"
+        self.store.write(beside, sealed.seal(beside, to_json(entry)))
         self._entries[file] = entry
 
     def put_file(self, file: str, path: Path) -> None:
