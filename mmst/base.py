@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmst import disk
 from mmst.errors import ModelError
-from mmst.manifest import Manifest, Place
+from mmst.hashes import known_sha256s
+from mmst.manifest import BESIDE, ENTRY, FileEntry, Manifest, Place
 from mmst.ports import Engines
-from mmst.store import Stage, file_entries
+from mmst.store import Stage
 
 VERSION = 1
 COPY_BELOW = 2 << 30
@@ -24,7 +26,7 @@ def run(engines: Engines, place: Place) -> Manifest:
     """The starting checkpoint; `ModelError` when `model.base` cannot be one."""
     name = engines.config.model.base
     folder = model_folder(name)
-    entries = [e for e in file_entries(folder) if "/" not in e.name and not e.name.startswith(".")]
+    entries = files_of(folder)
     config = {"files": {e.name: e.sha256 for e in entries}}
     stage = Stage.open(engines.store, "base", version=VERSION, config=config, inputs={}, place=place)
     if stage.manifest is not None:
@@ -40,6 +42,20 @@ def run(engines: Engines, place: Place) -> Manifest:
         facts={"name": name.rstrip("/").rsplit("/", 1)[-1]},
         location="" if copied else str(folder.absolute()),
     )
+
+
+def files_of(folder: Path) -> list[FileEntry]:
+    """The entries of a model folder's files; those below it, hidden ones and names of the store's own are no part.
+
+    A file that was read before and is the same still is not read again (`mmst.hashes`).
+    """
+    with disk.trouble("list", folder):
+        paths = [p for p in sorted(folder.iterdir()) if p.name[:1] != "." and p.is_file()]
+    paths = [p for p in paths if p.name not in BESIDE and not p.name.endswith(ENTRY)]
+    hashes = known_sha256s(paths)
+    return [
+        FileEntry(name=p.name, sha256=sha256, bytes=p.stat().st_size) for p, sha256 in zip(paths, hashes, strict=True)
+    ]
 
 
 def model_folder(name: str) -> Path:

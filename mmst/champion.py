@@ -1,9 +1,9 @@
 """Who is champion, and how it was measured: compare-and-set records in the store.
 
 `champions/<name>.jsonl`, the truth that the registry's alias mirrors, holds one line per
-promotion, the newest last; the whole file is swapped at once, and only while it is still what
-the decision was made against. So no promotion is lost, and a promotion that was interrupted
-finds out that it had been carried out.
+promotion, the newest last, then their number with the hash of all; the whole file is swapped at
+once, and only while it is still what the decision was made against. So no promotion is lost, and a
+promotion that was interrupted finds out that it had been carried out.
 
 `reports/<held-out set>-<protocol>/<checkpoint>.ref` says which evaluate stage measured a
 checkpoint there, so that a later challenger can be compared on the same problems.
@@ -14,9 +14,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mmst import sealed
 from mmst.errors import ConfigError
+from mmst.manifest import Manifest
 from mmst.ports import Champion, Store
-from mmst.records import from_json, to_json
+from mmst.records import to_json
+from mmst.store import made
 
 ALL_METHODS = "*"
 """The method of a `Score` that is the mean over all methods."""
@@ -46,8 +49,10 @@ def check_name(name: str) -> None:
 
 def read(store: Store, name: str) -> Record:
     """The promotions of `name` so far; empty when there never was one."""
-    raw = store.read(_path(name))
-    return () if raw is None else tuple(from_json(Reign, line) for line in raw.splitlines())
+    path, remedy = _path(name), "restore it; or move it away: then nobody is champion, and the next promotion begins it"
+    text = sealed.read(store, path, remedy)
+    lines = [] if text is None else text.split(b"\n")[:-1]
+    return tuple(sealed.parsed(store, path, Reign, line, remedy) for line in lines)
 
 
 def standing(store: Store, name: str) -> Champion | None:
@@ -61,7 +66,8 @@ def crown(store: Store, name: str, expected: Record, reign: Reign) -> bool:
 
     Repeating it after a crash cannot promote twice: look for one's own `by` in the record first.
     """
-    return store.replace(_path(name), _bytes((*expected, reign)), _bytes(expected) if expected else None)
+    path = _path(name)
+    return store.replace(path, _bytes(path, (*expected, reign)), _bytes(path, expected) if expected else None)
 
 
 def report_name(heldout: str, protocol: str, checkpoint: str) -> str:
@@ -73,10 +79,31 @@ def report_name(heldout: str, protocol: str, checkpoint: str) -> str:
     return f"reports/{heldout[7:23]}-{protocol[7:15]}/{checkpoint[7:23]}.ref"
 
 
+def measured(store: Store, heldout: str, protocol: str, checkpoint: str) -> Manifest | None:
+    """The evaluate stage that measured a checkpoint on a held-out set (three digests), if one did.
+
+    `DamagedError` when the reference leads to anything else.
+    """
+    name, remedy = report_name(heldout, protocol, checkpoint), "delete it: evaluating that checkpoint writes it again"
+    raw = store.read(name)
+    if raw is None:
+        return None
+    # No hash stands in it: what it leads to has one, and says what was measured.
+    ref = raw.decode("ascii", "replace")
+    found = made(store, ref) if re.fullmatch(r"stages/evaluate/[0-9a-f]+", ref) else None
+    if found is None:
+        raise sealed.damaged(store, name, "leads to no evaluation that is there", remedy)
+    report = found.facts["report"]
+    if (report["heldout"], found.facts["protocol"], report["checkpoint"]) != (heldout, protocol, checkpoint):
+        raise sealed.damaged(store, name, "leads to the evaluation of something else", remedy)
+    return found
+
+
 def _path(name: str) -> str:
     check_name(name)
     return f"champions/{name}.jsonl"
 
 
-def _bytes(record: Record) -> bytes:
-    return "".join(to_json(r) + "\n" for r in record).encode()
+def _bytes(path: str, record: Record) -> bytes:
+    lines = "".join(to_json(r) + "\n" for r in record)
+    return sealed.seal(path, f'{lines}{{"promotions":{len(record)}}}')

@@ -11,6 +11,7 @@
     │   ├── SandboxError              a code sandbox died, hung or could not start
     │   ├── SamplerError              a model server or the model in process failed
     │   ├── StoreError                a folder or bucket could not be read or written
+    │   │   └── DamagedError          a file in it is not as it was written
     │   ├── TrainingError             a training worker failed
     │   │   └── DivergedError         the loss became NaN or jumped
     │   ├── RegistryError             MLflow refused or vanished
@@ -90,6 +91,10 @@ class SamplerError(PlatformError):
 
 class StoreError(PlatformError):
     """The folder or bucket that holds the run could not be read or written."""
+
+
+class DamagedError(StoreError):
+    """A file of the store is not as it was written; the message names it and what to do with it."""
 
 
 class TrainingError(PlatformError):

@@ -2,6 +2,7 @@
 
     <scratch>/step-00000050/   files of the engine, progress.json, hashes.json
     <scratch>/aside/           the one being written
+    <scratch>/figures.json     when training is over, with out.json: the hashes of what came out
 
 A checkpoint is written aside, hashed, brought to the disk and renamed; the last two are kept, so
 that one that the disk has spoilt since is passed over for the one before.
@@ -16,11 +17,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mmst.store import file_entries
+from mmst.hashes import file_entries, file_sha256
 
 KEEP = 2
 HASHES = "hashes.json"
 PROGRESS = "progress.json"
+FIGURES = "figures.json"
+OUT = "out.json"
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,30 @@ def latest(folder: Path) -> tuple[int, Path] | None:
     return None
 
 
+def finish(folder: Path, aside: Path, out: Path, figures: str) -> None:
+    """Put the trained model, whole in `aside`, at `out`; with its figures, and the hashes that `finished` compares."""
+    (folder / FIGURES).write_text(figures)
+    (folder / OUT).write_text(json.dumps(_hashes(folder, aside)))
+    for path in (*aside.rglob("*"), aside, folder / FIGURES, folder / OUT):
+        sync(path)
+    aside.rename(out)
+    sync(out.parent)
+
+
+def finished(folder: Path, out: Path) -> bool:
+    """Whether the trained model is at `out` as it was written. One that is not is cleared away, to be made again."""
+    if not out.exists():
+        return False
+    try:
+        whole = bool(json.loads((folder / OUT).read_text()) == _hashes(folder, out))
+    except (OSError, ValueError, RecursionError):
+        whole = False
+    if not whole:
+        log.warning("%s is damaged: made again from the last checkpoint", out.name)
+        shutil.rmtree(out)
+    return whole
+
+
 def sync(path: Path) -> None:
     """Have the disk hold a file or folder before what comes next."""
     handle = os.open(path, os.O_RDONLY)
@@ -66,6 +93,10 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _hashes(folder: Path, out: Path) -> dict[str, str]:
+    return {FIGURES: file_sha256(folder / FIGURES)} | {f"out/{e.name}": e.sha256 for e in file_entries(out)}
 
 
 def _path(folder: Path, step: int) -> Path:
@@ -79,6 +110,6 @@ def _found(folder: Path) -> list[Path]:
 def _whole(path: Path) -> bool:
     try:
         hashes = json.loads((path / HASHES).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return bool(hashes == {e.name: e.sha256 for e in file_entries(path) if e.name != HASHES})

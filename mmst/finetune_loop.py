@@ -126,8 +126,7 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
     expected, weights = engine.probe(probe), engine.trained()
     if first:
         export(spec, s, weights, tokenizer, work / "out", probe, expected)
-        (work / "figures.json").write_text(json.dumps(figures))
-        (work / "out").rename(spec.out)
+        checkpoints.finish(work, work / "out", Path(spec.out), json.dumps(figures))
     engine.close()
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mmst.config import Config, from_text
+from mmst.config import Config
 from mmst.errors import UserError
 from mmst.manifest import Manifest
 from mmst.ports import Store
 from mmst.records import CheckedSample, Example, Outcome, Problem, from_json
-from mmst.store import records
-from mmst.summary import StageState, stages
+from mmst.store import records, shard
+from mmst.summary import StageState, recorded_config, stages
 
 R = TypeVar("R")
 
@@ -68,7 +68,7 @@ def story(store: Store, run: str, problem_id: str = "", index: int | None = None
 
 def find_sample(store: Store, run: str, sample_id: str) -> tuple[CheckedSample, Config]:
     """A checked sample or translation of a run by its id (its beginning is enough), with the run's recipe."""
-    recorded = store.read(f"runs/{run}/config.json")
+    recorded = recorded_config(store, run)
     checks = [s.manifest for s in stages(store, run) if s.place.step.startswith("check")]
     found = {
         c.sample.id: c
@@ -79,7 +79,7 @@ def find_sample(store: Store, run: str, sample_id: str) -> tuple[CheckedSample, 
     if len(found) != 1 or recorded is None:
         what = f"{len(found)} samples of run {run} have ids that begin so" if found else f"run {run} has no such sample"
         raise UserError(what, value=sample_id, remedy=f"mmst show {run} shows the ids")
-    return next(iter(found.values())), from_text(recorded.decode())
+    return next(iter(found.values())), recorded
 
 
 def lines_about(store: Store, manifest: Manifest | None, kind: type[R], problem_id: str) -> Iterator[R]:
@@ -88,10 +88,12 @@ def lines_about(store: Store, manifest: Manifest | None, kind: type[R], problem_
 
 
 def _lines(store: Store, manifest: Manifest | None, kind: type[R], needle: bytes) -> Iterator[R]:
-    for entry in manifest.files if manifest else ():
+    if manifest is None:
+        return
+    for entry in manifest.files:
         if entry.name.endswith(".jsonl"):
-            data = store.read(f"{manifest.ref}/{entry.name}") if manifest else None
-            yield from (from_json(kind, line) for line in (data or b"").split(b"\n") if needle in line)
+            data = shard(store, manifest, entry)
+            yield from (from_json(kind, line) for line in data.split(b"\n") if needle in line)
 
 
 def _problem(store: Store, gathered: Manifest, problem_id: str, index: int) -> tuple[str, Problem]:

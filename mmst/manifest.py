@@ -8,6 +8,11 @@ from typing import Any
 
 from mmst.records import digest, to_data
 
+ENTRY = ".entry"
+"""`shard-00000.jsonl.entry` holds the `FileEntry` of the file beside it, from the moment that this is whole."""
+BESIDE = {"manifest.json", "timing.json"}
+"""What a complete stage's folder holds besides the files that its manifest lists."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:

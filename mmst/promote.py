@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from mmst import champion as champions
-from mmst.champion import ALL_METHODS, report_name
+from mmst.champion import ALL_METHODS
 from mmst.config import Config, identity
 from mmst.decision import Evaluated, decide
 from mmst.manifest import Manifest, Place
 from mmst.ports import Champion, Engines, Registry, Store
 from mmst.records import Decision, Outcome, Report, from_data, to_data, to_json
-from mmst.store import Stage, checkpoint_folder, load, records
+from mmst.store import Stage, checkpoint_folder, records
 
 VERSION = 1
 COPY_BELOW = 2 << 30
@@ -115,8 +115,8 @@ def evaluated(store: Store, evaluation: Manifest) -> Evaluated:
 def _report_of(store: Store, opponent: Champion, evaluation: Manifest) -> Evaluated | None:
     """The opponent's evaluation on the problems of `evaluation`, put the same way."""
     heldout, protocol = evaluation.facts["report"]["heldout"], evaluation.facts["protocol"]
-    ref = store.read(report_name(heldout, protocol, opponent.checkpoint))
-    return None if ref is None else evaluated(store, load(store, ref.decode()))
+    measured = champions.measured(store, heldout, protocol, opponent.checkpoint)
+    return None if measured is None else evaluated(store, measured)
 
 
 def _incomparable(report: Report, opponent: Champion, name: str) -> Decision:

@@ -301,7 +301,7 @@ def from_json(kind: type[R], line: str | bytes) -> R:
     """Read a record back; raises `DataError` for anything that is not such a record."""
     try:
         data = json.loads(line, parse_constant=_no_number)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise DataError(f"not a JSON object ({e})", value=line[:80]) from None
     return from_data(kind, data)
 
@@ -359,7 +359,10 @@ def _build(kind: Any, data: Any, where: str) -> Any:
             allowed = ", ".join(str(m.value) for m in kind)
             raise DataError(f"{where} is not one of {allowed}", value=data) from None
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:
+            raise DataError(f"{where} is beyond every float") from None
     if isinstance(kind, type) and (not isinstance(data, kind) or (kind is int and isinstance(data, bool))):
         raise DataError(f"{where} must be {kind.__name__}", value=data)
     return data

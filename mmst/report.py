@@ -39,7 +39,7 @@ def run(engines: Engines, place: Place, run: str) -> Manifest:
     inputs = {f"{s.place.round:02d}.{s.place.arm}.{s.place.step}": s.manifest for s in shown if s.manifest is not None}
     stage = Stage.open(store, "report", version=VERSION, config={"run": run}, inputs=inputs, place=place)
     name = f"runs/{run}/report.html"
-    html = store.read(f"{stage.prefix}/report.html")
+    html = stage.read("report.html")
     if stage.manifest is None or html is None:
         with engines.progress.task("report", 2, "steps") as task:
             content = collect(store, summary, summary.config or engines.config)

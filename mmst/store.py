@@ -5,7 +5,11 @@ output is a set of shards and, written last, a manifest. Opened again, a stage w
 there is complete; one that has some shards makes the others.
 
     stages/<stage>/<key>/shard-00000.jsonl …  manifest.json  timing.json
+    stages/<stage>/<key>/shard-00000.jsonl.entry   its hash: of what is not finished, only what has it counts
     runs/<run>/<round>.<arm>.<step>.json      which stage a run used where: {"ref": "stages/…"}
+
+Whatever is read is what was written: shards by their entries and manifests, these and all other small
+files by the hash at their own end (`mmst.sealed`). `DamagedError` names what is not, and the remedy.
 
 Example:
     stage = Stage.open(store, "sample", version=1, config=slice_, inputs={"problems": problems})
@@ -20,25 +24,39 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import itertools
 import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst import metrics
-from mmst.errors import StoreError, UserError
-from mmst.manifest import FileEntry, Manifest, Place
+from mmst import disk, metrics, sealed
+from mmst.errors import DamagedError, StoreError, UserError
+from mmst.hashes import file_entries as file_entries
+from mmst.hashes import file_sha256 as file_sha256
+from mmst.manifest import ENTRY, FileEntry, Manifest, Place
 from mmst.ports import Store
-from mmst.records import digest, from_json, to_json
+from mmst.records import digest, sha256, to_json
+from mmst.weights import checkpoint_folder as checkpoint_folder
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+AGAIN = "the same command makes it again"
+"""The remedy for what a stage that is not finished finds damaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """A run's file about one of its stages: where it is, and where its inputs are."""
+
+    ref: str
+    inputs: Mapping[str, str]
 
 
 class Stage:
@@ -47,7 +65,8 @@ class Stage:
     def __init__(self, store: Store, name: str, key: str, inputs: Mapping[str, str]) -> None:
         self.store, self.name, self.key, self.inputs = store, name, key, dict(inputs)
         self.prefix = f"stages/{name}/{key}"
-        self.manifest = self._made()
+        self.manifest = made(store, self.prefix)
+        self._entries: dict[str, FileEntry] = {}
 
     @classmethod
     def open(
@@ -68,35 +87,55 @@ class Stage:
         key = digest({"stage": name, "version": version, "config": config, "inputs": digests})[7:23]
         stage = cls(store, name, key, digests)
         if place is not None:
-            pointer = json.dumps({"ref": stage.prefix, "inputs": {k: m.ref for k, m in inputs.items()}})
-            if store.read(place.name) != pointer.encode():
-                store.write(place.name, pointer.encode())
+            pointer = Pointer(ref=stage.prefix, inputs={k: m.ref for k, m in inputs.items()})
+            sealed.write(store, place.name, to_json(pointer))
         return stage
 
     def has(self, file: str) -> bool:
-        """Whether a file of this stage is there (then it is whole)."""
-        return f"{self.prefix}/{file}" in self.store.names(f"{self.prefix}/{file}")
+        """Whether a file of this stage is there, as it was written."""
+        entry = self._entry(file)
+        data = None if entry is None else self.store.read(f"{self.prefix}/{file}")
+        if entry is None or data is None or sha256(data) != entry.sha256:
+            return False
+        self._entries[file] = entry
+        return True
 
     def files(self) -> set[str]:
-        """The names of all files that are there; ask once before a loop over shards."""
-        return {name.removeprefix(f"{self.prefix}/") for name in self.store.names(f"{self.prefix}/")}
+        """The names of all files that are there, as they were written; ask once before a loop over shards.
+
+        Every one is read: what is damaged, or was cut off by a kill, is to be made again.
+        """
+        names = {name.removeprefix(f"{self.prefix}/") for name in self.store.names(f"{self.prefix}/")}
+        entered = {name for name in names if f"{name}{ENTRY}" in names}
+        whole = {name for name in entered if self.has(name)}
+        if entered != whole:
+            log.warning("damaged, and made again: %s", ", ".join(sorted(entered - whole)))
+        return whole
 
     def write_records(self, file: str, records: Iterable[Any]) -> None:
         """Write a shard, whole or absent."""
         data = "".join(to_json(r) + "\n" for r in records).encode("utf-8", "surrogatepass")
-        self.store.write(f"{self.prefix}/{file}", data)
+        self.write(file, data)
         log.info("shard written", extra={"shard": file, "records": data.count(b"\n"), "bytes": len(data)})
 
     def read_records(self, file: str, kind: type[R]) -> Iterator[R]:
-        """The records of a shard of this stage, complete or not."""
-        data = self.store.read(f"{self.prefix}/{file}")
-        if data is None:
-            raise StoreError(f"{self.prefix}/{file} vanished while the stage was under way")
-        return (from_json(kind, line) for line in data.split(b"\n") if line)
+        """The records of a shard of this stage, complete or not; `DamagedError` when it is not what was written."""
+        return _records(self.store, f"{self.prefix}/{file}", kind, self._read_back(file)[1], AGAIN)
+
+    def read(self, file: str) -> bytes | None:
+        """A file that `write` wrote; None when it is not there or is not what was written."""
+        entry = self._entry(file)
+        data = None if entry is None else self.store.read(f"{self.prefix}/{file}")
+        return data if entry is not None and data is not None and sha256(data) == entry.sha256 else None
 
     def write(self, file: str, data: bytes) -> None:
-        """Write a file, whole or absent."""
+        """Write a file, whole or absent, and beside it its entry."""
+        entry = FileEntry(name=file, sha256=sha256(data), bytes=len(data), records=data.count(b"\n"))
         self.store.write(f"{self.prefix}/{file}", data)
+        # After the file: killed between the two, it is made again; nothing is ever refused for good.
+        beside = f"{self.prefix}/{file}{ENTRY}"
+        self.store.write(beside, sealed.seal(beside, to_json(entry)))
+        self._entries[file] = entry
 
     def put_file(self, file: str, path: Path) -> None:
         """Store a local file of any size."""
@@ -111,9 +150,9 @@ class Stage:
         """
         folder = self.store.scratch(self.prefix)
         lock = folder.with_name(f"{folder.name}.lock")
-        with lock.open("w") as file:
+        with disk.trouble("work in", folder), lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            self.manifest = self._made()
+            self.manifest = made(self.store, self.prefix)
             folder.mkdir(exist_ok=True)  # who was here before has cleared it away
             yield folder
             if self.manifest is not None:
@@ -135,7 +174,7 @@ class Stage:
         `timing` (seconds, tokens …) is stored beside the manifest, not in it: two runs of the
         same work have the same manifest.
         """
-        entries = [*files, *(self._entry(name) for name in shards)]
+        entries = [*files, *(self._read_back(name)[0] for name in shards)]
         manifest = Manifest(
             stage=self.name,
             key=self.key,
@@ -146,24 +185,28 @@ class Stage:
             location=location,
         )
         if timing is not None:
-            self.store.write(f"{self.prefix}/timing.json", json.dumps(dict(timing)).encode())
-        self.store.write(f"{self.prefix}/manifest.json", to_json(manifest).encode())
+            sealed.write(self.store, f"{self.prefix}/timing.json", json.dumps(dict(timing)))
+        sealed.write(self.store, f"{self.prefix}/manifest.json", to_json(manifest))
         self.manifest = manifest
         metrics.verdicts(manifest.counts if self.name == "check" else {})
         log.info("stage complete", extra={"ref": manifest.ref, "digest": manifest.digest, "counts": manifest.counts})
         return manifest
 
-    def _made(self) -> Manifest | None:
-        raw = self.store.read(f"{self.prefix}/manifest.json")
-        return None if raw is None else from_json(Manifest, raw)
+    def _read_back(self, file: str) -> tuple[FileEntry, bytes]:
+        """A file with its entry; `DamagedError` unless it is what was written, here or by who began this stage."""
+        name = f"{self.prefix}/{file}"
+        entry = self._entries.get(file) or self._entry(file)
+        if entry is None:
+            raise sealed.damaged(self.store, name, "is not whole: nothing beside it says what was written", AGAIN)
+        data = verified(self.store, name, entry, AGAIN)
+        self._entries[file] = entry
+        return entry, data
 
-    def _entry(self, name: str) -> FileEntry:
-        data = self.store.read(f"{self.prefix}/{name}")
-        if data is None:
-            raise StoreError(f"{self.prefix}/{name} vanished while the stage was being finished")
-        return FileEntry(
-            name=name, sha256="sha256:" + hashlib.sha256(data).hexdigest(), bytes=len(data), records=data.count(b"\n")
-        )
+    def _entry(self, file: str) -> FileEntry | None:
+        try:
+            return sealed.read_as(self.store, f"{self.prefix}/{file}{ENTRY}", FileEntry, AGAIN)
+        except DamagedError:
+            return None
 
 
 def shard_name(index: int, prefix: str = "shard") -> str:
@@ -188,77 +231,87 @@ def load(store: Store, ref: str) -> Manifest:
     prefix = ref.removesuffix("/manifest.json").removesuffix("/")
     at = prefix.find("stages/")
     prefix = prefix[at:] if at >= 0 else prefix
-    raw = store.read(f"{prefix}/manifest.json")
-    if raw is None:
+    found = made(store, prefix)
+    if found is None:
         raise UserError(
             f"no complete stage '{prefix}' in {store.uri}",
             remedy="see `mmst status`; a stage that was stopped is completed by the same command again",
         )
-    return from_json(Manifest, raw)
+    return found
+
+
+def made(store: Store, prefix: str) -> Manifest | None:
+    """The manifest of the stage at `stages/<stage>/<key>`, None while it is not complete; checked."""
+    name = f"{prefix}/manifest.json"
+    remedy = "delete it: the same run then makes the stage again, and keeps those of its shards that are whole"
+    return sealed.read_as(store, name, Manifest, remedy)
+
+
+def timing(store: Store, prefix: str) -> Mapping[str, float]:
+    """What the stage at `stages/<stage>/<key>` measured when it was made; empty where it did not.
+
+    One without a hash, from before there were any, is taken as it is: it is only shown.
+    """
+    name, remedy = f"{prefix}/timing.json", "delete it: only the times that are shown are lost"
+    text = store.read(name)
+    if text is None or b'"sha256"' in text or len(text) < 3 or not text.startswith(b"{"):
+        text = sealed.read(store, name, remedy)
+        if text is None:
+            return {}
+    found: Mapping[str, Any] = sealed.parsed(store, name, Mapping[str, Any], text, remedy)  # type: ignore[type-abstract]
+    if not all(type(v) in (int, float) and 0 <= v < 1e15 for v in found.values()):
+        raise sealed.damaged(store, name, "holds what is no number of seconds or tokens", remedy)
+    return found
 
 
 def records(store: Store, manifest: Manifest, kind: type[R], prefix: str = "") -> Iterator[R]:
     """The records of a stage's shards whose names start with `prefix`, a shard at a time.
 
-    Verifies each shard's hash; `StoreError` when one is missing or changed.
+    Verifies each shard's hash; `DamagedError` when one is missing or changed.
     """
     for entry in manifest.files:
-        if not (entry.name.startswith(prefix) and entry.name.endswith(".jsonl")):
-            continue
-        data = store.read(f"{manifest.ref}/{entry.name}")
-        if data is None:
-            raise StoreError(f"{store.uri}/{manifest.ref}/{entry.name} is missing though its manifest is there")
-        if "sha256:" + hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise StoreError(f"{store.uri}/{manifest.ref}/{entry.name} does not have the hash that its manifest states")
-        yield from (from_json(kind, line) for line in data.split(b"\n") if line)
+        if entry.name.startswith(prefix) and entry.name.endswith(".jsonl"):
+            data = shard(store, manifest, entry)
+            yield from _records(store, f"{manifest.ref}/{entry.name}", kind, data, _remedy(store, manifest))
+
+
+def shard(store: Store, manifest: Manifest, entry: FileEntry) -> bytes:
+    """The content of one of a complete stage's files; `DamagedError` when it is missing or changed."""
+    return verified(store, f"{manifest.ref}/{entry.name}", entry, _remedy(store, manifest))
+
+
+def verified(store: Store, name: str, entry: FileEntry, remedy: str) -> bytes:
+    """The content of a file that has the hash of its entry; else `DamagedError`, with what to do."""
+    data: bytes | None = None
+    for _ in range(sealed.READS):
+        data = store.read(name)
+        if data is not None and sha256(data) == entry.sha256:
+            return data
+    if data is None:
+        raise sealed.damaged(store, name, "is missing though its manifest or entry is there", remedy)
+    what = "does not have the hash that its manifest or entry states"
+    raise sealed.damaged(store, name, f"{what} ({len(data)} bytes, of {entry.bytes})", remedy)
 
 
 def pointers(store: Store, run: str) -> Iterator[tuple[Place, str, Mapping[str, str]]]:
     """Every stage of a run as (place, reference, input references); complete or not."""
+    remedy = "delete it: the same run writes it again"
     for name in store.names(f"runs/{run}/"):
-        parts = name.removeprefix(f"runs/{run}/").removesuffix(".json").split(".")
-        if len(parts) != 3 or not parts[0].isdigit():
+        *parts, kind = name.removeprefix(f"runs/{run}/").split(".")
+        if len(parts) != 3 or kind != "json" or not (parts[0].isascii() and parts[0].isdigit()):
             continue
-        raw = store.read(name)
-        if raw is not None:
-            data = json.loads(raw)
-            yield Place(run=run, round=int(parts[0]), arm=parts[1], step=parts[2]), data["ref"], data["inputs"]
+        found = sealed.read_as(store, name, Pointer, remedy)
+        if found is not None:
+            yield Place(run=run, round=int(parts[0]), arm=parts[1], step=parts[2]), found.ref, found.inputs
 
 
-def checkpoint_folder(store: Store, manifest: Manifest, fetch_to: Path | None = None) -> Path:
-    """A local folder that holds a checkpoint's files; fetched (and verified) from a bucket."""
-    if manifest.location:
-        return Path(manifest.location)
-    folder = store.folder(manifest.ref)
-    if folder is not None:
-        return folder
-    target = fetch_to or store.scratch(manifest.ref) / "files"
-    for entry in manifest.files:
-        path = target / entry.name
-        if not (path.exists() and file_sha256(path) == entry.sha256):
-            store.get_file(f"{manifest.ref}/{entry.name}", path)
-            if file_sha256(path) != entry.sha256:
-                path.unlink()
-                raise StoreError(f"{manifest.ref}/{entry.name} arrived with another hash than its manifest states")
-    return target
+def _records(store: Store, name: str, kind: type[R], data: bytes, remedy: str) -> Iterator[R]:
+    return (sealed.parsed(store, name, kind, line, remedy) for line in data.split(b"\n") if line)
 
 
-def file_sha256(path: Path) -> str:
-    """`sha256:<hex>` of a file, streamed."""
-    h = hashlib.sha256()
-    with path.open("rb") as f:
-        while block := f.read(1 << 20):
-            h.update(block)
-    return "sha256:" + h.hexdigest()
-
-
-def file_entries(folder: Path) -> list[FileEntry]:
-    """The entries of all files below a folder, sorted by name."""
-    return [
-        FileEntry(name=p.relative_to(folder).as_posix(), sha256=file_sha256(p), bytes=p.stat().st_size)
-        for p in sorted(folder.rglob("*"))
-        if p.is_file()
-    ]
+def _remedy(store: Store, manifest: Manifest) -> str:
+    at = f"{store.uri}/{manifest.ref}/manifest.json"
+    return f"delete {at}: the same run then makes again what is damaged, and keeps the shards that are whole"
 
 
 def checked_name(name: str) -> str:

@@ -5,17 +5,17 @@ Nothing here computes a result; it follows the run's pointers (`runs/<run>/…`)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mmst import sealed
 from mmst.champion import ALL_METHODS
 from mmst.config import Config, from_text, run_id, to_text
 from mmst.errors import UserError
-from mmst.manifest import Manifest, Place
+from mmst.manifest import ENTRY, Manifest, Place
 from mmst.ports import Store
-from mmst.records import Decision, Report, from_data, from_json
-from mmst.store import pointers
+from mmst.records import Decision, Report, from_data
+from mmst.store import made, pointers, timing
 
 STEPS = (
     "gather",
@@ -111,7 +111,22 @@ class RunSummary:
 
 def record_config(store: Store, config: Config) -> None:
     """Write a run's recipe beside its pointers, so that it can be read without the recipe's file."""
-    store.write(f"runs/{run_id(config)}/config.json", to_text(config).encode())
+    sealed.write(store, _recipe(run_id(config)), to_text(config))
+
+
+def recorded_config(store: Store, run: str) -> Config | None:
+    """The recipe that was written beside a run's pointers, if it was; `DamagedError` when it is not as it was."""
+    remedy = "delete it: `mmst run` with the same recipe writes it again"
+    text = sealed.read(store, _recipe(run), remedy)
+    try:
+        return None if text is None else from_text(text.decode())
+    except UserError as e:  # its hash is right
+        what = f"holds a recipe that this version of MMST cannot read ({e})"
+        raise sealed.damaged(store, _recipe(run), what, remedy) from e
+
+
+def _recipe(run: str) -> str:
+    return f"runs/{run}/config.json"
 
 
 def runs(store: Store) -> list[str]:
@@ -138,23 +153,20 @@ def stages(store: Store, run: str) -> Iterator[StageState]:
         key=lambda p: (p[0].round, p[0].arm not in ("base", "mmst"), p[0].arm, known.get(p[0].step, len(known))),
     )
     for place, ref, inputs in found:
-        raw = store.read(f"{ref}/manifest.json")
-        manifest = None if raw is None else from_json(Manifest, raw)
-        timing = store.read(f"{ref}/timing.json")
+        manifest = made(store, ref)
         yield StageState(
             place=place,
             ref=ref,
             inputs=inputs,
             manifest=manifest,
-            shards=len(manifest.files) if manifest else sum(1 for _ in store.names(f"{ref}/")),
-            timing={} if timing is None else json.loads(timing),
+            shards=len(manifest.files) if manifest else sum(not n.endswith(ENTRY) for n in store.names(f"{ref}/")),
+            timing=timing(store, ref),
         )
 
 
 def summarise(store: Store, run: str) -> RunSummary:
     """The whole run, complete or not. Reads manifests only, so it is quick for any amount of data."""
-    raw = store.read(f"runs/{run}/config.json")
-    config = None if raw is None else from_text(raw.decode())
+    config = recorded_config(store, run)
     by_round: dict[int, list[StageState]] = {}
     for state in stages(store, run):
         by_round.setdefault(state.place.round, []).append(state)

@@ -53,8 +53,10 @@ def s3_server(host: str = "127.0.0.1", *flags: str) -> Iterator[str]:
 def proxy(target: str, plan: list[str]) -> Iterator[str]:
     """Forwards to `target`; each request takes one item of `plan`, and passes when it is empty.
 
-    `503` answers so without forwarding; `lose` forwards and breaks off before the reply; `cut`
-    forwards and breaks off in the middle of the body; `pass` passes.
+    `503` and `500` answer so without forwarding, `slow` with S3's `SlowDown` (`slow:2`: and to come
+    again after 2 s); `reset` breaks off at once; `lose` forwards and breaks off before the reply; `cut`
+    forwards and breaks off in the middle of the body; `short` leaves half of an object out, and says so
+    many bytes; `wrong` changes a byte of an object; `pass` passes.
     """
     host = target.removeprefix("http://")
 
@@ -65,10 +67,18 @@ def proxy(target: str, plan: list[str]) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             action = plan.pop(0) if plan else "pass"
             self.close_connection = True
-            if action == "503":
-                self.send_response(503)
-                self.send_header("Content-Length", "0")
+            if action in ("503", "500") or action.startswith("slow"):
+                said = b"<Error><Code>SlowDown</Code><Message>please</Message></Error>" if action[0] == "s" else b""
+                self.send_response(500 if action == "500" else 503)
+                if ":" in action:
+                    self.send_header("Retry-After", action.partition(":")[2])
+                self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
+                self.wfile.write(said if self.command != "HEAD" else b"")
+                return
+            if action == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                self.connection.close()
                 return
             upstream = http.client.HTTPConnection(host, timeout=30)
             upstream.request(self.command, self.path, body, dict(self.headers))
@@ -77,10 +87,15 @@ def proxy(target: str, plan: list[str]) -> Iterator[str]:
             if action == "lose":
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
+            if action in ("short", "wrong") and self.command == "GET" and reply.getheader("ETag"):
+                half = len(data) // 2
+                data = data[:half] + (b"" if action == "short" else bytes([data[half] ^ 1]) + data[half + 1 :])
             self.send_response(reply.status)
             for name, value in reply.getheaders():
-                if name.lower() not in ("transfer-encoding", "connection"):
+                if name.lower() not in ("transfer-encoding", "connection", "content-length"):
                     self.send_header(name, value)
+            size = reply.getheader("Content-Length", "0") if self.command == "HEAD" else str(len(data))
+            self.send_header("Content-Length", size)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(data[: len(data) // 2] if action == "cut" else data)

@@ -8,7 +8,6 @@ of when a process dies: that makes `create` and `replace` atomic among processes
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -17,21 +16,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mmst.disk import trouble
 from mmst.errors import StoreError
 from mmst.store import checked_name, checked_prefix
 
 _WORK = "work"
 _STALE_SECONDS = 86_400.0
-_REMEDIES = {
-    errno.ENOSPC: "free space there or choose another folder with --out; the same command then continues",
-    errno.EDQUOT: "raise the quota, free space, or choose another folder with --out",
-    errno.EROFS: "choose a folder that can be written with --out",
-    errno.EACCES: "make the folder writable for this user or choose another with --out",
-    errno.EPERM: "make the folder writable for this user or choose another with --out",
-    errno.ENOTDIR: "a file stands where a folder is needed: move it away or choose another folder with --out",
-    errno.EEXIST: "a file stands where a folder is needed: move it away or choose another folder with --out",
-    errno.EISDIR: "a folder stands where a file is needed: move it away or choose another folder with --out",
-}
 
 
 class FolderStore:
@@ -48,7 +38,7 @@ class FolderStore:
     def read(self, name: str) -> bytes | None:
         """The content, or None when there is no such name."""
         path = self._path(name)
-        with _trouble("read", path):
+        with trouble("read", path):
             try:
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -72,20 +62,22 @@ class FolderStore:
         """All names that start with `prefix`, in the order of their UTF-8 bytes; a folder at a time."""
         checked_prefix(prefix)
         base = prefix.rpartition("/")[0]
-        with _trouble("list", self.root / base):
+        with trouble("list", self.root / base):
             yield from self._walk(f"{base}/" if base else "", prefix)
 
     def put_file(self, name: str, path: Path) -> None:
         """Store a local file of any size, streamed (a copy: later changes to it don't matter)."""
         target = self._path(name)
-        self._sweep(target.parent)
+        with trouble("write", target):
+            self._sweep(target.parent)
         self._put(target, lambda aside: _copy(path, aside))
 
     def get_file(self, name: str, path: Path) -> None:
         """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
         source = self._path(name)
-        if not source.is_file():
-            raise StoreError(f"{source} does not exist")
+        with trouble("read", source):
+            if not source.is_file():
+                raise StoreError(f"{source} does not exist")
         with _aside(path) as aside:
             _copy(source, aside)
             aside.replace(path)
@@ -101,12 +93,13 @@ class FolderStore:
             if not self.create(name, b"") or self.create(name, b""):
                 raise StoreError(f"{self.root} does not keep a file from being made twice")
         finally:
-            self._path(name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._path(name).unlink(missing_ok=True)
 
     def scratch(self, prefix: str) -> Path:
         """`work/<prefix>`, made if need be."""
         path = self.root / _WORK / checked_prefix(prefix)
-        with _trouble("make", path):
+        with trouble("make", path):
             path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -115,7 +108,7 @@ class FolderStore:
 
     def _put(self, path: Path, save: Callable[[Path], None], may: Callable[[], bool] = lambda: True) -> bool:
         """Save aside, then, under the lock and if still allowed, rename."""
-        with _trouble("write", path), _aside(path) as aside:
+        with trouble("write", path), _aside(path) as aside:
             save(aside)
             with self._lock():
                 if not may():
@@ -161,7 +154,7 @@ class FolderStore:
 def _aside(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to first; gone afterwards, whatever happens."""
     aside = path.parent / f".tmp-{uuid.uuid4().hex}"
-    with _trouble("write", path):
+    with trouble("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield aside
@@ -188,17 +181,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-@contextlib.contextmanager
-def _trouble(doing: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as e:
-        at = e.filename2 or e.filename or path
-        remedy = _REMEDIES.get(e.errno or 0, "")
-        raise StoreError(
-            f"cannot {doing} {path}: {e.strerror or e}"
-            + (f" ({at})" if Path(os.fsdecode(at)).name[:5] != ".tmp-" and str(at) != str(path) else "")
-            + (f". Remedy: {remedy}" if remedy else "")
-        ) from e

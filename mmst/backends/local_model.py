@@ -6,6 +6,7 @@ folder with Python files of its own, which needs `trust_remote_code`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mmst.rows import Row
     from mmst.tokens import Tokens
 
+UNREADABLE = (OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, RecursionError, OverflowError)
+"""What transformers raises for files that hold something else than it expects."""
 SAVE = "save it with tokenizer.save_pretrained(folder)"
 
 
@@ -98,6 +101,7 @@ def failures() -> Iterator[None]:
 def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:
     """(model on the GPU if there is one, the tokens that its context holds); else `ModelError`."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, DynamicCache
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -109,7 +113,7 @@ def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:
             trust_remote_code=trust,
             local_files_only=True,
         )
-    except (OSError, ValueError, KeyError, ImportError) as e:
+    except (*UNREADABLE, SafetensorError) as e:
         raise ModelError(f"cannot load the model in {folder} ({_line(e)})", remedy="see model.base") from e
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     layers = DynamicCache(config=model.config).layers
@@ -143,10 +147,24 @@ def load_tokenizer(folder: Path, trust: bool = False) -> Any:
     """The folder's tokenizer, or `ModelError`."""
     from transformers import AutoTokenizer
 
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        _check_json(folder / name)
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as e:
+    except UNREADABLE as e:
         raise ModelError(f"cannot load the tokenizer in {folder} ({_line(e)})", remedy=SAVE) from e
+
+
+def _check_json(path: Path) -> None:
+    """`ModelError` for a file that the loaders, below Python, would fall over without an error of their own."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, RecursionError) as e:
+        raise ModelError(f"{path} cannot be read as JSON ({_line(e)})", remedy="copy or download it again") from e
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} holds no JSON object", value=found, remedy="copy or download it again")
 
 
 def chat_renderer(folder: Path | str) -> Callable[[Sequence[Message]], str]:

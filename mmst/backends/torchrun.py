@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst.backends.training_log import TAIL, event, failure
+from mmst.finetune_checkpoint import finished
 from mmst.ports import TrainSpec
 from mmst.process import die_with_parent
 from mmst.records import to_json
@@ -37,7 +38,7 @@ class Torchrun:
         """See `ports.Trainer.train`; the worker's log is `train.log` in the scratch folder."""
         scratch = Path(spec.scratch)
         scratch.mkdir(parents=True, exist_ok=True)
-        if not Path(spec.out).exists():
+        if not finished(scratch, Path(spec.out)):
             (scratch / "spec.json").write_text(to_json(spec), encoding="utf-8")
             self._launch(scratch, on_step)
         figures: dict[str, float] = json.loads((scratch / "figures.json").read_text())

@@ -21,6 +21,7 @@ from mmst.backends.training_log import TAIL, event, failure
 from mmst.backends.turns import Turn
 from mmst.config import ClusterConfig
 from mmst.errors import SetupError, TrainingError
+from mmst.finetune_checkpoint import finished
 from mmst.ports import TrainSpec
 from mmst.records import to_json
 
@@ -46,7 +47,7 @@ class TrainingJobs:
         """See `ports.Trainer.train`."""
         self._must_be_shared(spec)
         scratch = Path(spec.scratch)
-        if not Path(spec.out).exists():
+        if not finished(scratch, Path(spec.out)):
             scratch.mkdir(parents=True, exist_ok=True)
             text = to_json(spec).encode()
             (scratch / "spec.json").write_bytes(text)

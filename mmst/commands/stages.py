@@ -236,15 +236,14 @@ def report(
       mmst report --run demo
     """
     from mmst import summary
-    from mmst.config import from_text
     from mmst.wiring import open_store
 
     store = open_store(out)
     name = summary.find_run(store, run)
-    recorded = store.read(f"runs/{name}/config.json")
+    recorded = summary.recorded_config(store, name)
     if recorded is None:
         raise ConfigError("the run has no recorded recipe", value=name, remedy="start it with `mmst run`")
-    _stage("report", dataclasses.replace(from_text(recorded.decode()), out=out), json, 0, "base")
+    _stage("report", dataclasses.replace(recorded, out=out), json, 0, "base")
     if not json:
         print(f"{out.rstrip('/')}/runs/{name}/report.html")
 

@@ -79,3 +79,20 @@ def test_a_worker_that_fails_is_quoted(tmp_path):
     (Path(spec.model) / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(TrainingError, match=r"rank 0(.|\n)*SafetensorError"):
         Torchrun(1).train(spec)
+
+
+@pytest.mark.parametrize("damage", ["weights", "figures", "lost"])
+def test_a_finished_model_that_is_damaged_before_it_is_taken_is_made_again(tmp_path, damage):
+    """What a run that was killed between training and storing left is not taken up unread."""
+    spec = task(tmp_path, steps=4)
+    figures, before = Torchrun(1).train(spec), digests(spec)
+    path = Path(spec.out) / "model.safetensors" if damage != "figures" else Path(spec.scratch) / "figures.json"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    if damage == "lost":
+        path.unlink()
+    steps = []
+    assert Torchrun(1).train(spec, lambda step, loss: steps.append(step)) == figures
+    assert steps, "trained again, from the last checkpoint"
+    assert digests(spec) == before
