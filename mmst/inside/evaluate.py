@@ -13,8 +13,8 @@ Why no program reaches the evaluator, another program, or the machine, however w
 4. *Work.* The nodes of a block are paid for before the block, whatever can be large or long before it is made
    (`machine`): texts, containers, integers, formats, comparisons of nested values, iterators of CPython, each of
    which takes its values from a source that counts. Depth is bounded, so the C stack is.
-5. *Traces.* Each evaluation has its own `Machine`; module tables are never written; warnings are errors while it
-   lasts; hash order, digits, recursion limit and decimal context stay as they were.
+5. *Traces.* Each evaluation has its own `Machine`; module tables are never written; warnings are
+   collected while it lasts; hash order, digits, recursion limit and decimal context stay as they were.
 
 Why what it prints is what CPython prints: the operators, built-ins and methods are CPython's own, in the order of
 its evaluation, on the same values; scopes come from its symbol tables. What depends on identity (`is`, NaN in
@@ -48,9 +48,11 @@ def evaluate(source: str) -> str | None:
     """What the program prints when it runs to its end; None when it was not finished here. Raises nothing."""
     machine = Machine()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with warnings.catch_warnings(record=True) as said:  # no errors: the compiler swallows those of folding
+            warnings.simplefilter("always")
             _run(machine, source.encode())
+        if said:
+            return None
         out = "".join(machine.out)
         return out if len(out.encode()) <= OUTPUT else None
     except (Exception, GiveUp):  # the program's own: it may raise `Exception` itself
