@@ -16,8 +16,8 @@ SEVERAL = 8
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _WINDOW = 0.2
 """Seconds in which processes are looked at to tell those that sleep from those that are held up."""
-_IDLE = 0.1
-"""Processes that wanted less than this share of a CPU in that time were asleep."""
+_SHORT = 0.02
+"""Seconds of it that tell nothing."""
 
 
 class Meter:
@@ -62,8 +62,9 @@ class Allowance:
 
     def __init__(self, meter: Meter, seconds: float) -> None:
         self._meter, self._seconds, self._began = meter, seconds, time.monotonic()
-        self._cpu, self._since, self._wanted = meter.cpu(), 0.0, 0.0
-        self._used, self._slept = 0.0, False
+        self._cpu, self._used = meter.cpu(), 0.0
+        self._since, self._wanted = 0.0, 0.0
+        self._seen, self._slept = 0.0, 0.0
         self.over = False
 
     @property
@@ -74,7 +75,7 @@ class Allowance:
     @property
     def held_up(self) -> bool:
         """Whether it is over though it has not had its time: others took the machine."""
-        return self.over and self._used < self._seconds and not self._slept
+        return self.over and self._had(self.most) < self._seconds
 
     @property
     def story(self) -> str:
@@ -86,20 +87,29 @@ class Allowance:
     def look(self) -> float:
         """Seconds until it is worth another look; 0 when its time is `over`."""
         now = time.monotonic()
-        if (left := self._seconds - (now - self._began)) > 0:
+        wall = now - self._began
+        if (left := self._seconds - wall) > 0:
             return left
         self._used = self._meter.cpu() - self._cpu
-        self._slept = self._asleep(now)
-        self.over = self._used >= self._seconds or self._slept or now >= self._began + self.most
+        self._watch(now)
+        self.over = self._had(wall) >= self._seconds or wall >= self.most
         return 0.0 if self.over else max(min(self._seconds - self._used, _WINDOW), 0.01)
 
-    def _asleep(self, now: float) -> bool:
-        """Whether nothing of it wanted to run since the last window began."""
+    def _had(self, wall: float) -> float:
+        """CPU time, and as much of the wall time as it slept of the time in which it was watched."""
+        return self._used + (self._slept / self._seen * wall if self._seen else 0.0)
+
+    def _watch(self, now: float) -> None:
+        """How long it slept since the last window began: nothing of it ran, or waited for a CPU."""
         if self._since and now < self._since + _WINDOW:
-            return False
+            return
         since, before = self._since, self._wanted
         self._since, self._wanted = now, self._meter.wanted()
-        return bool(since) and self._wanted - before < _IDLE * (now - since) and not self._meter.ready()
+        if since:
+            self._seen += now - since
+            slept = now - since - (self._wanted - before)
+            if slept > _SHORT and not (self._meter.ready() and self._wanted - before < _SHORT):
+                self._slept += slept
 
 
 def _scheduled(task: str) -> float:

@@ -26,7 +26,7 @@ from mmst.outcome import outcome
 from mmst.ports import Evaluation, Execution, Limits, Program
 from mmst.replies import Nonsense, Reply
 
-_LEAST = Limits(timeout=0.2, memory_mib=64, output_kib=OUTPUT >> 10)
+_LEAST = Limits(timeout=1.0, memory_mib=64, output_kib=OUTPUT >> 10)
 """Under lower limits than these every program runs alone: the evaluator has bounds of its own."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmst.inside.machine import Machine
 from mmst.inside.methods import ATTRIBUTES, METHODS
-from mmst.inside.values import REAL, Bound, Cached, Class, Function, GiveUp, Instance, Module, Native
+from mmst.inside.values import REAL, Bound, Cached, Class, Function, GiveUp, Instance, Module, Native, Opaque
 
 
 def call(m: Machine, callee: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
@@ -96,6 +96,8 @@ def attribute(m: Machine, owner: Any, name: str) -> Any:
         if name in owner.names:
             return owner.names[name]
         value = _member(owner.kind.names, name)
+        if isinstance(value, Opaque) and type(value) not in (Function, Cached, Class, Instance):
+            raise GiveUp  # some built-ins become methods of it, some do not
         return Bound(value, owner) if type(value) in (Function, Cached) else value
     if kind is Class:
         return _member(owner.names, name)

@@ -218,10 +218,12 @@ def _annotation(t: Translator, node: ast.expr | None) -> Run:
     parts = [_annotation(t, n) for n in inner]
 
     def run(env: Env) -> None:
-        found = generic(env)
+        found: Any = generic(env)
         if type(found) is not Native or found.annotates not in (-1, len(parts)):
             raise GiveUp
         for part in parts:
-            part(env)
+            bare = part(env)
+            if type(bare) is Native and bare.real is None and bare.annotates:
+                raise GiveUp  # `Optional` and `Union` cannot stand there without parameters
 
     return run

@@ -173,10 +173,8 @@ def constant_set(node: ast.Set) -> frozenset[Any] | None:
 @expression(ast.Dict)
 def _dict(t: Translator, node: ast.Dict) -> Run:
     m = t.machine
-    pairs = [
-        (None if key is None else t.expression(key), t.expression(value))
-        for key, value in zip(node.keys, node.values, strict=True)
-    ]
+    keys = [None if key is None else t.expression(key) for key in node.keys]  # all before the values, as scopes are
+    pairs = list(zip(keys, t.all(node.values), strict=True))
 
     def run(env: Env) -> Any:
         found: dict[Any, Any] = {}

@@ -18,7 +18,7 @@ from typing import Any
 
 from mmst.inside.builtin import lazy, pure
 from mmst.inside.calls import callback
-from mmst.inside.machine import BITS, Machine, extent
+from mmst.inside.machine import BITS, Machine, Paid, extent
 from mmst.inside.operators import bits, clean, length, product
 from mmst.inside.texts import parsed
 from mmst.inside.values import (
@@ -302,5 +302,5 @@ MODULES = {
     "statistics": Module(statistics_), "typing": Module(typing_),
 }  # fmt: skip
 itertools_["chain"].members["from_iterable"] = Native(
-    lambda m, values: itertools.chain.from_iterable(m.source(v) for v in m.lasting(values))
+    lambda m, values: itertools.chain.from_iterable(Paid(lambda _: None, m.lasting(values), m.source))
 )

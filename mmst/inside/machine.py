@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import Any
 
 from mmst.inside.values import EXCEPTIONS, ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, GiveUp, Opaque
 
 STEPS = 100_000
 """Nodes of the syntax tree, or as much other work, that a program may take: 10 to 20 CPU-ms, at worst 0.5 s."""
+SECONDS = 0.5
+"""After which a program is given up whatever its steps say: some cost more than was thought."""
 BYTES = 16 << 20
 """Bytes that all its containers and texts may take, those that it has dropped included."""
 OUTPUT = 1 << 14
@@ -31,27 +34,51 @@ def extent(values: range) -> int:
         raise GiveUp from None
 
 
+class Paid:
+    """The values of an iterator, each paid for when it is taken, and changed by `each`.
+
+    No generator: that would be over after an error, where the iterator itself goes on, and could not be asked
+    for a value while it is asked for one.
+    """
+
+    __slots__ = ("_each", "_pay", "_values")
+
+    def __init__(
+        self, pay: Callable[[Any], object], values: Iterable[Any], each: Callable[[Any], Any] | None = None
+    ) -> None:
+        self._pay, self._values, self._each = pay, iter(values), each
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        value = next(self._values)
+        self._pay(value)
+        return value if self._each is None else self._each(value)
+
+
 class Machine:
     """The budgets of one program, its module's names, its output. Everything is paid before it is done."""
 
-    __slots__ = ("bytes", "depth", "lazy", "names", "out", "printed", "steps")
+    __slots__ = ("bytes", "depth", "lazy", "names", "out", "printed", "steps", "until")
 
     def __init__(self) -> None:
         self.steps, self.bytes, self.depth, self.lazy, self.printed = STEPS, BYTES, 0, 0, 0
+        self.until = monotonic() + SECONDS
         self.names: dict[str, Any] = {}
         self.out: list[str] = []
 
     def spend(self, steps: int) -> None:
         """Pay for work; a step is 0.1 to 0.2 µs."""
         self.steps -= steps
-        if self.steps < 0:
+        if self.steps < 0 or monotonic() > self.until:
             raise GiveUp
 
     def allocate(self, size: int) -> None:
         """Pay for `size` bytes, and for the time to fill them."""
         self.bytes -= size
         self.steps -= size >> 8
-        if self.bytes < 0 or self.steps < 0:
+        if self.bytes < 0 or self.steps < 0 or monotonic() > self.until:
             raise GiveUp
 
     def enter(self) -> None:
@@ -111,15 +138,16 @@ class Machine:
 
     def counted(self, values: Iterable[Any]) -> Iterator[Any]:
         """The same values, each of them paid for when it is taken."""
-        for value in values:
-            self.spend(1)
-            yield value
+        return Paid(self._took, values)
 
     def weighed(self, values: Iterable[Any]) -> Iterator[Any]:
         """The same values, each paid for with all that is in it: they will be compared or hashed."""
-        for value in values:
-            self.weigh(value)
-            yield value
+        return Paid(self.weigh, values)
+
+    def _took(self, value: Any) -> None:
+        if type(value) is tuple:
+            self.allocate(8 * len(value))  # of `product`, say, which makes each anew
+        self.spend(1)
 
     def lasting(self, values: Any) -> Any:
         """The same for an iterator that a program keeps: these may stand upon one another."""

@@ -54,6 +54,8 @@ def _call(
         m.allocate(each * length(owner))
         if search:
             m.scan(owner)
+        if name[0] == "r" and kind is str and arguments and type(arguments[0]) is str:
+            m.spend(len(owner) * len(arguments[0]) >> 6)  # CPython's search from the right is no better
         for a in (*arguments, *named.values()):
             if type(a) not in SCALARS:
                 showable(m, a)  # it may stand in the message of an error

@@ -239,8 +239,12 @@ def searched(m: Machine, a: Any, b: Any) -> Any:
     if type(b) is range:
         if type(a) not in (int, bool):
             m.spend(extent(b))
+    elif type(a) is str and type(b) is str:
+        m.spend(len(b) * min(len(a), 100) >> 7)
     elif type(a) in SCALARS and type(b) in (list, tuple):
         m.scan(b)
+        if type(a) is str:
+            m.spend(len(b) * len(a) >> 10)
     elif not (type(a) in SCALARS and (type(b) in SETS or type(b) in MAPPINGS)):
         m.spend(m.weigh(a) >> 3)
         m.weigh(b)

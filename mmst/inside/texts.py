@@ -121,7 +121,7 @@ def _field(name: str, numbers: Iterator[Any], values: tuple[Any, ...], named: di
             return value
     elif name.isascii() and name.isdigit() and len(name) < 4 and int(name) < len(values):
         return values[int(name)]
-    elif name in named:
+    elif name in named and name.isidentifier():
         return named[name]
     raise GiveUp  # an error, or an attribute or item of the value
 
