@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 
 from mmst.errors import ConfigError
-from mmst.ports import Champion, Store
+from mmst.ports import Champion, Registry, Store
 from mmst.records import from_json, to_json
 
 ALL_METHODS = "*"
@@ -62,6 +62,22 @@ def crown(store: Store, name: str, expected: Record, reign: Reign) -> bool:
     Repeating it after a crash cannot promote twice: look for one's own `by` in the record first.
     """
     return store.replace(_path(name), _bytes((*expected, reign)), _bytes(expected) if expected else None)
+
+
+def follow(store: Store, registry: Registry, name: str) -> None:
+    """Make the registry's alias point at the champion on record, also while others promote.
+
+    Whoever sets the alias reads the record again afterwards, so the last one to set it saw the
+    last champion. One that was held up before, or ended in between, may leave an older version
+    there: so this is done at every run of a promotion, also of one that is complete, and by the rollout.
+    """
+    now = standing(store, name)
+    while now is not None:
+        registry.point(name, now.version)
+        again = standing(store, name)
+        if again == now:
+            return
+        now = again
 
 
 def report_name(heldout: str, protocol: str, checkpoint: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import shutil
 from collections.abc import Sequence
@@ -327,15 +329,99 @@ def test_a_champion_without_a_report_here_is_not_replaced_until_it_is_measured(t
     assert decision_of(promote.run(w, place("promote"), evaluation, model, {})).promote
 
 
-def test_the_second_call_touches_neither_store_nor_registry(tmp_path: Path) -> None:
+def test_the_second_call_changes_neither_store_nor_registry(tmp_path: Path) -> None:
     w = world(tmp_path)
     promoted(w, "a", 50)
     model, evaluation = skilled(w, "a", 50)
+    before = w.made.read()
     count = {"left": 1}
     watched = engines(tmp_path / "store", None)
-    watched.store, watched.made = DiesAt(count, w.store, after=False), DiesAt(count, w.made, after=False)
+    watched.store, watched.made = DiesAt(count, w.store, after=False), w.made
+    w.made.register = w.made.log_round = None
     promote.run(watched, place("promote"), evaluation, model, {})
     assert count == {"left": 1}
+    assert w.made.read() == before
+
+
+@pytest.mark.parametrize("share", [80, 40])
+def test_an_alias_that_was_set_back_is_set_right_by_running_any_promotion_again(tmp_path: Path, share: int) -> None:
+    w = world(tmp_path)
+    promoted(w, "a", 50)
+    again = skilled(w, "b", share)
+    promoted(w, "b", share)
+    standing = champions.standing(w.store, "mmst")
+    assert standing is not None
+    other = str(3 - int(standing.version))
+    for model, evaluation in (again, skilled(w, "a", 50)):
+        w.made.point("mmst", other)
+        promote.run(w, place("promote"), evaluation, model, {})
+        assert w.made.read()["alias"] == standing.version
+
+
+def steps(store: Any, registry: Any) -> tuple[dict[str, Any], Any, Any]:
+    """Store and registry, which call `at["do"]` before, or after, the n-th call of any kind."""
+    at: dict[str, Any] = {"left": 0, "after": False, "do": lambda: None}
+
+    class Watched:
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            real = getattr(self._real, name)
+            if not callable(real) or name in ("folder", "scratch"):
+                return real
+
+            def call(*args: Any, **kwargs: Any) -> Any:
+                at["left"] -= 1
+                now = at["left"] == 0
+                if now and not at["after"]:
+                    at["do"]()
+                made = real(*args, **kwargs)
+                if now and at["after"]:
+                    at["do"]()
+                return made
+
+            return call
+
+    return at, Watched(store), Watched(registry)
+
+
+@pytest.mark.parametrize("end", ["goes on", "is killed"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("mine", "rivals"), [(60, 90), (90, 60)])
+def test_held_up_at_any_step_while_another_promotes_the_alias_ends_at_the_champion(
+    tmp_path: Path, mine: int, rivals: int, after: bool, end: str
+) -> None:
+    for n in itertools.count(1):
+        w = world(tmp_path / f"{n}")
+        promoted(w, "a", 30)
+        model, evaluation = skilled(w, "mine", mine)
+        rival = skilled(w, "rival", rivals)
+        held = engines(tmp_path / f"{n}" / "store", None)
+        at, held.store, held.made = steps(w.store, w.made)
+        reached = []
+
+        def meanwhile(n: int = n, rival: Any = rival, reached: Any = reached) -> None:
+            reached.append(n)
+            promote.run(world(tmp_path / f"{n}"), place("rival"), rival[1], rival[0], {})
+            if end == "is killed":
+                raise Killed
+
+        at |= {"left": n, "after": after, "do": meanwhile}
+        with contextlib.suppress(Killed):
+            promote.run(held, place("promote"), evaluation, model, {})
+        if end == "is killed" and reached:  # the winner is run again, or whoever is
+            again = rival if n % 2 else (model, evaluation)
+            promote.run(w, place("again"), again[1], again[0], {})
+        record = champions.read(w.store, "mmst")
+        assert w.made.read()["alias"] == record[-1].champion.version, n
+        best = max((mine, model), (rivals, rival[0]), key=lambda pair: pair[0])[1]
+        if end == "goes on" and reached:
+            assert record[-1].champion.checkpoint == best.digest, n
+        assert len({r.champion.checkpoint for r in record}) == len(record)
+        if not reached:
+            assert n > 15, "the loop reached every step"
+            return
 
 
 def test_the_round_is_logged_with_its_controls_and_the_base_at_its_own_round(tmp_path: Path) -> None:
