@@ -84,7 +84,7 @@ def shown(uri: str) -> str:
     >>> shown("https://me:secret@mlflow.example.com/x")
     'https://mlflow.example.com/x'
     """
-    return re.sub(r"(?<=://)[^/@]*@", "", uri)
+    return re.sub(r"(?<=://)[^/@\s]*@", "", uri)
 
 
 def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
@@ -245,7 +245,7 @@ def _kinds(error: BaseException) -> str:
 
 def _line(error: BaseException) -> str:
     """The first line of what an error says, after its kind where it says nothing of one."""
-    text = (str(error).strip().splitlines() or [""])[0][:500]
+    text = shown((str(error).strip().splitlines() or [""])[0])[:500]
     if isinstance(error, MmstError):
         return text
     bare = isinstance(error, (LookupError, TypeError, AttributeError, ValueError)) and not isinstance(error, OSError)
