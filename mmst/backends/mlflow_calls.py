@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mmst import metrics
 from mmst.errors import MmstError, RegistryError
@@ -110,10 +110,22 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
             time.sleep(0.5)
 
 
-def patiently(attempt: Callable[[], T], uri: str, patience: float, progress: Progress, hint: str = "") -> T:
+class Patient:
+    """A client each of whose calls is repeated while MLflow is away: what is done stays done when a later one fails."""
+
+    def __init__(self, client: Any, ask: Callable[[Callable[[], Any]], Any]) -> None:
+        self._client, self._ask = client, ask
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+        return lambda *args, **kwargs: self._ask(lambda: method(*args, **kwargs))
+
+
+def patiently(attempt: Callable[[], T], uri: str, patience: float, progress: Progress) -> T:
     """What `attempt` returns; it is made again while it ends in trouble that may pass, for `patience` seconds.
 
-    It must be repeatable as a whole. Raises `RegistryError`, also for whatever the clients raise.
+    It must be repeatable: the reply to one that was done may get lost. Then `RegistryError`; what will
+    not pass is raised as it is.
     """
     server = uri.startswith(("http://", "https://"))
     end, pause, troubles = time.monotonic() + patience, FIRST_PAUSE, Counter[str]()
@@ -129,12 +141,12 @@ def patiently(attempt: Callable[[], T], uri: str, patience: float, progress: Pro
             except MmstError:
                 raise
             except raised() as e:
-                error = e
                 for inner in _chain(e):
                     if isinstance(inner, MmstError):  # Ctrl-C, which the client takes for trouble of its own
                         raise inner from None
-            if not passes(error, server):
-                raise refused(uri, error, hint) from error
+                if not passes(e, server):
+                    raise
+                error = e
             why = _line(error)
             troubles[why] += 1
             left = end - time.monotonic()
@@ -147,6 +159,29 @@ def patiently(attempt: Callable[[], T], uri: str, patience: float, progress: Pro
             pause = min(2 * pause, LONGEST_PAUSE)
             time.sleep(rest)
             task.advance(max(1, round(rest)), note=why[:120])
+
+
+@contextlib.contextmanager
+def translated(uri: str, hint: str = "") -> Iterator[None]:
+    """Whatever MLflow's clients raise within is a `RegistryError`; `hint` is put into its text."""
+    try:
+        yield
+    except MmstError:
+        raise
+    except raised() as e:
+        raise refused(uri, e, hint) from e
+
+
+@contextlib.contextmanager
+def unless(code: str) -> Iterator[None]:
+    """An error of this code is none: what is wanted is already so."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as e:
+        if e.error_code != code:
+            raise
 
 
 def raised() -> tuple[type[Exception], ...]:

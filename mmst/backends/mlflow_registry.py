@@ -10,7 +10,7 @@ checkpoint (tag `mmst.checkpoint`), whose artifacts are:
 Both are artifacts of the run, which is the only kind of source that every server accepts: it refuses
 local paths by HTTP, and knows nothing of a bucket's.
 
-Everything may be repeated: what was made before is found. So each call is, while MLflow is away
+Everything may be repeated: what was made before is found. So each request is, while MLflow is away
 (`mmst.backends.mlflow_calls`). On SQLite all writers of a machine take
 turns under a file lock, which also keeps two processes from creating the database at once (one
 of them would crash).
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmst import __version__
-from mmst.backends.mlflow_calls import PATIENCE, patiently, reach, shown
+from mmst.backends.mlflow_calls import PATIENCE, Patient, patiently, reach, shown, translated, unless
 from mmst.errors import RegistryError
 from mmst.ports import Progress
 from mmst.progress import Quiet
@@ -127,7 +127,7 @@ class MlflowRegistry:
                 run_id = self._run(client, run).info.run_id
                 at = f"candidates/{checkpoint[7:23]}"
                 if isinstance(source, Path):
-                    client.log_artifacts(run_id, source, f"{at}/checkpoint")
+                    _upload(client, run_id, source, f"{at}/checkpoint")
                 self._describe(client, run_id, at, answering, reference)
                 client.create_model_version(name, f"runs:/{run_id}/{at}", run_id=run_id, tags=labels)
                 found = self._version(client, name, checkpoint)
@@ -180,12 +180,12 @@ class MlflowRegistry:
         where = f"name = {_quoted(name)} and tags.`mmst.checkpoint` = {_quoted(checkpoint)}"
         first, *doubles = sorted(client.search_model_versions(where), key=lambda v: int(v.version)) or [None]
         for double in doubles:
-            with _unless("RESOURCE_DOES_NOT_EXIST"):  # another process removes it too
+            with unless("RESOURCE_DOES_NOT_EXIST"):  # another process removes it too
                 client.delete_model_version(name, double.version)
         return first
 
     def _create_model(self, client: Any, name: str) -> None:
-        with _unless("RESOURCE_ALREADY_EXISTS"):
+        with unless("RESOURCE_ALREADY_EXISTS"):
             client.create_registered_model(name, description="Made by MMST. The alias `champion` is the one to use.")
 
     def _describe(
@@ -209,14 +209,17 @@ class MlflowRegistry:
             model.save(path / "MLmodel")
             if reference:
                 (path / FILE).write_text(to_json(reference), encoding="utf-8")
-            client.log_artifacts(run_id, path, at)
+            _upload(client, run_id, path, at)
 
     @cached_property
     def _client(self) -> Any:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         reach(self.uri, attempts=1)
-        import mlflow
+        try:
+            import mlflow
+        except ImportError as e:
+            raise RegistryError(f"MLflow is not installed ({e}). Remedy: pip install 'mmst[registry]'") from e
 
         for logger in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(logger).setLevel(logging.WARNING)
@@ -233,14 +236,15 @@ class MlflowRegistry:
         """The experiment's id; made at the first call. Beside SQLite its artifacts stand in a folder."""
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(self.experiment)
+        client = Patient(self._client, self._ask)
+        found = client.get_experiment_by_name(self.experiment)
         if found is None:
             root = None
             if self._database is not None:
                 root = (self._database.parent / "mlflow-artifacts" / self.experiment).as_uri()
             with contextlib.suppress(MlflowException):  # another machine made it meanwhile
-                self._client.create_experiment(self.experiment, artifact_location=root)
-            found = self._client.get_experiment_by_name(self.experiment)
+                client.create_experiment(self.experiment, artifact_location=root)
+            found = client.get_experiment_by_name(self.experiment)
         if found is None or found.lifecycle_stage == "deleted":
             raise RegistryError(
                 f"MLflow experiment '{self.experiment}' at {shown(self.uri)} was deleted or cannot be made. "
@@ -249,28 +253,26 @@ class MlflowRegistry:
         return str(found.experiment_id)
 
     def call(self, operation: Callable[[Any], T], hint: str = "") -> T:
-        """What an operation on the client returns; it is repeated while MLflow is away, so it must be repeatable.
+        """What an operation on the client returns; on SQLite it is alone on the machine.
 
-        Whatever goes wrong with MLflow is a `RegistryError`; `hint` is put into its text.
+        Each request of it is repeated while MLflow is away. Whatever goes wrong with MLflow is a
+        `RegistryError`; `hint` is put into its text.
         """
-        return patiently(lambda: self._once(operation), self.uri, self.patience, self.progress, hint)
-
-    def _once(self, operation: Callable[[Any], T]) -> T:
-        """One attempt, on SQLite under the machine's lock: a wait between two holds up nobody."""
         with contextlib.ExitStack() as held:
-            try:
-                if self._database is not None:
-                    held.enter_context(_lock(self._database.with_name(self._database.name + ".lock")))
-                client = self._client
-            except ImportError as e:
-                raise RegistryError(f"MLflow is not installed ({e}). Remedy: pip install 'mmst[registry]'") from e
-            except OSError as e:
-                if self._database is None:
-                    raise
-                raise RegistryError(
-                    f"cannot use {self._database}: {e}. Remedy: make its folder writable, or choose another with --out"
-                ) from e
-            return operation(client)
+            if self._database is not None:
+                held.enter_context(_lock(self._database.with_name(self._database.name + ".lock")))
+            with translated(self.uri, hint):
+                return operation(Patient(self._ask(lambda: self._client), self._ask))
+
+    def _ask(self, attempt: Callable[[], T]) -> T:
+        return patiently(attempt, self.uri, self.patience, self.progress)
+
+
+def _upload(client: Any, run_id: str, folder: Path, at: str = "") -> None:
+    """Log a folder's files, each by itself: one that fails does not make the others be sent again."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        below = path.parent.relative_to(folder).as_posix()
+        client.log_artifact(run_id, str(path), "/".join(part for part in (at, below) if part not in ("", ".")) or None)
 
 
 def _put(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
@@ -280,26 +282,19 @@ def _put(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        client.log_artifacts(run_id, folder)
-
-
-@contextlib.contextmanager
-def _unless(code: str) -> Iterator[None]:
-    """An error of this code is none: what is wanted is already so."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as e:
-        if e.error_code != code:
-            raise
+        _upload(client, run_id, Path(folder))
 
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as e:
+        remedy = "make the folder writable, or choose another with --out"
+        raise RegistryError(f"cannot use {path.with_suffix('')}: {e}. Remedy: {remedy}") from e
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

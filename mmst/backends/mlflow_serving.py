@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmst import champion as champions
+from mmst.backends.mlflow_calls import unless
 from mmst.backends.mlflow_registry import ALIAS, MlflowRegistry
 from mmst.errors import RegistryError
 from mmst.ports import Champion, Store
@@ -63,7 +64,8 @@ class ServingVersions:
                 if value is not None:
                     client.set_model_version_tag(self.name, version, key, value)
                 elif key in there:
-                    client.delete_model_version_tag(self.name, version, key)
+                    with unless("RESOURCE_DOES_NOT_EXIST"):
+                        client.delete_model_version_tag(self.name, version, key)
 
         self.registry.call(set_tags)
 

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos import databricks_pb2 as codes
 
 from mmst.backends import mlflow_calls
-from mmst.backends.mlflow_calls import Away, patiently, reach, shown
+from mmst.backends.mlflow_calls import Away, reach, shown
 from mmst.errors import ConfigError, RegistryError, Stopped, StoreError
 
 SERVER, DATABASE = "http://user:secret@mlflow.example.com", "sqlite:////tmp/mlflow.db"
@@ -159,6 +159,11 @@ def attempts(trouble: Callable[[], Any], count: int = 1 << 30) -> Callable[[], i
         return calls[0]
 
     return attempt
+
+
+def patiently(attempt: Callable[[], Any], uri: str, patience: float, shows: Shows) -> Any:
+    with mlflow_calls.translated(uri):
+        return mlflow_calls.patiently(attempt, uri, patience, shows)
 
 
 @pytest.mark.parametrize("name", PASSES)
