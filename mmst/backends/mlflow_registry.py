@@ -241,7 +241,9 @@ class MlflowRegistry:
         if found is None:
             root = None
             if self._database is not None:
-                root = (self._database.parent / "mlflow-artifacts" / self.experiment).as_uri()
+                folder = self._database.parent / "mlflow-artifacts" / self.experiment
+                folder.mkdir(parents=True, exist_ok=True)
+                root = folder.as_uri()
             with contextlib.suppress(MlflowException):  # another machine made it meanwhile
                 client.create_experiment(self.experiment, artifact_location=root)
             found = client.get_experiment_by_name(self.experiment)
