@@ -234,8 +234,6 @@ class MlflowRegistry:
     @cached_property
     def _experiment(self) -> str:
         """The experiment's id; made at the first call. Beside SQLite its artifacts stand in a folder."""
-        from mlflow.exceptions import MlflowException
-
         client = Patient(self._client, self._ask)
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
@@ -244,7 +242,7 @@ class MlflowRegistry:
                 folder = self._database.parent / "mlflow-artifacts" / self.experiment
                 folder.mkdir(parents=True, exist_ok=True)
                 root = folder.as_uri()
-            with contextlib.suppress(MlflowException):  # another machine made it meanwhile
+            with unless("RESOURCE_ALREADY_EXISTS"):  # another machine made it meanwhile
                 client.create_experiment(self.experiment, artifact_location=root)
             found = client.get_experiment_by_name(self.experiment)
         if found is None or found.lifecycle_stage == "deleted":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -86,8 +87,9 @@ def promoted(store: Store, tmp_path: Path, registry: MlflowRegistry, name: str, 
     world: Any = engines(tmp_path / "unused", registry, promote__name=name)
     world.store = store
     results = checked(store, PROBLEMS, model, lambda p, m, i: True, world.config.methods)
-    evaluation = evaluate.run(world, place(round=0, arm="base"), gathered(store, heldout=PROBLEMS), results, model)
-    promote.run(world, place("promote", 0, "base"), evaluation, model, {})
+    at = dataclasses.replace(place("promote", 0, "base"), run=name)
+    evaluation = evaluate.run(world, at, gathered(store, heldout=PROBLEMS), results, model)
+    promote.run(world, at, evaluation, model, {})
 
 
 def consumed(tmp_path: Path, uri: str, *names: str) -> dict[str, list[Any]]:
