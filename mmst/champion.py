@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from mmst import sealed
 from mmst.errors import ConfigError
 from mmst.manifest import Manifest
-from mmst.ports import Champion, Store
+from mmst.ports import Champion, Registry, Store
 from mmst.records import to_json
 from mmst.store import made
 
@@ -68,6 +68,22 @@ def crown(store: Store, name: str, expected: Record, reign: Reign) -> bool:
     """
     path = _path(name)
     return store.replace(path, _bytes(path, (*expected, reign)), _bytes(path, expected) if expected else None)
+
+
+def follow(store: Store, registry: Registry, name: str) -> None:
+    """Make the registry's alias point at the champion on record, also while others promote.
+
+    Whoever sets the alias reads the record again afterwards, so the last one to set it saw the
+    last champion. One that was held up before, or ended in between, may leave an older version
+    there: so this is done at every run of a promotion, also of one that is complete, and by the rollout.
+    """
+    now = standing(store, name)
+    while now is not None:
+        registry.point(name, now.version)
+        again = standing(store, name)
+        if again == now:
+            return
+        now = again
 
 
 def report_name(heldout: str, protocol: str, checkpoint: str) -> str:

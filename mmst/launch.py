@@ -56,6 +56,7 @@ def launch(
             if stage == "gather":
                 summary.record_config(open_store(parsed.out), parsed)
                 notices.started(name)
+                connect(parsed).rehearse()
             made = run(stage, parsed, round=round, arm=arm, step=step, refs=refs or {}, **settings)
             notices.finished(name, made)
             return made

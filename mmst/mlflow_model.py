@@ -13,6 +13,9 @@ run: `answer` is None and `reason` says why. Only a consumer who asks for it run
 
     mlflow.pyfunc.load_model(uri, model_config={"check": {"sandbox": "subprocess"}})
 
+A checkpoint that is too large for the registry is only referred to there (`mmst.reference`): loading
+such a version fetches it from the run's bucket, or uses the run's folder where it stands.
+
 This module is loaded in the consumer's process, where `mmst[model,registry]` is installed; as the
 command line does, it connects the backends through `wiring`.
 """
@@ -24,14 +27,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmst import wiring
+from mmst import reference, wiring
 from mmst.config import Config, parse
-from mmst.errors import ConfigError, DataError, MmstError
+from mmst.errors import ConfigError, DataError, MmstError, ModelError
 from mmst.manifest import Manifest
 from mmst.methods import method
 from mmst.methods.prompts import solve_prompt, stop_strings
 from mmst.ports import Execution, Limits, Program, Request
 from mmst.progress import Quiet
+from mmst.records import from_json
+from mmst.store import checkpoint_folder, load
 
 if TYPE_CHECKING:
     import pandas
@@ -137,6 +142,47 @@ class Solver:
         return name
 
 
+def folder(version: Path | str) -> Path:
+    """The checkpoint's folder, for `from_pretrained`, of a version that MLflow has downloaded: copied, or referred to.
+
+    Files in a bucket are fetched into `$MMST_SCRATCH`, or the user's cache, and verified. `ModelError`
+    when they cannot be had here.
+
+    >>> folder(mlflow.artifacts.download_artifacts("models:/mmst@champion"))  # doctest: +SKIP
+    """
+    return _checkpoint(Path(version) / "checkpoint") or _referred(Path(version) / reference.FILE)
+
+
+def _checkpoint(path: Path) -> Path | None:
+    return path if path.is_dir() else None
+
+
+def _referred(file: Path) -> Path:
+    """The folder of a checkpoint that a file refers to."""
+    if not file.is_file():
+        raise ModelError("no version of a model that MMST registered", value=str(file.parent))
+    to = from_json(reference.Reference, file.read_bytes())
+    away = "run this where the run's store is mounted at the same path, or keep the store in a bucket (--out s3://…)"
+    if not to.store.startswith("s3://") and not Path(to.store).is_dir():
+        raise ModelError("the champion's store is not on this machine", value=to.store, remedy=away)
+    store = wiring.open_store(to.store)
+    manifest = load(store, to.ref)
+    if manifest.digest != to.checkpoint:
+        remedy = "promote it again: `mmst promote`, with the checkpoint that stands there"
+        raise ModelError(f"another checkpoint than {to.checkpoint} stands there", value=to.source, remedy=remedy)
+    found = checkpoint_folder(store, manifest)
+    for entry in manifest.files:
+        path = found / entry.name
+        if not path.is_file():
+            raise ModelError("a file of the champion is not on this machine", value=str(path), remedy=away)
+        if path.stat().st_size != entry.bytes:
+            raise ModelError(
+                f"a file of the champion has {path.stat().st_size} bytes, not {entry.bytes}", value=str(path)
+            )
+    return found
+
+
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Solver:
-    """Called by MLflow with the checkpoint's folder and the recipe's part that says how to ask."""
-    return Solver(Path(path), parse(dict(model_config or {})))
+    """Called by MLflow with the checkpoint's folder, or the file that refers to it, and how to ask it."""
+    at = Path(path)
+    return Solver(_referred(at) if at.name == reference.FILE else at, parse(dict(model_config or {})))

@@ -287,8 +287,9 @@ class Registry(Protocol):
     ) -> str:
         """A version of model `name` for this checkpoint digest, made once; returns it.
 
-        A `source` folder is copied, with what makes it answer problems by itself (`answering`
-        says how: a part of a recipe); a URI is only referred to. Again, it sets the tags anew.
+        A `source` folder is copied; a text (the URI or path of the stage in its store) is only referred
+        to. Either answers problems by itself (`answering` says how: a part of a recipe). Again, it sets
+        the tags anew.
         """
 
     def point(self, name: str, version: str) -> None:

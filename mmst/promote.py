@@ -3,7 +3,7 @@
 `run` registers the candidate, decides (`mmst.decision`) against the champion on record, swaps
 the record only while that champion still stands (else decides again), makes the registry's alias
 follow the record, and logs the round. Killed anywhere and run again, it ends the same, with no
-doubles.
+doubles. Complete or not, every run sets an alias right that some other process has left behind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst import champion as champions
-from mmst.champion import ALL_METHODS
+from mmst.champion import ALL_METHODS, follow
 from mmst.config import Config, identity
 from mmst.decision import Evaluated, decide
 from mmst.manifest import Manifest, Place
@@ -64,24 +64,11 @@ def run(
             facts={"decision": to_data(decision), "version": version, "compared": compared},
             timing={"seconds": time.monotonic() - started},
         )
+    else:
+        follow(engines.store, engines.registry(), config.promote.name)
     assert stage.manifest is not None
     _log(engines, place, stage.manifest, evaluation, controls)
     return stage.manifest
-
-
-def follow(store: Store, registry: Registry, name: str) -> None:
-    """Make the alias point at the champion on record, also while others promote.
-
-    Whoever sets the alias reads the record again afterwards, so the last one to set it saw the
-    last champion.
-    """
-    standing = champions.standing(store, name)
-    while standing is not None:
-        registry.point(name, standing.version)
-        again = champions.standing(store, name)
-        if again == standing:
-            return
-        standing = again
 
 
 def _settle(
@@ -149,7 +136,8 @@ def _register(
     if sum(entry.bytes for entry in checkpoint.files) < COPY_BELOW:
         source = checkpoint_folder(store, checkpoint)
     else:
-        source = checkpoint.location or f"{store.uri.rstrip('/')}/{checkpoint.ref}"
+        folder = store.folder(checkpoint.ref)
+        source = str(folder.absolute()) if folder else f"{store.uri.rstrip('/')}/{checkpoint.ref}"
     lineage = {f"mmst.input.{name}": value for name, value in {**evaluation.inputs, **checkpoint.inputs}.items()}
     return registry.register(
         config.promote.name,

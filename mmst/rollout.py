@@ -1,4 +1,4 @@
-"""Rollout: what serves becomes the registry's champion, or stays what it was.
+"""Rollout: what serves becomes the champion on record, or stays what it was.
 
 `decide` looks at what there is and names the next step, which `carry_out` takes; all that must
 outlast this process stands in the services and in the registry's tags, so it may end anywhere:
@@ -55,7 +55,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What there is: the registry's champion, the versions recorded as serving here, the services' checkpoints."""
+    """What there is: the champion, the versions recorded as serving here, the services' checkpoints."""
 
     champion: Version | None
     serving: tuple[Version, ...] = ()
@@ -101,7 +101,7 @@ class Versions(Protocol):
     """The registry. Trouble raises `RegistryError`."""
 
     def champion(self) -> Version | None:
-        """The version that the alias points at."""
+        """The version that is champion: by the record in the store where there is one, else by the alias."""
 
     def tagged(self, name: str, value: str) -> Sequence[Version]:
         """The versions that carry a tag."""

@@ -220,7 +220,7 @@ class Wired:
         services = ChampionServices(
             cluster(config.cluster.namespace), config.cluster, self.store, config.model.dtype, self._asking
         )
-        versions = ServingVersions(registry, config.promote.name)
+        versions = ServingVersions(registry, config.promote.name, self.store, tell)
         return Rollout(services, versions, functools.partial(smoke_test, self.store), tell)
 
     def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
@@ -261,7 +261,17 @@ class Wired:
 
         p = self.config.promote
         uri = p.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-        return MlflowRegistry(uri or default_tracking_uri(self.config.out), experiment=p.experiment)
+        uri = uri or default_tracking_uri(self.config.out)
+        return MlflowRegistry(uri, experiment=p.experiment, progress=self.progress)
+
+    def rehearse(self) -> None:
+        """`RegistryError` for what a tracking server will refuse at the run's promotions; SQLite refuses nothing."""
+        from mmst.backends.mlflow_registry import MlflowRegistry
+
+        registry = self.registry()
+        assert isinstance(registry, MlflowRegistry)
+        if not registry.uri.startswith("sqlite:"):
+            registry.rehearse(self.config.promote.name, run_id(self.config))
 
     def cleanup(self, run: str) -> None:
         """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""

@@ -4,9 +4,14 @@ An MLflow run per MMST run (tag `mmst.run`), its metrics at step = round. A mode
 checkpoint (tag `mmst.checkpoint`), whose artifacts are:
 
     MLmodel, requirements.txt …   loads with mlflow.pyfunc (see `mmst.mlflow_model`)
-    checkpoint/                   the Hugging Face folder, for `from_pretrained`
+    checkpoint/                   the Hugging Face folder, for `from_pretrained`; or
+    checkpoint.json               where it is, for one that is too large to be copied (tag `mmst.source`)
 
-Everything may be repeated: what was made before is found. On SQLite all writers of a machine take
+Both are artifacts of the run, which is the only kind of source that every server accepts: it refuses
+local paths by HTTP, and knows nothing of a bucket's.
+
+Everything may be repeated: what was made before is found. So each request is, while MLflow is away
+(`mmst.backends.mlflow_calls`). On SQLite all writers of a machine take
 turns under a file lock, which also keeps two processes from creating the database at once (one
 of them would crash).
 """
@@ -15,20 +20,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import http.client
 import logging
 import os
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mmst import __version__
+from mmst.backends.mlflow_calls import PATIENCE, Patient, patiently, reach, shown, translated, unless
 from mmst.errors import RegistryError
+from mmst.ports import Progress
+from mmst.progress import Quiet
+from mmst.records import to_json
+from mmst.reference import FILE, Reference
+
+T = TypeVar("T")
 
 ALIAS = "champion"
 LOADER = "mmst.mlflow_model"
@@ -38,17 +46,27 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_UV_AUTO_DETECT": "false",
-    # A request that fails is tried again after 0, 2 and 4 s, not for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # What fails is asked again in one place, `mlflow_calls`.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
 
 
 class MlflowRegistry:
-    """Fulfils `ports.Registry`. Nothing is imported or reached before the first call."""
+    """Fulfils `ports.Registry`. Nothing is imported or reached before the first call.
 
-    def __init__(self, uri: str, experiment: str = "mmst") -> None:
+    Args:
+        uri: the address; `sqlite:///path` for a file.
+        experiment: the experiment's name.
+        patience: seconds for which trouble that may pass is waited out, in each call.
+        progress: where a wait is shown.
+    """
+
+    def __init__(
+        self, uri: str, experiment: str = "mmst", *, patience: float = PATIENCE, progress: Progress | None = None
+    ) -> None:
         self.uri, self.experiment = uri, experiment
+        self.patience, self.progress = patience, progress or Quiet()
         path = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else ""
         self._database = Path(path).absolute() if path else None
 
@@ -63,7 +81,9 @@ class MlflowRegistry:
         tags: Mapping[str, str],
     ) -> str:
         """Log one round; see `ports.Registry.log_round`. Artifacts stand below `round-NN/`."""
-        with self.client() as client, tempfile.TemporaryDirectory() as folder:
+        files = {f"round-{round:02d}/{name}": data for name, data in artifacts.items()}
+
+        def log(client: Any) -> str:
             from mlflow.entities import Metric, Param, RunTag
 
             found = self._run(client, run)
@@ -76,11 +96,11 @@ class MlflowRegistry:
             for i in range(0, max(len(points), len(pairs)), 100):
                 client.log_batch(run_id, points[i : i + 100], pairs[i : i + 100])
             client.log_batch(run_id, tags=labels)
-            for name, data in artifacts.items():
-                (Path(folder) / name).write_bytes(data)
-            client.log_artifacts(run_id, folder, f"round-{round:02d}")
+            _put(client, run_id, files)
             client.set_terminated(run_id)
             return run_id
+
+        return self.call(log)
 
     def register(
         self,
@@ -95,31 +115,51 @@ class MlflowRegistry:
     ) -> str:
         """The version of this checkpoint; see `ports.Registry.register`."""
         labels = {**tags, "mmst.checkpoint": checkpoint, "mmst.ref": ref, "mmst.run": run}
+        if isinstance(source, str):
+            labels["mmst.source"] = source
         labels = {k: _short(v, _LONGEST_TAG) for k, v in labels.items()}
-        with self.client() as client:
+        reference = None if isinstance(source, Path) else Reference(source=source, ref=ref, checkpoint=checkpoint)
+
+        def version(client: Any) -> str:
             found = self._version(client, name, checkpoint)
             if found is None:
                 self._create_model(client, name)
                 run_id = self._run(client, run).info.run_id
                 at = f"candidates/{checkpoint[7:23]}"
                 if isinstance(source, Path):
-                    self._upload(client, run_id, source, at, answering)
-                client.create_model_version(
-                    name, f"runs:/{run_id}/{at}" if isinstance(source, Path) else source, run_id=run_id, tags=labels
-                )
+                    _upload(client, run_id, source, f"{at}/checkpoint")
+                self._describe(client, run_id, at, answering, reference)
+                client.create_model_version(name, f"runs:/{run_id}/{at}", run_id=run_id, tags=labels)
                 found = self._version(client, name, checkpoint)
-                assert found is not None, "a version that was just made is found"
+                if found is None:
+                    raise RegistryError(f"MLflow at {shown(self.uri)} does not find the version of {name} just made")
             for key, value in labels.items():
                 if found.tags.get(key) != value:
                     client.set_model_version_tag(name, found.version, key, value)
             return str(found.version)
 
+        return self.call(version)
+
     def point(self, name: str, version: str) -> None:
         """Make the alias `champion` point at this version; quiet when it does."""
-        with self.client(f"champion {name} version {version} must have been registered at this address") as client:
+
+        def set_alias(client: Any) -> None:
             aliases = client.get_registered_model(name).aliases
             if str(aliases.get(ALIAS, "")) != version:
                 client.set_registered_model_alias(name, ALIAS, version)
+
+        self.call(set_alias, f"champion {name} version {version} must have been registered at this address")
+
+    def rehearse(self, name: str, run: str) -> None:
+        """Do for a run what promotion will do at its end, but for a version: what is refused then is refused now."""
+
+        def rehearsal(client: Any) -> None:
+            run_id = self._run(client, run).info.run_id
+            _put(client, run_id, {"rehearsal.txt": b"Written at the start, to see that artifacts can be.\n"})
+            self._create_model(client, name)
+            client.set_registered_model_tag(name, "mmst.experiment", self.experiment)
+
+        self.call(rehearsal)
 
     def _run(self, client: Any, run: str) -> Any:
         """The MLflow run of an MMST run, the oldest if two machines made one at once."""
@@ -140,20 +180,18 @@ class MlflowRegistry:
         where = f"name = {_quoted(name)} and tags.`mmst.checkpoint` = {_quoted(checkpoint)}"
         first, *doubles = sorted(client.search_model_versions(where), key=lambda v: int(v.version)) or [None]
         for double in doubles:
-            client.delete_model_version(name, double.version)
+            with unless("RESOURCE_DOES_NOT_EXIST"):  # another process removes it too
+                client.delete_model_version(name, double.version)
         return first
 
     def _create_model(self, client: Any, name: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
+        with unless("RESOURCE_ALREADY_EXISTS"):
             client.create_registered_model(name, description="Made by MMST. The alias `champion` is the one to use.")
-        except MlflowException as e:
-            if e.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
-    def _upload(self, client: Any, run_id: str, folder: Path, at: str, answering: Mapping[str, Any]) -> None:
-        """Store a checkpoint folder as a pyfunc model, without a second copy of the weights on the way."""
+    def _describe(
+        self, client: Any, run_id: str, at: str, answering: Mapping[str, Any], reference: Reference | None
+    ) -> None:
+        """Log what makes a checkpoint a pyfunc model: no second copy of the weights on the way."""
         from mlflow import pyfunc
         from mlflow.models import Model
 
@@ -167,18 +205,21 @@ class MlflowRegistry:
                 model_config=dict(answering),
                 pip_requirements=[f"mmst[model,registry]=={__version__}"],
             )
-            model.flavors["python_function"]["data"] = "checkpoint"
+            model.flavors["python_function"]["data"] = FILE if reference else "checkpoint"
             model.save(path / "MLmodel")
-            client.log_artifacts(run_id, folder, f"{at}/checkpoint")
-            client.log_artifacts(run_id, path, at)
+            if reference:
+                (path / FILE).write_text(to_json(reference), encoding="utf-8")
+            _upload(client, run_id, path, at)
 
     @cached_property
     def _client(self) -> Any:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        if self._database is None:
-            reach(self.uri)
-        import mlflow
+        reach(self.uri, attempts=1)
+        try:
+            import mlflow
+        except ImportError as e:
+            raise RegistryError(f"MLflow is not installed ({e}). Remedy: pip install 'mmst[registry]'") from e
 
         for logger in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(logger).setLevel(logging.WARNING)
@@ -193,74 +234,67 @@ class MlflowRegistry:
     @cached_property
     def _experiment(self) -> str:
         """The experiment's id; made at the first call. Beside SQLite its artifacts stand in a folder."""
-        from mlflow.exceptions import MlflowException
-
-        found = self._client.get_experiment_by_name(self.experiment)
+        client = Patient(self._client, self._ask)
+        found = client.get_experiment_by_name(self.experiment)
         if found is None:
             root = None
             if self._database is not None:
-                root = (self._database.parent / "mlflow-artifacts" / self.experiment).as_uri()
-            with contextlib.suppress(MlflowException):  # another machine made it meanwhile
-                self._client.create_experiment(self.experiment, artifact_location=root)
-            found = self._client.get_experiment_by_name(self.experiment)
+                folder = self._database.parent / "mlflow-artifacts" / self.experiment
+                folder.mkdir(parents=True, exist_ok=True)
+                root = folder.as_uri()
+            with unless("RESOURCE_ALREADY_EXISTS"):  # another machine made it meanwhile
+                client.create_experiment(self.experiment, artifact_location=root)
+            found = client.get_experiment_by_name(self.experiment)
         if found is None or found.lifecycle_stage == "deleted":
             raise RegistryError(
-                f"MLflow experiment '{self.experiment}' at {self.uri} was deleted or cannot be made. "
+                f"MLflow experiment '{self.experiment}' at {shown(self.uri)} was deleted or cannot be made. "
                 f"Remedy: restore it in the MLflow UI, or --set promote.experiment=another-name"
             )
         return str(found.experiment_id)
 
-    @contextlib.contextmanager
-    def client(self, hint: str = "") -> Iterator[Any]:
-        """The client, under the machine's lock; whatever goes wrong with MLflow is a `RegistryError`."""
+    def call(self, operation: Callable[[Any], T], hint: str = "") -> T:
+        """What an operation on the client returns; on SQLite it is alone on the machine.
+
+        Each request of it is repeated while MLflow is away. Whatever goes wrong with MLflow is a
+        `RegistryError`; `hint` is put into its text.
+        """
         with contextlib.ExitStack() as held:
-            try:
-                if self._database is not None:
-                    held.enter_context(_lock(self._database.with_name(self._database.name + ".lock")))
-                client = self._client
-            except ImportError as e:
-                raise RegistryError(f"MLflow is not installed ({e}). Remedy: pip install 'mmst[registry]'") from e
-            except OSError as e:
-                raise RegistryError(f"cannot use {self._database}: {e}") from e
-            except RegistryError:
-                raise
-            except Exception as e:
-                raise RegistryError(f"MLflow at {self.uri}: {_line(e)}") from e
-            from mlflow.exceptions import MlflowException
+            if self._database is not None:
+                held.enter_context(_lock(self._database.with_name(self._database.name + ".lock")))
+            with translated(self.uri, hint):
+                return operation(Patient(self._ask(lambda: self._client), self._ask))
 
-            try:
-                yield client
-            except (MlflowException, OSError) as e:
-                raise RegistryError(f"MLflow at {self.uri}: {_line(e)}" + (f" ({hint})" if hint else "")) from e
+    def _ask(self, attempt: Callable[[], T]) -> T:
+        return patiently(attempt, self.uri, self.patience, self.progress)
 
 
-def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
-    """Return if an MLflow server answers at `uri`, else `RegistryError`, within about 10 s.
+def _upload(client: Any, run_id: str, folder: Path, at: str = "") -> None:
+    """Log a folder's files, each by itself: one that fails does not make the others be sent again."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        below = path.parent.relative_to(folder).as_posix()
+        client.log_artifact(run_id, str(path), "/".join(part for part in (at, below) if part not in ("", ".")) or None)
 
-    Anything but `http(s)://` passes. Any HTTP answer counts: a proxy may hide `/health`.
-    """
-    if not uri.startswith(("http://", "https://")):
-        return
-    for left in reversed(range(attempts)):
-        try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=seconds).close()
-            return
-        except urllib.error.HTTPError:
-            return
-        except (OSError, http.client.HTTPException) as e:
-            if not left:
-                raise RegistryError(
-                    f"no MLflow server answers at {uri} ({getattr(e, 'reason', e)}). Remedy: start it, or leave "
-                    "promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite"
-                ) from e
-            time.sleep(0.5)
+
+def _put(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
+    """Log files under their names."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        _upload(client, run_id, Path(folder))
 
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as e:
+        remedy = "make the folder writable, or choose another with --out"
+        raise RegistryError(f"cannot use {path.with_suffix('')}: {e}. Remedy: {remedy}") from e
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -270,7 +304,3 @@ def _quoted(value: str) -> str:
 
 def _short(value: str, limit: int) -> str:
     return value if len(value) <= limit else value[: limit - 1] + "…"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]

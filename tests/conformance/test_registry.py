@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,16 @@ from typing import Any
 
 import pytest
 
+from mmst import champion as champions
+from mmst.backends.folder_store import FolderStore
 from mmst.backends.mlflow_registry import MlflowRegistry, reach
 from mmst.backends.mlflow_serving import ServingVersions
+from mmst.champion import Reign
 from mmst.errors import RegistryError
+from mmst.ports import Champion
+from tests.mlflow_server import mlflow_server
+from tests.promotion_support import checkpoint as stored
+from tests.s3_server import free_port, proxy
 
 from .tiny_models import tiny_model
 
@@ -34,36 +40,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real `mlflow server` with its artifacts behind it; its database is made by a registry first."""
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    command = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
-    env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command, *stores],
-            env=env,
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        uri = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                urllib.request.urlopen(f"{uri}/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+    """A real `mlflow server` with its artifacts behind it."""
+    with mlflow_server(tmp_path_factory.mktemp("mlflow-server")) as uri:
         yield uri
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.server)])
@@ -169,10 +148,16 @@ def test_the_alias_follows_and_its_files_are_those_of_the_checkpoint(
     assert {p.relative_to(copied).as_posix(): p.read_bytes() for p in copied.rglob("*") if p.is_file()} == files
 
 
-def test_a_checkpoint_by_reference_is_not_copied(registry: MlflowRegistry) -> None:
-    name = registry.experiment
-    version = register(registry, name, "s3://bucket/stages/train/1")
-    assert client(registry).get_model_version(name, version).source == "s3://bucket/stages/train/1"
+@pytest.mark.parametrize("source", ["s3://bucket/stages/train/1", "/somewhere/stages/train/1", "/with spaces/ä/1"])
+def test_a_checkpoint_by_reference_is_not_copied(registry: MlflowRegistry, source: str) -> None:
+    name = f"ref-{uuid.uuid4().hex[:8]}"
+    version = client(registry).get_model_version(name, register(registry, name, source))
+    assert version.source.startswith("runs:/"), "the one kind of source that every server accepts"
+    assert version.tags["mmst.source"] == source
+    listed = client(registry).list_artifacts(version.run_id, f"candidates/{CHECKPOINT[7:23]}")
+    names = {Path(f.path).name for f in listed}
+    assert {"MLmodel", "checkpoint.json"} <= names
+    assert not any(f.is_dir for f in listed)
 
 
 def test_an_alias_to_a_version_that_is_not_there_is_a_registry_error(registry: MlflowRegistry, folder: Path) -> None:
@@ -204,7 +189,8 @@ uri = f"models:/{sys.argv[2]}@champion"
 model = mlflow.pyfunc.load_model(uri, model_config={"check": {"sandbox": "subprocess"}})
 listed = model.predict(["Ann has 3 apples. How many?", "How many apples?"])
 table = model.predict(pandas.DataFrame({"question": ["How many apples?"], "method": ["code"]}))
-folder = mlflow.artifacts.download_artifacts(uri) + "/checkpoint"
+from mmst import mlflow_model
+folder = mlflow_model.folder(mlflow.artifacts.download_artifacts(uri))
 from transformers import AutoModelForCausalLM, AutoTokenizer
 parameters = AutoModelForCausalLM.from_pretrained(folder).num_parameters()
 AutoTokenizer.from_pretrained(folder)
@@ -212,13 +198,24 @@ print(json.dumps([list(listed.columns), listed.values.tolist(), table.values.tol
 """
 
 
-def test_the_champion_answers_questions_in_a_clean_process(registry: MlflowRegistry, tmp_path: Path) -> None:
-    name = registry.experiment
-    registry.point(name, register(registry, name, tiny_model(tmp_path / "model")))
+@pytest.mark.parametrize("how", ["copied", "referred to"])
+def test_the_champion_answers_questions_in_a_clean_process(registry: MlflowRegistry, tmp_path: Path, how: str) -> None:
+    name = f"clean-{uuid.uuid4().hex[:8]}"
+    model = tiny_model(tmp_path / "model")
+    if how == "copied":
+        version = register(registry, name, model)
+    else:
+        store = FolderStore(tmp_path / "store")
+        made = stored(store, "tiny", {p.name: p.read_bytes() for p in model.iterdir()})
+        version = registry.register(
+            name, f"{store.uri}/{made.ref}", run="r", checkpoint=made.digest, ref=made.ref, tags={}, answering=ANSWERING
+        )
+    registry.point(name, version)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "PYTEST"))}
+    (tmp_path / "elsewhere").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", CONSUMER, registry.uri, name],
-        cwd=tmp_path,
+        cwd=tmp_path / "elsewhere",
         env=environment | {"MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
@@ -253,14 +250,66 @@ def test_processes_that_start_at_once_on_no_database_all_succeed(tmp_path: Path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mlflow-artifacts", "new.db", "new.db.lock"]
 
 
-def test_an_absent_server_is_a_registry_error_within_seconds() -> None:
+def test_an_absent_server_is_a_registry_error_when_patience_ends() -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    started = time.monotonic()
+    with pytest.raises(RegistryError, match=r"no MLflow server answers .* for 4 s .*Remedy"):
+        log(MlflowRegistry(uri, patience=4.0), 1, m=1.0)
+    assert 2 < time.monotonic() - started < 12
+
+
+def test_an_address_that_never_answers_is_an_error_when_patience_ends() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{s.getsockname()[1]}"
-    started = time.monotonic()
-    with pytest.raises(RegistryError, match=r"no MLflow server answers .* Remedy"):
-        log(MlflowRegistry(uri), 1, m=1.0)
+        s.listen(8)
+        started = time.monotonic()
+        with pytest.raises(RegistryError, match="no MLflow server answers"):
+            log(MlflowRegistry(f"http://127.0.0.1:{s.getsockname()[1]}", patience=4.0), 1, m=1.0)
     assert time.monotonic() - started < 12
+
+
+@pytest.mark.server
+def test_a_server_that_stumbles_at_every_third_request_loses_and_doubles_nothing(server: str, folder: Path) -> None:
+    name = f"stumbles-{uuid.uuid4().hex[:8]}"
+    plan = ["pass", "503", "pass", "lose", "cut", "pass", "pass", "503", "lose"] * 3
+    with proxy(server, plan) as uri:
+        registry = MlflowRegistry(uri, experiment=name)
+        version = register(registry, name, folder)
+        registry.point(name, version)
+        run_id = log(registry, 1, m=0.5)
+    assert len(plan) < 20, "trouble was met"
+    calm = MlflowRegistry(server, experiment=name)
+    assert [str(v.version) for v in client(calm).search_model_versions(f"name = '{name}'")] == [version]
+    assert str(client(calm).get_registered_model(name).aliases["champion"]) == version
+    experiment = client(calm).get_experiment_by_name(name)
+    assert [r.info.run_id for r in client(calm).search_runs([experiment.experiment_id])] == [run_id]
+    assert [p.value for p in client(calm).get_metric_history(run_id, "m")] == [0.5]
+
+
+@pytest.mark.server
+def test_a_server_that_comes_up_later_is_waited_for(tmp_path: Path, folder: Path) -> None:
+    port, made = free_port(), []
+    registry = MlflowRegistry(f"http://127.0.0.1:{port}", patience=120.0)
+    waits = threading.Thread(target=lambda: made.append(register(registry, "later", folder)))
+    waits.start()
+    time.sleep(2)
+    assert not made
+    with mlflow_server(tmp_path, port=port):
+        waits.join(120)
+    assert made == ["1"]
+
+
+def test_what_promotion_needs_is_tried_at_the_start(registry: MlflowRegistry) -> None:
+    name = f"start-{uuid.uuid4().hex[:8]}"
+    registry.rehearse(name, "run-1")
+    registry.rehearse(name, "run-1")
+    (run,) = client(registry).search_runs([registry._experiment])
+    assert run.data.tags["mmst.run"] == "run-1"
+    assert not client(registry).search_model_versions(f"name = '{name}'")
+    found = client(registry).get_experiment_by_name(registry.experiment)
+    client(registry).delete_experiment(found.experiment_id)
+    with pytest.raises(RegistryError, match=r"was deleted.*Remedy"):
+        MlflowRegistry(registry.uri, registry.experiment).rehearse(name, "run-2")
 
 
 def test_a_server_that_accepts_and_never_answers_is_a_registry_error_within_seconds() -> None:
@@ -296,3 +345,51 @@ def test_what_serves_is_told_by_tags_that_come_and_go(registry: MlflowRegistry) 
     assert [v.version for v in versions.tagged("serving", "ns/champion")] == [one]
     versions.tag(one, {"serving": None})
     assert list(versions.tagged("serving", "ns/champion")) == []
+
+
+def test_the_record_is_followed_and_an_alias_that_says_otherwise_is_set_right(
+    registry: MlflowRegistry, tmp_path: Path
+) -> None:
+    name, store, told = f"record-{uuid.uuid4().hex[:8]}", FolderStore(tmp_path / "store"), list[str]()
+    one = register(registry, name, "s3://b/1", CHECKPOINT)
+    two = register(registry, name, "s3://b/2", OTHER)
+    versions = ServingVersions(registry, name, store, told.append)
+    registry.point(name, one)
+    assert versioned(versions) == one, "nothing on record: the alias"
+    crowned = [Champion(checkpoint=c, ref="stages/train/1", version=v) for c, v in ((CHECKPOINT, one), (OTHER, two))]
+    record: champions.Record = ()
+    for champion in crowned:
+        reign = Reign(champion=champion, by=f"stages/promote/{champion.version}")
+        assert champions.crown(store, name, record, reign)
+        record = (*record, reign)
+    for set_back in (one, two, None):
+        if set_back is None:
+            client(registry).delete_registered_model_alias(name, "champion")
+        else:
+            registry.point(name, set_back)
+        assert versioned(versions) == two
+        assert str(client(registry).get_model_version_by_alias(name, "champion").version) == two
+    assert told[0].endswith("the registry's alias 'champion' is followed")
+    assert "on record in" in told[1]
+    assert sum("set right" in line for line in told) == 2
+
+
+def test_a_registry_that_holds_something_else_under_the_number_on_record_is_not_followed(
+    registry: MlflowRegistry, tmp_path: Path
+) -> None:
+    name, store = f"other-{uuid.uuid4().hex[:8]}", FolderStore(tmp_path / "store")
+    one = register(registry, name, "s3://b/1", CHECKPOINT)
+    registry.point(name, one)
+    for version, message in ((one, "on record it is sha256:b"), ("77", "must be registered here")):
+        record = champions.read(store, name)
+        crowned = Champion(checkpoint=OTHER, ref="stages/train/1", version=version)
+        assert champions.crown(store, name, record, Reign(champion=crowned, by=f"stages/promote/{version}"))
+        with pytest.raises(RegistryError, match=message):
+            ServingVersions(registry, name, store).champion()
+    assert str(client(registry).get_model_version_by_alias(name, "champion").version) == one
+
+
+def versioned(versions: ServingVersions) -> str:
+    found = versions.champion()
+    assert found is not None
+    return found.version

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -38,8 +42,11 @@ def prepare(world: Any, count: int) -> list[tuple[Manifest, Manifest]]:
     return made
 
 
-def race(folder: Path, uri: str, count: int, processes: int) -> None:
-    """Promote every candidate, dealt out to processes that start at the same moment."""
+def race(folder: Path, uri: str, count: int, processes: int, stops: int = 0) -> None:
+    """Promote every candidate, dealt out to processes that start at the same moment.
+
+    `stops` times one of them, at a random moment, is held up for seconds.
+    """
     prepared = prepare(engines(folder / "store"), count)
     refs = [[model.ref, evaluation.ref] for model, evaluation in prepared]
     start = time.time() + 3
@@ -53,8 +60,33 @@ def race(folder: Path, uri: str, count: int, processes: int) -> None:
         )
         for i in range(processes)
     ]
-    errors = [racer.communicate(timeout=280)[1] for racer in racers]
+    over = threading.Event()
+    stopping = threading.Thread(target=hold_up, args=(racers, stops, start, over))
+    stopping.start()
+    errors = [racer.communicate(timeout=280 if count < 1000 else 3000)[1] for racer in racers]
+    over.set()
+    stopping.join()
     assert [racer.returncode for racer in racers] == [0] * processes, errors
+
+
+def hold_up(racers: list[subprocess.Popen[str]], stops: int, start: float, over: threading.Event) -> None:
+    """Stop processes that promote, each for 1 to 4 seconds, up to three at once."""
+    rng = random.Random(11)
+    over.wait(max(0.0, start - time.time()))
+    held: list[tuple[float, int]] = []
+    while (stops or held) and not over.is_set():
+        for until, pid in [h for h in held if h[0] <= time.monotonic()]:
+            held.remove((until, pid))
+            os.kill(pid, signal.SIGCONT)
+        alive = [r.pid for r in racers if r.poll() is None and r.pid not in {pid for _, pid in held}]
+        if stops and len(held) < 3 and alive:
+            pid, stops = rng.choice(alive), stops - 1
+            os.kill(pid, signal.SIGSTOP)
+            held.append((time.monotonic() + rng.uniform(1, 4), pid))
+        over.wait(rng.uniform(0.05, 0.6))
+    for _, pid in held:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def racer(folder: str, uri: str, start: str, refs: str) -> None:
@@ -94,13 +126,17 @@ def verify(folder: Path, count: int) -> champions.Record:
     return record
 
 
-def test_200_racing_promotions_by_4_processes_never_leave_a_worse_champion(tmp_path: Path) -> None:
-    race(tmp_path, "", 200, 4)
-    record = verify(tmp_path, 200)
+@pytest.mark.parametrize(
+    ("count", "processes", "stops"),
+    [(200, 4, 0), (100, 4, 6), pytest.param(1000, 8, 20, marks=[pytest.mark.slow, pytest.mark.timeout(4000)])],
+)
+def test_racing_promotions_never_leave_a_worse_champion(tmp_path: Path, count: int, processes: int, stops: int) -> None:
+    race(tmp_path, "", count, processes, stops)
+    record = verify(tmp_path, count)
     data = LightRegistry(tmp_path / "registry.json").read()
     assert len(record) >= 3, "a race that promotes hardly anybody shows nothing"
     assert data["alias"] == record[-1].champion.version
-    assert len(data["versions"]) == 200
+    assert len(data["versions"]) == count
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -327,15 +328,102 @@ def test_a_champion_without_a_report_here_is_not_replaced_until_it_is_measured(t
     assert decision_of(promote.run(w, place("promote"), evaluation, model, {})).promote
 
 
-def test_the_second_call_touches_neither_store_nor_registry(tmp_path: Path) -> None:
+def test_the_second_call_changes_neither_store_nor_registry(tmp_path: Path) -> None:
     w = world(tmp_path)
     promoted(w, "a", 50)
     model, evaluation = skilled(w, "a", 50)
+    before = w.made.read()
     count = {"left": 1}
     watched = engines(tmp_path / "store", None)
-    watched.store, watched.made = DiesAt(count, w.store, after=False), DiesAt(count, w.made, after=False)
+    watched.store, watched.made = DiesAt(count, w.store, after=False), w.made
+    w.made.register = w.made.log_round = None
     promote.run(watched, place("promote"), evaluation, model, {})
     assert count == {"left": 1}
+    assert w.made.read() == before
+
+
+@pytest.mark.parametrize("share", [80, 40])
+def test_an_alias_that_was_set_back_is_set_right_by_running_any_promotion_again(tmp_path: Path, share: int) -> None:
+    w = world(tmp_path)
+    promoted(w, "a", 50)
+    again = skilled(w, "b", share)
+    promoted(w, "b", share)
+    standing = champions.standing(w.store, "mmst")
+    assert standing is not None
+    other = str(3 - int(standing.version))
+    for model, evaluation in (again, skilled(w, "a", 50)):
+        w.made.point("mmst", other)
+        promote.run(w, place("promote"), evaluation, model, {})
+        assert w.made.read()["alias"] == standing.version
+
+
+def killed(now: bool) -> None:
+    """The process dies here, or not."""
+    if now:
+        raise Killed
+
+
+def steps(store: Any, registry: Any) -> tuple[dict[str, Any], Any, Any]:
+    """Store and registry, which call `at["do"]` before the n-th call of any kind, and `at["then"]` after it."""
+    at: dict[str, Any] = {"left": 0, "do": lambda: None, "then": lambda: None}
+
+    class Watched:
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            real = getattr(self._real, name)
+            if not callable(real) or name in ("folder", "scratch"):
+                return real
+
+            def call(*args: Any, **kwargs: Any) -> Any:
+                at["left"] -= 1
+                now = at["left"] == 0
+                if now:
+                    at["do"]()
+                made = real(*args, **kwargs)
+                if now:
+                    at["then"]()
+                return made
+
+            return call
+
+    return at, Watched(store), Watched(registry)
+
+
+@pytest.mark.parametrize("end", ["goes on", "is killed", "is killed after one more step"])
+@pytest.mark.parametrize(("mine", "rivals"), [(60, 90), (90, 60)])
+def test_held_up_at_any_step_while_another_promotes_the_alias_ends_at_the_champion(
+    tmp_path: Path, mine: int, rivals: int, end: str
+) -> None:
+    start = world(tmp_path / "0")
+    promoted(start, "a", 30)
+    own, rival = skilled(start, "mine", mine), skilled(start, "rival", rivals)
+    best = own[0] if mine > rivals else rival[0]
+    for n in range(1, 40):
+        shutil.copytree(tmp_path / "0", tmp_path / f"{n}")
+        w, held, reached = world(tmp_path / f"{n}"), world(tmp_path / f"{n}"), []
+        at, held.store, held.made = steps(w.store, w.made)
+
+        def meanwhile(w: Any = w, reached: list[int] = reached) -> None:
+            reached.append(1)
+            promote.run(w, place("rival"), rival[1], rival[0], {})
+            killed(end == "is killed")
+
+        at |= {"left": n, "do": meanwhile, "then": lambda: killed(end == "is killed after one more step")}
+        with contextlib.suppress(Killed):
+            promote.run(held, place("promote"), own[1], own[0], {})
+        if not reached:
+            assert n > 15, "the loop reached every step"
+            return
+        if end != "goes on":  # the winner is run again
+            promote.run(w, place("again"), rival[1], rival[0], {})
+        record = champions.read(w.store, "mmst")
+        assert w.made.read()["alias"] == record[-1].champion.version, n
+        assert len({r.champion.checkpoint for r in record}) == len(record)
+        if end == "goes on":
+            assert record[-1].champion.checkpoint == best.digest, n
+    pytest.fail("promotion makes more calls than were tried")
 
 
 def test_the_round_is_logged_with_its_controls_and_the_base_at_its_own_round(tmp_path: Path) -> None:
