@@ -254,17 +254,17 @@ def _sweep(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def given(source: Path, *, again: bool = False) -> Iterator[Path]:
+def given(source: Path, *, again: bool = False, folders: bool = False) -> Iterator[Path]:
     """The file to read that `source` names: `-` is standard input. `ConfigError` when it cannot be read.
 
     With `again` it is read more than once, so a pipe is first copied to a file for the time of the command;
-    errors name it as the user did.
+    errors name it as the user did. With `folders` it may be one.
     """
     shown = str(source)
     path = Path("/dev/stdin") if shown == "-" else source
     try:
         kind = path.stat().st_mode
-        if stat.S_ISDIR(kind):
+        if stat.S_ISDIR(kind) and not folders:
             raise ConfigError("the input is a directory", value=shown, remedy="give a file, or - for standard input")
         if not os.access(path, os.R_OK):
             raise ConfigError("the input may not be read by you", value=shown, remedy=f"chmod u+r {shown}")
@@ -272,7 +272,7 @@ def given(source: Path, *, again: bool = False) -> Iterator[Path]:
         raise ConfigError("there is no such file", value=shown, remedy="give a file, or - for standard input") from None
     except OSError as e:
         raise ConfigError(f"the input cannot be read ({e.strerror})", value=shown, remedy="give a file") from None
-    if not again or stat.S_ISREG(kind):
+    if not again or stat.S_ISREG(kind) or stat.S_ISDIR(kind):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="mmst-") as folder:

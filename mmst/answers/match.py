@@ -100,6 +100,13 @@ def unordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
     return _unordered(a, b, _same)
 
 
+def as_often(a: Sequence[Node], b: Sequence[Node]) -> bool:
+    """Whether no part of one is there more often in the other: 3, 3, 4 is not 3, 4, 4."""
+    if max(len(a), len(b)) > _MOST:
+        return True
+    return all(sum(_same(x, y) is True for y in a) == sum(_same(x, y) is True for y in b) for x in (*a, *b))
+
+
 def _unordered(a: Sequence[_T], b: Sequence[_T], same: Callable[[_T, _T], bool | None]) -> bool | None:
     if max(len(a), len(b)) > _MOST:
         return len(a) == len(b) and every(same(x, y) for x, y in zip(a, b, strict=True))
@@ -196,7 +203,7 @@ def _listed(a: Node, b: Node) -> bool | None:
         if all(any(found) for found in labels):
             return _unordered(list(_labelled(a)), list(_labelled(b)), _same_items)
         if not any(any(found) for found in labels):
-            return unordered(a.parts, b.parts)
+            return every((unordered(a.parts, b.parts), as_often(a.parts, b.parts)))
         return (ordered if any(map(_all_different, labels)) else unordered)(_bodies(a), _bodies(b))
     listed, other = (a, b) if a.kind == "list" else (b, a)
     if other.kind == "set" or other.value == "[]":  # a program prints a list so

@@ -161,7 +161,7 @@ def import_file(
     from mmst.problems.importing import Repeats, as_data
 
     repeats, notes = Repeats(), list[str]()
-    with output.given(file.expanduser(), again=True) as published:
+    with output.given(file.expanduser(), again=True, folders=True) as published:
         place = output.find(to, published)
 
         def once() -> Iterator[Problem]:
@@ -198,7 +198,7 @@ def describe(format: Format, file: File, json: Json = False) -> None:
     from mmst import output
     from mmst import problems as sets
 
-    with output.given(file.expanduser(), again=True) as published:
+    with output.given(file.expanduser(), again=True, folders=True) as published:
         found = sets.describe(sets.import_file(format, published))
     table = Table("what", "how many", box=None, header_style="bold", title=str(file), title_justify="left")
     for name, value in found.items():

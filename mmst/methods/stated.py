@@ -16,8 +16,8 @@ r"""What answer a solution in words commits to. Pure.
    Quotes, markdown, HTML tags and math delimiters around it are dropped.
 6. Boxes that belong together are one list: side by side, or with "and", "or" and a few words between. Words in a box
    that say "the answer is" are left out.
-7. What only says that there is no answer ("unknown", "I don't know", "not …"), or supposes one ("if the answer is 7"),
-   is none; so is a box that is never closed.
+7. What only says that there is no answer ("unknown", "I don't know", "not …"), supposes one ("if the answer is 7"), or
+   denies one ("the wrong answer is 7"), is none; so is a box that is never closed.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ _TAGGED = re.compile(
     r"<(answer|final_answer|final)>([^<]{0,1000}(?:<(?!/\1>)[^<]{0,1000}){0,20})(?:</\1>|\Z)", re.IGNORECASE
 )
 _SUPPOSED = re.compile(
-    r"\b(?:if|suppose|supposing|assum(?:e|es|ing)|whether|unless|think (?:that )?the|pretend)\b[^.!?\n]{0,40}$", re.I
+    r"\b(?:if|suppose|supposing|assum(?:e|es|ing)|whether|unless|think (?:that )?the|pretend)\b[^.!?\n]{0,40}$"
+    r"|\b(?:wrong|incorrect|mistaken|false)[ \t]{1,3}$",
+    re.I,
 )
 _THOUGHT_SO = re.compile(r"\b(?:i|we) think\b[^.!?\n]{0,40}$", re.I)
 _CHOICES = re.compile(r"^[^\w\n]{0,4}B[.:)]", re.MULTILINE)
@@ -124,7 +126,9 @@ def _marked(text: str, found: list[Box]) -> Iterator[tuple[int, str]]:
             said = _following(text, line.end() if said.strip(" \t*_`\"':}") == "" else mark.end())
         elif display := _DISPLAY.match(text, mark.end()):
             said = _row(display[1]) + text[display.end() :].split("\n", 1)[0] if "\n" in display[1] else said
-        if _MARKER.search(said) or (mark[0] == "####" and not _hashed(said)):
+        if any(not _supposed(said, again.start()) for again in _MARKER.finditer(said)) or (
+            mark[0] == "####" and not _hashed(said)
+        ):
             continue  # "Final answer: the answer is 7" says it again
         said = bare(sentence(said.split("</", 1)[0]))
         if not _NONE.match(said):

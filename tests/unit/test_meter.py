@@ -71,6 +71,18 @@ def test_who_sleeps_is_not_waited_for(clock: list[float]) -> None:
     assert (allowance.look(), allowance.held_up) == (0.0, False)
 
 
+def test_sleep_between_work_counts_by_its_share(clock: list[float]) -> None:
+    given = Given()
+    allowance = Allowance(given, 2.0)
+    for _ in range(20):
+        clock[0] += 0.2
+        given.used, given.asked_for = given.used + 0.04, given.asked_for + 0.04
+        if not allowance.look():
+            break
+    assert 2.0 < clock[0] - 100 < 3.0
+    assert not allowance.held_up
+
+
 def test_who_waits_for_a_cpu_does_not_sleep(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Given, "ready", lambda _: True)
     allowance = Allowance(Given(), 2.0)
