@@ -150,7 +150,7 @@ def _run(program: Program, limits: Limits, uid: int) -> Execution:
     environment = {
         "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1",
         "PYTHONIOENCODING": "utf-8:strict", "MALLOC_ARENA_MAX": "1",
-        "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "USER": "user",
     }  # fmt: skip
     source = program.source.encode("utf-8", "surrogatepass")
     # Linux counts what this process used until the child's exec as the child's; below that nothing is known.

@@ -282,7 +282,7 @@ def test_an_import_says_what_repeats_and_what_contradicts(mmst: Run, tmp_path: P
     assert "'7' (line 1), '8' (line 3)" in out
     code, _, err = mmst("problems", "import", "jsonl", str(given), "--to", str(given))
     assert code == 2
-    assert "--to is the file that is read" in err
+    assert "the output is the input" in err
     _, out, _ = mmst("problems", "import", "jsonl", str(given), "--to", str(target), "--json")
     said = json.loads(out)
     assert (said["problems"], said["repeated"], len(said["contradictions"])) == (2, 2, 1)
