@@ -41,7 +41,7 @@ SOURCE = 1 << 14
 """Bytes of text; a longer one is given up."""
 _FRAMES = 4_000
 _TABLES = (definitions, statements)
-_CODING = re.compile(rb"#[^\r\n]*coding[:=]")
+_LINE = re.compile(rb"\r\n|\r|\n")
 
 
 def evaluate(source: str) -> str | None:
@@ -62,8 +62,8 @@ def evaluate(source: str) -> str | None:
 
 
 def _run(machine: Machine, source: bytes) -> None:
-    if len(source) > SOURCE or _CODING.search(source):
-        raise GiveUp
+    if len(source) > SOURCE or any(b"coding" in line for line in _LINE.split(source, 2)[:2]):
+        raise GiveUp  # perhaps another encoding (PEP 263)
     tree = compile(source, "<program>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     assert isinstance(tree, ast.Module)
     compile(tree, "<program>", "exec", dont_inherit=True)
