@@ -8,6 +8,7 @@ and ends with how many there were.
 
 from __future__ import annotations
 
+import inspect
 import os
 import resource
 import signal
@@ -42,6 +43,7 @@ def _child(source: str, out: int, errors: int) -> None:
         os.dup2(errors, 2)
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         signal.alarm(SECONDS)
+        sys.setrecursionlimit(1000 + len(inspect.stack(0)))  # as deep as from a process's first line
         sys.stdout = open(1, "w", encoding="utf-8", errors="strict", newline="\n", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         try:
