@@ -174,10 +174,13 @@ def test_root_s_programs_are_another_user_without_any_right() -> None:
     assert permitted in (0, 4), "at most CAP_DAC_READ_SEARCH, where the interpreter stands in a closed folder"
 
 
+VARIABLES = "LANG MALLOC_ARENA_MAX OMP_NUM_THREADS OPENBLAS_NUM_THREADS TMPDIR TZ USER"
+
+
 @pytest.mark.parametrize(
     ("source", "printed"),
     [
-        ("import os; print(sorted(e for e in os.environ if e[:6] != 'PYTHON'))", "LANG MALLOC_ARENA_MAX OMP_NUM_THREADS OPENBLAS_NUM_THREADS TMPDIR TZ USER"),
+        ("import os; print(sorted(e for e in os.environ if e[:6] != 'PYTHON'))", VARIABLES),
         ("print(open('/dev/stdin').read())", "given"),
         ("open('/dev/stdout', 'w').write('given')", "given"),
         ("print(open(0).read())", "given"),
