@@ -41,7 +41,8 @@ def _child(source: str, out: int, errors: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(errors, 2)
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        most = _address_space() + (1 << 30)  # a test process may have torch loaded
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         signal.alarm(SECONDS)
         sys.setrecursionlimit(1000 + len(inspect.stack(0)))  # as deep as from a process's first line
         sys.stdout = open(1, "w", encoding="utf-8", errors="strict", newline="\n", closefd=False)  # noqa: SIM115
@@ -56,6 +57,12 @@ def _child(source: str, out: int, errors: int) -> None:
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def _address_space() -> int:
+    """Bytes of this process's address space."""
+    with open("/proc/self/statm", encoding="ascii") as f:  # noqa: PTH123
+        return int(f.read().split()[0]) * resource.getpagesize()
 
 
 def main(count: int, first: int = 0) -> int:

@@ -24,7 +24,7 @@ from dataclasses import replace
 
 from mmst import metrics, replies
 from mmst.backends import gvisor_root
-from mmst.backends.gvisor_box import Box, Broken, ready, sweep
+from mmst.backends.gvisor_box import Box, Broken, speaking, sweep
 from mmst.backends.gvisor_queue import Queue
 from mmst.config import RECHECK
 from mmst.errors import SandboxError, SetupError
@@ -35,7 +35,7 @@ from mmst.replies import Nonsense, Reply
 from mmst.work import Waiting, Work
 
 TRIES = 3
-"""How many sandboxes one program may take down (or how often one may fail to start)."""
+"""How many sandboxes one program may take down, and how many in a row may fail to start."""
 _OTHER = "use such a machine; for programs that you would run yourself: --set check.sandbox=subprocess"
 _REMEDY = "Debian: `apt-get install runsc`; elsewhere: https://gvisor.dev/docs/user_guide/install/"
 
@@ -72,6 +72,7 @@ class GvisorSandbox:
         self._packages, self._evaluate, self._recheck = packages, evaluate, recheck
         self._pool: list[Box] = []
         self._evaluators: list[Box] = []
+        self._not_started = 0
         self.platform: str | None = None
 
     def __enter__(self) -> GvisorSandbox:
@@ -90,7 +91,7 @@ class GvisorSandbox:
         queue = Queue(Waiting(programs, limits, evaluate=self._evaluate, recheck=self._recheck))
         try:
             while busy := self._assign(queue):
-                for box in ready(busy):
+                for box in speaking(busy):
                     yield from self._answers(box, queue)
         finally:
             for box in self._busy():
@@ -100,13 +101,13 @@ class GvisorSandbox:
         return [b for b in (*self._evaluators, *self._pool) if b.works]
 
     def _assign(self, queue: Queue) -> list[Box]:
-        """Give work to free sandboxes, starting more as needed; those that are at work."""
+        """Give work to free sandboxes, starting more as needed; those that are at work, or will be when started."""
         while len(self._busy()) < self._most and not any(work.in_peace for b in self._pool for work in b.works):
             evaluating = any(b.works for b in self._evaluators)
             if not evaluating and (batch := queue.batch()):
-                self._idle(self._evaluators).evaluate(batch)
+                self._idle(self._evaluators).give(batch)
             elif work := queue.next(idle=not self._busy()):
-                self._idle(self._pool).give(work)
+                self._idle(self._pool).give([work])
                 if work.in_peace:
                     break
             else:
@@ -118,15 +119,31 @@ class GvisorSandbox:
         for box in boxes:
             if not box.works:
                 return box
-        boxes.append(self._start(evaluator=boxes is self._evaluators))
+        boxes.append(self._new(evaluator=boxes is self._evaluators))
         return boxes[-1]
 
     def _answers(self, box: Box, queue: Queue) -> Iterator[Execution]:
         """What a sandbox has to say of its programs; nothing while that is open."""
+        if not box.ready:
+            return self._started(box, queue)
         if box in self._evaluators:
             return self._evaluations(box, queue)
         [work] = box.works
         return self._rechecks(box, work, queue) if work.together else iter(self._execution(box, work, queue))
+
+    def _started(self, box: Box, queue: Queue) -> Iterator[Execution]:
+        """It is ready, or did not start: then another one is given its work."""
+        try:
+            box.advance()
+            self._not_started = 0
+        except Broken as e:
+            works = box.works
+            self._drop(box)
+            self._not_started += 1
+            if self._not_started >= TRIES:
+                raise SandboxError(f"a gVisor sandbox could not start: {e}") from None
+            queue.back(works)
+        yield from ()
 
     def _evaluations(self, box: Box, queue: Queue) -> Iterator[Execution]:
         batch = box.works
@@ -191,31 +208,23 @@ class GvisorSandbox:
     def _first(self) -> None:
         """The first sandbox, on the first platform that works: the version's default, or another."""
         reasons = []
-        for platform in ("", "ptrace", "systrap"):
-            self.platform = platform
+        for self.platform in ("", "ptrace", "systrap"):
+            box = self._new(evaluator=self._evaluate)
             try:
-                box = self._start(evaluator=self._evaluate, tries=1)
-            except SandboxError as e:
-                reasons.append(f"{platform or 'default'}: {e}")
+                box.await_ready()
+            except Broken as e:
+                box.kill()
+                reasons.append(f"{self.platform or 'default'}: it could not start: {e}")
+            except BaseException:
+                box.kill()
+                raise
             else:
                 (self._evaluators if self._evaluate else self._pool).append(box)
                 return
         raise SetupError("gVisor is installed but starts no sandbox", why="; ".join(reasons), remedy=_REMEDY)
 
-    def _start(self, *, evaluator: bool, tries: int = TRIES) -> Box:
-        for left in reversed(range(tries)):
-            box = Box(self._root / "evaluator" if evaluator else self._root, self.platform or "", self._here)
-            try:
-                box.await_ready()
-            except BaseException as e:
-                box.kill()
-                if isinstance(e, Broken) and left:
-                    continue
-                if isinstance(e, Broken):
-                    raise SandboxError(f"a gVisor sandbox could not start: {e}") from None
-                raise
-            return box
-        raise AssertionError("unreachable")
+    def _new(self, *, evaluator: bool) -> Box:
+        return Box(self._root, self.platform or "", self._here, evaluator=evaluator)
 
     def _close(self) -> None:
         boxes = [*self._evaluators, *self._pool]

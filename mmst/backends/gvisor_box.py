@@ -36,10 +36,11 @@ class Broken(Exception):
 
 
 class Box:
-    """A sandbox and the work in it: one program, or a batch to evaluate."""
+    """A sandbox and the work in it: one program, or a batch to evaluate. It may be given work before it is `ready`."""
 
-    def __init__(self, bundle: Path, platform: str, here: tuple[str, ...] = ()) -> None:
-        """In the OCI bundle's root folder are the packages `here`."""
+    def __init__(self, bundle: Path, platform: str, here: tuple[str, ...] = (), *, evaluator: bool = False) -> None:
+        """In the OCI bundle's root folder are the packages `here`; beside it is the bundle of an evaluator."""
+        self.ready, self._evaluator = False, evaluator
         self._state = _state()
         self.id = f"mmst-{os.getpid()}-{secrets.token_hex(4)}"
         options = [f"--root={self._state}", "--network=none", "--ignore-cgroups"]
@@ -47,7 +48,7 @@ class Box:
         options += [f"--platform={platform}"] if platform else []
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the sandbox
         self._process = subprocess.Popen(
-            ["runsc", *options, "run", f"--bundle={bundle}", self.id],
+            ["runsc", *options, "run", f"--bundle={bundle / 'evaluator' if evaluator else bundle}", self.id],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -69,31 +70,41 @@ class Box:
         self._most = _WORDS_MOST
         self._got = bytearray()
 
-    def give(self, work: Work) -> None:
-        """Start a program; `advance` then tells its end. What it imports is there before its time begins."""
-        self.works, self.allowance = (work,), None
+    def give(self, works: Sequence[Work]) -> None:
+        """Start a program, or evaluate a batch, as soon as it is ready; `advance` then tells what came of it."""
+        self.works, self.allowance = works, None
+        if self.ready:
+            self._start()
+
+    def _start(self) -> None:
+        """Begin with its works; what a program imports is there before its time begins."""
+        if self._evaluator:
+            return self._evaluate()
+        [work] = self.works
         names = wanted(work.program.source.encode("utf-8", "surrogatepass"), self._here)
         if names in self._warm:
-            self._begin(work)
-        else:
-            self._warming, self._most = names, _WORDS_MOST
-            self._ask(json.dumps({"warm": names}).encode(), GRACE_SECONDS)
+            return self._begin(work)
+        self._warming, self._most = names, _WORDS_MOST
+        return self._ask(json.dumps({"warm": names}).encode(), GRACE_SECONDS)
 
     def _begin(self, work: Work) -> None:
         self.allowance = Allowance(self._meter, work.limits.timeout)
         self._most = 2 * replies.most(work.limits.output_kib << 10)
         self._ask(work.frame(self.allowance.most), self.allowance.most + GRACE_SECONDS)
 
-    def evaluate(self, batch: Sequence[Work]) -> None:
-        """Start to evaluate programs; `advance` then tells what came of it."""
-        self.works, self.allowance = batch, None
-        self._most = 2 * OUTPUT * len(batch) + _WORDS_MOST
-        self._ask(json.dumps({"sources": [w.program.source for w in batch]}).encode(), EVALUATION_SECONDS)
+    def _evaluate(self) -> None:
+        self._most = 2 * OUTPUT * len(self.works) + _WORDS_MOST
+        self._ask(json.dumps({"sources": [w.program.source for w in self.works]}).encode(), EVALUATION_SECONDS)
 
     def advance(self) -> bytes | None:
         """What it answers to its work, None while that is open; `Broken` when it will stay so."""
         frame = self._frame()
         if frame is None:
+            return None
+        if not self.ready:
+            self.ready = True
+            if self.works:
+                self._start()
             return None
         if self._warming:
             self._warm.add(self._warming)
@@ -114,11 +125,10 @@ class Box:
         return GRACE_SECONDS
 
     def await_ready(self) -> None:
-        """Wait for its first frame."""
-        while True:
-            ready([self])
-            if self._frame() is not None:
-                return
+        """Wait for it to have started."""
+        while not self.ready:
+            speaking([self])
+            self.advance()
 
     def kill(self, patience: float = 1.0) -> None:
         """End it, leaving nothing behind; `patience` are the seconds it may take to go by itself."""
@@ -188,7 +198,7 @@ def _state() -> Path:
     return folder
 
 
-def ready(boxes: list[Box]) -> list[Box]:
+def speaking(boxes: list[Box]) -> list[Box]:
     """Wait for the boxes that have something to say; those too that have been silent for too long."""
-    speaking = wait([b.out.fileno() for b in boxes], min(b.look() for b in boxes))
-    return [b for b in boxes if b.out.fileno() in speaking or b.look() <= 0]
+    found = wait([b.out.fileno() for b in boxes], min(b.look() for b in boxes))
+    return [b for b in boxes if b.out.fileno() in found or b.look() <= 0]

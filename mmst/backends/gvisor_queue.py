@@ -78,6 +78,16 @@ class Queue:
         else:
             self._run.extend(works)
 
+    def back(self, works: Sequence[Work]) -> None:
+        """They were not begun: their sandbox did not start."""
+        for work in works:
+            if work.evaluate:
+                self._batch.append(work)
+            elif work.together:
+                self._recheck.extend(work.together)
+            else:
+                (self._held_up if work.in_peace else self._run).append(work)
+
     def again(self, work: Work) -> None:
         """Run it once more, first of all: it took its sandbox down, or was killed by nobody."""
         self._run.appendleft(replace(work, tries=work.tries + 1))

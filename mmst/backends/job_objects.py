@@ -13,6 +13,7 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 
+from mmst.backends.gvisor_root import TMP_MIB
 from mmst.backends.kube_kinds import COMPONENT, MANAGED, RUN, Object
 from mmst.backends.pods import OOM_EXIT_CODES
 from mmst.config import ClusterConfig
@@ -85,6 +86,7 @@ def check_job(name: str, shards: Sequence[Sequence[Work]], cluster: ClusterConfi
         "volumeMounts": [
             {"name": "in", "mountPath": "/in", "readOnly": True},
             {"name": "nothing", "mountPath": "/dev/shm", "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},
         ],
     }
     pod = {
@@ -100,6 +102,7 @@ def check_job(name: str, shards: Sequence[Sequence[Work]], cluster: ClusterConfi
         "volumes": [
             {"name": "in", "configMap": {"name": name, "defaultMode": 0o400}},
             {"name": "nothing", "emptyDir": {"sizeLimit": "1Mi"}},
+            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": f"{TMP_MIB}Mi"}},
         ],
         **({"imagePullSecrets": [{"name": s} for s in cluster.pull_secrets]} if cluster.pull_secrets else {}),
     }

@@ -12,6 +12,8 @@ STEPS = 100_000
 """Nodes of the syntax tree, or as much other work, that a program may take: 10 to 20 CPU-ms, at worst 0.5 s."""
 SECONDS = 0.5
 """After which a program is given up whatever its steps say: some cost more than was thought."""
+_LOOK = 256
+"""Steps between two looks at the clock, which in gVisor is slow in a sandbox's first second."""
 BYTES = 16 << 20
 """Bytes that all its containers and texts may take, those that it has dropped included."""
 OUTPUT = 1 << 14
@@ -60,26 +62,36 @@ class Paid:
 class Machine:
     """The budgets of one program, its module's names, its output. Everything is paid before it is done."""
 
-    __slots__ = ("bytes", "depth", "lazy", "names", "out", "printed", "steps", "until")
+    __slots__ = ("_mark", "bytes", "depth", "lazy", "names", "out", "printed", "steps", "until")
 
     def __init__(self) -> None:
         self.steps, self.bytes, self.depth, self.lazy, self.printed = STEPS, BYTES, 0, 0, 0
-        self.until = monotonic() + SECONDS
+        self._mark, self.until = STEPS - _LOOK, 0.0
         self.names: dict[str, Any] = {}
         self.out: list[str] = []
 
     def spend(self, steps: int) -> None:
         """Pay for work; a step is 0.1 to 0.2 µs."""
         self.steps -= steps
-        if self.steps < 0 or monotonic() > self.until:
-            raise GiveUp
+        if self.steps < self._mark:
+            self._look()
 
     def allocate(self, size: int) -> None:
         """Pay for `size` bytes, and for the time to fill them."""
         self.bytes -= size
         self.steps -= size >> 8
-        if self.bytes < 0 or self.steps < 0 or monotonic() > self.until:
+        if self.bytes < 0:
             raise GiveUp
+        if self.steps < self._mark:
+            self._look()
+
+    def _look(self) -> None:
+        """Give up when the steps or the seconds are spent; those count from the first look."""
+        now = monotonic()
+        self.until = self.until or now + SECONDS
+        if self.steps < 0 or now > self.until:
+            raise GiveUp
+        self._mark = max(0, self.steps - _LOOK)
 
     def enter(self) -> None:
         """A call or a comprehension begins within what runs; `depth` is lowered by who made it."""

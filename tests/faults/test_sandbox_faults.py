@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -117,27 +117,51 @@ def test_a_hanging_sandbox_is_noticed_and_replaced(box: GvisorSandbox, monkeypat
     assert len(processes_of(os.getpid())) <= 6
 
 
-def test_a_program_that_takes_every_sandbox_down_ends_in_an_error_that_names_it(box: GvisorSandbox) -> None:
-    def assassin() -> None:
-        while not over.is_set():
-            for b in list(box._pool):
-                if any(work.id == "poison" for work in b.works):
-                    for pid in children(b._process.pid):
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
+@contextlib.contextmanager
+def killer(box: GvisorSandbox, wanted: Callable[[gvisor_box.Box], bool], most: int = 1000) -> Iterator[None]:
+    """Kill up to `most` sandboxes that are `wanted`, as soon as they are there."""
 
-    over, found = threading.Event(), []
-    thread = threading.Thread(target=assassin)
+    def kill() -> None:
+        killed = set[str]()
+        while not over.wait(0.02) and len(killed) < most:
+            for b in [b for b in box._pool if wanted(b)]:
+                with contextlib.suppress(OSError):
+                    for pid in children(b._process.pid):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.add(b.id)
+
+    over = threading.Event()
+    thread = threading.Thread(target=kill)
     thread.start()
-    asked = [Program(id="a", source="print(1)"), Program(id="poison", source="import time; time.sleep(9)")]
     try:
-        with pytest.raises(SandboxError, match=r"3 sandboxes in a row .* 'poison'"):
-            found.extend(e.stdout for e in box.run(asked, LIMITS))
+        yield
     finally:
         over.set()
         thread.join()
+
+
+def test_a_program_that_takes_every_sandbox_down_ends_in_an_error_that_names_it(box: GvisorSandbox) -> None:
+    asked = [Program(id="a", source="print(1)"), Program(id="poison", source="import time; time.sleep(9)")]
+    found = []
+    with (
+        killer(box, lambda b: b.ready and any(work.id == "poison" for work in b.works)),
+        pytest.raises(SandboxError, match=r"3 sandboxes in a row .* 'poison'"),
+    ):
+        found.extend(e.stdout for e in box.run(asked, LIMITS))
     assert found == ["1\n"]
+
+
+def test_sandboxes_that_are_killed_while_they_start_cost_no_verdict(box: GvisorSandbox) -> None:
+    asked = [Program(id=str(i), source=f"import time; time.sleep(0.3); print({i})") for i in range(6)]
+    with killer(box, lambda b: not b.ready, most=2):
+        found = {e.id: e.stdout for e in box.run(asked, LIMITS)}
+    assert found == {str(i): f"{i}\n" for i in range(6)}
+
+
+def test_where_no_sandbox_starts_any_more_the_run_ends_in_an_error(box: GvisorSandbox) -> None:
+    asked = [Program(id=str(i), source="import time; time.sleep(5)") for i in range(3)]
+    with killer(box, lambda b: not b.ready), pytest.raises(SandboxError, match="could not start"):
+        list(box.run(asked, LIMITS))
     assert [e.stdout for e in box.run([Program(id="b", source="print(2)")], LIMITS)] == ["2\n"]
 
 
