@@ -19,6 +19,7 @@ from typing import Any
 from mmst import inside
 from mmst.backends import gvisor_packages
 from mmst.errors import SetupError
+from mmst.inside import archive
 from mmst.inside.packages import DEFAULT, FOLDER
 from mmst.inside.wire import EVALUATOR_UID
 
@@ -113,6 +114,7 @@ def fill(root: Path, packages: Sequence[str] = DEFAULT) -> None:
     _copy_data(root)
     for source in (lib, root / "opt"):
         compileall.compile_dir(source, quiet=2, stripdir=str(root), prependdir="/")
+    archive.write(root / FOLDER.lstrip("/"), root / archive.FILE.lstrip("/"))
     copied = {p.name for p in (lib / "lib-dynload").iterdir()}
     _copy_libraries(root, [_base_python(), *(p for p in _dynload().glob("*.so") if p.name in copied), *binaries])
     for path in root.rglob("*"):

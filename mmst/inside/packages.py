@@ -25,17 +25,17 @@ def present(folder: str = FOLDER) -> tuple[str, ...]:
 
 
 def wanted(source: bytes, here: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the packages that are here, those to import before a program begins: none, numpy, or all.
+    """Of the packages that are here, those to import before a program begins: none, one of `DEFAULT`, or all.
 
-    A guess from its text, which decides only how fast it is. numpy is apart, for most programs
-    that import anything import nothing else, and a fork costs less the less is imported.
+    A guess from its text, which decides only how fast it is. The less is imported the less a fork
+    costs, so what most programs import alone is apart.
 
     >>> wanted(b"import numpy as np", DEFAULT), wanted(b"from mpmath import mp", DEFAULT), wanted(b"print(1)", DEFAULT)
-    (('numpy',), ('numpy', 'sympy'), ())
+    (('numpy',), ('sympy',), ())
     """
     found = {name.decode() for name in _NAMES.findall(source)}
     names = {_WITH.get(name, name) for name in found} & {*here}
-    return tuple(sorted(names)) if names <= {"numpy"} else here
+    return tuple(names) if len(names) < 2 and names <= {*DEFAULT} else here
 
 
 class Seeds:

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from mmst.inside import packages
+from mmst.inside import archive, packages
 
 _NUMPY = """
 import numpy as np
@@ -56,6 +56,8 @@ _TIMES = 3
 def load(names: tuple[str, ...]) -> None:
     """Import and use these packages; exits when that has started a thread, which no fork would survive."""
     before, late = set(sys.modules), set[str]()
+    archives = [archive.Archive(packages.FOLDER)] if os.path.exists(archive.FILE) else []  # noqa: PTH110
+    sys.meta_path[:0] = archives
     for name in names:
         tops = {module.partition(".")[0] for module in sys.modules}
         importlib.import_module(name)
@@ -63,6 +65,9 @@ def load(names: tuple[str, ...]) -> None:
         before = set(sys.modules)
     bound = {m: dict(vars(module)) for m, module in sys.modules.items() if hasattr(module, "__path__")}
     _use(names)
+    for found in archives:
+        sys.meta_path.remove(found)
+        found.close()
     late |= {m for m in sys.modules if m not in before and "." in m}
     sys.meta_path.insert(0, _hide(late, bound))
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
