@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ _LEFT_OUT = (
 )  # fmt: skip
 _ZONES = "tzdata"
 _VERSION = 3
+_KEPT = 7 * 24 * 3600
 TMP_MIB = 16
 """What all files of a program may hold together."""
 
@@ -53,7 +56,10 @@ def bundle(packages: Sequence[str] = DEFAULT) -> Path:
     """
     target = cache() / f"sandbox-{_fingerprint(packages)}"
     if target.is_dir():
+        with contextlib.suppress(OSError):  # it may be in an image
+            os.utime(target)
         return target
+    _remove_unused()
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=cache()))
     try:
         fill(aside / "rootfs", packages)
@@ -72,6 +78,14 @@ def bundle(packages: Sequence[str] = DEFAULT) -> Path:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def _remove_unused() -> None:
+    """Remove the bundles that no run has begun with for a week, and what is left of one that was being built."""
+    for folder in (*cache().glob("sandbox-*"), *cache().glob("building-*")):
+        with contextlib.suppress(FileNotFoundError):
+            if folder.stat().st_mtime < time.time() - _KEPT:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _base_python() -> Path:

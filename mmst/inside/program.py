@@ -8,6 +8,8 @@ endian), the source, and then the program's own stdin.
 from __future__ import annotations
 
 import atexit
+import builtins
+import gc
 import os
 import random
 import resource
@@ -64,6 +66,8 @@ def execute(source: bytes) -> NoReturn:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
+        sys.modules.pop("__main__", None)
+        gc.collect()  # what is in there may still print: `__del__`, a generator's `finally`
         sys.stdout.flush()
     except BaseException:
         status = status or 120
@@ -79,6 +83,9 @@ def _run(source: bytes) -> int:
     sys.modules["__main__"] = main
     sys.argv[:] = [NAME]
     main.__file__ = f"{os.getcwd()}/{NAME}"  # noqa: PTH109
+    vars(main)["__builtins__"] = builtins
+    if b"recursionlimit" not in source:
+        sys.setrecursionlimit(sys.getrecursionlimit() + _frames())
     if b"__file__" in source or b"argv" in source:
         _write(main.__file__, source)
     try:
@@ -89,6 +96,15 @@ def _run(source: bytes) -> int:
         _report(e)
         return 1
     return 0
+
+
+def _frames() -> int:
+    """How much of the recursion limit is taken below the program: our frames, and `exec`."""
+    frame: types.FrameType | None = sys._getframe(1)
+    count = 1
+    while frame:
+        frame, count = frame.f_back, count + 1
+    return count
 
 
 def _write(path: str, source: bytes) -> None:

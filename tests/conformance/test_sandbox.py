@@ -189,6 +189,26 @@ def test_atexit_and_buffers(box: Sandbox) -> None:
     assert (e.outcome, e.stdout) == ("ok", "hi bye\n")
 
 
+@pytest.mark.parametrize(
+    ("source", "printed"),
+    [
+        ("class A:\n    def __del__(self): print('del', B)\nB = 3\na = A()\nprint('end')", "end\ndel 3\n"),
+        ("class A:\n    def __init__(self): self.me = self\n    def __del__(self): print('cycle')\nA()", "cycle\n"),
+        ("def g():\n    try:\n        yield 1\n    finally:\n        print('closed')\nx = g()\nnext(x)", "closed\n"),
+        ("class A:\n    def __del__(self): print('out')\na = A()\nimport sys\nsys.exit(0)", "out\n"),
+        ("import sys\ndel sys.modules['__main__']\nprint('gone')", "gone\n"),
+    ],
+)
+def test_what_it_still_holds_at_its_end_is_finalized(box: Sandbox, source: str, printed: str) -> None:
+    e = run(box, source)
+    assert (e.outcome, e.stdout) == ("ok", printed)
+
+
+@pytest.mark.parametrize(("deep", "outcome"), [(998, "ok"), (999, "crashed")])
+def test_it_may_call_itself_as_often_as_in_an_interpreter_of_its_own(box: Sandbox, deep: int, outcome: str) -> None:
+    assert run(box, f"def f(n):\n    return n and f(n - 1)\nf({deep})").outcome == outcome
+
+
 def test_asyncio(box: Sandbox) -> None:
     assert run(box, "import asyncio\nasync def f(): print(3)\nasyncio.run(f())").stdout == "3\n"
 

@@ -6,6 +6,7 @@ import os
 import re
 import struct
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -282,3 +283,24 @@ def test_a_root_folder_that_cannot_be_built_says_where(tmp_path: Path, monkeypat
     with pytest.raises(SetupError, match=r"No space left.*XDG_CACHE_HOME"):
         gvisor_root.bundle()
     assert list((tmp_path / "mmst").iterdir()) == []
+
+
+def test_a_new_root_folder_takes_the_place_of_those_unused_for_a_week(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(gvisor_root, "fill", lambda root, packages: root.mkdir())
+    old, begun, recent = (gvisor_root.cache() / name for name in ("sandbox-1", "building-2", "sandbox-3"))
+    for folder, days in ((old, 8), (begun, 8), (recent, 6)):
+        (folder / "rootfs").mkdir(parents=True)
+        os.utime(folder, (time.time() - days * 86_400,) * 2)
+    made = gvisor_root.bundle()
+    assert {p.name for p in gvisor_root.cache().iterdir()} == {"sandbox-3", made.name}
+
+
+def test_a_root_folder_that_is_used_again_counts_as_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(gvisor_root, "fill", lambda root, packages: root.mkdir())
+    made = gvisor_root.bundle()
+    os.utime(made, (0, 0))
+    assert gvisor_root.bundle().stat().st_mtime > time.time() - 60
