@@ -79,28 +79,19 @@ def test_an_attack_harms_nobody_and_leaves_nothing(box: GvisorSandbox, clean: st
 
 
 def beside_neighbours(box: GvisorSandbox, attack: Attack, neighbours: Neighbours) -> dict[str, Execution]:
-    """One call of `run`: a victim in every sandbox, the attack, victims while it lasts, then the next programs.
+    """A victim in every sandbox, the attack, victims beside it for a second, then the next programs.
 
-    A sandbox that gets free asks for the next program, so two probes in a row, asked for when
-    the attack has been answered, reach the sandbox that it was in.
+    Those are asked for when the attack has been answered, two probes first: one for each sandbox.
     """
+    reads = "\n".join(host_facts()) if attack.reads == "host" else attack.reads
+    before = [neighbours.victim(0.05), neighbours.victim(0.05)]
+    beside = [neighbours.victim(0.2) for _ in range(4)]
+    first = [*before, Program(id="attack", source=attack.source, stdin=reads), *beside]
     found: dict[str, Execution] = {}
-
-    def programs() -> Iterator[Program]:
-        yield neighbours.victim(0.05)
-        yield neighbours.victim(0.05)
-        reads = "\n".join(host_facts()) if attack.reads == "host" else attack.reads
-        yield Program(id="attack", source=attack.source, stdin=reads)
-        yield neighbours.victim(0.2)
-        while "attack" not in found:
-            yield neighbours.victim(0.2)
-        yield neighbours.probe()
-        yield neighbours.probe()
-        yield from neighbours.others()
-
-    for execution in box.run(programs(), attack.limits):
-        assert execution.id not in found, "answered twice"
-        found[execution.id] = execution
+    for programs in (first, [neighbours.probe(), neighbours.probe(), *neighbours.others()]):
+        for execution in box.run(programs, attack.limits):
+            assert execution.id not in found, "answered twice"
+            found[execution.id] = execution
     return found
 
 
@@ -117,7 +108,7 @@ def host_facts() -> list[str]:
 def root_folder() -> dict[str, tuple[int, ...]]:
     """The root folder of the sandboxes as the host sees it."""
     rows: dict[str, tuple[int, ...]] = {}
-    for folder, _, files in os.walk(gvisor_root.bundle()):
+    for folder, _, files in os.walk(gvisor_root.bundle() / "rootfs"):
         for path in (folder, *(f"{folder}/{name}" for name in files)):
             s = os.lstat(path)
             rows[path] = (s.st_ino, s.st_mode, s.st_uid, s.st_size, s.st_mtime_ns, s.st_ctime_ns)

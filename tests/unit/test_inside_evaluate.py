@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,16 @@ from mmst.inside.library import MODULES
 from mmst.inside.machine import OUTPUT, STEPS
 from mmst.inside.methods import METHODS
 from mmst.inside.values import Native
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_objects() -> Iterator[None]:
+    """As in the evaluator's process, the collector has nothing to look at but what programs make."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
 
 FINISHED = [
     ("", ""),
