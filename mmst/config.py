@@ -244,7 +244,12 @@ class TrainConfig:
         affects=False,
     )
     checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
-    spike: float = option(4.0, "stop when the loss stays above this multiple of its running mean (0: never)", low=0.0)
+    spike: float = option(
+        4.0,
+        "stop when the loss stays above this multiple of what it was at the start, or of its best running mean "
+        "(0: never; mmst/finetune_guard.py)",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
