@@ -3,7 +3,6 @@
 import itertools
 import logging
 import math
-import re
 from dataclasses import replace
 from pathlib import Path
 
