@@ -60,8 +60,17 @@ class Victim:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
+        generated = {"format": "generated", "seed": 5}
         self.config = small_config(
-            self.folder / "out", loop={"rounds": 1, "min_new": 1}, train={"steps": 6, "batch_tokens": 256}
+            self.folder / "out",
+            problems={
+                "train": [generated | {"count": 60, "split": "train", "limit": 16}],
+                "test": [generated | {"count": 60, "split": "test", "limit": 4}],
+                "related": [generated | {"count": 4, "task": "related"}],
+                "seeds": [generated | {"count": 60, "seed": 6, "split": "train"}],
+            },
+            train={"steps": 6, "batch_tokens": 256, "checkpoint_every": 2},
+            loop={"rounds": 1, "min_new": 1},
         )
         self.recipe = self.folder / "small.yaml"
         self.recipe.write_text(yaml.safe_dump(to_data(self.config)))

@@ -138,7 +138,7 @@ def trainset(
 
     Example:
 
-      mmst trainset -r demo --arm own-text --problems stages/gather/3f… --checked stages/check/c1…
+      mmst trainset -r demo --arm own-text --problems stages/gather/3f… --checked stages/check/c1… \\
       --translated stages/check/d2… --checkpoint stages/base/9a…
     """
     refs = {"problems": problems, "checked": checked, "translated": translated, "checkpoint": checkpoint}
@@ -206,7 +206,7 @@ def promote(
 
     Example:
 
-      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7…
+      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7… \\
       --control seed-only=stages/evaluate/c9…
     """
     from mmst.store import load

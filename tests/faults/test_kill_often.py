@@ -10,7 +10,7 @@ from tests.kill_support import Victim, killed_often
 pytestmark = [pytest.mark.gvisor]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_five_kills_of_the_stages_change_nothing(tmp_path: Path) -> None:
     whole, killed = Victim(tmp_path / "whole", whole=False), Victim(tmp_path / "killed", whole=False)
     seconds = whole.finish()
@@ -36,7 +36,7 @@ def test_twenty_kills_of_a_whole_run_change_nothing(tmp_path: Path) -> None:
     assert len(moments) >= 15
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("delays", [(0.0, 0.4, 1.2, 2.5)])
 def test_a_kill_at_any_moment_of_its_start_leaves_no_process(tmp_path: Path, delays: tuple[float, ...]) -> None:
     sweep(tmp_path, delays)

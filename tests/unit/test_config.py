@@ -151,7 +151,7 @@ def test_a_name_that_can_be_folder_prefix_label_and_word_is_taken(name: str) -> 
 
 @pytest.mark.parametrize("name", NO_NAMES)
 def test_a_name_that_cannot_is_refused_with_one_that_can(name: str) -> None:
-    with pytest.raises(ConfigError, match="^name must be 1 to 54 of") as refused:
+    with pytest.raises(ConfigError, match=r"^name must be 1 to 54 of") as refused:
         parse({"name": name})
     near = re.search(r"Remedy: --set name=(\S+)$", str(refused.value))
     assert near

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from mmst import cli, inspect_run, launch, store, wiring
 from mmst.backends.subprocess_sandbox import SubprocessSandbox
+from mmst.commands import rollout, submit
 from mmst.commands import run as run_command
-from mmst.commands import submit
+from mmst.errors import Stopped
 from mmst.manifest import Manifest
 from mmst.trigger import Triggered
 from tests import run_support
@@ -32,7 +33,7 @@ def printed() -> Iterator[tuple[str, str]]:
     for words in [[], *names]:
         wide = {"COLUMNS": "400", "TERM": "dumb", "NO_COLOR": "1"}
         text = CliRunner(env=wide).invoke(cli.app, [*words, "--help"]).output
-        for line in text.splitlines():
+        for line in re.sub(r" \\\s*\n\s*", " ", text).splitlines():
             if found := re.match(r"\s*(?:\w+=\S+ )*(mmst .*?)(?:\s*│)?\s*$", line):
                 yield " ".join(words) or "mmst", found[1]
 
@@ -56,7 +57,8 @@ def test_an_example_is_taken_as_it_is_printed(
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115, PTH123
     code = cli.main(arguments)
     said = capsys.readouterr()
-    assert code == 0, said.err + said.out
+    # The one that goes on until it is stopped is.
+    assert code == (130 if arguments == ["rollout", "--cluster", "mmst"] else 0), said.err + said.out
 
 
 def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +67,7 @@ def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
     files(folder)
+    monkeypatch.setenv("MMST_DATA", str(folder))
     monkeypatch.setitem(run_support.CONFIG, "name", "demo")
     made = Made(folder / "store")
     made.whole()
@@ -83,6 +86,7 @@ def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmst.experiments.results.write", lambda *_: WRITTEN)
     monkeypatch.setattr("mmst.pipelines.compile.compile_to", lambda *_, **__: None)
     monkeypatch.setattr(submit, "reached", lambda *_: Submitted())
+    monkeypatch.setattr(rollout, "EVERY", 0)
     monkeypatch.setattr(submit, "watch", lambda *_, **__: "SUCCEEDED")
     monkeypatch.setattr("mmst.preflight.for_cluster", lambda config: None)
     monkeypatch.setattr("mmst.trigger.ensure", lambda name, *_: Triggered(name=name, run="1", state="", made=True))
@@ -107,15 +111,21 @@ def files(folder: Path) -> None:
     for name, row in rows.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(row) + "\n")
+    lines = (
+        json.dumps({"question": f"What is {n} + 5?", "answer": f"It is {n + 5}.\n#### {n + 5}"}) for n in range(99)
+    )
+    (folder / "gsm8k/train.jsonl").write_text("\n".join(lines))
     svamp = {
         "ID": "c-1",
-        "Body": "Ann has 1 apple.",
+        "Body": "Ann has 1.",
         "Question": "How many?",
         "Equation": "1",
         "Answer": 1.0,
         "Type": "",
     }
-    (folder / "SVAMP.json").write_text(json.dumps([svamp]))
+    (folder / "svamp").mkdir()
+    for name in ("SVAMP.json", "svamp/SVAMP.json"):
+        (folder / name).write_text(json.dumps([svamp]))
     for name in ("my.yaml", "retrain.yaml"):
         (folder / name).write_text("title: x")
 
@@ -124,9 +134,14 @@ WRITTEN = SimpleNamespace(data={}, outcomes=SimpleNamespace(seeds=[1]), levels=[
 
 
 class Settled:
-    """A rollout with nothing to do."""
+    """A rollout with nothing to do, stopped when it has looked twice."""
+
+    looked = 0
 
     def settle(self) -> tuple[str, Any]:
+        self.looked += 1
+        if self.looked > 2:
+            raise Stopped("stopped")
         return "idle", SimpleNamespace(champion=None)
 
 
