@@ -173,7 +173,9 @@ def test_a_name_is_refused_wherever_it_enters(name: str, tmp_path: Path) -> None
         lambda: from_text(json.dumps({"name": name})),
         lambda: definition.load(str(experiment)),
     ]
-    for way in [*ways, *([] if name == ".." else [lambda: recipes.load(str(other))])]:
+    if name != "..":
+        ways.append(lambda: recipes.load(str(other)))
+    for way in ways:
         with pytest.raises(ConfigError, match="name must be 1 to 54 of"):
             way()
 
