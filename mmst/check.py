@@ -56,7 +56,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
             names.append(name)
             if name in there:
                 counts.update(tally(stage.read_records(name, CheckedSample)))
-                task.advance(len(shard))
+                task.found(len(shard))
                 continue
             asked = [_problem(known, s) for s in shard]
             solutions = ["" if s.failed else method(s.method).solution(s.completion) for s in shard]

@@ -244,7 +244,12 @@ class TrainConfig:
         affects=False,
     )
     checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
-    spike: float = option(4.0, "stop when the loss stays above this multiple of its running mean (0: never)", low=0.0)
+    spike: float = option(
+        4.0,
+        "stop when the loss stays above this multiple of what it was at the start, or of its best running mean "
+        "(0: never; mmst/finetune_guard.py)",
+        low=0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +365,37 @@ def parse(data: Mapping[str, Any]) -> Config:
     Traceback (most recent call last):
     mmst.errors.ConfigError: sampling.k must be at least 1, got -1. Remedy: see `mmst recipes --keys`
     """
+    config = parse_stored(data)
+    check_name(config.name, "name")
+    return config
+
+
+NAME_LONGEST = 54
+"""With the digest of its run a name is a label in Kubernetes: 63 characters."""
+
+
+def check_name(name: str, key: str) -> None:
+    """`ConfigError` unless a recipe's or experiment's `name` can begin the names of its runs.
+
+    These are folders, S3 prefixes, labels in Kubernetes, runs in Kubeflow and MLflow, and words of commands.
+
+    >>> check_name("a/b", "name")
+    Traceback (most recent call last):
+    mmst.errors.ConfigError: name must be 1 to 54 of A-Z, a-z, 0-9, '.', '_' and '-', with a letter or \
+digit at both ends, got 'a/b'. Remedy: --set name=a-b
+    """
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,52}[A-Za-z0-9])?", name):
+        return
+    near = re.sub(r"[^A-Za-z0-9._]+", "-", name)[:NAME_LONGEST].strip("._-") or "my-recipe"
+    raise ConfigError(
+        f"{key} must be 1 to {NAME_LONGEST} of A-Z, a-z, 0-9, '.', '_' and '-', with a letter or digit at both ends",
+        value=name,
+        remedy=f"--set name={near}" if key == "name" else f"{key}: {near}",
+    )
+
+
+def parse_stored(data: Mapping[str, Any]) -> Config:
+    """As `parse`, of a recipe that a run was made of: its name is what it is."""
     _known_keys(Config, data, "")
     try:
         config = from_data(Config, data, "recipe")

@@ -25,13 +25,14 @@ from typing import Any
 
 from mmst.errors import DivergedError, MmstError, UserError
 from mmst.ports import TrainSpec
-from mmst.process import die_with_parent
+from mmst.process import die_with_parent, end_with_owner
 from mmst.records import from_json
 
 
 def main(path: str) -> int:
     """Train by a specification file; returns the exit code."""
     die_with_parent()
+    end_with_owner()
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     warnings.simplefilter("ignore", FutureWarning)  # DeepSpeed's use of torch: several lines a step

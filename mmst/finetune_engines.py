@@ -39,6 +39,14 @@ class Plain:
         with self.autocast:
             return cast(torch.Tensor, self.model(input_ids=ids, use_cache=False).logits)
 
+    def evaluated(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits from which nothing is to be learnt: without dropout and gradients."""
+        self.model.eval()
+        with torch.no_grad():
+            found = self.logits(ids)
+        self.model.train()
+        return found
+
     def probe(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits as the exported model is to compute them."""
         self.model.eval()
@@ -119,6 +127,14 @@ class Zero:
     def logits(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits (rows, tokens, vocabulary) of token ids (rows, tokens), called by every rank."""
         return cast(torch.Tensor, self.engine(input_ids=ids, use_cache=False).logits)
+
+    def evaluated(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits from which nothing is to be learnt: without dropout and gradients; called by every rank."""
+        self.engine.eval()
+        with torch.no_grad():
+            found = self.logits(ids)
+        self.engine.train()
+        return found
 
     def probe(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits as the exported model is to compute them, called by every rank."""

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -17,18 +17,12 @@ import transformers
 
 from mmst import finetune_checkpoint as checkpoints
 from mmst.config import TrainConfig
-from mmst.errors import DivergedError, ModelError, TrainingError
+from mmst.errors import ModelError, TrainingError
 from mmst.finetune_data import Plan, Row
 from mmst.finetune_engines import Engine, Plain, Zero, fill, load_model, trainable
+from mmst.finetune_guard import MEASURED, Guard
 from mmst.ports import TrainSpec
 from mmst.records import from_data
-
-RUNNING_MEAN = 20
-"""Steps over whose mean loss a spike is judged, once there are half as many."""
-JUDGED = 5
-"""The median of so many losses is judged: one hard batch is no spike, three in a row are."""
-FLOOR = 0.1
-"""A mean loss below this counts as this: near zero, any hard batch is a multiple of the mean."""
 
 
 def learning_rate(step: int, s: TrainConfig) -> float:
@@ -57,18 +51,23 @@ def completion_loss(logits: torch.Tensor, ids: torch.Tensor, learnt: torch.Tenso
     return torch.nn.functional.cross_entropy(logits[:, :-1][wanted].float(), ids[:, 1:][wanted], reduction="sum")
 
 
-def check_loss(loss: float, before: Sequence[float], step: int, spike: float) -> None:
-    """`DivergedError` when the loss is not a number or jumped."""
-    remedy = "lower train.lr, raise train.warmup or look at the data (mmst show)"
-    if not math.isfinite(loss):
-        raise DivergedError(f"the loss of step {step} is {loss}; {remedy}")
-    latest = [*before, loss][-JUDGED:]
-    recent = before[: len(before) + 1 - JUDGED][-RUNNING_MEAN:]
-    if spike and len(recent) >= RUNNING_MEAN // 2 and median(latest) > spike * max(fmean(recent), FLOOR):
-        raise DivergedError(
-            f"the loss jumped to {median(latest):.3f} by step {step} (median of {JUDGED}), more than {spike:g} times "
-            f"the mean before it ({fmean(recent):.3f}); {remedy}"
-        )
+def part_loss(
+    logits: Callable[[torch.Tensor], torch.Tensor], part: Sequence[Sequence[Row]], rank: int, device: torch.device
+) -> torch.Tensor:
+    """This rank's share in the loss of a step whose batches are `part`, one a rank.
+
+    Gradients are averaged over ranks: with the factor here the average is over tokens.
+    """
+    learnt = sum(len(row.ids) - row.start for rows in part for row in rows)
+    ids, mask = pad(part[rank], device)
+    return completion_loss(logits(ids), ids, mask) * (len(part) / learnt)
+
+
+def measured(engine: Engine, parts: Sequence[Sequence[Sequence[Row]]], rank: int) -> float:
+    """The mean loss of some steps' batches with the model as it is; called by every rank."""
+    return fmean(
+        engine.total(part_loss(engine.evaluated, part, rank, engine.device).item()) / len(part) for part in parts
+    )
 
 
 def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float], None]) -> None:
@@ -90,6 +89,8 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     engine: Engine = Zero(spec, s) if s.zero or ranks > 1 else Plain(spec, s)
+    first_parts = [[next(stream) for _ in range(ranks)] for _ in range(min(MEASURED, s.steps))]
+    stream = itertools.chain(itertools.chain.from_iterable(first_parts), stream)
     losses: list[float] = []
     tokens = 0
     resumed = checkpoints.latest(work)
@@ -98,23 +99,24 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         engine.load(folder)
         state = json.loads((folder / checkpoints.PROGRESS).read_text())
         losses, tokens = state["losses"], state["tokens"]
+        guard = Guard(s, state.get("start", losses[0]), losses)
         on_step(step, losses[-1])
+    else:
+        guard = Guard(s, measured(engine, first_parts, rank))
     batches = itertools.islice(stream, len(losses) * ranks, None)
     for step in range(len(losses), s.steps):
         part = [next(batches) for _ in range(ranks)]
-        learnt = sum(len(row.ids) - row.start for rows in part for row in rows)
-        ids, mask = pad(part[rank], engine.device)
-        # Gradients are averaged over ranks: with this factor the average is over tokens.
-        loss = completion_loss(engine.logits(ids), ids, mask) * (ranks / learnt)
+        loss = part_loss(engine.logits, part, rank, engine.device)
         value = engine.total(loss.item()) / ranks
-        check_loss(value, losses, step + 1, s.spike)
+        guard.check(value)
         engine.update(loss, learning_rate(step, s))
         losses.append(value)
         tokens += sum(len(row.ids) for rows in part for row in rows)
         on_step(step + 1, value)
         if (step + 1) % s.checkpoint_every == 0 and step + 1 < s.steps:
-            progress = json.dumps({"losses": losses, "tokens": tokens})
+            progress = json.dumps({"losses": losses, "tokens": tokens, "start": guard.start})
             checkpoints.write(work, step + 1, progress, engine.save, first=first, wait=engine.wait)
+    guard.check_end(measured(engine, first_parts, rank))
     figures = {
         "loss": round(fmean(losses[-max(1, s.steps // 10) :]), 6),
         "steps": s.steps,

@@ -19,7 +19,7 @@ from mmst import config as configuration
 from mmst import logs, metrics, notices, summary
 from mmst.errors import MmstError
 from mmst.manifest import Manifest, Place
-from mmst.process import die_with_parent, stop_on_signals
+from mmst.process import end_with_owner, stop_on_signals
 from mmst.store import load, pointers
 from mmst.wiring import connect, open_store
 
@@ -42,7 +42,7 @@ def launch(
     (`stages/sample/3fa9…`); `settings` are its other arguments. Round, arm and step say where in
     the run it stands.
     """
-    die_with_parent()
+    end_with_owner()
     stop_on_signals()
     take_secrets()
     place = f"{step or stage}|{round}|{arm}"

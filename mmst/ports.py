@@ -305,6 +305,9 @@ class Task(Protocol):
     def advance(self, n: int = 1, note: str = "") -> None:
         """`n` more items are done; `note` is a short live remark, e.g. the loss."""
 
+    def found(self, n: int) -> None:
+        """`n` items had been done before this work began; they count as done, and in no rate."""
+
 
 class Progress(Protocol):
     """Shows what is being done: stage, items a second, time left."""

@@ -5,13 +5,12 @@ Each check raises the error that a stage would raise much later, with the value 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from mmst import champion, doctor, wiring
 from mmst.base import model_folder
 from mmst.cluster_plan import MOST_TASKS, tasks
-from mmst.config import Config, Source, run_id
+from mmst.config import Config, Source
 from mmst.errors import ConfigError, DataError, SetupError
 from mmst.finding import Finding
 from mmst.methods import method
@@ -115,16 +114,11 @@ def for_cluster(config: Config) -> None:
     Only reads the configuration; `mmst preflight` looks at the cluster itself.
     """
     c = config.cluster
-    name = run_id(config)
     if (wanted := tasks(config)) > MOST_TASKS:
         raise ConfigError(
             f"the run would have {wanted} tasks, and Argo ends a run that has more than some {MOST_TASKS}",
             value=f"loop.rounds={config.loop.rounds}, {len(config.loop.controls)} controls",
             remedy="fewer rounds or controls; a second recipe can go on from the champion (model.base)",
-        )
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", name):
-        raise ConfigError(
-            "the recipe's name cannot be a label in Kubernetes", value=config.name, remedy="--set name=… (a-z, 0-9, -)"
         )
     if not config.out.startswith("s3://") and not (c.volume and Path(config.out).is_relative_to(c.mount)):
         raise ConfigError(

@@ -3,8 +3,10 @@
 Everything that is shown passes as an event, so a stage in a child process looks like one in this process:
 
     {"event": "start", "id": "812.0", "place": "sample|1|mmst", "name": "sample", "total": 3200, "unit": "samples"}
-    {"event": "advance", "id": "812.0", "done": 64, "note": ""}
-    {"event": "end", "id": "812.0", "done": 3200, "seconds": 41.2, "ok": true}
+    {"event": "advance", "id": "812.0", "done": 64, "found": 0, "note": ""}
+    {"event": "end", "id": "812.0", "done": 3200, "found": 0, "seconds": 41.2, "ok": true}
+
+Of what is `done`, `found` had been done before, by a run that was stopped.
 
 `$MMST_EVENTS` names the file that children append to and `follow` reads; `$MMST_PLACE` says where in a run they are.
 """
@@ -62,6 +64,9 @@ class _Nothing:
     def advance(self, n: int = 1, note: str = "") -> None:
         """Nothing to see."""
 
+    def found(self, n: int) -> None:
+        """Nothing to see."""
+
 
 def from_environment() -> Progress:
     """The progress display that fits where this process runs: events for a parent, a terminal, or plain lines."""
@@ -109,14 +114,14 @@ class Reporter:
             ok = True
         finally:
             seconds = round(time.monotonic() - started, 3)
-            self.display.show({"event": "end", "id": task.id, "done": task.done, "seconds": seconds, "ok": ok})
+            self.display.show({**task.counts("end"), "seconds": seconds, "ok": ok})
 
 
 class _Reported:
     """A task that reports at most every `EVENT_EVERY` seconds; callable from any thread."""
 
     def __init__(self, display: Display, id: str, unit: str) -> None:
-        self.display, self.id, self.unit, self.done = display, id, unit, 0
+        self.display, self.id, self.unit, self.done, self.before = display, id, unit, 0, 0
         self.last = 0.0
         self.lock = threading.Lock()
 
@@ -125,10 +130,23 @@ class _Reported:
         metrics.count("mmst_stage_items_total", n, unit=self.unit)
         with self.lock:
             self.done += n
-            if (now := time.monotonic()) - self.last < EVENT_EVERY:
-                return
+            self._show(note)
+
+    def found(self, n: int) -> None:
+        """`n` items had been done before."""
+        with self.lock:
+            self.done += n
+            self.before += n
+            self._show("")
+
+    def counts(self, event: str) -> dict[str, Any]:
+        """What every event after the start holds."""
+        return {"event": event, "id": self.id, "done": self.done, "found": self.before}
+
+    def _show(self, note: str) -> None:
+        if (now := time.monotonic()) - self.last >= EVENT_EVERY:
             self.last = now
-            self.display.show({"event": "advance", "id": self.id, "done": self.done, "note": note})
+            self.display.show({**self.counts("advance"), "note": note})
 
 
 class Writer:
@@ -179,12 +197,8 @@ class Plain:
             return
         elif event["event"] == "advance" and now - task.shown >= PLAIN_EVERY:
             task.shown = now
-            rate = event["done"] / max(now - task.started, 1e-9)
-            left = max(task.total - event["done"], 0) / rate if rate else 0.0
-            note = f"  {event['note']}" if event.get("note") else ""
-            self._print(
-                f"{task.label}  {event['done']}/{task.total} {task.unit}  {_rate(rate)}  about {left:.0f} s left{note}"
-            )
+            parts = [task.label, f"{event['done']}/{task.total} {task.unit}", *_pace(task, event, now), _note(event)]
+            self._print("  ".join(filter(None, parts)))
         elif event["event"] == "end":
             del self.running[event["id"]]
             self._print(_finished(task, event))
@@ -215,7 +229,6 @@ class Live:
             Progress,
             SpinnerColumn,
             TextColumn,
-            TimeRemainingColumn,
         )
 
         self.progress = Progress(
@@ -223,8 +236,7 @@ class Live:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}  {task.fields[rate]}", markup=False),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[unit]}  {task.fields[pace]}", markup=False),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=Console(file=stream),
             transient=True,
@@ -239,12 +251,12 @@ class Live:
         if event["event"] == "start":
             task = self.running[event["id"]] = _started(event, now)
             self.progress.start()
-            task.bar = self.progress.add_task(task.label, total=task.total, unit=task.unit, rate="", note="")
+            task.bar = self.progress.add_task(task.label, total=task.total, unit=task.unit, pace="", note="")
         elif (known := self.running.get(event["id"])) is None or known.bar is None:
             return
         elif event["event"] == "advance":
-            rate = event["done"] / max(now - known.started, 1e-9)
-            self.progress.update(known.bar, completed=event["done"], rate=_rate(rate), note=str(event.get("note", "")))
+            pace = "  ".join(_pace(known, event, now))
+            self.progress.update(known.bar, completed=event["done"], pace=pace, note=_note(event))
         elif event["event"] == "end":
             from rich.markup import escape
 
@@ -293,8 +305,24 @@ def _finished(task: _Running, event: Event) -> str:
     seconds = float(event["seconds"])
     if not event["ok"]:
         return f"{task.label}  stopped after {event['done']} of {task.total} {task.unit}, {seconds:.1f} s"
-    rate = f"  {_rate(event['done'] / seconds)}" if seconds > 0.05 else ""
-    return f"{task.label}  {event['done']} {task.unit}  {seconds:.1f} s{rate}"
+    found = int(event.get("found", 0))
+    made = int(event["done"]) - found
+    rate = f"  {_rate(made / seconds)}" if seconds > 0.05 and made else ""
+    before = f" ({found} found)" if found else ""
+    return f"{task.label}  {event['done']} {task.unit}{before}  {seconds:.1f} s{rate}"
+
+
+def _pace(task: _Running, event: Event, now: float) -> list[str]:
+    """Rate and time left, from what was done since the start; nothing before anything was."""
+    made = int(event["done"]) - int(event.get("found", 0))
+    rate = made / max(now - task.started, 1e-9)
+    if made <= 0:
+        return []
+    return [_rate(rate), f"about {max(task.total - event['done'], 0) / rate:.0f} s left"]
+
+
+def _note(event: Event) -> str:
+    return str(event.get("note") or "")
 
 
 def _rate(rate: float) -> str:

@@ -23,17 +23,16 @@ Example:
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst import disk, metrics, sealed
+from mmst import disk, locks, metrics, sealed
 from mmst.errors import DamagedError, StoreError, UserError
 from mmst.hashes import file_entries as file_entries
 from mmst.hashes import file_sha256 as file_sha256
@@ -142,16 +141,16 @@ class Stage:
         self.store.put_file(f"{self.prefix}/{file}", path)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[Path]:
+    def alone(self, waiting: Callable[[str], None] = lambda holder: None) -> Iterator[Path]:
         """The local folder for this stage's work in progress, for one process at a time; survives a restart.
 
-        Two runs may come to the same stage at once: the second waits here, and then finds `manifest`.
+        Two runs may come to the same stage at once: the second waits here, and then finds `manifest`. Meanwhile
+        `waiting` is told, again and again, who works at it.
         The folder is cleared away when the stage is complete.
         """
         folder = self.store.scratch(self.prefix)
         lock = folder.with_name(f"{folder.name}.lock")
-        with disk.trouble("work in", folder), lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with disk.trouble("work in", folder), locks.held(lock, waiting):
             self.manifest = made(self.store, self.prefix)
             folder.mkdir(exist_ok=True)  # who was here before has cleared it away
             yield folder

@@ -5,12 +5,13 @@ Nothing here computes a result; it follows the run's pointers (`runs/<run>/…`)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mmst import sealed
 from mmst.champion import ALL_METHODS
-from mmst.config import Config, from_text, run_id, to_text
+from mmst.config import Config, parse_stored, run_id, to_text
 from mmst.errors import UserError
 from mmst.manifest import ENTRY, Manifest, Place
 from mmst.ports import Store
@@ -119,7 +120,7 @@ def recorded_config(store: Store, run: str) -> Config | None:
     remedy = "delete it: `mmst run` with the same recipe writes it again"
     text = sealed.read(store, _recipe(run), remedy)
     try:
-        return None if text is None else from_text(text.decode())
+        return None if text is None else parse_stored(json.loads(text))
     except UserError as e:  # its hash is right
         what = f"holds a recipe that this version of MMST cannot read ({e})"
         raise sealed.damaged(store, _recipe(run), what, remedy) from e

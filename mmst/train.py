@@ -7,17 +7,18 @@ gets the same number of steps and tokens.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from mmst.config import Config, identity
 from mmst.errors import UserError
 from mmst.manifest import Manifest, Place
-from mmst.ports import Engines, TrainSpec
+from mmst.ports import Engines, Progress, Task, TrainSpec
 from mmst.records import Example, seed_of, to_data, to_json
 from mmst.store import Stage, checkpoint_folder, file_entries, records
 
@@ -44,8 +45,21 @@ def run(engines: Engines, place: Place, trainset: Manifest, checkpoint: Manifest
     )
     if stage.manifest is not None:
         return stage.manifest
-    with stage.alone() as scratch:
+    with _waiting(engines.progress) as waiting, stage.alone(waiting) as scratch:
         return stage.manifest or _trained(engines, stage, trainset, checkpoint, scratch)
+
+
+@contextlib.contextmanager
+def _waiting(progress: Progress) -> Iterator[Callable[[str], None]]:
+    """Shows who trains this already, in another run."""
+    with contextlib.ExitStack() as stack:
+        tasks: list[Task] = []
+
+        def waiting(holder: str) -> None:
+            tasks[:] = tasks or [stack.enter_context(progress.task("wait for another run", 1, "stage"))]
+            tasks[0].advance(0, f"trained by {holder}")
+
+        yield waiting
 
 
 def _trained(engines: Engines, stage: Stage, trainset: Manifest, checkpoint: Manifest, scratch: Path) -> Manifest:
@@ -69,11 +83,14 @@ def _trained(engines: Engines, stage: Stage, trainset: Manifest, checkpoint: Man
         trust_remote_code=bool(config.model.trust_remote_code) and config.model.trust_remote_code == config.model.base,
     )
     with engines.progress.task("train", config.train.steps, "steps") as task:
-        before = 0
+        before: int | None = None
 
         def on_step(step: int, loss: float) -> None:
             nonlocal before
-            task.advance(step - before, f"loss {loss:.3f}")
+            if before is None and step > 1:  # a checkpoint's, or of a job that works already
+                task.found(step)
+            else:
+                task.advance(step - (before or 0), f"loss {loss:.3f}")
             before = step
 
         figures = engines.trainer().train(spec, on_step)

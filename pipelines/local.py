@@ -12,15 +12,17 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 from mmst import config as configuration
 from mmst import errors
 from mmst.errors import MmstError, PlatformError, Stopped
-from mmst.process import die_with_parent
+from mmst.process import adopt, descendants, end_descendants, end_with_owner, owned
 
 GRACE = 20.0
 """Seconds that a stage has to close what is open after Ctrl-C."""
@@ -36,7 +38,8 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
     events, log = folder / "events.jsonl", folder / "run.log"
     failure = Path(tempfile.mkdtemp(dir=folder, prefix="failure-")) / "failure.json"
     events.write_bytes(b"")
-    environment = os.environ | {"MMST_EVENTS": str(events), "MMST_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | owned()
+    environment |= {"MMST_EVENTS": str(events), "MMST_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"}
     with show(events), log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", __name__, str(folder / "kfp")],
@@ -54,6 +57,8 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
         except BaseException:
             end(child)
             raise
+        if child.returncode:
+            end(child)  # it may have been killed
     reason = json.loads(failure.read_text(encoding="utf-8")) if failure.exists() else None
     failure.unlink(missing_ok=True)
     failure.parent.rmdir()
@@ -86,7 +91,25 @@ def end(child: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     """The process of its own: reads the config from standard input."""
-    die_with_parent()
+    end_with_owner()
+    adopt()
+    signal.signal(signal.SIGTERM, leave)
+    os.environ.update(owned())
+    try:
+        run_graph()
+    finally:
+        end_descendants()
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """End when the stages, which get the same signal and need their owner, have closed what is open."""
+    while descendants(os.getpid()):
+        time.sleep(0.05)
+    os._exit(128 + number)
+
+
+def run_graph() -> None:
+    """Run the graph whose config stands on standard input."""
     from kfp import local
 
     from mmst.pipelines.graph import build

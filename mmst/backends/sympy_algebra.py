@@ -87,7 +87,8 @@ class _Process:
 
     def __init__(self, seconds: float, memory_mib: int) -> None:
         self.seconds, self.number, self.said, self.deadline = seconds, -1, None, 0.0
-        command = [sys.executable, "-m", "mmst.backends.sympy_worker", str(seconds), str(memory_mib)]
+        limits = (str(seconds), str(memory_mib))
+        command = [sys.executable, "-m", "mmst.backends.sympy_worker", *limits, str(os.getpid())]
         # A fixed hash seed: sympy orders terms by hashes, and so may take one way or another.
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         self._process = subprocess.Popen(

@@ -15,9 +15,9 @@ from typing import Any
 from mmst.process import die_with_parent
 
 
-def main(seconds: float, memory_mib: int) -> None:
-    """Answer until stdin ends."""
-    die_with_parent()
+def main(seconds: float, memory_mib: int, parent: int = 0) -> None:
+    """Answer until stdin ends, or the process that started this one."""
+    die_with_parent(parent)
     limit = memory_mib << 20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -41,4 +41,4 @@ def _say(what: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(float(sys.argv[1]), *map(int, sys.argv[2:]))

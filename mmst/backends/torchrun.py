@@ -6,6 +6,7 @@ start one process. Several ranks run under torchrun, which picks a free port for
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from typing import Any
 from mmst.backends.training_log import TAIL, event, failure
 from mmst.finetune_checkpoint import finished
 from mmst.ports import TrainSpec
-from mmst.process import die_with_parent
+from mmst.process import die_with_parent, owned
 from mmst.records import to_json
 
 GRACE = 10.0
@@ -48,6 +49,7 @@ class Torchrun:
         threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // self.ranks))
         environment = {
             **os.environ,
+            **owned(),
             "OMP_NUM_THREADS": threads,
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
@@ -95,7 +97,7 @@ def group(arguments: list[str], environment: Mapping[str, str]) -> Iterator[subp
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=functools.partial(die_with_parent, os.getpid()),
     )
     try:
         yield worker

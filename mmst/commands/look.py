@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, ClusterNamespace, Json, StoreOut, emit, released
+from mmst.commands.options import DEFAULT_OUT, ClusterNamespace, Json, RunName, StoreOut, emit, released
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mmst.records import Problem
     from mmst.summary import RunSummary
-
-RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="The run, or the beginning of its name.")]
 
 
 def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNamespace = "", json: Json = False) -> None:
@@ -32,8 +30,10 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
 
       mmst status demo --cluster mmst
     """
-    from mmst import summary
+    from mmst import summary, under_way
     from mmst.commands import tables
+    from mmst.commands.run import logs_folder
+    from mmst.records import to_data
     from mmst.wiring import failures, in_cluster, open_store
 
     release = released(cluster) if cluster else None
@@ -42,14 +42,15 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
         _list_runs(store.uri, [summary.summarise(store, name) for name in summary.runs(store)], json)
         return
     found = summary.summarise(store, summary.find_run(store, run))
+    working = under_way.look(logs_folder(store.uri, found.run))
     done: list[RenderableType] = [
-        tables.stage_table(found),
+        tables.stage_table(found, working),
         *tables.accuracy(found),
         *tables.decisions(found),
         *tables.funnel(found),
     ]
     if release is None:
-        emit(found, json, *done)
+        emit(to_data(found) | {"under_way": to_data(working)} if json else found, json, *done)
         return
     seen, failed = in_cluster(release.cluster, found.run), failures(release.cluster, found.run)
     live = {"objects": seen, "failures": failed}

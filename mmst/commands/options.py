@@ -67,6 +67,7 @@ RecipeOut = Annotated[
         callback=_store,
     ),
 ]
+RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="The run, or the beginning of its name.")]
 StoreOut = Annotated[
     str,
     typer.Option("--out", "-o", metavar="URI", help="The store: a folder or s3://bucket/prefix.", callback=_store),

@@ -18,13 +18,14 @@ def run(
 ) -> None:
     """Run a whole recipe on this machine; the same command again continues.
 
-    What is complete is found and kept, so a run that was stopped (Ctrl-C, kill, power) goes on where it was.
+    What is complete is found and kept, so a run that was stopped (Ctrl-C, kill, power) goes on where it was. While
+    another process runs the same recipe on this machine, it says which, and waits for it.
 
     Examples:
 
       mmst run --recipe demo
 
-      mmst run -r demo -s sampling.k=8 -s 'loop.controls=[seed-only]' -o runs
+      mmst run -r demo -s sampling.k=8 -s 'loop.controls=\\[seed-only]' -o runs
 
       mmst run -r my.yaml -o s3://bucket/experiments
     """
@@ -46,7 +47,8 @@ def run(
 
 def run_here(config: Config) -> None:
     """Run the graph on this machine, with its progress shown; what is complete is found."""
-    from mmst import preflight, progress, summary
+    from mmst import disk, locks, preflight, progress, summary
+    from mmst.config import run_id
     from mmst.errors import SetupError
     from mmst.wiring import open_store
 
@@ -56,15 +58,27 @@ def run_here(config: Config) -> None:
         from mmst.pipelines import local
     except ImportError as e:
         raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
-    local.run(config, logs_folder(config), progress.follow)
+    name = run_id(config)
+    folder = logs_folder(config.out, name)
+
+    told = set[str]()
+
+    def waiting(holder: str) -> None:
+        if holder not in told:
+            line = f"{name} is being run here already ({holder}): waiting for its end. Ctrl-C ends this command alone."
+            console(aside=True).print(line, highlight=False, soft_wrap=True, markup=False)
+        told.add(holder)
+
+    with disk.trouble("work in", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locks.held(folder / locks.RUN, waiting):
+        local.run(config, folder, progress.follow)
 
 
-def logs_folder(config: Config) -> Path:
+def logs_folder(out: str, run: str) -> Path:
     """Where a run's logs and events go: beside a folder's runs; for a bucket, below the current folder."""
-    from mmst.config import run_id
-
-    base = Path("mmst-logs") if config.out.startswith("s3://") else Path(config.out.removeprefix("file://")) / "logs"
-    return (base / run_id(config)).absolute()
+    base = Path("mmst-logs") if out.startswith("s3://") else Path(out.removeprefix("file://")) / "logs"
+    return (base / run).absolute()
 
 
 def compile(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, Json, Recipe, RecipeOut, Settings, StoreOut, configured, emit
+from mmst.commands.options import DEFAULT_OUT, Json, Recipe, RecipeOut, RunName, Settings, StoreOut, configured, emit
 from mmst.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def trainset(
 
     Example:
 
-      mmst trainset -r demo --arm own-text --problems stages/gather/3f… --checked stages/check/c1…
+      mmst trainset -r demo --arm own-text --problems stages/gather/3f… --checked stages/check/c1… \\
       --translated stages/check/d2… --checkpoint stages/base/9a…
     """
     refs = {"problems": problems, "checked": checked, "translated": translated, "checkpoint": checkpoint}
@@ -206,7 +206,7 @@ def promote(
 
     Example:
 
-      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7…
+      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7… \\
       --control seed-only=stages/evaluate/c9…
     """
     from mmst.store import load
@@ -225,21 +225,22 @@ def promote(
 
 
 def report(
-    run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run; its beginning is enough.")],
+    run: RunName = "",
     out: StoreOut = DEFAULT_OUT,
+    named: Annotated[str, typer.Option("--run", metavar="RUN", hidden=True)] = "",
     json: Json = False,
 ) -> None:
     """Write the HTML report of a run, complete or not.
 
     Example:
 
-      mmst report --run demo
+      mmst report demo
     """
     from mmst import summary
     from mmst.wiring import open_store
 
     store = open_store(out)
-    name = summary.find_run(store, run)
+    name = summary.find_run(store, run or named)
     recorded = summary.recorded_config(store, name)
     if recorded is None:
         raise ConfigError("the run has no recorded recipe", value=name, remedy="start it with `mmst run`")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -12,6 +13,7 @@ from rich.table import Table
 from mmst.config import Config
 from mmst.records import Report, Score
 from mmst.summary import FUNNEL, RunSummary, StageState
+from mmst.under_way import Work
 
 if TYPE_CHECKING:
     from mmst.backends.kube_run import Seen
@@ -106,15 +108,15 @@ def times(summary: RunSummary) -> Iterator[Table]:
     yield table
 
 
-def stage_table(summary: RunSummary) -> Table:
-    """The stages of a run: complete or under way, what they counted, how long they took."""
+def stage_table(summary: RunSummary, working: Mapping[str, Work] = MappingProxyType({})) -> Table:
+    """The stages of a run: complete or under way (`working` at what), what they counted, how long they took."""
     table = Table(title=f"Run {summary.run}", title_justify="left", title_style="bold")
     for name in ("round", "arm", "stage", "state", "counts", "seconds"):
         table.add_column(name, justify="right" if name in ("round", "seconds") else "left")
     for r in summary.rounds:
         for s in r.stages:
             seconds = f"{s.timing['seconds']:.1f}" if "seconds" in s.timing else ""
-            table.add_row(str(r.round), s.place.arm, s.place.step, _state(s), counts_line(s), seconds)
+            table.add_row(str(r.round), s.place.arm, s.place.step, _state(s, working), counts_line(s), seconds)
         table.add_section()
     return table
 
@@ -133,8 +135,11 @@ def counts_line(state: StageState) -> str:
     return escape(", ".join(f"{k} {v}" for k, v in counts.items() if v and "." not in k and "→" not in k))
 
 
-def _state(state: StageState) -> str:
-    return "[green]complete[/]" if state.complete else f"[yellow]in progress, {state.shards} shards[/]"
+def _state(state: StageState, working: Mapping[str, Work]) -> str:
+    if state.complete:
+        return "[green]complete[/]"
+    work = working.get(f"{state.place.step}|{state.place.round}|{state.place.arm}")
+    return f"[yellow]{work or (f'in progress, {state.shards} shards' if state.shards else 'begun')}[/]"
 
 
 def _cell(report: Report, task: str, method: str) -> str:

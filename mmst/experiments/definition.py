@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmst import recipes
-from mmst.config import Config, identity, override, parse
+from mmst.config import Config, check_name, identity, override, parse
 from mmst.errors import ConfigError, DataError
 from mmst.records import digest, from_data, to_data
 from mmst.yaml_files import Shipped
@@ -136,6 +136,7 @@ def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, 
 
 
 def _check(experiment: Experiment) -> None:
+    check_name(experiment.name, "an experiment's name")
     if BASE not in experiment.arms or experiment.arms[BASE].arm:
         raise ConfigError("an experiment measures the base model, too", remedy="arms: {base: {}, …}")
     if experiment.seeds < 1:

@@ -22,14 +22,14 @@ def server() -> Iterator[KfpServer]:
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return parse({"name": "My recipe!", "title": "Mine", "cluster": {"pipeline_image": "registry/pipeline:7"}})
+    return parse({"name": "My.Recipe", "title": "Mine", "cluster": {"pipeline_image": "registry/pipeline:7"}})
 
 
 def test_the_same_recipe_is_one_version_whoever_publishes_it_and_another_recipe_another(
     server: KfpServer, config: Config
 ) -> None:
     first, second = Kubeflow(server.url, config).publish(), Kubeflow(server.url, config).publish()
-    other = Kubeflow(server.url, parse({"name": "My recipe!", "sampling": {"k": 9}})).publish()
+    other = Kubeflow(server.url, parse({"name": "My.Recipe", "sampling": {"k": 9}})).publish()
     assert first == second
     assert (other[0] == first[0], other[1] == first[1]) == (True, False)
     assert [p["display_name"] for p in server.pipelines] == ["mmst-my-recipe"]

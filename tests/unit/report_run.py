@@ -28,6 +28,9 @@ class Quiet:
     def advance(self, n: int = 1, note: str = "") -> None:
         pass
 
+    def found(self, n: int) -> None:
+        pass
+
 
 @dataclass
 class FakeEngines:

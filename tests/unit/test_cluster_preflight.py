@@ -83,7 +83,6 @@ def test_a_recipe_for_a_cluster_is_accepted() -> None:
         ({"out": "/mnt/other"}, "do not share this folder"),
         ({"check": {"sandbox": "gvisor"}}, "gvisor_job"),
         ({"promote": {}}, "MLflow.*promote.tracking_uri"),
-        ({"name": "mine and yours"}, "cannot be a label.*mine and yours"),
         ({"train": {"launcher": "pytorchjob"}, "cluster": {"volume": ""}}, "no volume"),
         ({"loop": {"rounds": 8}}, "111 tasks.*loop.rounds=8.*fewer rounds"),
     ],

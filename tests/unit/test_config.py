@@ -1,14 +1,23 @@
 """Configurations: strict, said with key, value and remedy, and the same after travelling as text."""
 
 import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmst import recipes, summary
+from mmst.backends.folder_store import FolderStore
+from mmst.commands.options import configured
 from mmst.config import Config, from_text, identity, options, override, parse, run_id, to_text
 from mmst.errors import ConfigError
+from mmst.experiments import definition
+from mmst.store import checked_name
 
 PATHS = {path: (kind, default) for path, kind, default, _ in options()}
 INTEGERS = sorted(
@@ -120,3 +129,59 @@ def test_what_can_does(path: str, value: object) -> None:
 def test_every_option_has_a_help_text_and_a_valid_default() -> None:
     assert all(help for *_, help in options())
     assert identity(Config())["sampling"]["k"] == dataclasses.asdict(Config())["sampling"]["k"]
+
+
+# --- names ------------------------------------------------------------------------------------
+
+NAMES = ["demo", "a", "A", "0", "my-recipe", "my_recipe", "v1.2", "a..b", "a--b", "GSM8K-7b.v2", "1e3x", "x" * 54]
+NO_NAMES = [
+    "", " ", ".", "..", "...", "/", "a/b", "/a", "a/", "../a", "a/../b", "a\\b", "-a", "a-", "_a", "a_", ".a", "a.",
+    "a b", " a", "a ", "a\n", "a\nb", "a\tb", "a\0b", "ä", "名", "a:b", "a@b", "a%b", "a*", "a?", "~", "a'b", 'a"b',
+    "a|b", "a;b", "$(a)", "a,b", "a=b", "[a]", "x" * 55, "x" * 300, "\x1b[2J", "\u202ea", "a\u200b", "１", "ａ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_can_be_folder_prefix_label_and_word_is_taken(name: str) -> None:
+    config = parse({"name": name})
+    assert config.name == name
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", run_id(config)), "a label in Kubernetes"
+    assert checked_name(f"runs/{run_id(config)}/config.json")
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_cannot_is_refused_with_one_that_can(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^name must be 1 to 54 of") as refused:
+        parse({"name": name})
+    near = re.search(r"Remedy: --set name=(\S+)$", str(refused.value))
+    assert near
+    assert parse({"name": near[1]}).name == near[1]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a b"])
+def test_a_name_is_refused_wherever_it_enters(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(f"name: {name!r}")
+    other = tmp_path / f"{name.replace('/', ' ')}.x.yaml"
+    other.write_text("title: named by its file")
+    experiment = tmp_path / "e.yaml"
+    experiment.write_text(f"{{name: {name!r}, recipe: demo, vary: {{sampling.seed: 1}}, arms: {{base: {{}}}}}}")
+    ways: list[Callable[[], object]] = [
+        lambda: recipes.load(str(file)),
+        lambda: recipes.load("demo", [f"name={name}"]),
+        lambda: configured("demo", [f"name={name}"]),
+        lambda: from_text(json.dumps({"name": name})),
+        lambda: definition.load(str(experiment)),
+    ]
+    if name != "..":
+        ways.append(lambda: recipes.load(str(other)))
+    for way in ways:
+        with pytest.raises(ConfigError, match="name must be 1 to 54 of"):
+            way()
+
+
+def test_a_run_that_was_stored_under_another_rule_can_be_read(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    old = dataclasses.replace(parse({}), name="mine and yours")
+    summary.record_config(store, old)
+    assert summary.recorded_config(store, run_id(old)) == old

@@ -147,6 +147,9 @@ class Shows:
         self.done += n
         self.lines.append(note)
 
+    def found(self, n: int) -> None:
+        self.done += n
+
 
 def attempts(trouble: Callable[[], Any], count: int = 1 << 30) -> Callable[[], int]:
     """Meets trouble `count` times, then returns how often it was called."""

@@ -158,3 +158,67 @@ def test_no_display_writes_to_standard_output(capsys: pytest.CaptureFixture[str]
     with from_environment().task("x", 1, "items") as task:
         task.advance()
     assert capsys.readouterr().out == ""
+
+
+# --- what a stopped run had done ---------------------------------------------------------------
+
+
+def pace(found: int, made: int, total: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of work of which a part had been done before."""
+    now, shown = [0.0], io.StringIO()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Reporter(Plain(shown)).task("train", total, "steps") as task:
+        if found:
+            task.found(found)
+        now[0] += seconds
+        task.advance(made)
+    return shown.getvalue().splitlines()
+
+
+PACES = [
+    (0, 20, 100, 10.0, "20/100 steps  2/s  about 40 s left"),
+    (60, 20, 100, 10.0, "80/100 steps  2/s  about 10 s left"),
+    (99, 1, 100, 10.0, "100/100 steps  0.1/s  about 0 s left"),
+    (0, 0, 100, 10.0, "0/100 steps"),
+    (60, 0, 100, 10.0, "60/100 steps"),
+    (0, 150, 100, 10.0, "150/100 steps  15/s  about 0 s left"),
+]
+
+
+@pytest.mark.parametrize(("found", "made", "total", "seconds", "line"), PACES)
+def test_rate_and_time_left_are_of_what_is_done_now(
+    found: int, made: int, total: int, seconds: float, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pace(found, made, total, seconds, monkeypatch)[0].split(None, 1)[1] == line
+
+
+@pytest.mark.parametrize(
+    ("found", "made", "line"),
+    [
+        (0, 50, "50 steps  10.0 s  5/s"),
+        (50, 50, "100 steps (50 found)  10.0 s  5/s"),
+        (50, 0, "50 steps (50 found)  10.0 s"),
+    ],
+)
+def test_the_last_line_says_what_was_found(found: int, made: int, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pace(found, made, 100, 10.0, monkeypatch)[-1].split(None, 1)[1] == line
+
+
+def test_what_was_found_is_no_item_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(progress.metrics, "count", lambda name, n, **labels: counted.append(n))
+    with Reporter(Kept()).task("train", 10, "steps") as task:
+        task.found(7)
+        task.advance(3)
+    assert counted == [3]
+
+
+@pytest.mark.parametrize("event", [{"event": "advance", "id": "1", "done": 3}, {"event": "end", "id": "1", "done": 3}])
+def test_events_without_what_was_found_are_of_work_from_nothing(event: dict[str, Any]) -> None:
+    shown = io.StringIO()
+    display = Plain(shown)
+    display.show({"event": "start", "id": "1", "name": "x", "total": 9, "unit": "items"})
+    display.running["1"].shown = display.running["1"].started = -10.0
+    display.show({"note": "", "seconds": 1.0, "ok": True, **event})
+    assert "3" in shown.getvalue()
+    assert "found" not in shown.getvalue()

@@ -1,0 +1,57 @@
+"""Kill -9 at random moments of a run, again and again: nothing is left at work, and the same comes out."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kill_support import Victim, killed_often
+
+pytestmark = [pytest.mark.gvisor]
+
+
+@pytest.mark.timeout(1200)
+def test_five_kills_of_the_stages_change_nothing(tmp_path: Path) -> None:
+    whole, killed = Victim(tmp_path / "whole", whole=False), Victim(tmp_path / "killed", whole=False)
+    seconds = whole.finish()
+    moments = killed_often(killed, 5, seed=3, reach=seconds / 6)
+    assert len(moments) >= 3
+    killed.finish()
+    assert killed.digests() == whole.digests()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_twenty_kills_of_a_whole_run_change_nothing(tmp_path: Path) -> None:
+    whole, killed = Victim(tmp_path / "whole", whole=True), Victim(tmp_path / "killed", whole=True)
+    seconds = whole.finish()
+    began = time.monotonic()
+    moments = killed_often(killed, 20, seed=7, reach=seconds / 12)
+    last = killed.finish()
+    print(
+        f"undisturbed {seconds:.0f} s; {len(moments)} kills after {moments} s; "
+        f"{time.monotonic() - began:.0f} s in all, the last start {last:.0f} s; {len(whole.digests())} stages"
+    )
+    assert killed.digests() == whole.digests()
+    assert len(moments) >= 15
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("delays", [(0.0, 0.4, 1.2, 2.5)])
+def test_a_kill_at_any_moment_of_its_start_leaves_no_process(tmp_path: Path, delays: tuple[float, ...]) -> None:
+    sweep(tmp_path, delays)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_sweep_of_kills_over_the_start_leaves_no_process(tmp_path: Path) -> None:
+    sweep(tmp_path, [n / 4 for n in range(40)])
+
+
+def sweep(folder: Path, delays: tuple[float, ...] | list[float]) -> None:
+    victim = Victim(folder / "run", whole=True)
+    for delay in delays:
+        child = victim.start()
+        time.sleep(delay)
+        below = victim.kill(child)
+        assert victim.left(below) == [], f"killed after {delay} s"
