@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from mmst import logs, metrics
+from mmst import logs, metrics, private, terminal
 from mmst.ports import Progress, Task
+from mmst.redaction import redacted
+from mmst.visible import line as one_line
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -75,7 +77,7 @@ def from_environment() -> Progress:
 def follow(path: Path, stream: TextIO | None = None) -> Iterator[None]:
     """Show, until the block ends, the events that child processes append to `path` (set as their `$MMST_EVENTS`)."""
     display = _display(stream or sys.stderr)
-    path.touch()
+    path.touch(mode=private.FILE)
     done = threading.Event()
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
@@ -139,11 +141,12 @@ class Writer:
 
     def show(self, event: Event) -> None:
         """One write per line, so that lines of different processes never mix. A lost line is no failure."""
-        line = json.dumps(event, ensure_ascii=False) + "\n"
+        safe = {k: redacted(v) if isinstance(v, str) else v for k, v in event.items()}
+        text = json.dumps(safe, ensure_ascii=False) + "\n"
         with contextlib.suppress(OSError):
-            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, private.FILE)
             try:
-                os.write(fd, line.encode("utf-8", "replace"))
+                os.write(fd, text.encode("utf-8", "replace"))
             finally:
                 os.close(fd)
 
@@ -192,23 +195,22 @@ class Plain:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _print(self, line: str) -> None:
+    def _print(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
-            print(line, file=self.stream, flush=True)
+            terminal.say(text, self.stream)
 
 
 class Logged(Plain):
     """The same lines as log records (`mmst.logs`), where those are JSON."""
 
-    def _print(self, line: str) -> None:
-        log.info(line)
+    def _print(self, text: str) -> None:
+        log.info("%s", text)
 
 
 class Live:
     """A live display on a terminal: a bar for each task under way, a line for each that ended."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -217,6 +219,8 @@ class Live:
             TextColumn,
             TimeRemainingColumn,
         )
+
+        from mmst.console import Console
 
         self.progress = Progress(
             SpinnerColumn(),
@@ -244,15 +248,15 @@ class Live:
             return
         elif event["event"] == "advance":
             rate = event["done"] / max(now - known.started, 1e-9)
-            self.progress.update(known.bar, completed=event["done"], rate=_rate(rate), note=str(event.get("note", "")))
+            note = one_line(redacted(str(event.get("note", ""))), 200)
+            self.progress.update(known.bar, completed=event["done"], rate=_rate(rate), note=note)
         elif event["event"] == "end":
-            from rich.markup import escape
+            from mmst.console import escape
 
             del self.running[event["id"]]
             self.progress.remove_task(known.bar)
             mark = "[green]✓[/]" if event["ok"] else "[red]✗[/]"
-            line = escape(_finished(known, event))
-            self.progress.console.print(f"{mark} {line}", highlight=False)
+            self.progress.console.print(f"{mark} {escape(_finished(known, event))}", highlight=False)
             if not self.running:
                 self.progress.stop()
 
@@ -286,7 +290,8 @@ def _started(event: Event, now: float) -> _Running:
     label = name if not step else step if step.startswith(name) else f"{step}: {name}"
     round, _, arm = place.partition("|")
     where = f"round {round}  {arm:<14}" if round else ""
-    return _Running(f"{label:<22} {where}".rstrip(), int(event["total"]), str(event["unit"]), now, now)
+    label = one_line(redacted(f"{label:<22} {where}".rstrip()), 200)
+    return _Running(label, int(event["total"]), one_line(str(event["unit"]), 40), now, now)
 
 
 def _finished(task: _Running, event: Event) -> str:

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst import disk, metrics, sealed
+from mmst import disk, metrics, private, sealed
 from mmst.errors import DamagedError, StoreError, UserError
 from mmst.hashes import file_entries as file_entries
 from mmst.hashes import file_sha256 as file_sha256
@@ -150,10 +150,10 @@ class Stage:
         """
         folder = self.store.scratch(self.prefix)
         lock = folder.with_name(f"{folder.name}.lock")
-        with disk.trouble("work in", folder), lock.open("w") as file:
+        with disk.trouble("work in", folder), open(lock, "w", opener=private.opener) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             self.manifest = made(self.store, self.prefix)
-            folder.mkdir(exist_ok=True)  # who was here before has cleared it away
+            private.folder(folder)  # who was here before has cleared it away
             yield folder
             if self.manifest is not None:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -87,9 +87,8 @@ def compile(
 
       mmst compile --recipe demo --cluster mmst --manifest --file pipeline-version.yaml
     """
-    from rich.markup import escape
-
     from mmst import output
+    from mmst.console import escape
     from mmst.errors import SetupError
 
     config = configured(recipe, settings, out, cluster)
