@@ -39,7 +39,10 @@ TOKEN, HEADER, PRIVATE_KEY = "a token", "a header with a secret", "a private key
 _START = re.compile(r"\bhttps?:[\\/]+|\b[A-Za-z][A-Za-z0-9+.-]{1,31}://|(?:(?<=[\s'\"=(,<])|\A)//")
 _REST = re.compile(r"[^\s\"<>`]*")
 _PARAMETER = re.compile(r"[?&;#]([A-Za-z0-9_.\-%\[\]]{1,64})=([^&;#\s\"'<>]+)")
-_ASSIGNED = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_.\-]{0,63})=(\"[^\"]*\"|'[^']*'|[^\s,;&'\")\]}]+)")
+_ASSIGNED = re.compile(
+    r"(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_.\-]{0,63})="
+    r"(?=(\"[^\"]*\"|'[^']*'|\$\([A-Za-z_]\w*\)|[^\s,;&'\")\]}]+))"  # looked at: -Dpassword=x stands in a value itself
+)
 _QUOTED = re.compile(r"([\"'])([A-Za-z_][A-Za-z0-9_.\-]{0,63})\1\s*:\s*([\"'])([^\"'\n]+)\3")
 _HEADER = re.compile(
     r"(?i)\b(?:bearer|basic)\s+(?=[^\s\d=]*[\d=])([a-z0-9._~+/=-]{12,})"
@@ -212,8 +215,8 @@ def _addresses(text: str, *, carefully: bool = False) -> Iterator[Found]:
 
 
 def _no_port(authority: str) -> bool:
-    _, colon, port = authority.rpartition(":")
-    return bool(colon) and not authority.startswith("[") and not re.fullmatch(r"\d*", port)
+    """Whether what stands after the colon is part of a password rather than a port."""
+    return ":" in authority and authority[0] != "[" and not re.fullmatch(r"[^:]*:\d{1,5}", authority)
 
 
 def _parameters(text: str) -> Iterator[Found]:
