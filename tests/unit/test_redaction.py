@@ -158,7 +158,7 @@ def test_a_credential_in_a_recipe_is_refused_with_the_remedy_and_not_shown(key: 
     with pytest.raises(ConfigError) as found:
         parse(recipe(key, value))
     said = f"{found.value} {found.value!r} {found.value.value!r}"
-    assert PW not in said and "0123456789" not in said and "EXAMPLE" not in said
+    assert not [secret for secret in (PW, "0123456789", "EXAMPLE") if secret in said]
     assert " holds " in said
     assert key.split(".")[0] in said
     assert any(word in said for word in ("Secret", "MLFLOW_TRACKING_PASSWORD", "api_key_env", "environment"))
