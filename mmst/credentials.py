@@ -67,7 +67,7 @@ def _named(data: Mapping[Any, Any], path: str) -> None:
     if isinstance(data.get("name"), str) and "value" in data:
         pairs.append((data["name"], data["value"]))
     for name, value in pairs:
-        plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+        plain = isinstance(value, str) or (path.startswith("cluster.env") and isinstance(value, int | float))
         if plain and redaction.says_secret(name, str(value)):
             raise _error(f"{path}.{name}" if path else name, redaction.NAMED, redaction.HIDDEN)
 
