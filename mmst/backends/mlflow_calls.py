@@ -87,9 +87,9 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
     if not uri.startswith(("http://", "https://")):
         return
     address, headers = without_user(uri.rstrip("/"))
-    asked = urllib.request.Request(f"{address}/health", headers=headers)
     for left in reversed(range(attempts)):
         try:
+            asked = urllib.request.Request(f"{address}/health", headers=headers)
             urllib.request.urlopen(asked, timeout=seconds).close()
             return
         except urllib.error.HTTPError:
