@@ -120,7 +120,7 @@ def recorded_config(store: Store, run: str) -> Config | None:
     remedy = "delete it: `mmst run` with the same recipe writes it again"
     text = sealed.read(store, _recipe(run), remedy)
     try:
-        return None if text is None else from_text(redacted_json(text.decode()))
+        return None if text is None else from_text(redacted_json(text.decode("utf-8", "surrogatepass")))
     except UserError as e:  # its hash is right
         what = f"holds a recipe that this version of MMST cannot read ({e})"
         raise sealed.damaged(store, _recipe(run), what, remedy) from e

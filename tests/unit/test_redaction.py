@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst import metrics, redaction
+from mmst import metrics, redaction, summary
 from mmst.backends import mlflow_calls, mlflow_registry, openai_answers
-from mmst.config import parse, to_text
+from mmst.backends.folder_store import FolderStore
+from mmst.config import parse, run_id, to_text
 from mmst.errors import ClusterError, ConfigError, MmstError, SetupError, StoreError
 from mmst.finding import Finding
 from mmst.logs import JsonLines
@@ -316,3 +318,9 @@ def test_a_recipe_from_before_is_read_without_its_credentials() -> None:
 ])  # fmt: skip
 def test_a_name_says_secret_as_its_value_allows(name: str, value: str, said: bool) -> None:
     assert says_secret(name, value) is said
+
+
+def test_a_recorded_recipe_with_half_a_sign_in_its_title_is_read(tmp_path: Path) -> None:
+    store, config = FolderStore(tmp_path), parse({"title": "half \ud800 and \udb40\udc41"})
+    summary.record_config(store, config)
+    assert summary.recorded_config(store, run_id(config)) == config
