@@ -19,11 +19,12 @@ def promote(
     from pathlib import Path
 
     from mmst.launch import launch
+    from mmst.report_content import safe
 
     made = launch(
         "promote", config, round=round, arm=arm, step=step, refs={"evaluation": evaluation, "checkpoint": checkpoint}
     )
     made_decision = made.facts["decision"]
     verdict = "promoted" if made_decision["promote"] else "rejected"
-    Path(decision.path).write_text(f"# Round {round}: {verdict}\n\n{made_decision['reason']}\n")
+    Path(decision.path).write_text(f"# Round {round}: {verdict}\n\n{safe(made_decision['reason'])}\n")
     return made.ref

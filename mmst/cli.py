@@ -7,15 +7,16 @@ import fcntl
 import os
 import signal
 import sys
-import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mmst import __version__
+from mmst import __version__, terminal
 from mmst.commands import experiment, grade, look, machine, plan, preflight, programs, rollout, run, stages, submit
 from mmst.errors import MmstError, StoreError
 from mmst.process import stop_on_signals
+from mmst.redaction import redacted
+from mmst.visible import message
 
 EPILOG = (
     "Exit codes: [bold]0[/] done · [bold]1[/] unexpected error · [bold]2[/] wrong input · [bold]3[/] this machine "
@@ -25,6 +26,9 @@ EPILOG = (
 
 NOBODY_READS = 128 + signal.SIGPIPE
 """The exit code when the reader (`| head`) has gone, as of a command that the signal ends; nothing is said."""
+
+_WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for options and arguments that it cannot take."""
 
 app = typer.Typer(
     name="mmst",
@@ -38,7 +42,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(__version__)
+        terminal.say(__version__)
         raise typer.Exit
 
 
@@ -87,6 +91,7 @@ app.add_typer(look.problems, name="problems", rich_help_panel="Around them")
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors become one message on stderr and an exit code (see `EPILOG`)."""
     stop_on_signals()
+    terminal.guard()
     _open_streams()
     try:
         return _flushed(_run(arguments))
@@ -96,11 +101,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        app(arguments, prog_name="mmst")
+        code = app(arguments, prog_name="mmst", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except SystemExit as e:
         if isinstance(e.__context__, BrokenPipeError):  # click has made this of it
             return NOBODY_READS
         return e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+    except _WRONG_USE as e:
+        return _misused(e)
     except BrokenPipeError:
         return NOBODY_READS
     except MmstError as e:
@@ -110,7 +118,17 @@ def _run(arguments: list[str] | None) -> int:
         hint = "" if os.environ.get("MMST_DEBUG") else " (`mmst --debug …` shows where)"
         _complain(f"unexpected {type(e).__name__}: {e}{hint}", e)
         return 1
-    return 0
+
+
+def _misused(error: Any) -> int:
+    """Say how the command is used, as typer does; the words may be those of a file's name."""
+    from typer.rich_utils import rich_format_error
+
+    said = message(redacted(error.format_message()))
+    error.format_message = lambda: said
+    with contextlib.suppress(OSError):
+        rich_format_error(error)
+    return int(error.exit_code)
 
 
 def _flushed(code: int) -> int:
@@ -148,15 +166,15 @@ def _forget_output() -> None:
                 os.close(null)
 
 
-def _complain(message: str, error: Exception) -> None:
+def _complain(text: str, error: Exception) -> None:
     if os.environ.get("MMST_DEBUG"):
-        traceback.print_exception(error)
-    from rich.console import Console
-    from rich.markup import escape
+        terminal.show_traceback(error)
+    from mmst.console import Console, escape
 
     with contextlib.suppress(OSError):  # nobody reads stderr either
         console = Console(stderr=True)
-        console.print(f"[bold red]mmst:[/] {escape(message)}", highlight=False, soft_wrap=True)
+        said = escape(message(redacted(text)))
+        console.print(f"[bold red]mmst:[/] {said}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

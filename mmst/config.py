@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmst import __version__
+from mmst import __version__, credentials
 from mmst.errors import ConfigError, DataError
 from mmst.inside.packages import DEFAULT, KNOWN
 from mmst.records import digest, from_data, to_data
@@ -361,10 +361,13 @@ class Config:
 def parse(data: Mapping[str, Any]) -> Config:
     """A validated `Config` from plain data; raises `ConfigError` naming key, value and remedy.
 
+    A credential in it is refused, without being named (`mmst.credentials`).
+
     >>> parse({"sampling": {"k": -1}})
     Traceback (most recent call last):
     mmst.errors.ConfigError: sampling.k must be at least 1, got -1. Remedy: see `mmst recipes --keys`
     """
+    credentials.refuse(data)
     config = parse_stored(data)
     check_name(config.name, "name")
     return config
@@ -538,7 +541,9 @@ def _check_cluster(config: Config) -> None:
     for name, wanted in form.items():
         for item in getattr(c, name):
             if not (re.search(r".=", item) or (name == "tolerations" and re.search(r".:", item))):
-                raise ConfigError(f"an item of cluster.{name} must be {wanted}", value=item, remedy=_SEE)
+                # Of a variable, only the name: what follows may be a password that lacks its equals sign.
+                shown = item if name != "env" else re.split(r"\W", item, maxsplit=1)[0]
+                raise ConfigError(f"an item of cluster.{name} must be {wanted}", value=shown, remedy=_SEE)
     least = config.check.memory_mib + CHECKER_OWN_MIB
     if config.check.sandbox == "gvisor_job" and mebibytes(c.checker_memory) < least:
         raise ConfigError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from mmst import wiring
 from mmst.errors import MmstError, SetupError
 from mmst.finding import Finding
+from mmst.redaction import without_user
 
 PYTHONS = ((3, 11), (3, 13))
 """From the first, below the second."""
@@ -167,15 +168,17 @@ def tracking(uri: str = "") -> Finding:
 
 def answering(what: str, url: str, why: str, remedy: str, seconds: float = 5.0) -> Finding:
     """Whether an HTTP server is there: any answer below 500 counts, also a refusal."""
+    import http.client
     import urllib.error
     import urllib.request
 
+    address, headers = without_user(url)
     try:
-        with urllib.request.urlopen(url, timeout=seconds):
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=seconds):
             found, ok = f"{url} answers", True
     except urllib.error.HTTPError as e:
         found, ok = f"{url} answers with {e.code}", e.code < 500
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, http.client.HTTPException) as e:
         found, ok = f"{url}: {getattr(e, 'reason', e)}", False
     return Finding(what=what, ok=ok, found=found, why=why, remedy=remedy)
 

@@ -25,11 +25,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mmst.redaction import redacted
+
 
 class MmstError(Exception):
-    """Every error that MMST raises on purpose."""
+    """Every error that MMST raises on purpose. What it says holds no credential, whoever's words it quotes."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class UserError(MmstError, ValueError):
@@ -120,5 +128,5 @@ class Stopped(MmstError):
 
 
 def _short(value: object, limit: int = 120) -> str:
-    text = repr(value)
+    text = redacted(repr(value))  # whole: of what is cut off before its @, nobody sees that it is a password
     return text if len(text) <= limit else text[:limit] + "…"

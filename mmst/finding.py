@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mmst.redaction import redacted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -20,3 +22,7 @@ class Finding:
     why: str
     remedy: str = ""
     needed: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("found", "why", "remedy"):
+            object.__setattr__(self, name, redacted(getattr(self, name)))

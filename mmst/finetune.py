@@ -15,7 +15,6 @@ The same specification gives the same bytes for the same number of ranks and thr
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import traceback
@@ -23,6 +22,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from mmst import terminal
 from mmst.errors import DivergedError, MmstError, UserError
 from mmst.ports import TrainSpec
 from mmst.process import die_with_parent, end_with_owner
@@ -34,7 +34,8 @@ def main(path: str) -> int:
     die_with_parent()
     end_with_owner()
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    terminal.guard()
+    os.umask(0o077)  # checkpoints and logs of this process are its owner's alone
     warnings.simplefilter("ignore", FutureWarning)  # DeepSpeed's use of torch: several lines a step
     try:
         spec = from_json(TrainSpec, Path(path).read_bytes())

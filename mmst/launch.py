@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst import config as configuration
-from mmst import logs, metrics, notices, summary
+from mmst import logs, metrics, notices, private, summary, terminal
 from mmst.errors import MmstError
 from mmst.manifest import Manifest, Place
 from mmst.process import end_with_owner, stop_on_signals
@@ -44,6 +44,7 @@ def launch(
     """
     end_with_owner()
     stop_on_signals()
+    terminal.guard()
     take_secrets()
     place = f"{step or stage}|{round}|{arm}"
     os.environ["MMST_PLACE"] = place
@@ -124,4 +125,4 @@ def record_failure(place: str, error: MmstError) -> None:
     path = os.environ.get("MMST_FAILURE")
     if path and not Path(path).exists():
         reason = {"place": place, "kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-        Path(path).write_text(json.dumps(reason), encoding="utf-8")
+        private.write(Path(path), json.dumps(reason))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from mmst import disk
+from mmst import disk, private
 
 RUN = "run.lock"
 """In the folder of a run's logs: one `mmst run` of a run at a time on a machine."""
@@ -24,9 +24,9 @@ LOOK = 0.5
 @contextlib.contextmanager
 def held(path: Path, waiting: Callable[[str], None] = lambda holder: None) -> Iterator[None]:
     """Hold a lock for the block; while another holds it, `waiting` is told by whom, every `LOOK` seconds."""
-    with disk.trouble("open", path):
-        lock = path.open("a+")
-    with lock:
+    with contextlib.ExitStack() as stack:
+        with disk.trouble("open", path):
+            lock = stack.enter_context(open(path, "a+", opener=private.opener))
         if not _taken(lock):
             time.sleep(0.05)  # it may only have been looked at
         while not _taken(lock):

@@ -9,12 +9,15 @@ logged below a warning: people see the progress display instead.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import time
 from typing import Any, TextIO
+
+from mmst.redaction import redacted
+from mmst.terminal import told
+from mmst.visible import json_text
 
 _USUAL = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -52,10 +55,11 @@ class JsonLines(logging.Formatter):
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            # Exactly as it was said: in JSON nothing can pass for a second line.
+            "message": redacted(logging.LogRecord.getMessage(record)),
             **self.context,
-            **{k: v for k, v in vars(record).items() if k not in _USUAL},
+            **{k: redacted(v) if isinstance(v, str) else v for k, v in vars(record).items() if k not in _USUAL},
         }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        if record.exc_info and record.exc_info[1]:
+            line["error"] = told(record.exc_info[1]).rstrip("\n")
+        return json_text(line)

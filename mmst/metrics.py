@@ -27,6 +27,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from mmst.redaction import redacted, without_user
+
 EVERY = 15.0
 PATIENCE = 5.0
 
@@ -53,7 +55,7 @@ def count(name: str, n: float = 1.0, **labels: str) -> None:
 def retry(engine: str, why: object) -> None:
     """A request to an engine is made again."""
     count("mmst_retries_total", engine=engine)
-    log.info("retry", extra={"engine": engine, "why": str(why)})
+    log.info("retry", extra={"engine": engine, "why": redacted(str(why))})
 
 
 def verdicts(counts: Mapping[str, int]) -> None:
@@ -115,15 +117,18 @@ def handed_over(run: str, stage: str, place: str) -> Iterator[None]:
 
 
 def _write(folder: Path, name: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # of the collector, which may be another user
     aside = folder / f".{name}.{os.getpid()}"
     aside.write_text(text(), encoding="utf-8")
     aside.replace(folder / name)
 
 
 def _push(gateway: str, run: str, place: str) -> None:
-    url = f"{gateway.rstrip('/')}/metrics/job/mmst/run/{quote(run, safe='')}/place/{quote(place, safe='')}"
-    request = urllib.request.Request(url, data=text().encode(), method="PUT", headers={"Content-Type": "text/plain"})
+    address, headers = without_user(gateway.rstrip("/"))
+    url = f"{address}/metrics/job/mmst/run/{quote(run, safe='')}/place/{quote(place, safe='')}"
+    request = urllib.request.Request(
+        url, data=text().encode(), method="PUT", headers={"Content-Type": "text/plain", **headers}
+    )
     with urllib.request.urlopen(request, timeout=PATIENCE):
         pass
 

@@ -22,7 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmst import private
 from mmst.errors import ConfigError, MmstError, StoreError
+from mmst.visible import in_json
 
 _BLOCK = 1 << 16
 _DESCRIPTORS = ("/proc/self/fd", "/proc/thread-self/fd", "/dev/fd")
@@ -42,13 +44,19 @@ _WRONG = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOT
 
 
 class Sink:
-    """What lines are written to; `StoreError` when it takes no more, `BrokenPipeError` when nobody reads."""
+    """What lines are written to; `StoreError` when it takes no more, `BrokenPipeError` when nobody reads.
+
+    On a terminal, what JSON need not escape and a terminal would obey is escaped too: it is the same JSON.
+    """
 
     def __init__(self, fd: int, shown: str) -> None:
         self._fd, self._shown, self._waiting = fd, shown, bytearray()
+        self._watched = os.isatty(fd)
 
     def write(self, data: bytes) -> None:
         """Take some bytes; they are passed on when enough have come together."""
+        if self._watched:
+            data = in_json(data.decode("utf-8", "surrogatepass")).encode()
         self._waiting += data
         if len(self._waiting) >= _BLOCK:
             self.flush()
@@ -122,7 +130,7 @@ def replacing(path: Path, shown: str) -> Iterator[Sink]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
         aside = path.with_name(f".mmst-{os.getpid()}-{os.urandom(4).hex()}.part")
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, private.FILE)
     try:
         with trouble(shown):
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -234,6 +242,7 @@ def _as_before(path: Path, fd: int) -> None:
     try:
         old = path.stat()
     except FileNotFoundError:
+        os.fchmod(fd, 0o666 & ~private.umask())  # until now it was nobody else's
         return
     with contextlib.suppress(PermissionError):
         os.fchown(fd, old.st_uid, old.st_gid)

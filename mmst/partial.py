@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmst import private
 from mmst.errors import ConfigError
 from mmst.outcome import counted
 from mmst.output import Output, refuse_same, replacing, trouble
@@ -113,7 +114,7 @@ def _locked(path: Path, shown: str) -> int:
             if path.is_symlink() or path.is_dir():
                 raise _unusable(path, "is a symbolic link" if path.is_symlink() else "is a directory")
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = os.open(path, flags, 0o666)
+            fd = os.open(path, flags, private.FILE)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if path.exists() and os.path.samestat(os.fstat(fd), path.stat()):

@@ -26,8 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from mmst import logs, metrics
+from mmst import logs, metrics, private, terminal
 from mmst.ports import Progress, Task
+from mmst.redaction import redacted
+from mmst.visible import line as one_line
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -80,7 +82,7 @@ def from_environment() -> Progress:
 def follow(path: Path, stream: TextIO | None = None) -> Iterator[None]:
     """Show, until the block ends, the events that child processes append to `path` (set as their `$MMST_EVENTS`)."""
     display = _display(stream or sys.stderr)
-    path.touch()
+    path.touch(mode=private.FILE)
     done = threading.Event()
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
@@ -157,11 +159,12 @@ class Writer:
 
     def show(self, event: Event) -> None:
         """One write per line, so that lines of different processes never mix. A lost line is no failure."""
-        line = json.dumps(event, ensure_ascii=False) + "\n"
+        safe = {k: redacted(v) if isinstance(v, str) else v for k, v in event.items()}
+        text = json.dumps(safe, ensure_ascii=False) + "\n"
         with contextlib.suppress(OSError):
-            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, private.FILE)
             try:
-                os.write(fd, line.encode("utf-8", "replace"))
+                os.write(fd, text.encode("utf-8", "replace"))
             finally:
                 os.close(fd)
 
@@ -206,23 +209,22 @@ class Plain:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _print(self, line: str) -> None:
+    def _print(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
-            print(line, file=self.stream, flush=True)
+            terminal.say(text, self.stream)
 
 
 class Logged(Plain):
     """The same lines as log records (`mmst.logs`), where those are JSON."""
 
-    def _print(self, line: str) -> None:
-        log.info(line)
+    def _print(self, text: str) -> None:
+        log.info("%s", text)
 
 
 class Live:
     """A live display on a terminal: a bar for each task under way, a line for each that ended."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -230,6 +232,8 @@ class Live:
             SpinnerColumn,
             TextColumn,
         )
+
+        from mmst.console import Console
 
         self.progress = Progress(
             SpinnerColumn(),
@@ -258,13 +262,12 @@ class Live:
             pace = "  ".join(_pace(known, event, now))
             self.progress.update(known.bar, completed=event["done"], pace=pace, note=_note(event))
         elif event["event"] == "end":
-            from rich.markup import escape
+            from mmst.console import escape
 
             del self.running[event["id"]]
             self.progress.remove_task(known.bar)
             mark = "[green]✓[/]" if event["ok"] else "[red]✗[/]"
-            line = escape(_finished(known, event))
-            self.progress.console.print(f"{mark} {line}", highlight=False)
+            self.progress.console.print(f"{mark} {escape(_finished(known, event))}", highlight=False)
             if not self.running:
                 self.progress.stop()
 
@@ -298,7 +301,8 @@ def _started(event: Event, now: float) -> _Running:
     label = name if not step else step if step.startswith(name) else f"{step}: {name}"
     round, _, arm = place.partition("|")
     where = f"round {round}  {arm:<14}" if round else ""
-    return _Running(f"{label:<22} {where}".rstrip(), int(event["total"]), str(event["unit"]), now, now)
+    label = one_line(redacted(f"{label:<22} {where}".rstrip()), 200)
+    return _Running(label, int(event["total"]), one_line(str(event["unit"]), 40), now, now)
 
 
 def _finished(task: _Running, event: Event) -> str:
@@ -322,7 +326,7 @@ def _pace(task: _Running, event: Event, now: float) -> list[str]:
 
 
 def _note(event: Event) -> str:
-    return str(event.get("note") or "")
+    return one_line(redacted(str(event.get("note") or "")), 200)
 
 
 def _rate(rate: float) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from mmst.report_content import safe
 
 WIDTH, HEIGHT = 360, 236
 LEFT, RIGHT, TOP, BOTTOM = 38, 16, 14, 30
@@ -45,7 +46,7 @@ def accuracy_chart(series: Sequence[Series], top: float, label: str) -> str:
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top)
 
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">']
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{safe(label)}">']
     for i in range(5):
         at = y(top * i / 4)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
@@ -66,7 +67,7 @@ def accuracy_chart(series: Sequence[Series], top: float, label: str) -> str:
             parts.append(f'<polyline class="line" points="{line}"/>')
         for at, p in places:
             kind = "main" if s.main else f"control c{s.mark}"
-            tip = f"{escape(s.name)}, round {p.round}: {percent(p.value)} % [{percent(p.low)}, {percent(p.high)}]"
+            tip = f"{safe(s.name)}, round {p.round}: {percent(p.value)} % [{percent(p.low)}, {percent(p.high)}]"
             parts.append(
                 f'<g class="{kind}"><title>{tip}</title>'
                 f'<line class="whisker" x1="{at:.1f}" x2="{at:.1f}" y1="{y(p.low):.1f}" y2="{y(p.high):.1f}"/>'
@@ -113,11 +114,11 @@ def whisker(value: float, low: float, high: float, kind: str) -> str:
 def stacked(parts: Sequence[tuple[str, str, float]], of: float, label: str) -> str:
     """A horizontal bar of (CSS class, name, amount) parts on a scale from 0 to `of`."""
     cells = "".join(
-        f'<span class="{kind}" style="width:{100 * amount / of:.3f}%" title="{escape(name)}: {amount:g}"></span>'
+        f'<span class="{kind}" style="width:{100 * amount / of:.3f}%" title="{safe(name)}: {amount:g}"></span>'
         for kind, name, amount in parts
         if of and amount
     )
-    return f'<div class="bar" role="img" aria-label="{escape(label)}">{cells}</div>'
+    return f'<div class="bar" role="img" aria-label="{safe(label)}">{cells}</div>'
 
 
 def ceiling(highest: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,8 +10,7 @@ from mmst.champion import ALL_METHODS
 from mmst.config import Config
 from mmst.records import CheckedSample, Problem
 from mmst.summary import RunSummary
-
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+from mmst.visible import replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class Content:
 
 def safe(text: str) -> str:
     """Text that can only be text: escaped, and what would be invisible or turn the line made visible."""
-    return escape(_INVISIBLE.sub("\ufffd", text))
+    return escape(replaced(text))
 
 
 def css_class(content: Content, method: str) -> str:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst import disk, locks, metrics, sealed
+from mmst import disk, locks, metrics, private, sealed
 from mmst.errors import DamagedError, StoreError, UserError
 from mmst.hashes import file_entries as file_entries
 from mmst.hashes import file_sha256 as file_sha256
@@ -152,7 +152,7 @@ class Stage:
         lock = folder.with_name(f"{folder.name}.lock")
         with disk.trouble("work in", folder), locks.held(lock, waiting):
             self.manifest = made(self.store, self.prefix)
-            folder.mkdir(exist_ok=True)  # who was here before has cleared it away
+            private.folder(folder)  # who was here before has cleared it away
             yield folder
             if self.manifest is not None:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,7 @@ from mmst.errors import UserError
 from mmst.manifest import ENTRY, Manifest, Place
 from mmst.ports import Store
 from mmst.records import Decision, Report, from_data
+from mmst.redaction import redacted_json
 from mmst.store import made, pointers, timing
 
 STEPS = (
@@ -120,7 +121,7 @@ def recorded_config(store: Store, run: str) -> Config | None:
     remedy = "delete it: `mmst run` with the same recipe writes it again"
     text = sealed.read(store, _recipe(run), remedy)
     try:
-        return None if text is None else parse_stored(json.loads(text))
+        return None if text is None else parse_stored(json.loads(redacted_json(text.decode("utf-8", "surrogatepass"))))
     except UserError as e:  # its hash is right
         what = f"holds a recipe that this version of MMST cannot read ({e})"
         raise sealed.damaged(store, _recipe(run), what, remedy) from e

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from mmst import private
 from mmst.config import Config, identity
 from mmst.errors import UserError
 from mmst.manifest import Manifest, Place
@@ -70,7 +71,7 @@ def _trained(engines: Engines, stage: Stage, trainset: Manifest, checkpoint: Man
     share = seed_share(len(new), len(seeds), config.trainset.seed_share, arm)
 
     budget = config.train.steps * config.train.batch_tokens * config.train.ranks
-    with (scratch / "order.jsonl").open("w", encoding="utf-8", errors="surrogatepass") as file:
+    with open(scratch / "order.jsonl", "w", encoding="utf-8", errors="surrogatepass", opener=private.opener) as file:
         file.writelines(to_json(e) + "\n" for e in enough(order(new, seeds, share, seed), budget))
     folder = checkpoint_folder(store, checkpoint)
     spec = TrainSpec(

@@ -17,6 +17,7 @@ from mmst.errors import SetupError
 from mmst.inside.packages import DEFAULT
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
+from mmst.redaction import remember
 from mmst.rollout import Rollout, smoke_test
 from mmst.store import checkpoint_folder
 from mmst.trigger import Records
@@ -303,6 +304,7 @@ def api_key(variable: str) -> str:
         raise SetupError(
             f"the environment variable {variable} {what}", why="sampling.api_key_env names it", remedy=remedy
         )
+    remember(key)
     return key
 
 

@@ -31,6 +31,7 @@ from mmst.config import Config
 from mmst.errors import ClusterError, SetupError
 from mmst.pipelines.compile import compile_to
 from mmst.pipelines.graph import pipeline_name
+from mmst.redaction import redacted
 from mmst.trigger import Run
 
 SERVICE_ACCOUNT = "mmst-stage"
@@ -133,7 +134,8 @@ class Kubeflow:
 
     def link(self, run: str) -> str:
         """The page of a run in the UI: at the endpoint, unless `$KF_PIPELINES_UI_ENDPOINT` names another address."""
-        return f"{os.environ.get('KF_PIPELINES_UI_ENDPOINT', self.endpoint).rstrip('/')}/#/runs/details/{run}"
+        address = os.environ.get("KF_PIPELINES_UI_ENDPOINT", self.endpoint)
+        return f"{redacted(address.rstrip('/'))}/#/runs/details/{run}"
 
     def _find_pipeline(self) -> str | None:
         listing = self._client.pipelines.pipeline_service_list_pipelines

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from mmst import config as configuration
-from mmst import errors
+from mmst import errors, private
 from mmst.errors import MmstError, PlatformError, Stopped
 from mmst.process import adopt, descendants, end_descendants, end_with_owner, owned
 
@@ -34,13 +34,13 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
     `show(events)` displays progress while the graph runs. A failing stage's own error is raised
     here, with its kind, message and exit code.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private.folder(folder)
     events, log = folder / "events.jsonl", folder / "run.log"
     failure = Path(tempfile.mkdtemp(dir=folder, prefix="failure-")) / "failure.json"
-    events.write_bytes(b"")
+    private.write(events, "")
     environment = os.environ | owned()
     environment |= {"MMST_EVENTS": str(events), "MMST_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"}
-    with show(events), log.open("ab") as output:
+    with show(events), open(log, "ab", opener=private.opener) as output:
         child = subprocess.Popen(
             [sys.executable, "-m", __name__, str(folder / "kfp")],
             stdin=subprocess.PIPE,

@@ -3,6 +3,9 @@
 A file is written aside (`.tmp-…` in the same folder), synced and renamed, so a reader sees all
 of it or nothing. The rename of every writer happens under one `flock`, which the kernel lets go
 of when a process dies: that makes `create` and `replace` atomic among processes.
+
+All of it is its owner's alone, but for what a model server of another user reads in a pod: weights, and
+the folders on the way to them.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mmst import private
 from mmst.disk import trouble
 from mmst.errors import StoreError
 from mmst.store import checked_name, checked_prefix
 
 _WORK = "work"
 _STALE_SECONDS = 86_400.0
+_IN_POD = "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 class FolderStore:
@@ -100,7 +105,7 @@ class FolderStore:
         """`work/<prefix>`, made if need be."""
         path = self.root / _WORK / checked_prefix(prefix)
         with trouble("make", path):
-            path.mkdir(parents=True, exist_ok=True)
+            private.folder(path)
         return path
 
     def _path(self, name: str) -> Path:
@@ -119,7 +124,7 @@ class FolderStore:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private.FILE)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -150,12 +155,20 @@ class FolderStore:
                     left.unlink()
 
 
+def _folder(path: Path) -> None:
+    """Make a folder of the store, with those above it."""
+    if _IN_POD and "runs" not in path.parts:
+        path.mkdir(parents=True, exist_ok=True)
+    else:
+        private.folder(path)
+
+
 @contextlib.contextmanager
 def _aside(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to first; gone afterwards, whatever happens."""
     aside = path.parent / f".tmp-{uuid.uuid4().hex}"
     with trouble("write", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _folder(path.parent)
         try:
             yield aside
         finally:
@@ -163,13 +176,15 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 def _save(path: Path, data: bytes) -> None:
-    with path.open("xb") as f:
+    with open(path, "xb", opener=private.opener) as f:
         f.write(data)
         f.flush()
         os.fsync(f.fileno())
 
 
 def _copy(source: Path, target: Path) -> None:
+    if not _IN_POD:
+        target.touch(private.FILE, exist_ok=False)
     shutil.copyfile(source, target)
     with target.open("rb") as f:
         os.fsync(f.fileno())

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from mmst import metrics
 from mmst.errors import MmstError, RegistryError
 from mmst.ports import Progress, Task
+from mmst.redaction import redacted, without_user
 
 T = TypeVar("T")
 
@@ -78,15 +79,6 @@ class Away(RegistryError):
     """No server answers at the address."""
 
 
-def shown(uri: str) -> str:
-    """The address without user and password.
-
-    >>> shown("https://me:secret@mlflow.example.com/x")
-    'https://mlflow.example.com/x'
-    """
-    return re.sub(r"(?<=://)[^/@\s]*@", "", uri)
-
-
 def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
     """Return if an MLflow server answers at `uri`, else `RegistryError`, within about 10 s.
 
@@ -94,9 +86,11 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
     """
     if not uri.startswith(("http://", "https://")):
         return
+    address, headers = without_user(uri.rstrip("/"))
     for left in reversed(range(attempts)):
         try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=seconds).close()
+            asked = urllib.request.Request(f"{address}/health", headers=headers)
+            urllib.request.urlopen(asked, timeout=seconds).close()
             return
         except urllib.error.HTTPError:
             return
@@ -104,7 +98,7 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
             if not left:
                 reason = getattr(e, "reason", None) or _line(e)
                 raise Away(
-                    f"no MLflow server answers at {shown(uri)} ({reason}). Remedy: start it, or leave "
+                    f"no MLflow server answers at {redacted(uri)} ({reason}). Remedy: start it, or leave "
                     "promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite"
                 ) from e
             time.sleep(0.5)
@@ -237,7 +231,9 @@ def refused(uri: str, error: BaseException, hint: str = "") -> RegistryError:
     if not (remedy or hint):
         remedy = "see the server's log; the same command then continues"
     return RegistryError(
-        f"MLflow at {shown(uri)}: {text}" + (f" ({hint})" if hint else "") + (f". Remedy: {remedy}" if remedy else "")
+        f"MLflow at {redacted(uri)}: {text}"
+        + (f" ({hint})" if hint else "")
+        + (f". Remedy: {remedy}" if remedy else "")
     )
 
 
@@ -245,10 +241,10 @@ def gave_up(uri: str, error: BaseException, troubles: Counter[str], patience: fl
     """The error at the end of patience."""
     tries = "; ".join(f"{n} × {what}" for what, n in troubles.most_common(3))
     if isinstance(error, Away):
-        what = f"no MLflow server answers at {shown(uri)}"
+        what = f"no MLflow server answers at {redacted(uri)}"
         remedy = "start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite"
     else:
-        what, remedy = f"MLflow at {shown(uri)} is in trouble", "see the server's log"
+        what, remedy = f"MLflow at {redacted(uri)} is in trouble", "see the server's log"
     return RegistryError(f"{what}, for {patience:g} s ({tries}). Remedy: {remedy}; the same command then continues")
 
 
@@ -280,7 +276,7 @@ def _kinds(error: BaseException) -> str:
 
 def _line(error: BaseException) -> str:
     """The first line of what an error says, after its kind where it says nothing of one."""
-    text = shown((str(error).strip().splitlines() or [""])[0])[:500]
+    text = (redacted(str(error)).strip().splitlines() or [""])[0][:500]
     if isinstance(error, MmstError):
         return text
     bare = isinstance(error, (LookupError, TypeError, AttributeError, ValueError)) and not isinstance(error, OSError)

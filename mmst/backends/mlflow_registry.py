@@ -28,12 +28,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst import __version__
-from mmst.backends.mlflow_calls import PATIENCE, Patient, patiently, reach, shown, translated, unless
+from mmst import __version__, private
+from mmst.backends.mlflow_calls import PATIENCE, Patient, patiently, reach, translated, unless
 from mmst.errors import RegistryError
 from mmst.ports import Progress
 from mmst.progress import Quiet
 from mmst.records import to_json
+from mmst.redaction import redacted
 from mmst.reference import FILE, Reference
 
 T = TypeVar("T")
@@ -132,7 +133,7 @@ class MlflowRegistry:
                 client.create_model_version(name, f"runs:/{run_id}/{at}", run_id=run_id, tags=labels)
                 found = self._version(client, name, checkpoint)
                 if found is None:
-                    raise RegistryError(f"MLflow at {shown(self.uri)} does not find the version of {name} just made")
+                    raise RegistryError(f"MLflow at {redacted(self.uri)} does not find the version of {name} just made")
             for key, value in labels.items():
                 if found.tags.get(key) != value:
                     client.set_model_version_tag(name, found.version, key, value)
@@ -240,14 +241,14 @@ class MlflowRegistry:
             root = None
             if self._database is not None:
                 folder = self._database.parent / "mlflow-artifacts" / self.experiment
-                folder.mkdir(parents=True, exist_ok=True)
+                private.folder(folder)
                 root = folder.as_uri()
             with unless("RESOURCE_ALREADY_EXISTS"):  # another machine made it meanwhile
                 client.create_experiment(self.experiment, artifact_location=root)
             found = client.get_experiment_by_name(self.experiment)
         if found is None or found.lifecycle_stage == "deleted":
             raise RegistryError(
-                f"MLflow experiment '{self.experiment}' at {shown(self.uri)} was deleted or cannot be made. "
+                f"MLflow experiment '{self.experiment}' at {redacted(self.uri)} was deleted or cannot be made. "
                 f"Remedy: restore it in the MLflow UI, or --set promote.experiment=another-name"
             )
         return str(found.experiment_id)
@@ -288,7 +289,10 @@ def _put(client: Any, run_id: str, files: Mapping[str, bytes]) -> None:
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(path.parent)
+        # The database itself too, before SQLite makes it for all to read.
+        for each in (path, path.with_suffix("")):
+            os.close(os.open(each, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, private.FILE))
         file = path.open("ab")
     except OSError as e:
         remedy = "make the folder writable, or choose another with --out"
@@ -303,4 +307,5 @@ def _quoted(value: str) -> str:
 
 
 def _short(value: str, limit: int) -> str:
+    value = redacted(value)
     return value if len(value) <= limit else value[: limit - 1] + "…"

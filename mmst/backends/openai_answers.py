@@ -15,6 +15,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mmst.ports import Completion, Request, failed
+from mmst.redaction import redacted
+from mmst.visible import line
 
 TOKEN_CHARACTERS = 256
 """More than the longest token of any known vocabulary has (128 spaces)."""
@@ -87,9 +89,7 @@ def words(text: str, most: int = 300) -> str:
     >>> words("slow\x1b[2J down\n")
     'slow\\x1b[2J down'
     """
-    line = " ".join(text[: 4 * most].split())
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    return shown if len(shown) <= most else shown[:most] + "…"
+    return line(" ".join(redacted(text[: 1 << 16]).split()), most)
 
 
 def retry_after(header: str | None, now: float) -> float:

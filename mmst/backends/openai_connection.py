@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import httpx
 from mmst.backends.openai_answers import Answer, BadAnswer, message, models, most_bytes, read, retry_after, words
 from mmst.errors import SamplerError
 from mmst.ports import Request
+from mmst.redaction import redacted, remember
 
 CONNECT_TIMEOUT = 5.0
 OPEN_TIMEOUT = 10.0
@@ -52,6 +52,7 @@ class Connection:
         self.url, self._key = url.rstrip("/"), key
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key:
+            remember(key)
             self._headers["Authorization"] = f"Bearer {key}"
         self._tls = httpx.create_ssl_context()
         self._clients: list[httpx.AsyncClient] = []
@@ -79,7 +80,7 @@ class Connection:
     @property
     def where(self) -> str:
         """The address, without what may be secret in it."""
-        return re.sub(r"//[^/@]*@", "//", self.url)
+        return redacted(self.url)
 
     async def complete(self, request: Request, model: str) -> Answer:
         """The server's answer; `Transient`, `BadAnswer`, `Refused`, or `SamplerError` when all would be refused."""

@@ -27,6 +27,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 from botocore.parsers import ResponseParserError
 
 from mmst import metrics
+from mmst.redaction import redacted
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class Patience:
                 if not passing(error):
                     raise error from None
                 self.answered = self.answered or isinstance(error, ClientError)
-                troubles[" ".join(str(error).split())[:160] or type(error).__name__] += 1
+                troubles[" ".join(redacted(str(error)).split())[:160] or type(error).__name__] += 1
                 total = TOTAL if self.answered else REACH
                 left, after = began + total - time.monotonic(), asked_pause(error)
                 if left < max(after, FIRST_PAUSE):

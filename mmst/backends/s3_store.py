@@ -23,7 +23,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
-from mmst import disk
+from mmst import disk, private
 from mmst.backends.s3_patience import TROUBLE, Exhausted, Patience, code
 from mmst.errors import ConfigError, MmstError, StoreError
 from mmst.store import checked_name, checked_prefix
@@ -128,7 +128,7 @@ class S3Store:
         key = self._key(name)
         aside = path.parent / f".tmp-{uuid.uuid4().hex}"
         with self._scratch_trouble(name, path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private.folder(path.parent)
             try:
                 self._ask(
                     "read", name, lambda: self._mover.download_file(self.bucket, key, str(aside), Config=_TRANSFER)
@@ -165,7 +165,7 @@ class S3Store:
         base = Path(os.environ.get("MMST_SCRATCH") or cache / "mmst")
         path = base / hashlib.sha256(self.uri.encode()).hexdigest()[:16] / checked_prefix(prefix)
         with self._scratch_trouble(prefix, path):
-            path.mkdir(parents=True, exist_ok=True)
+            private.folder(path)
         return path
 
     def _key(self, name: str) -> str:

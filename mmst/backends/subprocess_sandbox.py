@@ -33,6 +33,7 @@ from mmst.inside.watch import Watched
 from mmst.meter import SEVERAL, Allowance, Meter
 from mmst.outcome import outcome
 from mmst.ports import Execution, Limits, Program
+from mmst.terminal import warn
 
 FIRST_ID = 60_578
 """User ids from here on belong to the programs that run at once. Neither Debian nor systemd gives them to anybody."""
@@ -56,7 +57,7 @@ class SubprocessSandbox:
     def __enter__(self) -> SubprocessSandbox:
         global _warned
         if not _warned:
-            print(warning(), file=sys.stderr)
+            warn(warning())
             _warned = True
         return self
 

@@ -18,11 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmst import private
 from mmst.backends.training_log import TAIL, event, failure
 from mmst.finetune_checkpoint import finished
 from mmst.ports import TrainSpec
 from mmst.process import die_with_parent, owned
 from mmst.records import to_json
+from mmst.redaction import redacted
+from mmst.visible import clean
 
 GRACE = 10.0
 
@@ -38,9 +41,9 @@ class Torchrun:
     ) -> Mapping[str, float]:
         """See `ports.Trainer.train`; the worker's log is `train.log` in the scratch folder."""
         scratch = Path(spec.scratch)
-        scratch.mkdir(parents=True, exist_ok=True)
+        private.folder(scratch)
         if not finished(scratch, Path(spec.out)):
-            (scratch / "spec.json").write_text(to_json(spec), encoding="utf-8")
+            private.write(scratch / "spec.json", to_json(spec))
             self._launch(scratch, on_step)
         figures: dict[str, float] = json.loads((scratch / "figures.json").read_text())
         return figures
@@ -58,18 +61,18 @@ class Torchrun:
         tail: deque[str] = deque(maxlen=TAIL)
         failures: list[dict[str, Any]] = []
         with (
-            (scratch / "train.log").open("a", encoding="utf-8") as log,
+            open(scratch / "train.log", "a", encoding="utf-8", opener=private.opener) as log,
             group(command(scratch / "spec.json", self.ranks), environment) as worker,
         ):
             assert worker.stdout is not None
             for line in worker.stdout:
                 said = event(line)
                 if said is None:
-                    log.write(line)
+                    log.write(clean(redacted(line)))
                     tail.append(line.rstrip())
                 elif "failed" in said:
                     failures.append(said)
-                    log.write(said["trace"])
+                    log.write(clean(redacted(said["trace"])))
                 else:
                     on_step(said["step"], said["loss"])
             code = worker.wait()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmst import private
 from mmst.backends import pods
 from mmst.backends.kube import Cluster
 from mmst.backends.kube_kinds import POD, Object
@@ -48,9 +49,9 @@ class TrainingJobs:
         self._must_be_shared(spec)
         scratch = Path(spec.scratch)
         if not finished(scratch, Path(spec.out)):
-            scratch.mkdir(parents=True, exist_ok=True)
+            private.folder(scratch)
             text = to_json(spec).encode()
-            (scratch / "spec.json").write_bytes(text)
+            private.write(scratch / "spec.json", text.decode())
             name = name_of(text, self._settings, self._ranks)
             self._start(name, str(scratch / "spec.json"))
             self._await(name, spec, on_step)

@@ -69,9 +69,9 @@ def experiment(
 
 
 def _announce(line: str) -> None:
-    from rich.console import Console
+    from mmst.console import Console, escape
 
-    Console(stderr=True).print(line, style="bold", highlight=False)
+    Console(stderr=True).print(escape(line), style="bold", highlight=False)
 
 
 def _levels(levels: list[Level], experiment: Experiment) -> Table:

@@ -24,9 +24,8 @@ def grade(source: Source, out: Target, json: Json = False) -> None:
 
       mmst grade pairs.jsonl --out graded.jsonl
     """
-    from rich.markup import escape
-
     from mmst import grading, output
+    from mmst.console import escape
     from mmst.wiring import algebra
 
     with output.given(source) as lines:
@@ -51,9 +50,8 @@ def extract(
 
       mmst extract --method text solutions.jsonl --out answers.jsonl
     """
-    from rich.markup import escape
-
     from mmst import grading, output
+    from mmst.console import escape
 
     with output.given(source) as lines:
         place = output.find(out, lines)
@@ -73,11 +71,11 @@ def labels(
 
       mmst labels demo --json
     """
-    from rich.markup import escape
     from rich.table import Table
 
     from mmst import labels as disputes
     from mmst import summary
+    from mmst.console import escape
     from mmst.wiring import open_store
 
     store = open_store(out)

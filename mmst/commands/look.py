@@ -89,8 +89,9 @@ def show(
 
 
 def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
-    from rich.markup import escape
     from rich.table import Table
+
+    from mmst.console import escape
 
     table = Table("run", "title", "rounds", "stages complete", "last decision", box=None, header_style="bold")
     rows = []
@@ -100,7 +101,7 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
         word = "" if s.decision is None else "promoted" if s.decision.promote else "rejected"
         title = s.config.title if s.config else ""
         rounds = max((r.round for r in s.rounds), default=0)
-        table.add_row(s.run, escape(title), str(rounds), f"{complete} of {len(states)} begun", word)
+        table.add_row(escape(s.run), escape(title), str(rounds), f"{complete} of {len(states)} begun", word)
         rows.append({"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)})
     empty = f"No runs in {uri}. `mmst run --recipe demo` makes one; --out names another store."
     emit(rows, json, table if rows else empty)
@@ -124,9 +125,9 @@ def list_formats(json: Json = False) -> None:
     """
     from importlib import import_module
 
-    from rich.markup import escape
     from rich.table import Table
 
+    from mmst.console import escape
     from mmst.problems import FORMATS
 
     modules = {**FORMATS, "generated": "generated"}
@@ -155,10 +156,9 @@ def import_file(
 
       mmst problems import gsm8k gsm8k/test.jsonl --to my-test.jsonl
     """
-    from rich.markup import escape
-
     from mmst import output
     from mmst import problems as sets
+    from mmst.console import escape
     from mmst.problems.importing import Repeats, as_data
 
     repeats, notes = Repeats(), list[str]()
@@ -193,15 +193,15 @@ def describe(format: Format, file: File, json: Json = False) -> None:
 
       mmst problems describe svamp SVAMP.json
     """
-    from rich.markup import escape
     from rich.table import Table
 
     from mmst import output
     from mmst import problems as sets
+    from mmst.console import escape
 
     with output.given(file.expanduser(), again=True, folders=True) as published:
         found = sets.describe(sets.import_file(format, published))
-    table = Table("what", "how many", box=None, header_style="bold", title=str(file), title_justify="left")
+    table = Table("what", "how many", box=None, header_style="bold", title=escape(str(file)), title_justify="left")
     for name, value in found.items():
         counted = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
         more = f" … and {len(counted) - 12} more" if len(counted) > 12 else ""

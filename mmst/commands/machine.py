@@ -31,15 +31,16 @@ def doctor(out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
 
 def report_findings(found: Iterable[Finding], json: bool, where: str) -> None:
     """Print findings as a table; `SetupError` when something needed is missing."""
-    from rich.markup import escape
     from rich.table import Table
+
+    from mmst.console import escape
 
     findings = list(found)
     table = Table("", "what", "found", "why, and what to do", box=None, header_style="bold", pad_edge=False)
     for f in findings:
         mark = "[green]✓[/]" if f.ok else "[red]✗[/]" if f.needed else "[yellow]–[/]"
-        advice = f.why if f.ok else f"{f.why}\n[bold]{escape(f.remedy)}[/]"
-        table.add_row(mark, f.what, escape(f.found), advice)
+        advice = escape(f.why) if f.ok else f"{escape(f.why)}\n[bold]{escape(f.remedy)}[/]"
+        table.add_row(mark, escape(f.what), escape(f.found), advice)
     emit(findings, json, table)
     missing = [f for f in findings if f.needed and not f.ok]
     if missing:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,18 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmst import credentials
 from mmst.errors import ConfigError, StoreError
+from mmst.terminal import say_json
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
     from mmst.config import Config
+    from mmst.console import Console
 
 DEFAULT_OUT = "mmst-out"
 
 
 def _store(uri: str) -> str:
-    """A store's address: not what only a file can be."""
+    """A store's address: not what only a file can be, and no credential."""
+    credentials.refuse(uri, "out")
     if uri == "-" or (uri and "://" not in uri and Path(uri).exists() and not Path(uri).is_dir()):
         raise ConfigError("a store is a folder or s3://bucket/prefix", value=uri, remedy="--out runs")
     return uri
@@ -94,8 +96,8 @@ def configured(recipe: str, settings: list[str], out: str = "", cluster: str = "
         from mmst.wiring import release_settings
 
         data = recipes.lay_over(data, release_settings(cluster))
-    config = parse(recipes.override_all(data, settings))
-    return dataclasses.replace(config, out=out) if out else config
+    data = recipes.override_all(data, settings)
+    return parse({**data, "out": out} if out else data)
 
 
 def released(cluster: str, settings: Sequence[str] = ()) -> Config:
@@ -116,7 +118,7 @@ def emit(result: Any, as_json: bool, *rendered: RenderableType, aside: bool = Fa
         if as_json:
             from mmst.records import to_data
 
-            print(json.dumps(to_data(result), ensure_ascii=False, indent=2), file=sys.stderr if aside else None)
+            say_json(to_data(result), aside=aside)
             return
         out = console(aside=aside)
         for item in rendered:
@@ -125,7 +127,7 @@ def emit(result: Any, as_json: bool, *rendered: RenderableType, aside: bool = Fa
 
 def console(*, aside: bool = False) -> Console:
     """Standard output (or error); wide when nobody watches, so that tables in logs are not cut."""
-    from rich.console import Console
+    from mmst.console import Console
 
     watched = (sys.stderr if aside else sys.stdout).isatty()
     return Console(width=None if watched else 120, stderr=aside)

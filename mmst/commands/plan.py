@@ -77,9 +77,9 @@ def plan(
 
 def rendered(found: Plan) -> Iterator[RenderableType]:
     """The plan as a table, group by group."""
-    from rich.markup import escape
     from rich.table import Table
 
+    from mmst.console import escape
     from mmst.plan_figures import GROUPS, shown
 
     table = Table(title=f"{found.recipe} on {found.hardware}", title_justify="left", title_style="bold", box=None)

@@ -49,9 +49,8 @@ def check_programs(
 
       mmst check-programs solutions.jsonl --out verdicts.jsonl --timeout 1
     """
-    from rich.markup import escape
-
     from mmst import output, programs, progress, wiring
+    from mmst.console import escape
     from mmst.ports import Limits
 
     if sandbox not in wiring.SANDBOXES:
@@ -94,7 +93,7 @@ def rerun(
     from rich.syntax import Syntax
 
     from mmst import inspect_run, summary, wiring
-    from mmst.commands.story import escape
+    from mmst.console import escape
     from mmst.methods import method
     from mmst.ports import Limits, Program
 

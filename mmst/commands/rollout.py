@@ -9,6 +9,7 @@ import typer
 
 from mmst.commands.options import ClusterNamespace, Settings, configured
 from mmst.errors import PlatformError, SetupError
+from mmst.terminal import say
 
 EVERY = 30
 """Seconds between two looks at the registry."""
@@ -33,7 +34,7 @@ def rollout(
     """
     from mmst.wiring import connect
 
-    roll = connect(configured(recipe, settings, cluster=cluster)).rollout(lambda line: print(line, flush=True))
+    roll = connect(configured(recipe, settings, cluster=cluster)).rollout(say)
     said = ""
     while True:
         try:
@@ -44,7 +45,7 @@ def rollout(
                 raise
             line = f"trouble, tried again in {EVERY} s: {e}"
         if line != said:
-            print(line, flush=True)
+            say(line)
         if once:
             return
         said = line

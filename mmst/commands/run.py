@@ -47,7 +47,7 @@ def run(
 
 def run_here(config: Config) -> None:
     """Run the graph on this machine, with its progress shown; what is complete is found."""
-    from mmst import disk, locks, preflight, progress, summary
+    from mmst import disk, locks, preflight, private, progress, summary
     from mmst.config import run_id
     from mmst.errors import SetupError
     from mmst.wiring import open_store
@@ -70,7 +70,7 @@ def run_here(config: Config) -> None:
         told.add(holder)
 
     with disk.trouble("work in", folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        private.folder(folder)
     with locks.held(folder / locks.RUN, waiting):
         local.run(config, folder, progress.follow)
 
@@ -101,9 +101,8 @@ def compile(
 
       mmst compile --recipe demo --cluster mmst --manifest --file pipeline-version.yaml
     """
-    from rich.markup import escape
-
     from mmst import output
+    from mmst.console import escape
     from mmst.errors import SetupError
 
     config = configured(recipe, settings, out, cluster)

@@ -9,6 +9,7 @@ import typer
 
 from mmst.commands.options import DEFAULT_OUT, Json, Recipe, RecipeOut, RunName, Settings, StoreOut, configured, emit
 from mmst.errors import ConfigError
+from mmst.terminal import say
 
 if TYPE_CHECKING:
     from mmst.config import Config
@@ -246,7 +247,7 @@ def report(
         raise ConfigError("the run has no recorded recipe", value=name, remedy="start it with `mmst run`")
     _stage("report", dataclasses.replace(recorded, out=out), json, 0, "base")
     if not json:
-        print(f"{out.rstrip('/')}/runs/{name}/report.html")
+        say(f"{out.rstrip('/')}/runs/{name}/report.html")
 
 
 def _stage(

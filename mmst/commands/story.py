@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import markup
 from rich.columns import Columns
 from rich.console import RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
+from mmst.console import escape
 from mmst.inspect_run import RoundStory, Story
 from mmst.records import CheckedSample
 
@@ -21,9 +21,9 @@ def tell(told: Story) -> Iterator[RenderableType]:
     p = told.problem
     head = f"[bold]{escape(p.question)}[/]\ngold answer: [bold]{escape(p.answer)}[/]"
     family = f", family {p.family}" if p.family else ""
-    yield Panel(head, title=f"{p.id}  ({told.part}, {p.source}, task {p.task}{family})", title_align="left")
+    yield Panel(head, title=escape(f"{p.id}  ({told.part}, {p.source}, task {p.task}{family})"), title_align="left")
     for name, solution in p.solutions.items():
-        yield Panel(escape(solution), title=f"annotated, {name}", title_align="left", border_style="dim")
+        yield Panel(escape(solution), title=escape(f"annotated, {name}"), title_align="left", border_style="dim")
     if not told.rounds:
         yield "Nothing was sampled for it yet."
     for r in told.rounds:
@@ -36,7 +36,7 @@ def tell(told: Story) -> Iterator[RenderableType]:
 def _round(r: RoundStory) -> Iterator[RenderableType]:
     prompts = dict.fromkeys((s.sample.method, s.sample.prompt) for s in r.samples)
     for method, prompt in prompts:
-        yield Panel(escape(prompt.rstrip()), title=f"prompt, {method}", title_align="left", border_style="dim")
+        yield Panel(escape(prompt.rstrip()), title=escape(f"prompt, {method}"), title_align="left", border_style="dim")
         yield Columns([_sample(s, r) for s in r.samples if s.sample.method == method])
     for t in r.translations:
         source = r.source_of(t)
@@ -47,7 +47,7 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
         yield Panel(table, title=title, title_align="left", border_style="cyan")
     for arm, examples in r.trained.items():
         listed = ", ".join(f"{e.method} ({e.origin})" for e in examples)
-        yield f"trained on by {arm}: {listed}"
+        yield escape(f"trained on by {arm}: {listed}")
     if r.samples and not r.trained:
         yield "not trained on"
     for arm, outcomes in r.outcomes.items():
@@ -58,7 +58,7 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
 
 def _sample(s: CheckedSample, r: RoundStory) -> Panel:
     used = any(s.sample.id in e.lineage[:1] for examples in r.trained.values() for e in examples)
-    title = f"{s.sample.method} {s.sample.index}: {s.verdict.value}  [dim]{s.sample.id}[/]"
+    title = f"{escape(s.sample.method)} {s.sample.index}: {s.verdict.value}  [dim]{escape(s.sample.id)}[/]"
     answer = f"answer: {s.answer}" if s.answer is not None else "no answer"
     detail = f"\n{s.detail}" if s.detail else ""
     body = escape(s.solution or s.sample.completion or "(empty)") + f"\n[dim]{escape(answer + detail)}[/]"
@@ -69,8 +69,3 @@ def _sample(s: CheckedSample, r: RoundStory) -> Panel:
         subtitle="trained on" if used else None,
         border_style="green" if s.passed else "red",
     )
-
-
-def escape(text: str) -> str:
-    """Text as it is: no markup, and no control character of a model's output reaches the terminal."""
-    return markup.escape("".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from mmst.config import Config
+from mmst.console import escape
 from mmst.records import Report, Score
 from mmst.summary import FUNNEL, RunSummary, StageState
 from mmst.under_way import Work
@@ -126,7 +126,7 @@ def next_steps(summary: RunSummary, config: Config, tracking_uri: str) -> Iterat
     yield "[bold]Open next[/]"
     yield f"  report    {escape(config.out.rstrip('/'))}/runs/{summary.run}/report.html"
     yield f"  tracking  mlflow ui --backend-store-uri {escape(tracking_uri)}"
-    yield f"  champion  models:/{config.promote.name}@champion"
+    yield f"  champion  models:/{escape(config.promote.name)}@champion"
 
 
 def counts_line(state: StageState) -> str:

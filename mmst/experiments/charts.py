@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from mmst.experiments.inference import Array, Estimate
+from mmst.report_content import safe
 
 WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 40
@@ -19,7 +19,7 @@ def forest(estimate: Estimate, reach: float, label: str) -> str:
 
     seeds = "".join(f'<circle class="seed" cx="{x(s):.1f}" cy="15" r="1.8"/>' for s in estimate.seeds)
     return (
-        f'<svg class="forest m0" viewBox="0 0 220 20" role="img" aria-label="{escape(label)}">'
+        f'<svg class="forest m0" viewBox="0 0 220 20" role="img" aria-label="{safe(label)}">'
         '<line class="axis" x1="4" x2="216" y1="9" y2="9"/><line class="zero" x1="110" x2="110" y1="1" y2="19"/>'
         f'<line class="whisker" x1="{x(estimate.low):.1f}" x2="{x(estimate.high):.1f}" y1="9" y2="9"/>'
         f'<circle class="mark" cx="{x(estimate.value):.1f}" cy="9" r="4"/>{seeds}</svg>'
@@ -52,7 +52,7 @@ def scatter(names: Sequence[str], methods: Sequence[str], gains: Array, apart: A
     )
     for f, name in enumerate(names):
         for m, method in enumerate(methods):
-            tip = f"{escape(name)}, {escape(method)}: {100 * gains[f, m]:+.1f} points at {100 * apart[f, m]:.0f} %"
+            tip = f"{safe(name)}, {safe(method)}: {100 * gains[f, m]:+.1f} points at {100 * apart[f, m]:.0f} %"
             parts.append(
                 f'<g class="m{m % 4 + 1}"><title>{tip}</title>'
                 f'<circle class="mark" cx="{x(apart[f, m]):.1f}" cy="{y(gains[f, m]):.1f}" r="4"/></g>'

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mmst import __version__, cli, doctor, launch, wiring
-from mmst.commands import story
+from mmst import __version__, cli, console, doctor, launch, wiring
 from mmst.errors import MmstError, SetupError
 from mmst.manifest import Manifest
 from tests.run_support import Made
@@ -199,7 +198,7 @@ def test_show_walks_through_a_problem(mmst: Run, made: Made) -> None:
 
 
 def test_what_a_model_wrote_cannot_drive_the_terminal() -> None:
-    assert story.escape("\x1b[2Jgone\r[red]") == "\ufffd[2Jgone\ufffd\\[red]"
+    assert console.escape("\x1b[2Jgone\r[red]") == "\\x1b[2Jgone\\r\\[red]"
 
 
 def test_show_as_json_is_the_whole_story(mmst: Run, made: Made) -> None:

@@ -18,8 +18,9 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos import databricks_pb2 as codes
 
 from mmst.backends import mlflow_calls
-from mmst.backends.mlflow_calls import Away, reach, shown
+from mmst.backends.mlflow_calls import Away, reach
 from mmst.errors import ConfigError, RegistryError, Stopped, StoreError
+from mmst.redaction import redacted
 
 SERVER, DATABASE = "http://user:secret@mlflow.example.com", "sqlite:////tmp/mlflow.db"
 
@@ -247,14 +248,14 @@ def test_a_mistake_in_our_own_code_is_no_trouble_of_mlflow() -> None:
     ("uri", "clean"),
     [
         ("http://mlflow:5000", "http://mlflow:5000"),
-        ("https://me:secret@mlflow.example.com/x", "https://mlflow.example.com/x"),
-        ("http://token@host", "http://host"),
-        ("postgresql://me:p%40ss@db/mlflow", "postgresql://db/mlflow"),
+        ("https://me:secret@mlflow.example.com/x", "https://***@mlflow.example.com/x"),
+        ("http://token@host", "http://***@host"),
+        ("postgresql://me:p%40ss@db/mlflow", "postgresql://***@db/mlflow"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
     ],
 )
 def test_an_address_is_shown_without_its_password(uri: str, clean: str) -> None:
-    assert shown(uri) == clean
+    assert redacted(uri) == clean
 
 
 def test_a_password_in_what_mlflow_says_is_not_repeated() -> None:
