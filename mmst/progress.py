@@ -182,9 +182,8 @@ class Plain:
             rate = event["done"] / max(now - task.started, 1e-9)
             left = max(task.total - event["done"], 0) / rate if rate else 0.0
             note = f"  {event['note']}" if event.get("note") else ""
-            self._print(
-                f"{task.label}  {event['done']}/{task.total} {task.unit}  {_rate(rate)}  about {left:.0f} s left{note}"
-            )
+            of, until = (f"/{task.total}", f"  about {left:.0f} s left") if task.total else ("", "")
+            self._print(f"{task.label}  {event['done']}{of} {task.unit}  {_rate(rate)}{until}{note}")
         elif event["event"] == "end":
             del self.running[event["id"]]
             self._print(_finished(task, event))
@@ -239,7 +238,7 @@ class Live:
         if event["event"] == "start":
             task = self.running[event["id"]] = _started(event, now)
             self.progress.start()
-            task.bar = self.progress.add_task(task.label, total=task.total, unit=task.unit, rate="", note="")
+            task.bar = self.progress.add_task(task.label, total=task.total or None, unit=task.unit, rate="", note="")
         elif (known := self.running.get(event["id"])) is None or known.bar is None:
             return
         elif event["event"] == "advance":
@@ -292,7 +291,8 @@ def _started(event: Event, now: float) -> _Running:
 def _finished(task: _Running, event: Event) -> str:
     seconds = float(event["seconds"])
     if not event["ok"]:
-        return f"{task.label}  stopped after {event['done']} of {task.total} {task.unit}, {seconds:.1f} s"
+        of = f" of {task.total}" if task.total else ""
+        return f"{task.label}  stopped after {event['done']}{of} {task.unit}, {seconds:.1f} s"
     rate = f"  {_rate(event['done'] / seconds)}" if seconds > 0.05 else ""
     return f"{task.label}  {event['done']} {task.unit}  {seconds:.1f} s{rate}"
 

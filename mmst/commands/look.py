@@ -162,7 +162,7 @@ def import_file(
 
     repeats, notes = Repeats(), list[str]()
     with output.given(file.expanduser(), again=True, folders=True) as published:
-        place = output.find(to, published)
+        place = output.find(to, published, option="--to")
 
         def once() -> Iterator[Problem]:
             for item in sets.read_file(format, published):
