@@ -35,7 +35,9 @@ def grade(source: Source, out: Target, json: Json = False) -> None:
     with output.given(source) as lines:
         place = output.find(out, lines)
         with algebra() as engine:
-            counts = grading.grade(lines, place, engine, progress.from_environment(), output.lines_of(lines))
+            beside = json and place.to_stdout  # then the result has standard error for itself
+            shown = progress.Quiet() if beside else progress.from_environment()
+            counts = grading.grade(lines, place, engine, shown, output.lines_of(lines))
     said = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items())
     emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(place.shown)}", aside=place.to_stdout)
 

@@ -190,7 +190,7 @@ def test_another_input_is_said_and_the_same_work_is_not(tmp_path: Path) -> None:
     write(source, [{"id": "0", "program": "q"}])
     check(source, tmp_path / "out", Echo(), say=heard.append)
     assert heard == [
-        "out.partial is begun anew: 2 finished lines in it are not used, for the input is another one changed"
+        "out.partial is begun anew and its 2 finished lines are not used, because the input is another one"
     ]
 
 
