@@ -166,7 +166,8 @@ def import_file(
 
         def once() -> Iterator[Problem]:
             for item in sets.read_file(format, published):
-                notes.extend(f"{item.place}: {note}" for note in item.notes)
+                at = f"{file}{'/' if published.is_dir() else ', '}{item.place}" if item.place else str(file)
+                notes.extend(f"{at}: {note}" for note in item.notes)
                 if repeats.first(item):
                     yield item.problem
 
