@@ -2,47 +2,68 @@
 
     {"id": "1", "gold": "1/2", "answer": "0.5"}   →  {"id": "1", "equal": true, "how": "number"}
     {"id": "2", …, "question": "How much fizz …"} →  units are then known ones, or words of the question or gold answer
+    {"id": "1", "gold": "7", "answer": null}      →  {"id": "1", "equal": false, "how": "no_answer"}
     {"id": "1", "solution": "… Answer: D"}        →  {"id": "1", "answer": "D"}
+    {"id": "1", "solution": "…", "gold": "7"}     →  {"id": "1", "answer": null, "gold": "7"}
 
 `equal` is true, false or null: null (`how` is "undecided") where also the algebra engine came to no decision in its
 time. `how` names the rule of `mmst.answers` that decided. `answer` is null where the solution commits to none; the
-rules stand in `mmst.methods.stated` (text) and `mmst.methods.code`, which takes the last line of `stdout`.
+rules stand in `mmst.methods.stated` (text) and `mmst.methods.code`, which takes the last line of `stdout`. `gold` and
+`question` go through `extract`, so that its lines are `grade`'s.
 
 Lines are read and written a few at a time, so a file may be of any length. The output is there whole or not at all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from mmst import answers
 from mmst.errors import DataError
 from mmst.methods import method
 from mmst.output import Output, find
-from mmst.ports import Algebra
+from mmst.ports import Algebra, Progress, Task
 from mmst.problems.reading import Row, jsonl_stream
 
 BATCH = 2000
 """Lines that are held at a time; what is undecided among them is given to the algebra engine together."""
 
 
-def grade(source: Path, target: Path | Output, algebra: Algebra) -> dict[str, int]:
-    """Compare the answer of every line of `source` with its gold one; returns how many there were of each kind."""
-    counts = Counter({"equal": 0, "different": 0, "undecided": 0})
+_NO_ANSWER = answers.Comparison(False, "no_answer")
+_CARRIED = ("gold", "question")
+_COUNTS_AS = {True: "equal", False: "different", None: "undecided"}
+
+
+def grade(
+    source: Path, target: Path | Output, algebra: Algebra, progress: Progress | None = None, lines: int = 0
+) -> dict[str, int]:
+    """Compare the answer of every line of `source` with its gold one; returns how many there were of each kind.
+
+    An answer that is null is none. `lines` says how many there will be, if that is known.
+    """
+    counts = Counter({"equal": 0, "different": 0, "undecided": 0, "no_answer": 0})
 
     def graded(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-        pairs = [(_string(row, "gold"), _string(row, "answer")) for row in rows]
+        given = [_string(row, "answer", null=True) for row in rows]
+        golds = [_string(row, "gold") for row in rows]
         questions = [_string(row, "question") if row.fields.get("question") is not None else "" for row in rows]
-        for row, found in zip(rows, answers.settle(pairs, algebra.decide, questions), strict=True):
-            counts["undecided" if found.equal is None else "equal" if found.equal else "different"] += 1
-            yield {"id": _id(row), "equal": found.equal, "how": found.how}
+        there = [i for i, answer in enumerate(given) if answer is not None]
+        pairs = [(golds[i], given[i] or "") for i in there]
+        settled = answers.settle(pairs, algebra.decide, [questions[i] for i in there])
+        found = dict(zip(there, settled, strict=True))
+        for i, row in enumerate(rows):
+            comparison = found.get(i, _NO_ANSWER)
+            counts["no_answer" if comparison is _NO_ANSWER else _COUNTS_AS[comparison.equal]] += 1
+            yield {"id": _id(row), "equal": comparison.equal, "how": comparison.how}
 
-    _rewrite(source, target, graded)
+    with progress.task("grade", lines, "lines") if progress else contextlib.nullcontext() as task:
+        _rewrite(source, target, graded, task)
     return dict(counts)
 
 
@@ -52,16 +73,32 @@ def extract(source: Path, target: Path | Output, by: str) -> dict[str, int]:
 
     def extracted(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         for row in rows:
-            stdout = _string(row, "stdout") if row.fields.get("stdout") is not None else None
+            stdout = _printed(row) if chosen.executes else None
             answer = chosen.answer(_string(row, "solution"), stdout)
             counts["no_answer" if answer is None else "answers"] += 1
-            yield {"id": _id(row), "answer": answer}
+            carried = {name: row.fields[name] for name in _CARRIED if name in row.fields}
+            yield {"id": _id(row), "answer": answer} | carried
 
     _rewrite(source, target, extracted)
     return dict(counts)
 
 
-def _rewrite(source: Path, target: Path | Output, change: Callable[[Sequence[Row]], Iterator[dict[str, Any]]]) -> None:
+def _printed(row: Row) -> str | None:
+    """What the line's program printed; None when it says that it was not run."""
+    if "stdout" not in row.fields:
+        remedy = f"`mmst check-programs` runs programs and writes it; fields there: {', '.join(row.fields) or 'none'}"
+        raise DataError(
+            f"{row.where}, field 'stdout': is missing; for code, the answer is what was printed", remedy=remedy
+        )
+    return _string(row, "stdout", null=True)
+
+
+def _rewrite(
+    source: Path,
+    target: Path | Output,
+    change: Callable[[Sequence[Row]], Iterator[dict[str, Any]]],
+    task: Task | None = None,
+) -> None:
     """Write what `change` makes of the lines to the target, whole or not at all; see `mmst.output`."""
     with find(target, source).writing() as out:
         rows = jsonl_stream(source)
@@ -69,6 +106,8 @@ def _rewrite(source: Path, target: Path | Output, change: Callable[[Sequence[Row
             for item in change(batch):
                 out.write(_line(item))
             out.flush()
+            if task:
+                task.advance(len(batch))
 
 
 def _line(item: dict[str, Any]) -> bytes:
@@ -85,9 +124,15 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _string(row: Row, field: str) -> str:
-    """A field that must be there and be a text; it may be empty, for a model may answer nothing."""
+@overload
+def _string(row: Row, field: str) -> str: ...
+@overload
+def _string(row: Row, field: str, null: Literal[True]) -> str | None: ...
+def _string(row: Row, field: str, null: bool = False) -> str | None:
+    """A field that must be there and be a text, or `null` where that is allowed; it may be empty."""
     value = row.fields.get(field)
+    if null and value is None and field in row.fields:
+        return None
     if not isinstance(value, str):
         missing = field not in row.fields
         what = "is missing" if missing else "must be a text"

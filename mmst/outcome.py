@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+from collections import Counter
+from dataclasses import dataclass, field
 
 from mmst.inside.packages import KNOWN
 from mmst.ports import Limits
@@ -18,7 +20,7 @@ _BARE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning)
 
 _NO_MEMORY = re.compile(r"(numpy\.[\w.]+\._Array)?MemoryError")
 _NO_MODULE = re.compile(r"No module named '(\w+)'")
-_MISSING = re.compile(r"(\w+) is not in the sandbox(?:; check\.packages)?")
+_MISSING = re.compile(r"(\w+) is not in the sandbox(?:; (?:check\.|--)packages)?")
 
 
 def outcome(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool = True) -> tuple[str, str]:
@@ -70,6 +72,27 @@ def counted(what: str, detail: str) -> tuple[str, ...]:
     """
     package = missing_package(detail)
     return (what,) if package is None else (what, f"lacks {package}")
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many programs had which verdict, and how many of those that crashed lacked which package.
+
+    >>> tally = Tally()
+    >>> tally.add("crashed", "requests is not in the sandbox")
+    >>> dict(tally.verdicts), dict(tally.lacks)
+    ({'crashed': 1}, {'requests': 1})
+    """
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    lacks: Counter[str] = field(default_factory=Counter)
+
+    def add(self, verdict: str, detail: str) -> None:
+        """Count one program."""
+        self.verdicts[verdict] += 1
+        package = missing_package(detail)
+        if package is not None:
+            self.lacks[package] += 1
 
 
 def _exception(stderr: str) -> tuple[str, str, str]:

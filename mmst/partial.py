@@ -1,6 +1,6 @@
 """Verdicts of a file that is not whole yet: `TARGET.partial`, to which one process appends a line each.
 
-Its first line says what the work is. The same work goes on from it; other work of ours begins it anew;
+Its first line says what the work is. The same work goes on from it; other work of ours begins it anew, and says so;
 a file that somebody else made is left alone. While it is open it is locked, so that a second command with
 the same target is refused; the kernel lets go of the lock when the process dies.
 """
@@ -12,19 +12,25 @@ import fcntl
 import json
 import os
 import stat
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmst import private
 from mmst.errors import ConfigError
-from mmst.outcome import counted
+from mmst.outcome import Tally
 from mmst.output import Output, refuse_same, replacing, trouble
 
 FIELDS = {"id", "verdict", "stdout", "stderr", "detail", "seconds", "peak_mib"}
 _HEAD = {"input", "limits", "dedupe"}
 _LONGEST_HEAD = 1 << 16
+
+
+class Unused(NamedTuple):
+    """What stood in a partial file that other work had begun: its stamp, and how many verdicts were there."""
+
+    stamp: Mapping[str, Any]
+    done: int
 
 
 class Partial:
@@ -42,9 +48,9 @@ class Partial:
             while left:
                 left = left[os.write(self._fd, left) :]
 
-    def finish(self, names: Collection[str], target: Output) -> dict[str, int]:
+    def finish(self, names: Collection[str], target: Output) -> Tally:
         """Write the lines in the order of `names` to the target, and be gone; how many had which verdict."""
-        counts = Counter[str]()
+        tally = Tally()
         assert target.path is not None
         with replacing(target.path, target.shown) as out, open(self._fd, "rb", closefd=False) as lines:
             for name in names:
@@ -52,14 +58,17 @@ class Partial:
                     lines.seek(self.at[name])
                     line = lines.readline()
                 said = json.loads(line)
-                counts.update(counted(said["verdict"], said["detail"]))
+                tally.add(said["verdict"], said["detail"])
                 out.write(line)
         self.path.unlink(missing_ok=True)
         self.mine = False
-        return dict(counts)
+        return tally
 
-    def resume(self, stamp: Mapping[str, Any], known: Collection[str]) -> None:
-        """Find what is done already of this work. What cannot be read is cut off, and done again."""
+    def resume(self, stamp: Mapping[str, Any], known: Collection[str]) -> Unused | None:
+        """Find what is done already of this work. What cannot be read is cut off, and done again.
+
+        What was kept of other work is thrown away, and returned is what that was.
+        """
         head = json.dumps(stamp).encode() + b"\n"
         with trouble(str(self.path)), open(self._fd, "rb+", buffering=1 << 16, closefd=False) as lines:
             lines.seek(0)
@@ -71,11 +80,14 @@ class Partial:
                         value=str(self.path),
                         remedy="move it away, or give another --out",
                     )
+                unused = (
+                    Unused(json.loads(first), sum(_id(line) is not None for line in lines)) if _whole(first) else None
+                )
                 lines.seek(0)
                 lines.truncate(0)
                 lines.write(head)
                 self.mine = True
-                return
+                return unused if unused and unused.done else None
             end = len(head)
             for line in lines:
                 name = _id(line)
@@ -85,6 +97,7 @@ class Partial:
                 end += len(line)
             lines.truncate(end)
             self.mine = True
+            return None
 
 
 @contextlib.contextmanager
@@ -142,8 +155,11 @@ def _unusable(path: Path, what: str) -> ConfigError:
 
 def _ours(head: bytes) -> bool:
     """Whether a file with this first line, whole or cut off, was made here."""
-    if not head.endswith(b"\n"):
-        return head.startswith(b'{"input": "sha256:')
+    return head.startswith(b'{"input": "sha256:') if not head.endswith(b"\n") else _whole(head)
+
+
+def _whole(head: bytes) -> bool:
+    """Whether this line is the first one of a file that was made here."""
     try:
         said = json.loads(head)
     except (ValueError, RecursionError):

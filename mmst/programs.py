@@ -16,7 +16,8 @@ For programs in memory, ask a sandbox directly:
 from __future__ import annotations
 
 import json
-from collections import Counter, OrderedDict, deque
+import re
+from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -25,15 +26,21 @@ from pathlib import Path
 from typing import Any
 
 from mmst.errors import DataError, UserError
-from mmst.outcome import counted
+from mmst.outcome import Tally
 from mmst.output import Output, find
-from mmst.partial import opened
+from mmst.partial import Unused, opened
 from mmst.ports import Execution, Limits, Program, Progress, Sandbox
 from mmst.problems.reading import jsonl_stream
 from mmst.store import file_sha256
 
 VERSION = 2
 """Raised when the same program may get another verdict."""
+OPTIONS = {
+    "packages": "--packages", "sandbox": "--sandbox", "timeout": "--timeout", "memory_mib": "--memory",
+    "output_kib": "--output-limit", "workers": "--workers",
+}  # fmt: skip
+"""What `mmst check-programs` calls the recipe's keys below `check`."""
+_KEY = re.compile(rf"(?:--set )?\bcheck\.({'|'.join(OPTIONS)})\b(?:=([^\s;,.)]+))?")
 _REMEMBERED = 10_000
 """How many different programs' results are kept for those that are identical."""
 
@@ -90,10 +97,12 @@ def check_file(
     progress: Progress,
     dedupe: bool = True,
     engine: Sequence[str] = (),
-) -> dict[str, int]:
+    say: Callable[[str], None] = lambda text: None,
+) -> Tally:
     """Check the programs of a JSONL file into another, in the same order; returns how many had which verdict.
 
-    `engine` names what else decides verdicts (the sandbox, its packages): what was begun with another is begun anew.
+    `engine` names what else decides verdicts (the sandbox, its packages). What was begun with another, with other
+    limits or another input is begun anew; `say` is told what changed, and how many verdicts are thus not used.
 
     The whole input is read first: `DataError` names file, line, field and value, and nothing is
     run. Verdicts are appended to `TARGET.partial` as they come; when the call was stopped or the
@@ -117,7 +126,8 @@ def check_file(
         "dedupe": dedupe,
     }  # fmt: skip
     with opened(place, source) as kept:
-        kept.resume(stamp, ids.keys())
+        if unused := kept.resume(stamp, ids.keys()):
+            say(_begun_anew(kept.path, unused, stamp))
         with progress.task("check", len(ids) - len(kept.at), "programs") as task:
             if len(kept.at) < len(ids):
                 for execution in executions(kept.at):
@@ -160,9 +170,46 @@ def _ids(source: Path) -> dict[str, str | int]:
     return ids
 
 
+def spoken(text: str) -> str:
+    """A message of what runs programs, in which `mmst check-programs` names its own options and no recipe keys.
+
+    >>> spoken("scipy is not in the sandbox; check.packages"), spoken("--set check.packages='[numpy]'")
+    ('scipy is not in the sandbox; --packages', '--packages numpy')
+    """
+    return _KEY.sub(lambda m: OPTIONS[m[1]] + (" " + m[2].strip("'[]") if m[2] else ""), text)
+
+
+def _begun_anew(path: Path, unused: Unused, now: Mapping[str, Any]) -> str:
+    """What is said of kept verdicts that are not used."""
+    were, are = _facts(unused.stamp), _facts(now)
+    changed = [
+        f"{name} was {were[name]} and is {are[name]} now" if name.startswith("--") else f"{name} is another one"
+        for name in are
+        if were.get(name) != are[name]
+    ]
+    lines = f"{unused.done:,} finished {'line is' if unused.done == 1 else 'lines are'} not used"
+    return f"{path.name} is begun anew and its {lines}, because {'; '.join(changed) or 'it was other work'}"
+
+
+def _facts(stamp: Mapping[str, Any]) -> dict[str, str]:
+    """What decides verdicts, by the name that a user has for it."""
+    given, limits = stamp.get("engine"), stamp["limits"] if isinstance(stamp["limits"], dict) else {}
+    engine = [str(part) for part in given] if isinstance(given, list) and given else [""]
+    return {
+        "the input": str(stamp["input"]),
+        "--timeout": str(limits.get("timeout")),
+        "--memory": str(limits.get("memory_mib")),
+        "--output-limit": str(limits.get("output_kib")),
+        "--sandbox": engine[0],
+        "--packages": ",".join(engine[1:]) or "''",
+        "--dedupe": "on" if stamp["dedupe"] else "off",
+        "the version of mmst": str(stamp.get("version")),
+    }
+
+
 def _line(e: Execution, name: str | int) -> bytes:
     fields: dict[str, Any] = {"id": name, "verdict": e.outcome, "stdout": e.stdout, "stderr": e.stderr}
-    fields |= {"detail": e.detail, "seconds": round(e.seconds, 4), "peak_mib": round(e.peak_mib, 1)}
+    fields |= {"detail": spoken(e.detail), "seconds": round(e.seconds, 4), "peak_mib": round(e.peak_mib, 1)}
     return json.dumps(fields).encode() + b"\n"
 
 
@@ -172,14 +219,14 @@ def _stream(
     executions: Callable[[Container[str]], Iterator[Execution]],
     progress: Progress,
     source: Path,
-) -> dict[str, int]:
+) -> Tally:
     """Write verdicts as they come; what comes before its turn waits for it."""
-    counts, waiting, turns = Counter[str](), dict[str, bytes](), iter(ids)
+    tally, waiting, turns = Tally(), dict[str, bytes](), iter(ids)
     written: set[str] = set()
     with place.writing() as out, progress.task("check", len(ids), "programs") as task:
         turn = next(turns, None)
         for execution in executions(()) if ids else ():
-            counts.update(counted(execution.outcome, execution.detail))
+            tally.add(execution.outcome, execution.detail)
             waiting[execution.id] = _line(execution, ids[execution.id])
             while turn is not None and turn in waiting:
                 out.write(waiting.pop(turn))
@@ -188,7 +235,7 @@ def _stream(
             out.flush()
             task.advance()
         _all_there(written, ids, source)
-    return dict(counts)
+    return tally
 
 
 def _all_there(done: Container[str], ids: Iterable[str], source: Path) -> None:

@@ -200,7 +200,8 @@ class Plain:
             return
         elif event["event"] == "advance" and now - task.shown >= PLAIN_EVERY:
             task.shown = now
-            parts = [task.label, f"{event['done']}/{task.total} {task.unit}", *_pace(task, event, now), _note(event)]
+            of = f"/{task.total}" if task.total else ""
+            parts = [task.label, f"{event['done']}{of} {task.unit}", *_pace(task, event, now), _note(event)]
             self._print("  ".join(filter(None, parts)))
         elif event["event"] == "end":
             del self.running[event["id"]]
@@ -255,7 +256,7 @@ class Live:
         if event["event"] == "start":
             task = self.running[event["id"]] = _started(event, now)
             self.progress.start()
-            task.bar = self.progress.add_task(task.label, total=task.total, unit=task.unit, pace="", note="")
+            task.bar = self.progress.add_task(task.label, total=task.total or None, unit=task.unit, pace="", note="")
         elif (known := self.running.get(event["id"])) is None or known.bar is None:
             return
         elif event["event"] == "advance":
@@ -308,7 +309,8 @@ def _started(event: Event, now: float) -> _Running:
 def _finished(task: _Running, event: Event) -> str:
     seconds = float(event["seconds"])
     if not event["ok"]:
-        return f"{task.label}  stopped after {event['done']} of {task.total} {task.unit}, {seconds:.1f} s"
+        of = f" of {task.total}" if task.total else ""
+        return f"{task.label}  stopped after {event['done']}{of} {task.unit}, {seconds:.1f} s"
     found = int(event.get("found", 0))
     made = int(event["done"]) - found
     rate = f"  {_rate(made / seconds)}" if seconds > 0.05 and made else ""
@@ -322,7 +324,8 @@ def _pace(task: _Running, event: Event, now: float) -> list[str]:
     rate = made / max(now - task.started, 1e-9)
     if made <= 0:
         return []
-    return [_rate(rate), f"about {max(task.total - event['done'], 0) / rate:.0f} s left"]
+    left = [f"about {max(task.total - event['done'], 0) / rate:.0f} s left"] if task.total else []
+    return [_rate(rate), *left]
 
 
 def _note(event: Event) -> str:

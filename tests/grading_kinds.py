@@ -6,6 +6,58 @@ A line is `gold ~ answer`; each pair is tried both ways round.
 from collections.abc import Iterator
 
 SAME_BY_KIND = {
+    "noise": r"""
+        1 ~ 0.9999999999999999
+        1 ~ 1.0000000000000002
+        1 ~ 0.999999999999999
+        10 ~ 9.999999999999998
+        7 ~ 7.000000000000001
+        100 ~ 100.00000000000001
+        1.1 ~ 1.1000000000000001
+        0.8 ~ 0.7999999999999999
+        1e-7 ~ 9.999999999999999e-08
+        123456 ~ 123456.00000000001
+        1/3 ~ 0.333333
+        1/3 ~ 0.3333333333
+        1/3 ~ 0.3333333333333333
+        2/3 ~ 0.6666666
+        2/3 ~ 0.66666666667
+        1/7 ~ 0.142857
+        1/7 ~ 0.14285714
+        22/7 ~ 3.142857142857143
+        0.33333333 ~ 0.3333333333333333
+        1+i ~ 0.9999999999999999+1j
+        x+1 ~ x+0.9999999999999999
+        [1, 2] ~ [0.9999999999999999, 2]
+    """,
+    "units and their case": r"""
+        5 mg ~ 5 mg
+        5 ~ 5 Mg
+        5 Kg ~ 5 kg
+        5 KM ~ 5 km
+        5 CM ~ 5 cm
+        5 MG ~ 5 mg
+        5 mL ~ 5 ml
+        5 L ~ 5 l
+        5 Min ~ 5 min
+        5 Miles ~ 5 miles
+        5 Hours ~ 5 hours
+        5 MHz ~ 5 mhz
+        5 MHz ~ 5 megahertz
+        5 MW ~ 5 megawatts
+        5 mW ~ 5 milliwatts
+        5 mV ~ 5 millivolts
+        5 Mg ~ 5 megagrams
+        5 mg ~ 5 milligrams
+        5 Nm ~ 5 Nm
+        5 PM ~ 5 pm
+        5 ~ 5 left
+        5 ~ 5 each
+        5 ~ 5 in total
+        5 ~ 5 apples left
+        5 ~ 5 glasses
+        5 ~ 5 buses
+    """,
     "tolerance": r"""
         0.3 ~ 0.30000000000000004
         2/3 ~ 0.6666666667
@@ -595,6 +647,75 @@ SAME_BY_KIND = {
 }
 
 OTHER_BY_KIND = {
+    "noise": r"""
+        1 ~ 0.9999999999
+        1 ~ 1.0000000001
+        1 ~ 0.99999
+        1 ~ 0.999999
+        1 ~ 0.99999999
+        1 ~ 0.99999999999999
+        7 ~ 7.000000001
+        3 ~ 2.999999999999
+        100 ~ 99.9999999999
+        0.1 ~ 0.10000000001
+        0.5 ~ 0.49999999999
+        0 ~ 1e-17
+        0 ~ 0.0000000001
+        1/3 ~ 0.333
+        1/3 ~ 0.33333
+        1/3 ~ 0.3333334
+        1/3 ~ 0.333334
+        2/3 ~ 0.6666668
+        2/3 ~ 0.6666665
+        1/7 ~ 0.142858
+        x+1 ~ x+0.9999999999
+        1+i ~ 0.9999999999+i
+        [1, 2] ~ [0.9999999999, 2]
+        (1, 2) ~ (1, 2.0000000001)
+        1e10 ~ 9999999999.9
+    """,
+    "units and their case": r"""
+        5 mg ~ 5 Mg
+        5mg ~ 5Mg
+        5 mW ~ 5 MW
+        5 mV ~ 5 MV
+        5 mA ~ 5 MA
+        5 mJ ~ 5 MJ
+        5 mN ~ 5 MN
+        5 mPa ~ 5 MPa
+        5 mHz ~ 5 MHz
+        5 mm ~ 5 Mm
+        5 ms ~ 5 Ms
+        5 ml ~ 5 ML
+        5 ml ~ 5 Ml
+        5 meV ~ 5 MeV
+        5 Mb ~ 5 MB
+        5 nm ~ 5 Nm
+        5 mm^2 ~ 5 Mm^2
+        5 mg/ml ~ 5 Mg/ml
+        5 km/s ~ 5 km/Ms
+        \frac12 \text{ mg} ~ \frac12 \text{ Mg}
+        5\text{ mg} ~ 5\text{ Mg}
+        5 m ~ 5 M
+        5 g ~ 5 G
+        5 ~ 5 only
+        5 ~ 5 apples only
+        5 ~ 5 perhaps
+        5 ~ 5 always
+        5 ~ 5 thanks
+        5 ~ 5 others
+        5 ~ 5 yes
+        5 ~ 5 means
+        5 ~ 5 wrong
+        5 ~ 5 ok
+        1 ~ 1 wrong
+        1 ~ 1 maybe
+        1 ~ 1 only
+        0 ~ 0 possibly
+        1 ~ 1 incorrect
+        1 ~ 1 instead
+        0.5 ~ 0.5 too
+    """,
     "tolerance": r"""
         4.6e-24 ~ 4.7e-24
         6.63e-34 ~ 0

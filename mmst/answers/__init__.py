@@ -15,12 +15,14 @@ The rules, in the order in which they are tried:
    - Rounding. What shows no digits behind the point is exact: 7654321 ≠ 7654322.0. Tolerance is given to a number with
      six digits or more, half a unit of its last one (2/3 = 0.666667; cut off too, 0.666666) and 1e-6 of its value at
      most, when the other number has more digits; and to a float as Python prints it (15 digits or more, to 1e-10).
-     The same holds for 4.6e-24: there is no absolute tolerance, and nothing but 0 is 0.
+     Nothing else is noise: 0.9999999999 is not 1. The same holds for 4.6e-24: there is no absolute tolerance, and
+     nothing but 0 is 0.
    - Words that multiply or turn the sign: 3 tenths = 0.3, 3 dozen = 36, 2 lakh = 200000, $3 bn, 3k, 3M, 3 below zero
      = -3. A second is a time. 3 K and 3 M with a space are no number, except of money. Three quarters are 3/4.
    - Units may be left out, on one side. A unit is a known one, with others to a compound (km/h), or nouns that the
      question or the gold answer names; where no question is given, nouns that look like a plural, with adjectives
-     (7 red apples). Every other word behind a number may change it (3 less, 3 squared, 3 out of 4): then it is text.
+     (7 red apples). Every other word behind a number may change it (3 less, 3 squared, 3 out of 4, 3 only): then it is
+     text; "left", "each" and "in total" say nothing. Case tells 5 mg from 5 Mg, and the like; 5 Kg is 5 kg.
      Two units must agree as a whole: 5 miles per hour ≠ 5 km per hour, $18 per day ≠ $18 per week, m² ≠ m³; of two
      nouns one must be common: red apples, apples. Letters behind a number are variables unless they are units:
      7x and 2pi are no 7 and 2.
@@ -102,6 +104,7 @@ _FORMULA = {
 }
 _LABEL = re.compile(r"[\s$\\([{*`\"']*([a-zA-Z])\s*=(?!=)")
 _PLAIN = re.compile(r"\s*(-?)\s?\$?([1-9]\d{0,2}(?:,\d{3})+|\d{1,30})(?:\.(\d{1,11}))?\s*")
+_MEASURED = re.compile(r"[-+]?\$?[\d.,]+ ([A-Za-z]{1,3}(?:[ /][A-Za-z]{1,3})?)")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d{1,15},\d{1,15}")
 
 
@@ -140,7 +143,7 @@ def compare(gold: str, answer: str, question: str = "") -> Comparison:
             return _OTHER_TEXT
         return compare(bare_gold, bare_answer, question)
     one, two = text_of(gold), text_of(answer)
-    if one == two and not _labels_differ(gold, answer):
+    if one == two and not _labels_differ(gold, answer) and _symbols(gold) == _symbols(answer):
         return Comparison(True, "text")
     form = same_form(plain(gold), plain(answer), lambda x, y: compare(x, y, question).equal is True)
     if form is not None:
@@ -180,6 +183,12 @@ def _labels_differ(gold: str, answer: str) -> bool:
     """x = 5 and y = 5."""
     a, b = _LABEL.match(gold), _LABEL.match(answer)
     return a is not None and b is not None and a[1] != b[1]
+
+
+def _symbols(text: str) -> list[str]:
+    """The short words behind a number, in which case tells units apart: 5 m and 5 M."""
+    found = _MEASURED.fullmatch(plain(text))
+    return [] if found is None else re.findall(r"[A-Za-z]+", found[1])
 
 
 def _may_name(words: str, other: str) -> bool:

@@ -296,9 +296,9 @@ class Complex:
         return abs(a - b)
 
     def near(self, a: complex, b: complex) -> bool | None:
-        """Equal to nine digits."""
+        """Equal to twelve digits."""
         size = max(abs(a), abs(b))
-        if abs(a - b) <= size * 1e-9:
+        if abs(a - b) <= size * 1e-12:
             return True
         return None if size < 1e-9 else False
 

@@ -1,12 +1,13 @@
 """When a number that was rounded is another: only as far as the digits that it shows. Pure.
 
-A number written without a point is exact, and so is one with few digits. Tolerance has one of three grounds:
+A number written without a point is exact, and so is one with few digits. Tolerance has one of two grounds:
 
 - rounded: at least six digits with some behind the point, and half a unit of the last of them, where the other
   number has more digits than that (2/3 = 0.666667, but 1000000.1 ≠ 1000000.14). Cut off instead of rounded counts
-  too, against what never ends (2/3 = 0.666666). Never more than a millionth of the value;
-- a float: at least 15 digits, as Python prints what it has calculated (0.30000000000000004 = 0.3);
-- noise: ten digits, nine of them behind the point, and one unit of the last (7.000000001 = 7).
+  too, against what never ends (2/3 = 0.666666, not 0.666668). Never more than a millionth of the value;
+- a float: at least 15 digits, as Python prints what it has calculated (0.30000000000000004 = 0.3).
+
+So 0.9999999999 is not 1: it is no float as it is printed, and 1 has no digits that were rounded away.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 RELATIVE = Fraction(1, 10**6)
 """By how much of its value a rounded number may be another, at most."""
-_ROUNDED, _NOISE, _FLOAT = 6, 10, 15
+_ROUNDED, _FLOAT = 6, 15
 _FLOAT_ERROR = Fraction(1, 10**10)
 _FLOAT_MOST = Fraction(1, 10**5)
 _ULP = Fraction(4, 2**52)
@@ -24,14 +25,13 @@ _FINER = 100
 
 
 class Shown(NamedTuple):
-    """The digits that a number shows: the value of one unit of the last of them, how many, how many behind the point.
+    """The digits that a number shows: the value of one unit of the last of them, and how many there are.
 
     Closing zeros behind the point are not counted: Python prints them for whole numbers.
     """
 
     step: Fraction
     digits: int
-    behind: int
 
 
 def shown(whole: str, fraction: str, exponent: int) -> Shown | None:
@@ -45,7 +45,7 @@ def shown(whole: str, fraction: str, exponent: int) -> Shown | None:
         return None
     digits = len((whole + fraction).lstrip("0"))
     power = exponent - len(fraction)
-    return Shown(Fraction(10**power) if power >= 0 else Fraction(1, 10**-power), digits, len(fraction))
+    return Shown(Fraction(10**power) if power >= 0 else Fraction(1, 10**-power), digits)
 
 
 def of_decimal(value: Fraction) -> Shown | None:
@@ -59,7 +59,7 @@ def of_decimal(value: Fraction) -> Shown | None:
     if not behind or rest != 1:
         return None
     digits = abs(value.numerator) * (10**behind // value.denominator)
-    return Shown(Fraction(1, 10**behind), int(digits.bit_length() * 0.30103) + 1, behind)
+    return Shown(Fraction(1, 10**behind), int(digits.bit_length() * 0.30103) + 1)
 
 
 def slack(value: Fraction) -> Fraction:
@@ -98,13 +98,11 @@ def _covers(shows: Shown | None, value: Fraction, gap: Fraction, other: Fraction
         return False
     if shows.digits >= _FLOAT and (gap <= _float_error(other) or _same_float(value, other)):
         return True
-    if shows.digits >= _NOISE and shows.behind >= _NOISE - 1 and gap <= shows.step:
-        return True
     if gap > RELATIVE * abs(other):
         return False
     endless = not _ends(other) if other_shows is None else other_shows.digits >= _FLOAT
     if endless:
-        return gap < shows.step
+        return gap <= shows.step / 2 or (gap < shows.step and abs(value) < abs(other))
     return (other_shows is None or other_shows.step * _FINER <= shows.step) and gap <= shows.step / 2
 
 

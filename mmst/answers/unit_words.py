@@ -48,6 +48,10 @@ SPELLINGS = {
     "pascal": "", "hertz": "hz", "khz": "kilohertz", "mhz": "megahertz", "mole": "mol", "calorie": "cal",
     "kcal": "kilocalorie", "byte": "", "bit": "", "kb": "kilobyte", "mb": "megabyte", "gb": "gigabyte",
     "st": "", "nd": "", "rd": "", "th": "",
+    "milliwatt": "", "millihertz": "", "megagram": "", "megameter": "megametre", "megasecond": "",
+    "megaliter": "megalitre", "millivolt": "", "megavolt": "", "milliampere": "milliamp", "megaampere": "megaamp",
+    "millijoule": "", "megajoule": "", "millinewton": "", "meganewton": "", "millipascal": "", "megapascal": "",
+    "millielectronvolt": "", "megaelectronvolt": "", "megabit": "", "kilobit": "", "gigabit": "", "newtonmeter": "",
 }  # fmt: skip
 KNOWN = {word: word for word in SPELLINGS}
 KNOWN |= {other: word for word, others in SPELLINGS.items() for other in others.split()}
@@ -67,6 +71,15 @@ ATTACHED = frozenset(
     "th usd eur gbp pct gb mb kb hz khz mhz kw mw kj kwh ms".split()
 )
 """The short words that are units also without a space before them; other letters there are variables."""
+_SI = {
+    "W": "watt", "Hz": "hertz", "V": "volt", "A": "ampere", "J": "joule", "N": "newton", "Pa": "pascal",
+    "eV": "electronvolt",
+}  # fmt: skip
+CASED = {"m" + symbol: "milli" + name for symbol, name in _SI.items()}
+CASED |= {"M" + symbol: "mega" + name for symbol, name in _SI.items() if symbol not in ("W", "Hz")}
+CASED |= {"Mg": "megagram", "Mm": "megameter", "Ms": "megasecond", "Ml": "megaliter", "ML": "megaliter"}
+CASED |= {"Mb": "megabit", "Kb": "kilobit", "Gb": "gigabit", "Nm": "newtonmeter"}
+"""Symbols that are other units than the same letters in lower case: a milligram is mg, a megagram Mg."""
 POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}
 RAISED = {"squared": "square", "cubed": "cubic"}
 PER = frozenset({"/", "per"})
@@ -77,12 +90,12 @@ IRREGULAR = frozenset(
     "clothing furniture homework jewelry paint wood sand ice salt butter cheese".split()
 )
 FILLERS = frozenset(
-    "of in the total altogether overall only each all exactly together left remaining old tall long wide high deep "
+    "of in the total altogether overall each all exactly together left remaining old tall long wide high deep "
     "away is was are were now more-or-less apiece worth".split()
 )
 """Words that say nothing of the unit, behind it or alone."""
 BEHIND_INCH = frozenset({"", "/", "per", "of", "long", "tall", "wide", "high", "deep", "each", "apart"})
-ALONE = frozenset("total altogether overall only each remaining left apiece".split())
+ALONE = frozenset("total altogether overall each remaining left apiece".split())
 CHANGING = frozenset(
     "and or not half halves quarter quarters more less fewer than to minus plus point over under below above beyond "
     "times pi sqrt sin cos tan log ln i e mod modulo remainder squared cubed if when unless twice double triple thrice "
@@ -93,6 +106,16 @@ CHANGING = frozenset(
     "dozen dozens score scores gross grosses tens ones squares cubes roots root cubes base".split()
 )
 """Words that change a number, or may."""
+NO_NOUNS = frozenset(
+    "only others perhaps always sometimes afterwards towards backwards forwards upwards downwards nowadays "
+    "besides thanks please sorry yes ok okay was has does says means equals makes gives gets goes needs seems looks "
+    "leaves comes becomes remains works happens wins loses starts ends stops its his hers ours yours theirs "
+    "maybe again already approx approximate possibly probably likely surely certainly also too else instead alone "
+    "combined wrong right correct incorrect true false this that these those there here thus just yet still very quite "
+    "rather even ever never often soon later once why how what which who whose ish something anything somewhere "
+    "guess unknown unsure invalid impossible undefined wait actually really simply exact rounded".split()
+)
+"""Words that are no unit, though some of them end as plurals do."""
 NUMERAL = re.compile(r".*(?:illions?|[a-z]{3}ths?|fold|uple|uples)", re.IGNORECASE)
 REAL_THS = frozenset(
     "months month moths baths paths cloths deaths births booths depths truths youths mouths myths lengths widths oaths "

@@ -16,6 +16,7 @@ from mmst.answers.unit_words import (
     ALONE,
     ATTACHED,
     BEHIND_INCH,
+    CASED,
     CHANGING,
     COMPOUND,
     EACH,
@@ -24,6 +25,7 @@ from mmst.answers.unit_words import (
     KNOWN,
     LETTERS,
     MONEY_LETTERS,
+    NO_NOUNS,
     NO_UNIT_LETTERS,
     NUMERAL,
     PARTS,
@@ -117,8 +119,15 @@ def _split(rest: str) -> list[str] | None:
         if words and word.casefold() in RAISED and _known(words[-1].casefold()):
             words[-1:] = [RAISED[word.casefold()], words[-1]]  # feet per second squared
         else:
-            words.append(word)
+            tight = not words and not rest[0].isspace() and word.casefold() not in ATTACHED
+            words.append(word if tight else _cased(word))
     return None if rest[at:].strip(" .,") or len(words) > _WORDS else words
+
+
+def _cased(word: str) -> str:
+    """The name of a unit whose symbol is another one in lower case: Mg and mg, with a power behind it or without."""
+    symbol = word.rstrip("^{23}")
+    return CASED[symbol] + word[len(symbol) :] if symbol in CASED else word
 
 
 def _scaled(words: list[str], money: bool, attached: bool, one: bool) -> tuple[Fraction | None, list[str]]:
@@ -216,7 +225,7 @@ def _may_change(words: list[str], i: int) -> bool:
     word = words[i]
     if word == "and" and 0 < i < len(words) - 1:
         return not (_is_noun(words[i - 1], False) and _is_noun(words[i + 1], False))
-    return any(w in CHANGING or (NUMERAL.fullmatch(w) and w not in REAL_THS) for w in word.split("-"))
+    return any(w in CHANGING or w in NO_NOUNS or (NUMERAL.fullmatch(w) and w not in REAL_THS) for w in word.split("-"))
 
 
 def _known(word: str) -> tuple[str, str] | None:

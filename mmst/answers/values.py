@@ -1,7 +1,7 @@
 """Whether two formulas have the same value: by calculating, at fixed points for the variables (Schwartz–Zippel).
 
 The arithmetics are tried from the strictest to the loosest. Fractions must agree exactly, decimals
-to 40 of 50 digits, complex floats to nine digits. Decimals that are rounded (`rounding`) may explain a
+to 40 of 50 digits, complex floats to twelve digits. Decimals that are rounded (`rounding`) may explain a
 difference. Where one formula has a real value and the other none, they are not said to be equal. Two
 different formulas that agree at all `POINTS` would have to be made for it.
 """

@@ -17,6 +17,7 @@ from mmst.errors import DataError
 from mmst.methods import methods
 from mmst.ports import Completion, Request
 from mmst.problems import problem_id
+from mmst.problems.reading import no_lines
 
 FIELDS = ("question", "problem_id", "method", "completion")
 REMEDY = 'a line is {"question" or "problem_id": …, "method": …, "completion": …}'
@@ -33,9 +34,14 @@ class Recorded:
         self.completions: dict[tuple[str, str], list[str]] = defaultdict(list)
         known = sorted(methods())
         try:
-            lines = path.read_bytes().split(b"\n")
+            data = path.read_bytes()
         except OSError as e:
             raise DataError(f"cannot read {path} ({e.strerror})", remedy="check the path") from e
+        if other := no_lines(data[:4096]):
+            raise DataError(
+                f"{path} is {other[0]}; JSON lines are read here", remedy=other[1].partition(", or pipe")[0]
+            )
+        lines = data.split(b"\n")
         for number, line in enumerate(lines, 1):
             if line.strip():
                 key, completion = _parsed(line, f"{path}, line {number}", known)

@@ -108,9 +108,9 @@ def warning() -> str:
         else "without a system-call filter for this processor they can start processes and use the network"
     )
     return (
-        f"mmst: check.sandbox=subprocess runs model-written programs OUTSIDE gVisor, {who}: they can {reads}. They "
+        f"mmst: the sandbox subprocess runs model-written programs OUTSIDE gVisor, {who}: they can {reads}. They "
         f"{writes}; {calls}. Time, memory and output are limited. Whatever the kernel itself lets through is theirs. "
-        "Install gVisor (runsc) and use check.sandbox=gvisor for code that you do not trust."
+        "Install gVisor (runsc) and use the sandbox gvisor for code that you do not trust."
     )
 
 

@@ -18,21 +18,26 @@ Target = Annotated[
 def grade(source: Source, out: Target, json: Json = False) -> None:
     """Compare answers with gold ones: {"id", "gold", "answer"} → {"id", "equal", "how"}.
 
-    equal is null where it cannot be decided in time; docs/grading.md has the rules.
+    equal is null where it cannot be decided in time; docs/grading.md has the rules. An answer that is null, as
+    `mmst extract` writes it, is none: equal is false, how is no_answer.
 
-    Example:
+    Examples:
 
       mmst grade pairs.jsonl --out graded.jsonl
+
+      mmst extract --method text solutions.jsonl --out - | mmst grade - --out graded.jsonl
     """
-    from mmst import grading, output
+    from mmst import grading, output, progress
     from mmst.console import escape
     from mmst.wiring import algebra
 
     with output.given(source) as lines:
         place = output.find(out, lines)
         with algebra() as engine:
-            counts = grading.grade(lines, place, engine)
-    said = ", ".join(f"{n} {name}" for name, n in counts.items())
+            beside = json and place.to_stdout  # then the result has standard error for itself
+            shown = progress.Quiet() if beside else progress.from_environment()
+            counts = grading.grade(lines, place, engine, shown, output.lines_of(lines))
+    said = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items())
     emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(place.shown)}", aside=place.to_stdout)
 
 
@@ -44,7 +49,8 @@ def extract(
 ) -> None:
     """Take the answers out of solutions: {"id", "solution"} → {"id", "answer"}; null where there is none.
 
-    A solution may be a whole completion, with thoughts and other turns. For code, "stdout" is what the program printed.
+    A solution may be a whole completion, with thoughts and other turns. For code a line needs "stdout":
+    what its program printed, or null where it was not run. "gold" and "question" go through, for `mmst grade`.
 
     Example:
 

@@ -163,11 +163,12 @@ def import_file(
 
     repeats, notes = Repeats(), list[str]()
     with output.given(file.expanduser(), again=True, folders=True) as published:
-        place = output.find(to, published)
+        place = output.find(to, published, option="--to")
 
         def once() -> Iterator[Problem]:
             for item in sets.read_file(format, published):
-                notes.extend(f"{item.place}: {note}" for note in item.notes)
+                at = f"{file}{'/' if published.is_dir() else ', '}{item.place}" if item.place else str(file)
+                notes.extend(f"{at}: {note}" for note in item.notes)
                 if repeats.first(item):
                     yield item.problem
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, between, emit
-from mmst.errors import ConfigError
+from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, between, console, emit
+from mmst.errors import ConfigError, MmstError
 from mmst.inside.packages import DEFAULT, KNOWN
+
+_LACKS = 10
+"""How many missing packages are named to people: programs may ask for any."""
 
 
 def check_programs(
@@ -44,6 +49,13 @@ def check_programs(
     Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit, "stdout",
     "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. An id is a text or a whole number,
     and stays what it is; 1 and "1" are the same. Stopped, the same command goes on; not when OUT is a pipe or device.
+    With another option that decides verdicts it begins anew, and says so.
+
+    "seconds" is the time that passed from the program's start to its end (--timeout counts its CPU time, so seconds
+    may be more); "peak_mib" is the most memory that it held at once, its Python and packages included. Both are 0
+    where nothing was run: simple programs are evaluated, not run. Identical programs share what one of them took.
+
+    --json: {"out", "verdicts": how many had each, "lacks": how many of the crashed ones lacked which package}.
 
     Example:
 
@@ -59,11 +71,17 @@ def check_programs(
     if unknown := sorted(set(named) - set(KNOWN)):
         raise ConfigError("unknown package", value=unknown[0], remedy=f"--packages {','.join(KNOWN)}, or some of them")
     limits = Limits(timeout=timeout, memory_mib=memory, output_kib=output_limit)
-    with output.given(source, again=True) as programs_file:
+    with _own_options(), output.given(source, again=True) as programs_file:
         place = output.find(out, programs_file)
         if place.path and not place.path.parent.is_dir():
-            raise ConfigError("--out is in a folder that is not there", value=str(out), remedy=f"mkdir -p {out.parent}")
-        counts = programs.check_file(
+            is_link, folder = out.is_symlink(), place.path.parent
+            what = "--out is a symbolic link into" if is_link else "--out is in"
+            raise ConfigError(
+                f"{what} a folder that is not there",
+                value=str(out),
+                remedy=f"mkdir -p {folder if is_link else out.parent}",
+            )
+        tally = programs.check_file(
             programs_file,
             place,
             lambda: wiring.sandbox(sandbox, workers, named),
@@ -71,9 +89,25 @@ def check_programs(
             progress.from_environment(),
             dedupe,
             (sandbox, *named),
+            lambda text: console(aside=True).print(f"mmst: {escape(text)}", highlight=False, soft_wrap=True),
         )
-    shown = ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "no programs"
-    emit({"out": str(out), "verdicts": counts}, json, f"{escape(place.shown)}: {shown}", aside=place.to_stdout)
+    shown = ", ".join(f"{name} {n}" for name, n in sorted(tally.verdicts.items())) or "no programs"
+    lacks = ", ".join(f"{name} {n}" for name, n in tally.lacks.most_common(_LACKS))
+    shown += f"; of the crashed, not in the sandbox: {lacks}" if lacks else ""
+    result = {"out": str(out), "verdicts": dict(tally.verdicts), "lacks": dict(tally.lacks.most_common())}
+    emit(result, json, f"{escape(place.shown)}: {shown}", aside=place.to_stdout)
+
+
+@contextlib.contextmanager
+def _own_options() -> Iterator[None]:
+    """What goes wrong is said with this command's options, not with a recipe's keys."""
+    from mmst.programs import spoken
+
+    try:
+        yield
+    except MmstError as e:
+        e.args = tuple(spoken(str(a)) for a in e.args)
+        raise
 
 
 def rerun(

@@ -106,7 +106,7 @@ def compile(
     from mmst.errors import SetupError
 
     config = configured(recipe, settings, out, cluster)
-    place = output.find(file)
+    place = output.find(file, option="--file")
     try:
         from mmst.pipelines.compile import compile_to
     except ImportError as e:

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _BOXED = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])[ \t]{0,99}\n?[ \t]{0,99}")
-_MACRO = re.compile(r"\\(?:[A-Za-z]+|.)")
-_PLAIN = re.compile(r"[-+−]?(?:\\?\$[ ]?)?(?:\d+(?:(?:,|\{,\})\d{3})*+(?:\.\d+)?|\.\d+)(?:/\d+)?(?:[ ]?\\?%)?|[A-Za-z]")
-_BRACKETS = re.compile(r"\\left[^\n]{1,300}?\\right(?:\\[{}|]|.)|\([^()\n]{1,300}\)|\[[^\[\]\n]{1,300}[\])]")
-_ARGUMENTS = {"frac": 2, "dfrac": 2, "tfrac": 2, "cfrac": 2, "binom": 2, "sqrt": 1, "text": 1, "textbf": 1, "mathrm": 1}
-_ARGUMENTS |= {"mathbf": 1, "mathbb": 1, "overline": 1, "operatorname": 1, "textit": 1, "mbox": 1, "bar": 1, "vec": 1}
+_NUMBER = re.compile(r"[-+]?(?:\\\$)?(?:\d+(?:,\d{3}(?!\d))*(?:\.\d+)?|\.\d+)")
+_LONGEST = 2_000
+"""No box and no formula around one is longer."""
+_BRACES = re.compile(r"\\[^A-Za-z]|[{}]")
+_COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)")
+_CLOSES = re.compile(r"\$|\\[)\]]|\n\s*\n|\\boxed|\\fbox|\\end\b|&|\\\\|\Z")
+_RELATION = re.compile(r"[=<>]|\\(?:le|ge|ne|approx|quad|qquad|text)\b")
+_ARGUMENTS = {"frac": 2, "dfrac": 2, "tfrac": 2, "cfrac": 2, "binom": 2, "dbinom": 2, "tbinom": 2}
+_ONE_ARGUMENT = ("sqrt", "text", "textbf", "mathrm", "mathbf", "overline", "vec", "hat", "bar")
 _WORDS_BETWEEN = re.compile(r"\b(?:and|or)\b")
 _GAP = 40
-_LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,8 @@ def boxes(text: str) -> list[Box]:
     for m in _BOXED.finditer(text):
         if found and m.start() < found[-1].end:
             continue
-        if text[m.end() : m.end() + 1] == "{":
-            content = _braced(text, m.end() + 1)
-            end = m.end() + len(content) + 2 if content else m.end() + 1
-        else:
-            end = _token(text, m.end())
-            content = text[m.end() : end]
+        braced = text[m.end() : m.end() + 1] == "{"
+        content, end = _braced(text, m.end()) if braced else _bare(text, m.end())
         while inner := _BOXED.match(content.strip()):
             content = content.strip()[inner.end() :]
             content = content[1:-1] if content[:1] == "{" and content[-1:] == "}" else content
@@ -76,36 +75,69 @@ def _together(gap: str) -> bool:
     return not re.search(r"[^\W_]", re.sub(r"\\[a-z]+", "", gap)) or bool(_WORDS_BETWEEN.search(gap))
 
 
-def _braced(text: str, start: int, limit: int = _LONGEST) -> str:
-    """What stands up to the brace that closes one opened just before `start`; "" when none does."""
-    depth = 1
-    for at, c in enumerate(text[start : start + limit], start):
-        depth += (c == "{") - (c == "}")
+def _braced(text: str, start: int) -> tuple[str, int]:
+    """What the braces at `start` enclose, and where that ends; nothing when they are never closed."""
+    depth = 0
+    for mark in _BRACES.finditer(text, start, start + _LONGEST):
+        depth += (mark[0] == "{") - (mark[0] == "}")
         if depth == 0:
-            return text[start:at]
-    return ""
+            return text[start + 1 : mark.start()], mark.end()
+    return "", start + 1
 
 
-def _token(text: str, start: int) -> int:
-    """Where what a box without braces holds ends: a number, a letter, or a macro with its arguments."""
-    if plain := _PLAIN.match(text, start):
-        return plain.end()
-    sign = re.compile(r"[-+−]\s?").match(text, start)
-    if brackets := _BRACKETS.match(text, start):
-        return brackets.end()
-    macro = _MACRO.match(text, sign.end() if sign else start)
-    if macro is None:
+def _bare(text: str, start: int) -> tuple[str, int]:
+    """What a box without braces holds: the rest of its formula, else the one term behind it."""
+    end = _term(text, start)
+    closes = _CLOSES.search(text, start)
+    stop = closes.start() if closes else len(text)
+    rest = text[start:stop].rstrip().rstrip(".,;:")
+    in_formula = closes is not None and closes[0] in ("$", r"\)", r"\]")
+    if (
+        in_formula
+        and _opened(text[max(start - _LONGEST, 0) : start])
+        and end <= stop
+        and not _RELATION.search(text, end, stop)
+    ):
+        return rest, stop
+    return text[start:end], end
+
+
+def _opened(before: str) -> bool:
+    """Whether a formula is open at the end of this text; none goes on over a blank line."""
+    before = before[before.rfind("\n\n") + 1 :]
+    dollars = before.replace(r"\$", "")
+    inline = dollars.replace("$$", "").count("$") % 2 == 1
+    display = dollars.count("$$") % 2 == 1
+    return inline or display or any(before.rfind(o) > before.rfind(c) for o, c in ((r"\(", r"\)"), (r"\[", r"\]")))
+
+
+def _term(text: str, start: int) -> int:
+    """Where the number, letter, or command with its arguments at `start` ends."""
+    if number := _NUMBER.match(text, start):
+        return number.end()
+    sign = start + 1 if text[start : start + 1] in ("-", "+") else start
+    command = _COMMAND.match(text, sign)
+    if command is None:
+        return min(sign + 1, len(text)) if text[sign : sign + 1] not in ("", "$", "}", "\n", " ") else start
+    name = command[0][1:]
+    if name in (")", "]", "boxed", "fbox", "end"):
         return start
-    at = macro.end()
-    for _ in range(_ARGUMENTS.get(macro[0][1:], 0)):
-        option = re.compile(r"\s?\[[^\]\n]{0,20}\]").match(text, at)
-        at = option.end() if option else at
-        at += len(text[at : at + 9]) - len(text[at : at + 9].lstrip(" "))
-        if text[at : at + 1] == "{":
-            content = _braced(text, at + 1)
-            at += len(content) + 2 if content else 1
-        elif inner := _MACRO.match(text, at):
-            at = inner.end()
-        else:
-            at = min(len(text), at + 1)
-    return at
+    end = command.end()
+    if name in ("left", "bigl", "Bigl"):
+        closed = re.search(r"\\(?:right|bigr|Bigr)\s*(?:\\[a-zA-Z]+|\\?.)", text[end:])
+        return end + closed.end() if closed else end
+    if name in _ONE_ARGUMENT and (option := re.compile(r"\s*\[[^\]]*\]").match(text, end)):
+        end = option.end()
+    for _ in range(_ARGUMENTS.get(name, int(name in _ONE_ARGUMENT))):
+        end = _argument(text, end)
+    return end
+
+
+def _argument(text: str, start: int) -> int:
+    """Where an argument ends: a group in braces, a command, or one character."""
+    while text[start : start + 1] == " ":
+        start += 1
+    if text[start : start + 1] == "{":
+        return _braced(text, start)[1]
+    command = _COMMAND.match(text, start)
+    return command.end() if command else min(start + 1, len(text))

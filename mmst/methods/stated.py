@@ -17,7 +17,11 @@ r"""What answer a solution in words commits to. Pure.
 6. Boxes that belong together are one list: side by side, or with "and", "or" and a few words between. Words in a box
    that say "the answer is" are left out.
 7. What only says that there is no answer ("unknown", "I don't know", "not …"), supposes one ("if the answer is 7"), or
-   denies one ("the wrong answer is 7"), is none; so is a box that is never closed.
+   denies one ("the wrong answer is 7", "Answer: 5 is a trap", "the answer is 7, but this is wrong"), is none; nor is
+   what others say ("a student says the answer is 7"), and a box that is never closed.
+8. What is put right behind the last statement counts instead of it ("The answer is 7. Wait, that is wrong. It is 8."),
+   and what is taken back without another value leaves none. That it is checked once more ("Wait, let me double-check …
+   yes") changes nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import re
 from collections.abc import Iterator
 
 from mmst.methods.boxes import Box, boxed, boxes, grouped
+from mmst.methods.retracted import affirmed, denied, put_right, reported
 from mmst.methods.values import bare, is_value, sentence
 
 __all__ = ["answer_in", "boxed"]
@@ -105,7 +110,12 @@ def answer_in(solution: str) -> str | None:
     words = ((at, _unworded(content)) for at, content in grouped(found, text))
     given = [*_marked(text, found), *_direct(text), *_headed(text), *_tagged(text), *_closing(text), *words]
     given.sort(key=lambda pair: pair[0])
-    return next((said for _, said in reversed(given) if any(c.isalnum() for c in said) or "\\" in said), None)
+    for at, said in reversed(given):
+        if not any(c.isalnum() for c in said) and "\\" not in said:
+            continue
+        taken_back, instead = put_right(text[max(at, text.find(said, at) + len(said) - 1) :])
+        return instead if taken_back else said
+    return None
 
 
 def _untagged(text: str) -> str:
@@ -126,11 +136,13 @@ def _marked(text: str, found: list[Box]) -> Iterator[tuple[int, str]]:
             said = _following(text, line.end() if said.strip(" \t*_`\"':}") == "" else mark.end())
         elif display := _DISPLAY.match(text, mark.end()):
             said = _row(display[1]) + text[display.end() :].split("\n", 1)[0] if "\n" in display[1] else said
-        if any(not _supposed(said, again.start()) for again in _MARKER.finditer(said)) or (
+        if any(not _supposed(said, again.start()) for again in _MARKER.finditer(sentence(said))) or (
             mark[0] == "####" and not _hashed(said)
         ):
             continue  # "Final answer: the answer is 7" says it again
-        said = bare(sentence(said.split("</", 1)[0]))
+        said, after = bare(sentence(said.split("</", 1)[0])), text[mark.end() : mark.end() + 400]
+        if denied(after) or (reported(text[max(0, mark.start() - 120) : mark.start()]) and not affirmed(after)):
+            continue
         if not _NONE.match(said):
             yield mark.start(), said
     for mark in _REVERSED.finditer(text):

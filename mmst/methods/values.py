@@ -30,7 +30,7 @@ _CLAUSE = re.compile(
 _SIDE = re.compile(
     r",\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
     r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=\w)"
-    r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then)"
+    r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then|he|she|they)"
     r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b",
     re.IGNORECASE,
 )
@@ -68,7 +68,22 @@ def bare(text: str) -> str:
         prose = text.count(" ") >= 3 and not re.search(r"[=<>^\\]", _VALUE.sub("", text))
         values = _VALUE.findall(text) if prose else []
         text = says[1] if says else values[0] if len(values) == 1 else text
-    return _undressed(text).removesuffix("\\").removeprefix('\\"').strip()
+    return _without_ends(_undressed(text).removesuffix("\\").removeprefix('\\"').strip())
+
+
+def _without_ends(text: str) -> str:
+    """A value without delimiters of mathematics around it and ends of sentences, in whatever order they nest."""
+    while True:
+        was = text
+        text = _undressed(text).strip("。．，、【】「」『』 ").rstrip("\\")
+        text = text if text.endswith("..") or len(text) < 2 else text.removesuffix(".").rstrip()
+        for opening, closing in (("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+            inside = text[len(opening) : -len(closing)]
+            around = len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing)
+            if around and not re.search(r"(?<!\\)\$|\\[()\[\]]", inside) and not inside.endswith("\\"):
+                text = inside.strip()
+        if text == was:
+            return text
 
 
 def is_value(text: str) -> bool:

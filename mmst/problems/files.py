@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mmst.errors import DataError
 from mmst.problems import json_text, tables
-from mmst.problems.reading import Row
+from mmst.problems.reading import Row, other_kind
 
 Bytes = io.BufferedReader | gzip.GzipFile
 
@@ -31,15 +31,6 @@ LARGEST_WHOLE = 2**30
 ENDINGS = (".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".xml")
 """What is read of a folder; each may be followed by .gz."""
 
-_OTHERS = {
-    b"PK\x03\x04": ("a ZIP archive or a spreadsheet", "unzip it, or save the sheet as CSV"),
-    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "zstd -d FILE"),
-    b"BZh": ("compressed with bzip2", "bunzip2 FILE"),
-    b"\xfd7zXZ": ("compressed with xz", "unxz FILE"),
-    b"ARROW1": ("an Arrow file", "write it with to_parquet or to_json"),
-    b"\xff\xfe\x00\x00": ("UTF-32", "iconv -f utf-32 -t utf-8"),
-    b"version https://git-lfs": ("a Git LFS pointer, not the file", "git lfs pull"),
-}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -81,9 +72,8 @@ def file_rows(path: Path) -> Iterator[Row]:
     """The rows of one file."""
     with opened(path) as file:
         head = file.peek(4096)[:4096]
-        for magic, (what, remedy) in _OTHERS.items():
-            if head.startswith(magic):
-                raise DataError(f"{path} is {what}", remedy=remedy)
+        if other := other_kind(head):
+            raise DataError(f"{path} is {other[0]}", remedy=other[1])
         if head.startswith(b"PAR1") and isinstance(file, gzip.GzipFile):
             raise DataError(f"{path} is a gzipped Parquet file", remedy="gunzip it: Parquet is compressed within")
         if head.startswith(b"PAR1"):

@@ -4,7 +4,8 @@ r"""MATH (Hendrycks et al. 2021), MATH-500, PRM800K: JSON or Parquet, or a folde
      "type": "Prealgebra"}
 
 The gold answer is what the solution boxes (`\boxed{…}`; several boxes are one answer), and the solution becomes the
-`text` solution. `answer`, where it is there, counts when the solution boxes nothing or something else. `type` may be
+`text` solution. `answer`, where it is there, counts when the solution boxes nothing or something else; a solution that
+boxes another answer last contradicts it, so it is reported and left out: nobody is to learn from it. `type` may be
 called `subject`, and `level` may be a number.
 """
 
@@ -28,7 +29,12 @@ def problem(row: Row) -> Problem:
         row.fail("solution", r"holds no \boxed{answer}", remedy)
     if stated and compare(stated, gold).equal is not True:
         if compare(stated, gold).equal is False:
-            row.notes.append(f"field 'solution' boxes {gold!r}, field 'answer' says {stated!r}: 'answer' was taken")
+            ends_so = compare(stated, boxes[-1]).equal is True
+            row.notes.append(
+                f"field 'solution' boxes {gold!r}, field 'answer' says {stated!r}: 'answer' was taken"
+                + ("" if ends_so else " and 'solution' left out")
+            )
+            solution = solution if ends_so else ""
         gold = stated
     elif len(boxes) > 1 and not stated:
         row.notes.append(f"field 'solution' boxes {len(boxes)} answers, taken as one: {gold!r}")

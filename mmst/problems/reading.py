@@ -12,6 +12,15 @@ from typing import Any, NoReturn
 from mmst.errors import DataError
 
 ABSENT = object()
+_OTHERS = {
+    b"PK\x03\x04": ("a ZIP archive or a spreadsheet", "unzip it, or save the sheet as CSV"),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "zstd -d FILE"),
+    b"BZh": ("compressed with bzip2", "bunzip2 FILE"),
+    b"\xfd7zXZ": ("compressed with xz", "unxz FILE"),
+    b"ARROW1": ("an Arrow file", "write it with to_parquet or to_json"),
+    b"\xff\xfe\x00\x00": ("UTF-32", "iconv -f utf-32 -t utf-8"),
+    b"version https://git-lfs": ("a Git LFS pointer, not the file", "git lfs pull"),
+}
 
 
 class Digits(str):
@@ -147,6 +156,9 @@ def jsonl_stream(path: Path) -> Iterator[Row]:
     except OSError as e:
         raise DataError(f"{path} cannot be read ({e.strerror})", remedy="give the JSON-lines file to read") from None
     with file:
+        head = file.peek(4096)[:4096]
+        if other := no_lines(head):
+            raise DataError(f"{path} is {other[0]}; JSON lines are read here", remedy=other[1])
         for number, raw in enumerate(file, 1):
             if not raw.strip():
                 continue
@@ -157,6 +169,24 @@ def jsonl_stream(path: Path) -> Iterator[Row]:
                 value = raw[e.start : e.start + 8]
                 raise DataError(f"{where}: not UTF-8", value=value, remedy="iconv -t utf-8") from None
             yield as_row(where, _json(line, path, number))
+
+
+def other_kind(head: bytes) -> tuple[str, str] | None:
+    """What a file that begins so is, and what makes a text of it; None for what may be one."""
+    return next((said for magic, said in _OTHERS.items() if head.startswith(magic)), None)
+
+
+def no_lines(head: bytes) -> tuple[str, str] | None:
+    """As `other_kind`, also of what problem files may be but plain JSON lines are not."""
+    if other := other_kind(head):
+        return other
+    if head.startswith(b"\x1f\x8b"):
+        return "gzipped", "gunzip it, or pipe it: gunzip -c FILE | mmst …, with - for the input"
+    if head.startswith(b"PAR1"):
+        return "a Parquet file", "write it as JSON lines, as pandas' to_json(lines=True, orient='records') does"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "not UTF-8 (but UTF-16)", "iconv -f utf-16 -t utf-8"
+    return None
 
 
 def as_row(where: str, data: Any) -> Row:

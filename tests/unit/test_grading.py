@@ -1,7 +1,8 @@
 """Grading files: the lines that come out, and that a file is whole or not there."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 
 from mmst import grading
 from mmst.errors import DataError
+from mmst.output import lines_of
+from mmst.ports import Task
+from mmst.progress import Quiet
 
 
 class Refuses:
@@ -31,7 +35,7 @@ def test_each_pair_is_judged_with_the_rule_that_did_it(tmp_path: Path) -> None:
     pairs = [("1/2", "0.5"), ("7", "8"), ("x^2=4", r"\pm 2")]
     source = lines(tmp_path / "in.jsonl", *({"id": str(i), "gold": g, "answer": a} for i, (g, a) in enumerate(pairs)))
     counts = grading.grade(source, tmp_path / "out.jsonl", Refuses())
-    assert counts == {"equal": 1, "different": 1, "undecided": 1}
+    assert counts == {"equal": 1, "different": 1, "undecided": 1, "no_answer": 0}
     assert read(tmp_path / "out.jsonl") == [
         {"id": "0", "equal": True, "how": "number"},
         {"id": "1", "equal": False, "how": "number"},
@@ -57,11 +61,76 @@ def test_answers_are_taken_out_by_the_method(tmp_path: Path) -> None:
 
 
 def test_the_answer_of_a_program_is_what_it_printed(tmp_path: Path) -> None:
-    source = lines(
-        tmp_path / "in.jsonl", {"id": 1, "solution": "print(7)", "stdout": "7\n"}, {"id": 2, "solution": "x"}
-    )
+    rows = [("print(7)", "7\n"), ("x", ""), ("x", None)]
+    source = lines(tmp_path / "in.jsonl", *({"id": i, "solution": s, "stdout": out} for i, (s, out) in enumerate(rows)))
     grading.extract(source, tmp_path / "out.jsonl", "code")
-    assert [line["answer"] for line in read(tmp_path / "out.jsonl")] == ["7", None]
+    assert [line["answer"] for line in read(tmp_path / "out.jsonl")] == ["7", None, None]
+
+
+def test_a_program_whose_output_is_not_there_is_one_error(tmp_path: Path) -> None:
+    rows = [{"id": 1, "solution": "print(7)", "stdout": "7\n"}, {"id": 2, "solution": "print(7)"}]
+    with pytest.raises(DataError, match=r"line 2, field 'stdout': is missing.* Remedy: `mmst check-programs`"):
+        grading.extract(lines(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl", "code")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_what_extract_writes_grade_reads(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "solution": "Answer: 7 fizz", "gold": "7", "question": "How much fizz?"},
+        {"id": 2, "solution": "no", "gold": "8"},
+        {"id": 3, "solution": "Answer: 5", "gold": "8", "question": None},
+    ]
+    grading.extract(lines(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl", "text")
+    counts = grading.grade(tmp_path / "out.jsonl", tmp_path / "graded.jsonl", Refuses())
+    assert counts == {"equal": 1, "different": 1, "undecided": 0, "no_answer": 1}
+    assert [(g["equal"], g["how"]) for g in read(tmp_path / "graded.jsonl")] == [
+        (True, "number"), (False, "no_answer"), (False, "number"),
+    ]  # fmt: skip
+
+
+def test_a_gold_answer_that_is_null_is_still_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="field 'gold': must be a text"):
+        grading.grade(lines(tmp_path / "in.jsonl", {"id": 1, "gold": None, "answer": None}), tmp_path / "o", Refuses())
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"\x1f\x8b\x08", r"is gzipped; .* Remedy: gunzip it, or pipe it: gunzip -c FILE \| mmst"),
+        (b"PAR1", "is a Parquet file; .* Remedy: write it as JSON lines"),
+        (b"\x28\xb5\x2f\xfd", "is compressed with zstd; .* Remedy: zstd -d"),
+        (b"BZh91AY", "is compressed with bzip2; .* Remedy: bunzip2"),
+        (b"PK\x03\x04", "is a ZIP archive .* Remedy: unzip it"),
+        (b"\xff\xfe{\x00", r"is not UTF-8 \(but UTF-16\); .* Remedy: iconv -f utf-16"),
+    ],
+)
+def test_what_is_no_file_of_lines_is_named_with_its_remedy(tmp_path: Path, head: bytes, what: str) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(head + b"x" * 100)
+    with pytest.raises(DataError, match=what):
+        grading.grade(source, tmp_path / "out.jsonl", Refuses())
+
+
+class Watched(Quiet):
+    """Remembers what progress was shown."""
+
+    def __init__(self) -> None:
+        self.total, self.done = -1, list[int]()
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
+        self.total = total
+        yield self
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self.done.append(n)
+
+
+def test_grading_shows_how_far_it_is(tmp_path: Path) -> None:
+    source = lines(tmp_path / "in.jsonl", *({"id": i, "gold": "7", "answer": "7"} for i in range(4100)))
+    shown = Watched()
+    grading.grade(source, tmp_path / "out.jsonl", Refuses(), shown, lines_of(source))
+    assert (shown.total, shown.done) == (4100, [2000, 2000, 100])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mmst.errors import ConfigError, StoreError
-from mmst.output import find, given
+from mmst.output import find, given, lines_of
 
 LINE = b"line\n"
 
@@ -281,3 +281,60 @@ def test_a_pipe_that_is_read_twice_is_copied_and_named_as_the_user_did(tmp_path:
     copy, *texts = copies
     assert texts == [LINE, LINE]
     assert not copy.exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--to", "--file"])
+@pytest.mark.parametrize("wrong", ["folder", "socket", "input", "address", "loop", "below a file", "long"])
+def test_every_remedy_names_the_option_of_the_command(tmp_path: Path, wrong: str, option: str) -> None:
+    source = tmp_path / "in"
+    source.write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(tmp_path / "socket"))
+    names = {"folder": tmp_path, "input": source, "address": Path("s3://bucket/key"), "below a file": source / "x"}
+    names |= {"long": tmp_path / ("x" * 300)}
+    with pytest.raises(ConfigError) as error, find(names.get(wrong, tmp_path / wrong), source, option=option).writing():
+        pass
+    bound.close()
+    remedy = str(error.value).partition("Remedy: ")[2]
+    assert option in remedy or wrong == "long"
+    assert not any(other in remedy for other in {"--out", "--to", "--file"} - {option})
+
+
+def test_a_full_disk_names_the_option(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="give another --to"), find(Path("/dev/full"), option="--to").writing() as out:
+        out.write(LINE)
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/key", "https://host/x.jsonl", "gs://b/k", "hf://datasets/x"])
+def test_an_address_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="the output is an address") as written:
+        find(Path(name))
+    with pytest.raises(ConfigError, match="the input is an address") as read, given(Path(name)):
+        pass
+    assert f"got '{name}'" in str(written.value)
+    assert f"got '{name}'" in str(read.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["s3:/x", "a:b", "C:x", "x:"])
+def test_a_file_with_a_colon_in_its_name_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("s3:").mkdir()
+    write(Path(name))
+    assert Path(name).read_bytes() == LINE
+
+
+def test_a_link_to_nothing_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere/x")
+    said = r"symbolic link to nowhere/x, which is not there, got .*link'. Remedy: mend the link"
+    with pytest.raises(ConfigError, match=said), given(tmp_path / "link"):
+        pass
+
+
+@pytest.mark.parametrize(("text", "lines"), [("", 0), ("a\nb\n", 2), ("a\n\n", 2)])
+def test_the_lines_of_a_file_are_known_before(tmp_path: Path, text: str, lines: int) -> None:
+    (tmp_path / "in").write_text(text)
+    assert lines_of(tmp_path / "in") == lines
+    assert lines_of(Path("/dev/stdin")) == 0 or Path("/dev/stdin").is_file()

@@ -343,6 +343,27 @@ def test_a_stated_answer_counts_where_the_box_says_something_else(
     assert item.problem.further["answer"] == row["answer"]
 
 
+@pytest.mark.parametrize(
+    ("solution", "answer", "kept"),
+    [
+        ("It is $\\boxed{3}$.", "4", False),
+        ("First \\boxed{4}, then \\boxed{3}.", "4", False),
+        ("First \\boxed{3}, then \\boxed{4}.", "4", True),
+        ("It is $\\boxed{4.0}$.", "4", True),
+        ("It is $\\boxed{\\frac12}$.", "0.5", True),
+        ("It is four.", "4", True),
+        ("It is \\boxed{B}.", "C", False),
+    ],
+)
+def test_a_solution_that_contradicts_the_answer_is_left_out(
+    tmp_path: Path, solution: str, answer: str, kept: bool
+) -> None:
+    (tmp_path / "set").write_text(json.dumps({"problem": "a", "solution": solution, "answer": answer}))
+    (item,) = read_file("math", tmp_path / "set")
+    assert ("text" in item.problem.solutions) is kept
+    assert any("'solution' left out" in note and repr(answer) in note for note in item.notes) is not kept
+
+
 def test_several_boxes_are_reported(tmp_path: Path) -> None:
     (tmp_path / "set").write_text(json.dumps({"problem": "a", "solution": "$\\boxed{3}$ or $\\boxed{-3}$"}))
     (item,) = read_file("math", tmp_path / "set")

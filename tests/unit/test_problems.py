@@ -159,9 +159,9 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_boxes_stand_in_order_within_the_text(text: str) -> None:
-    ends = [at for start, end, _ in boxed(text) for at in (start, end)]
+    ends = [at for box in boxed(text) for at in (box.start, box.end)]
     assert ends == sorted(ends)
-    assert all(content in text for _, _, content in boxed(text))
+    assert all(box.content in text for box in boxed(text))
 
 
 def test_boxes_are_found_in_bounded_time() -> None:

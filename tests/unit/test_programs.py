@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mmst.errors import DataError, SandboxError, StoreError, UserError
 from mmst.ports import Execution, Limits, Program
-from mmst.programs import check_file, once
+from mmst.programs import check_file, once, spoken
 from mmst.progress import Quiet
 
 LIMITS = Limits()
@@ -148,6 +148,89 @@ def test_other_input_begins_anew(tmp_path: Path) -> None:
         check(source, tmp_path / "out", Echo(fail_after=2), dedupe=False)
     write(source, [{"id": str(i), "program": "q"} for i in range(4)])
     assert [line["stdout"] for line in check(source, tmp_path / "out", Echo(), dedupe=False)] == ["q"] * 4
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        ({}, {"limits": Limits(timeout=1.0)}, "--timeout was 2.0 and is 1.0 now"),
+        ({}, {"limits": Limits(memory_mib=64)}, "--memory was 256 and is 64 now"),
+        ({}, {"limits": Limits(output_kib=1)}, "--output-limit was 64 and is 1 now"),
+        ({"engine": ("gvisor", "numpy")}, {"engine": ("gvisor",)}, "--packages was numpy and is '' now"),
+        ({"engine": ("gvisor",)}, {"engine": ("subprocess",)}, "--sandbox was gvisor and is subprocess now"),
+        ({"dedupe": False}, {"dedupe": True}, "--dedupe was off and is on now"),
+        (
+            {"engine": ("gvisor",)},
+            {"engine": ("subprocess",), "limits": Limits(timeout=1.0)},
+            "--timeout was 2.0 and is 1.0 now; --sandbox was gvisor and is subprocess now",
+        ),
+    ],
+)
+def test_a_changed_option_is_said_with_what_is_not_used(
+    tmp_path: Path, then: dict[str, Any], now: dict[str, Any], said: str
+) -> None:
+    source = write(tmp_path / "in", [{"id": str(i), "program": f"p{i}"} for i in range(6)])
+    started: dict[str, Any] = {"limits": LIMITS, "progress": Quiet()}
+    with pytest.raises(SandboxError):
+        check_file(source, tmp_path / "out", lambda: contextlib.nullcontext(Echo(3)), **started | then)
+    heard: list[str] = []
+    box = Echo()
+    check_file(source, tmp_path / "out", lambda: contextlib.nullcontext(box), say=heard.append, **started | now)
+    assert heard == [f"out.partial is begun anew and its 3 finished lines are not used, because {said}"]
+    assert len(box.ran) == 6
+
+
+def test_another_input_is_said_and_the_same_work_is_not(tmp_path: Path) -> None:
+    source = write(tmp_path / "in", [{"id": str(i), "program": f"p{i}"} for i in range(6)])
+    heard: list[str] = []
+    for stop in (1, 1):
+        with pytest.raises(SandboxError):
+            check(source, tmp_path / "out", Echo(fail_after=stop), say=heard.append)
+    assert heard == []
+    write(source, [{"id": "0", "program": "q"}])
+    check(source, tmp_path / "out", Echo(), say=heard.append)
+    assert heard == [
+        "out.partial is begun anew and its 2 finished lines are not used, because the input is another one"
+    ]
+
+
+class Lacking(Echo):
+    """A sandbox whose programs lack what they are called."""
+
+    def _answer(self, batch: list[Program]) -> Iterator[Execution]:
+        for p in batch:
+            key = "; check.packages" if p.source == "scipy" else ""
+            detail = f"{p.source} is not in the sandbox{key}" if p.source else ""
+            yield Execution(id=p.id, outcome="crashed" if detail else "ok", stdout="", stderr="", detail=detail)
+
+
+@pytest.mark.parametrize("target", ["out", "/dev/null"])
+def test_what_programs_lacked_is_counted_apart(tmp_path: Path, target: str) -> None:
+    names = ["scipy", "", "scipy", "requests"]
+    source = write(tmp_path / "in", [{"id": str(i), "program": name} for i, name in enumerate(names)])
+    path = tmp_path / target
+    tally = check_file(source, path, lambda: contextlib.nullcontext(Lacking()), LIMITS, Quiet())
+    assert dict(tally.verdicts) == {"crashed": 3, "ok": 1}
+    assert dict(tally.lacks) == {"scipy": 2, "requests": 1}
+    if target == "out":
+        assert json.loads(path.read_text().splitlines()[0])["detail"] == "scipy is not in the sandbox; --packages"
+
+
+@pytest.mark.parametrize(
+    ("said", "spoken_so"),
+    [
+        ("pip install scipy, or name other packages: --set check.packages='[numpy]'", "--packages numpy"),
+        ("programs may import the packages of check.packages", "packages of --packages"),
+        ("for programs of your own: --set check.sandbox=subprocess", "your own: --sandbox subprocess"),
+        ("check it with check.sandbox=gvisor", "check it with --sandbox gvisor"),
+        ("a program of check.memory_mib=512 and more", "a program of --memory 512 and"),
+        ("check.packages.", "--packages."),
+        ("sampling.k=4", "sampling.k=4"),
+        ("precheck.packages", "precheck.packages"),
+    ],
+)
+def test_a_message_names_the_commands_own_options(said: str, spoken_so: str) -> None:
+    assert spoken_so in spoken(said)
 
 
 def test_nothing_to_check_is_an_empty_file(tmp_path: Path) -> None:
