@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 
 from mmst.errors import SamplerError
 from mmst.ports import Request
-from mmst.serve import Batcher
+from mmst.serve_batch import Batcher
 
 ASKED = Request(id="r", prompt="a", n=2, seed=1, temperature=1.0, top_p=1.0, max_tokens=3, stop=())
 
