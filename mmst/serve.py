@@ -33,7 +33,7 @@ from mmst.ports import Request, Store
 from mmst.records import digest
 from mmst.serve_batch import Batcher
 from mmst.serve_connection import LINGER_SECONDS, bounded
-from mmst.serve_routes import Completions, without_inference
+from mmst.serve_routes import Completions
 from mmst.store import checkpoint_folder, file_sha256
 
 DRAIN = 30
@@ -64,8 +64,8 @@ def serve(
         _warm(model)
         batcher = Batcher(model)
         batcher.start()
-        router = Completions(batcher, model, name, checkpoint, fingerprint).router()
-        asyncio.run(Server(_config(router, name, host, port), batcher).serve())
+        completions = Completions(batcher, model, name, checkpoint, fingerprint)
+        asyncio.run(Server(_config(completions, name, host, port), batcher).serve())
         if not batcher.abort(SamplerError(STOPPED), LAST):
             sys.stdout.flush()
             os._exit(0)  # a step of a large model takes longer than anybody waits for
@@ -113,7 +113,7 @@ def _warm(model: LocalModel) -> None:
     gc.freeze()
 
 
-def _config(router: Any, name: str, host: str, port: int) -> uvicorn.Config:
+def _config(completions: Completions, name: str, host: str, port: int) -> uvicorn.Config:
     """KServe's application (health, models, metrics) with our routes, and our bounds around it."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:  # kserve parses the command line when it is imported
@@ -137,10 +137,9 @@ def _config(router: Any, name: str, host: str, port: int) -> uvicorn.Config:
     configure_logging()
     models = ModelRepository()
     models.update(Served())
-    app.include_router(router)
     rest = RESTServer("kserve.model_server:app", DataPlane(models), ModelRepositoryExtension(models), port)
     rest.create_application()
     config: uvicorn.Config = rest.config
-    config.app, config.host, config.http, config.ws = without_inference(app), host, bounded(), "none"
+    config.app, config.host, config.http, config.ws = completions.around(app), host, bounded(), "none"
     config.timeout_graceful_shutdown = DRAIN + int(LINGER_SECONDS)
     return config

@@ -16,8 +16,8 @@ from mmst.ports import Request
 BODY_BYTES = 4 << 20
 VALUES = 1000
 """Values, keys and brackets in a body: it has some twenty, and sixteen stop strings."""
-CHARACTERS_A_TOKEN = 64
-"""A prompt of more characters for each token of the context is not even tokenised."""
+BYTES_A_TOKEN = 32
+"""A prompt of more bytes for each token of the context is not even tokenised: a byte may take a token, and memory."""
 MOST_N = 256
 MOST_TOKENS = 1 << 20
 """`max_tokens` at most. What exceeds the room in the model's context is cut to it."""
@@ -115,10 +115,9 @@ def _prompt(data: dict[str, Any], context: int) -> str:
         raise BadRequest(f"prompt: must be a string, or a list of one, not {_shown(value)}", "prompt")
     if not value:
         raise BadRequest("prompt: is empty", "prompt")
-    if len(value) > (most := context * CHARACTERS_A_TOKEN):
+    if (size := len(value.encode())) > (most := context * BYTES_A_TOKEN):
         raise BadRequest(
-            f"prompt: has {len(value):,} characters; for the model's context of {context:,} tokens "
-            f"at most {most:,} are read",
+            f"prompt: has {size:,} bytes; for the model's context of {context:,} tokens at most {most:,} are read",
             "prompt",
         )
     return value

@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
-from fastapi import Request as HttpRequest
-from fastapi.responses import JSONResponse, Response
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
 
 from mmst.errors import ModelError, PlatformError
 from mmst.serve_batch import Batcher
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from mmst.rows import Row
     from mmst.tokens import Tokens
 
-PATH = "/openai/v1/completions"
+PATH, MODELS = "/openai/v1/completions", "/openai/v1/models"
 GONE = 499
 """Counted, in the place of a status, for a client that has gone before its answer."""
 READERS = 2
@@ -60,14 +59,30 @@ class Completions:
         open_rows = Gauge("mmst_open_rows", "Completions that are decoded or wait for it")
         open_rows.set_function(lambda: len(batcher.owners))
 
-    def router(self) -> APIRouter:
-        """The routes."""
-        router = APIRouter()
-        router.add_route(PATH, self.completions, methods=["POST"])
-        router.add_route("/openai/v1/models", self.models, methods=["GET"])
-        return router
+    def around(self, app: App) -> App:
+        """KServe's application with our routes, and without its own that take bodies.
 
-    async def models(self, http: HttpRequest) -> Response:
+        Ours do not pass its layers, which take a millisecond of the event loop each time. A text model has no
+        tensors, and no client may unload it.
+        """
+
+        async def served(scope: Scope, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            method, path = scope["method"], scope["path"]
+            if path == PATH and method == "POST":
+                answer = await self.completions(HttpRequest(scope, receive))
+            elif path == MODELS and method == "GET":
+                answer = self.models()
+            elif path.startswith(("/v1/", "/v2/")) and method not in READING:
+                answer = JSONResponse({"error": f"this server completes prompts: POST {PATH}"}, 501)
+            else:
+                return await app(scope, receive, send)
+            return await answer(scope, receive, send)
+
+        return served
+
+    def models(self) -> Response:
         """What is served."""
         served = {"id": self.name, "object": "model", "created": 0, "owned_by": "mmst"}
         if self.checkpoint:
@@ -170,19 +185,6 @@ def choice(row: Row, tokens: Tokens, logprobs: bool) -> dict[str, Any]:
             "text_offset": tokens.offsets(row.prompt, row.tokens),
         }
     return made
-
-
-def without_inference(app: App) -> App:
-    """The same without KServe's own routes that take bodies: a text model has no tensors, and is never unloaded."""
-
-    async def served(scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["method"] not in READING and scope["path"].startswith(("/v1/", "/v2/")):
-            what = {"error": f"this server completes prompts: POST {PATH}"}
-            await JSONResponse(what, 501)(scope, receive, send)
-        else:
-            await app(scope, receive, send)
-
-    return served
 
 
 async def _gone(http: HttpRequest) -> None:
