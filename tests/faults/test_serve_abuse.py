@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("kserve")
 
 from tests.conformance.serving import NAME, Served, serving
-from tests.serve_abuse import ABUSES, PATH, Abuse, connected, head, push, status
+from tests.serve_abuse import ABUSES, PATH, QUICK, Abuse, connected, head, push, spelled, status
 
 pytestmark = pytest.mark.server
 
@@ -25,10 +25,6 @@ ALIVE = 1.0
 TRIES = 3
 """A busy machine makes anything late once; what the server itself holds up is late every time."""
 HEAD_SECONDS, BODY_SECONDS = 2.0, 3.0
-QUICK = [
-    a for a in ABUSES if re.match(r"(n|temperature|top_p|max_tokens|seed|logprobs|stop|prompt|user|stream) ", a.name)
-]
-OTHERS = [a for a in ABUSES if a not in QUICK]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +77,7 @@ class Watch(threading.Thread):
         self.join(60)
 
 
-@pytest.mark.parametrize("abuse", OTHERS, ids=lambda a: a.name)
+@pytest.mark.parametrize("abuse", ABUSES, ids=lambda a: a.name)
 def test_a_bad_request_is_answered_rightly_and_keeps_nobody_from_health(port: int, abuse: Abuse) -> None:
     for _ in range(TRIES):
         with Watch(port) as watch:
@@ -93,8 +89,8 @@ def test_a_bad_request_is_answered_rightly_and_keeps_nobody_from_health(port: in
 
 
 def test_fields_of_another_type_or_beyond_their_limits_are_refused_by_name(port: int) -> None:
-    assert len(ABUSES) > 100
-    assert {a.name: a.act(port) for a in QUICK} == {a.name: a.right for a in QUICK}
+    found = {(name, value[:50]): spelled(name, value)(port) for name, value in QUICK}
+    assert found == {(name, value[:50]): {400} for name, value in QUICK}
 
 
 @pytest.mark.parametrize(
