@@ -13,13 +13,15 @@ below that. Each completion has its own random stream, keyed by its request's se
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from mmst.errors import SamplerError
 from mmst.rows import Row
 from mmst.tokens import Tokens
 
@@ -32,6 +34,8 @@ WIDER = 64
 """Columns by which the cache grows, since growing copies it."""
 PREFILL_TOKENS = 8192
 """Tokens of prompts read at once."""
+COLDEST = 1e-6
+"""Temperatures below are taken for it, or what is divided by them would overflow: the likeliest token is drawn."""
 SORTED_NUMBERS = 1 << 23
 """Probabilities sorted or summed at once, which bounds memory for large vocabularies."""
 
@@ -60,10 +64,24 @@ class Decoding:
         self.waiting.extend(rows)
 
     @torch.inference_mode()
+    def drop(self) -> None:
+        """Leave out the rows that are `gone`: their slots are free for the next step."""
+        self.waiting = deque(row for row in self.waiting if not row.gone)
+        for i, row in enumerate(self.slots):
+            if row is not None and row.gone:
+                self.slots[i] = None
+                self.length[i] = 0
+
+    @torch.inference_mode()
     def step(self) -> list[Row]:
-        """One token for every row under way; returns the rows that ended with it."""
+        """One token for every row under way; returns the rows that ended with it.
+
+        Rows that are `gone` when their prompts' turn comes are not read; call `drop` for those under way.
+        """
         self._admit()
         live = [(i, row) for i, row in enumerate(self.slots) if row is not None]
+        if not live:
+            return []
         columns = _rounded(int(self.length.max()) + 1, COLUMNS)
         self.cache.at(self.length, columns)
         mask = (torch.arange(columns, device=self.device) <= self.length[:, None]).long()
@@ -82,8 +100,7 @@ class Decoding:
         self.length[at] += 1
         ended = []
         for (i, row), token, logprob in zip(live, chosen.tolist(), logprobs.tolist(), strict=True):
-            row.tokens.append(token)
-            row.logprobs.append(logprob)
+            row.take(token, logprob)
             if self.tokens.ends(row):
                 ended.append(row)
                 self.slots[i] = None
@@ -103,9 +120,14 @@ class Decoding:
         prompts: dict[int, list[int]] = {}
         for row in rows:
             prompts.setdefault(id(row.prompt), row.prompt)
-        for part in _parts(list(prompts.values())):
+        for whole in _parts(list(prompts.values())):
+            members = {id(prompt) for prompt in whole}
+            mine = [row for row in rows if id(row.prompt) in members and not row.gone]
+            wanted = {id(row.prompt) for row in mine}
+            part = [prompt for prompt in whole if id(prompt) in wanted]
+            if not part:
+                continue
             held = {id(prompt): n for n, prompt in enumerate(part)}
-            mine = [row for row in rows if id(row.prompt) in held]
             slots, free = free[: len(mine)], free[len(mine) :]
             self._prefill(part, [held[id(row.prompt)] for row in mine], slots)
             for slot, row in zip(slots, mine, strict=True):
@@ -210,6 +232,19 @@ class AlignedCache(DynamicCache):  # type: ignore[misc]
                 setattr(layer, name, new)
 
 
+@contextmanager
+def failures() -> Iterator[None]:
+    """Whatever goes wrong in the model is a `SamplerError`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        raise SamplerError(f"out of GPU memory while sampling; set a smaller sampling.batch ({e})") from e
+    except MemoryError as e:
+        raise SamplerError("out of memory while sampling; set a smaller sampling.batch") from e
+    except (RuntimeError, ArithmeticError) as e:
+        raise SamplerError(f"the model failed while sampling: {e}") from e
+
+
 def pick(logits: torch.Tensor, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
     """The next token of each row, and its log-probability under the model as it is.
 
@@ -235,7 +270,7 @@ def _draw(logits: torch.Tensor, rows: Sequence[Row], nucleus: bool) -> torch.Ten
     def column(values: list[float]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.float64, device=logits.device)[:, None]
 
-    p = (logits.double() / column([row.request.temperature for row in rows])).softmax(-1)
+    p = (logits.double() / column([max(row.request.temperature, COLDEST) for row in rows])).softmax(-1)
     order = None
     if nucleus:
         p, order = p.sort(dim=-1, descending=True, stable=True)

@@ -5,6 +5,7 @@
     │   ├── ConfigError               a recipe key or its value
     │   ├── DataError                 a line of a problem or completion file
     │   ├── ModelError                a model folder that cannot be used
+    │   │   └── PromptError           a prompt that this model cannot take
     │   └── LeakError                 a training problem that stands in the test set
     ├── SetupError                    this machine lacks something                     exit 3
     ├── PlatformError (RuntimeError)  an engine failed; trying again may help          exit 4
@@ -67,6 +68,10 @@ class DataError(UserError):
 
 class ModelError(UserError):
     """A model folder without what sampling or training needs."""
+
+
+class PromptError(ModelError):
+    """A prompt that the model cannot take: longer than its context, or without a token. Others may be well."""
 
 
 class LeakError(UserError):

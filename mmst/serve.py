@@ -6,36 +6,40 @@
 
 Requests of all clients share one decode loop: a request that arrives joins the rows under way. It
 is the loop that samples in process, so the same request and seed give the same text.
+
+    serve_connection   bounds on what comes by a connection, in bytes and seconds
+    serve_request      what a body asks, read strictly
+    serve_routes       the protocol
+    serve_batch        the decode loop
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import queue
-import secrets
+import gc
+import os
 import sys
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import FrameType
+from typing import Any
 
-from mmst.backends.local_model import LocalModel, failures
-from mmst.errors import ModelError, PlatformError, SamplerError, StoreError
+import uvicorn
+
+from mmst.backends.local_model import LocalModel
+from mmst.base import files_of
+from mmst.errors import SamplerError, StoreError
 from mmst.manifest import Manifest
 from mmst.ports import Request, Store
+from mmst.records import digest
+from mmst.serve_batch import Batcher
+from mmst.serve_connection import LINGER_SECONDS, bounded
+from mmst.serve_routes import Completions
 from mmst.store import checkpoint_folder, file_sha256
 
-if TYPE_CHECKING:
-    from mmst.decoding import Decoding
-    from mmst.rows import Row
-
-WINDOW = 0.005
-"""Seconds for which the first request waits for company when the model is idle."""
 DRAIN = 30
 """Seconds that requests under way have after SIGTERM."""
+LAST = 2.0
+"""Seconds more for a decoding step that was under way then."""
 
 
 def serve(
@@ -49,17 +53,22 @@ def serve(
     trust_remote_code: bool = False,
     checkpoint: str = "",
 ) -> None:
-    """Serve a model folder as `name` until SIGTERM or Ctrl-C, which lets requests under way end.
+    """Serve a model folder as `name` until SIGTERM or Ctrl-C, which lets requests under way end within `DRAIN`.
 
     Nothing listens before the model is loaded. `checkpoint` is the digest that clients are told.
     `ModelError` when the folder cannot be served. `host` other than the default is only for
     servers that nobody else shall reach (127.0.0.1).
     """
     with LocalModel(Path(folder), dtype=dtype, batch=batch, trust_remote_code=trust_remote_code) as model:
+        fingerprint = checkpoint or digest({e.name: e.sha256 for e in files_of(Path(folder))})
+        _warm(model)
         batcher = Batcher(model)
         batcher.start()
-        _start_kserve(_router(batcher, model, name, checkpoint), name, host, port)
-        batcher.stop()
+        completions = Completions(batcher, model, name, checkpoint, fingerprint)
+        asyncio.run(Server(_config(completions, name, host, port), batcher).serve())
+        if not batcher.abort(SamplerError(STOPPED), LAST):
+            sys.stdout.flush()
+            os._exit(0)  # a step of a large model takes longer than anybody waits for
 
 
 def fetched(store: Store, manifest: Manifest, cache: Path) -> Path:
@@ -76,87 +85,45 @@ def fetched(store: Store, manifest: Manifest, cache: Path) -> Path:
     return folder
 
 
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A request whose completions somebody waits for."""
-
-    rows: list[Row]
-    done: concurrent.futures.Future[list[Row]] = field(default_factory=concurrent.futures.Future)
-    left: int = 0
+STOPPED = "the server is stopping"
 
 
-class Batcher:
-    """One thread that decodes for everybody: rows join and leave the loop as they come and end."""
+class Server(uvicorn.Server):
+    """uvicorn's server, whose end has a time."""
 
-    def __init__(self, model: LocalModel, observe: Callable[[int], None] = lambda rows: None) -> None:
-        self.model, self.observe = model, observe
-        self.queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self._run, name="decode", daemon=True)
-        self.owners: dict[int, Pending] = {}
+    def __init__(self, config: uvicorn.Config, batcher: Batcher) -> None:
+        super().__init__(config)
+        self.batcher = batcher
 
-    def start(self) -> None:
-        """Start decoding."""
-        self.thread.start()
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second one ends at once; the process ends well either way."""
+        self.should_exit, self.force_exit = True, self.should_exit
 
-    def stop(self) -> None:
-        """End when what was submitted is done."""
-        self.queue.put(None)
-        self.thread.join()
-
-    def submit(self, request: Request) -> concurrent.futures.Future[list[Row]]:
-        """The rows of a request, once they have ended; `ModelError` when its prompt doesn't fit."""
-        rows = self.model.rows(request)
-        pending = Pending(rows, left=len(rows))
-        self.queue.put(pending)
-        return pending.done
-
-    def _run(self) -> None:
-        decoding, open_ = self.model.decoding(), True
-        while open_ or decoding.busy:
-            open_ = self._take(decoding, open_)
-            if not decoding.busy:
-                continue
-            try:
-                with failures():
-                    ended = decoding.step()
-            except Exception as e:  # whatever it is, the next requests are served
-                self._fail(e if isinstance(e, PlatformError) else SamplerError(f"the decode loop failed: {e!r}"))
-                decoding = self.model.decoding()
-                continue
-            self.observe(len(self.owners))
-            for row in ended:
-                pending = self.owners.pop(id(row))
-                pending.left -= 1
-                if not pending.left:
-                    pending.done.set_result(pending.rows)
-
-    def _take(self, decoding: Decoding, open_: bool) -> bool:
-        """Add what was submitted to the loop; waits only while there is nothing to decode."""
-        deadline = None if not decoding.busy else 0.0
-        while open_:
-            try:
-                pending = self.queue.get(timeout=deadline) if deadline != 0.0 else self.queue.get_nowait()
-            except queue.Empty:
-                break
-            if pending is None:
-                return False
-            if pending.done.set_running_or_notify_cancel():  # else its client has gone
-                self.owners.update({id(row): pending for row in pending.rows})
-                decoding.add(pending.rows)
-            deadline = WINDOW if deadline is None or deadline > 0 else 0.0
-        return open_
-
-    def _fail(self, error: PlatformError) -> None:
-        for pending in set(self.owners.values()):
-            pending.done.set_exception(error)
-        self.owners.clear()
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Let requests under way end. Who is not answered by then is told to come again, and nothing is decoded."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(DRAIN, self.batcher.abort, SamplerError(STOPPED))
+        await super().shutdown(sockets)
 
 
-def _start_kserve(router: Any, name: str, host: str, port: int) -> None:
+def _warm(model: LocalModel) -> None:
+    """What happens once happens before anybody waits for it, and what stays is no work for the garbage collector."""
+    model.rows(Request(id="warm", prompt="1", n=1, seed=0, temperature=0.0, top_p=1.0, max_tokens=1, stop=()))
+    gc.collect()
+    gc.freeze()
+
+
+def _config(completions: Completions, name: str, host: str, port: int) -> uvicorn.Config:
+    """KServe's application (health, models, metrics) with our routes, and our bounds around it."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:  # kserve parses the command line when it is imported
-        from kserve import Model, ModelServer
+        from kserve import Model
+        from kserve.logging import configure_logging
+        from kserve.model_repository import ModelRepository
         from kserve.model_server import app
+        from kserve.protocol.dataplane import DataPlane
+        from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+        from kserve.protocol.rest.server import RESTServer
     finally:
         sys.argv = arguments
 
@@ -167,123 +134,12 @@ def _start_kserve(router: Any, name: str, host: str, port: int) -> None:
             super().__init__(name)
             self.ready = True
 
-    app.include_router(router)
-    if host != "0.0.0.0":
-        _bind(host)
-    ModelServer(http_port=port, enable_grpc=False, workers=1, grace_period=DRAIN).start([Served()])
-
-
-def _bind(host: str) -> None:
-    """Listen on one address only; KServe itself always listens on all."""
-    import uvicorn
-
-    start: Any = uvicorn.Config.__init__
-
-    def bound(self: Any, *args: Any, **kwargs: Any) -> None:
-        start(self, *args, **{**kwargs, "host": host})
-
-    uvicorn.Config.__init__ = bound  # type: ignore[method-assign]
-
-
-def _router(batcher: Batcher, model: LocalModel, name: str, checkpoint: str) -> Any:
-    """The routes of the OpenAI protocol."""
-    from fastapi import APIRouter
-    from fastapi import Request as HttpRequest
-    from fastapi.responses import JSONResponse
-    from prometheus_client import Counter, Histogram
-    from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-    asked = Counter("mmst_completion_requests", "Completion requests by HTTP status", ["status"])
-    made = Counter("mmst_completion_tokens", "Tokens generated")
-    read = Counter("mmst_prompt_tokens", "Prompt tokens read")
-    rows = Histogram("mmst_batch_rows", "Rows decoded together, by step", buckets=[2**i for i in range(11)])
-    batcher.observe = rows.observe
-
-    class Body(BaseModel):
-        """The part of the protocol that is served; anything else is refused, not ignored."""
-
-        model_config = ConfigDict(extra="forbid")
-        model: str
-        prompt: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1, max_length=1)]
-        n: int = Field(1, ge=1, le=256)
-        temperature: float = Field(1.0, ge=0, le=5, allow_inf_nan=False)
-        top_p: float = Field(1.0, gt=0, le=1)
-        max_tokens: int = Field(16, ge=1)
-        stop: Annotated[str, Field(min_length=1)] | list[Annotated[str, Field(min_length=1)]] | None = None
-        seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-        logprobs: int | None = Field(None, ge=0, le=0)
-        user: str | None = None
-
-    def refused(status: int, message: str, parameter: str | None = None) -> JSONResponse:
-        asked.labels(status).inc()
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        error = {"message": message, "type": kind, "param": parameter, "code": status}
-        return JSONResponse({"error": error}, status)
-
-    async def completions(http: HttpRequest) -> JSONResponse:
-        try:
-            body = Body.model_validate_json(await http.body())
-        except ValidationError as e:
-            first = e.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            return refused(400, f"{where}: {first['msg']}" if where else first["msg"], where or None)
-        if body.model != name:
-            return refused(404, f"the model '{body.model}' does not exist; this server has '{name}'", "model")
-        request = Request(
-            id=f"cmpl-{secrets.token_hex(12)}",
-            prompt=body.prompt if isinstance(body.prompt, str) else body.prompt[0],
-            n=body.n,
-            seed=secrets.randbits(31) if body.seed is None else body.seed,
-            temperature=body.temperature,
-            top_p=body.top_p,
-            max_tokens=body.max_tokens,
-            stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
-        )
-        try:
-            ended = await asyncio.wrap_future(batcher.submit(request))
-        except ModelError as e:
-            return refused(400, str(e), "prompt")
-        except PlatformError as e:
-            return refused(503, str(e))
-        asked.labels(200).inc()
-        tokens = sum(len(row.tokens) for row in ended)
-        made.inc(tokens)
-        read.inc(len(ended[0].prompt))
-        usage = {
-            "prompt_tokens": len(ended[0].prompt),
-            "completion_tokens": tokens,
-            "total_tokens": len(ended[0].prompt) + tokens,
-        }
-        answer = {"id": request.id, "object": "text_completion", "created": int(time.time()), "model": name}
-        choices = [_choice(row, model, body.logprobs is not None) for row in ended]
-        return JSONResponse({**answer, "choices": choices, "usage": usage})
-
-    async def models(http: HttpRequest) -> JSONResponse:
-        served = {"id": name, "object": "model", "created": 0, "owned_by": "mmst"}
-        if checkpoint:
-            served["checkpoint"] = checkpoint
-        return JSONResponse({"object": "list", "data": [served]})
-
-    router = APIRouter()
-    router.add_route("/openai/v1/completions", completions, methods=["POST"])
-    router.add_route("/openai/v1/models", models, methods=["GET"])
-    return router
-
-
-def _choice(row: Row, model: LocalModel, logprobs: bool) -> dict[str, Any]:
-    """One completion in the protocol's shape; `tokens` is our own field: how many it took."""
-    choice: dict[str, Any] = {
-        "index": row.j,
-        "text": row.text,
-        "finish_reason": row.finish,
-        "tokens": len(row.tokens),
-        "logprobs": None,
-    }
-    if logprobs:
-        choice["logprobs"] = {
-            "tokens": [model.tokens.text(row.prompt, [t]) for t in row.tokens],
-            "token_logprobs": row.logprobs,
-            "top_logprobs": None,
-            "text_offset": [len(model.tokens.text(row.prompt, row.tokens[:i])) for i in range(len(row.tokens))],
-        }
-    return choice
+    configure_logging()
+    models = ModelRepository()
+    models.update(Served())
+    rest = RESTServer("kserve.model_server:app", DataPlane(models), ModelRepositoryExtension(models), port)
+    rest.create_application()
+    config: uvicorn.Config = rest.config
+    config.app, config.host, config.http, config.ws = completions.around(app), host, bounded(), "none"
+    config.timeout_graceful_shutdown = DRAIN + int(LINGER_SECONDS)
+    return config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmst.errors import ModelError
+from mmst.errors import PromptError
 
 if TYPE_CHECKING:
     from mmst.rows import Row
@@ -18,20 +18,20 @@ class Tokens:
 
     def __init__(self, tokenizer: Any, ends: frozenset[int]) -> None:
         self.tokenizer, self.end_tokens = tokenizer, ends
-        self.hot: dict[tuple[str, ...], dict[int, bool]] = {}
+        self.pieces: dict[int, str] = {}
 
     def prompt(self, text: str, context: int, about: str = "") -> list[int]:
         """The ids of a prompt, with the tokenizer's own start token, not doubled.
 
-        `ModelError` when there is none, or no room for a completion in the model's context.
+        `PromptError` when there is none, or no room for a completion in the model's context.
         """
         bos = self.tokenizer.bos_token
         ids: list[int] = self.tokenizer(text, add_special_tokens=not (bos and text.startswith(bos)))["input_ids"]
         subject = f"the prompt of {about}" if about else "the prompt"
         if not ids:
-            raise ModelError(f"{subject} has no tokens", value=text, remedy="ask something")
+            raise PromptError(f"{subject} has no tokens", value=text, remedy="ask something")
         if len(ids) >= context:
-            raise ModelError(
+            raise PromptError(
                 f"{subject} has {len(ids)} tokens and the model's context holds {context}",
                 value=text,
                 remedy="leave the problem out, use fewer shots (prompt.shots), or a model with a longer context",
@@ -43,6 +43,15 @@ class Tokens:
         lead = prompt[-LEAD:]
         before, whole = self._decode(lead), self._decode(lead + tokens)
         return whole[len(before) :] if whole.startswith(before) else self._decode(tokens)
+
+    def offsets(self, prompt: list[int], tokens: list[int]) -> list[int]:
+        """Where in the text of `tokens` each of them begins, in characters."""
+        offsets, at, known = [], 0, prompt[-LEAD:] + tokens
+        for i in range(min(LEAD, len(prompt)), len(known)):
+            offsets.append(at)
+            lead = known[max(0, i - LEAD) : i]
+            at += len(self._decode([*lead, known[i]])) - len(self._decode(lead))
+        return offsets
 
     def ends(self, row: Row) -> bool:
         """Whether `row` ends with its newest token; then its text and finish are set."""
@@ -68,11 +77,10 @@ class Tokens:
 
     def _may_stop(self, token: int, stop: tuple[str, ...]) -> bool:
         """Whether a stop string can end within this token: nearly all tokens are dismissed by this."""
-        known = self.hot.setdefault(stop, {})
-        if token not in known:
-            piece = self._decode([token])
-            known[token] = "�" in piece or any(s[-1] == " " or s[-1] in piece for s in stop)
-        return known[token]
+        piece = self.pieces.get(token)
+        if piece is None:  # kept by the token alone, so that the vocabulary bounds what is kept, whatever clients ask
+            piece = self.pieces[token] = self._decode([token])
+        return "�" in piece or any(s[-1] == " " or s[-1] in piece for s in stop)
 
     def _decode(self, tokens: list[int]) -> str:
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -7,13 +7,12 @@ folder with Python files of its own, which needs `trust_remote_code`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmst.errors import ModelError, SamplerError
-from mmst.ports import Completion, Message, Request
+from mmst.errors import ModelError, PromptError
+from mmst.ports import Completion, Message, Request, failed
 
 if TYPE_CHECKING:
     from mmst.decoding import Decoding
@@ -52,19 +51,33 @@ class LocalModel:
     def sample(
         self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
     ) -> list[list[Completion]]:
-        """The n completions of each request; see `ports.Sampler`."""
-        groups = [self.rows(request) for request in requests]
+        """The n completions of each request; see `ports.Sampler`. Those of a prompt that does not fit `failed`."""
+        from mmst.decoding import failures
+
+        asked = [self._asked(request) for request in requests]
         decoding = self.decoding()
-        for group in sorted(groups, key=lambda rows: len(rows[0].prompt)):
-            decoding.add(group)
+        for rows in sorted((a for a in asked if isinstance(a, list)), key=lambda rows: len(rows[0].prompt)):
+            decoding.add(rows)
+        if refused := sum(r.n for r, a in zip(requests, asked, strict=True) if isinstance(a, Completion)):
+            on_done(refused)
         with failures():
             while decoding.busy:
                 if ended := decoding.step():
                     on_done(len(ended))
-        return [[row.completion for row in group] for group in groups]
+        return [
+            [row.completion for row in a] if isinstance(a, list) else [a] * request.n
+            for request, a in zip(requests, asked, strict=True)
+        ]
+
+    def _asked(self, request: Request) -> list[Row] | Completion:
+        """The rows of a request, or why there are none: one prompt that does not fit costs nobody else anything."""
+        try:
+            return self.rows(request)
+        except PromptError as e:
+            return failed(f"prompt: {e.what}")
 
     def rows(self, request: Request) -> list[Row]:
-        """The rows that a request asks for; `ModelError` when its prompt doesn't fit."""
+        """The rows that a request asks for; `PromptError` when its prompt doesn't fit."""
         from mmst.rows import rows_of
 
         about = f"problem {request.problem_id}" if request.problem_id else ""
@@ -81,21 +94,6 @@ class LocalModel:
         from mmst.decoding import Decoding
 
         return Decoding(self.model, self.tokens, self.batch)
-
-
-@contextmanager
-def failures() -> Iterator[None]:
-    """Whatever goes wrong in the model is a `SamplerError`."""
-    import torch
-
-    try:
-        yield
-    except torch.OutOfMemoryError as e:
-        raise SamplerError(f"out of GPU memory while sampling; set a smaller sampling.batch ({e})") from e
-    except MemoryError as e:
-        raise SamplerError("out of memory while sampling; set a smaller sampling.batch") from e
-    except (RuntimeError, ArithmeticError) as e:
-        raise SamplerError(f"the model failed while sampling: {e}") from e
 
 
 def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -35,13 +35,19 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Served]:
-    """`mmst.serve.serve` on a free port of this machine, ready; ended afterwards."""
+def serving(folder: Path, settings: Mapping[str, float] | None = None, log: Path | None = None) -> Iterator[Served]:
+    """`mmst.serve.serve` on a free port of this machine, ready; ended afterwards.
+
+    `settings` are constants of its modules, as {"serve.DRAIN": 3}.
+    """
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    code = f"from mmst.serve import serve; serve({str(folder)!r}, name={NAME!r}, port={port}, host='127.0.0.1')"
-    log = folder.parent / f"serve-{port}.log"
+    lines = ["import mmst.serve, mmst.serve_connection"]
+    lines += [f"mmst.{name} = {value}" for name, value in (settings or {}).items()]
+    lines += [f"mmst.serve.serve({str(folder)!r}, name={NAME!r}, port={port}, host='127.0.0.1')"]
+    code = "\n".join(lines)
+    log = log or folder.parent / f"serve-{port}.log"
     with log.open("wb") as out:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen([*PYTHON, code], stdout=out, stderr=subprocess.STDOUT, env=environment)

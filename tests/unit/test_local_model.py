@@ -122,11 +122,74 @@ def test_progress_counts_every_completion(llama: LocalModel) -> None:
     assert sum(done) == 7
 
 
-def test_a_prompt_longer_than_the_context_is_refused_by_its_problem_before_sampling(llama: LocalModel) -> None:
+@pytest.mark.parametrize("prompt", ["x" * 512, "x" * 600, "\n" * 5000])
+def test_a_prompt_longer_than_the_context_fails_alone_with_its_problem_and_the_sizes(
+    llama: LocalModel, prompt: str
+) -> None:
     done: list[int] = []
-    with pytest.raises(ModelError, match=r"problem p-9 has 600 tokens.*512"):
-        llama.sample([ask(), ask("x" * 600, problem_id="p-9")], done.append)
-    assert done == []
+    one, long, other = llama.sample([ask(), ask(prompt, problem_id="p-9", n=3), ask(seed=8)], done.append)
+    assert [one, other] == llama.sample([ask(), ask(seed=8)])
+    assert sum(done) == 7
+    assert [c.finish for c in long] == ["failed"] * 3
+    assert {c.failure for c in long} == {
+        f"prompt: the prompt of problem p-9 has {len(prompt)} tokens and the model's context holds 512"
+    }
+
+
+def test_a_prompt_that_just_fits_is_completed(llama: LocalModel) -> None:
+    (completion,) = llama.sample([ask("x" * 511, n=1)])[0]
+    assert completion.finish in {"stop", "length"}
+
+
+def test_prompts_that_all_fail_leave_nothing_to_decode(llama: LocalModel) -> None:
+    assert [c.finish for answer in llama.sample([ask("x" * 600), ask("x" * 700)]) for c in answer] == ["failed"] * 4
+
+
+def test_a_tokenizer_of_another_model_is_no_fault_of_the_prompt(
+    llama: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama.tokens, "prompt", lambda *a: [1, 99_999])
+    with pytest.raises(ModelError, match="the model knows"):
+        llama.sample([ask()])
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-310, 1e-30, 1e-9])
+@pytest.mark.parametrize("top_p", [1.0, 0.5, 5e-324])
+def test_what_is_colder_than_cold_draws_the_likeliest(llama: LocalModel, temperature: float, top_p: float) -> None:
+    cold = llama.sample([ask(n=2, temperature=temperature, top_p=top_p)])
+    assert cold == llama.sample([ask(n=2, temperature=0.0)])
+
+
+def test_what_is_kept_of_tokens_is_bounded_by_the_vocabulary(llama: LocalModel) -> None:
+    for i in range(30):
+        llama.sample([ask(n=8, seed=i, stop=(f"stop {i}", f"{i} halt"), max_tokens=20)])
+    assert set(llama.tokens.pieces) <= set(range(len(llama.tokens.tokenizer)))
+
+
+def test_offsets_are_where_each_token_begins(llama: LocalModel) -> None:
+    text = "Question: héllo 算 🍎🍎 the answer is 4\n  ab"
+    tokens = llama.tokens.tokenizer(text, add_special_tokens=False)["input_ids"]
+    prompt = llama.tokens.prompt("Text:\n", 512)
+    plain = [len(llama.tokens.text(prompt, tokens[:i])) for i in range(len(tokens))]
+    found = llama.tokens.offsets(prompt, tokens)
+    ascii_only = [i for i, t in enumerate(tokens) if "\ufffd" not in llama.tokens.text(prompt, tokens[:i])]
+    assert [found[i] for i in ascii_only] == [plain[i] for i in ascii_only]
+    assert len(found) == len(tokens)
+    assert len(ascii_only) > 20
+
+
+def test_a_long_row_draws_the_numbers_that_it_would_at_once(llama: LocalModel) -> None:
+    import numpy
+
+    from mmst.rows import AHEAD, rows_of
+
+    (row,) = rows_of(ask(n=1, max_tokens=10_000, seed=11), [1, 2], 1 << 20)
+    assert len(row.draws) == AHEAD
+    for _ in range(5 * AHEAD):
+        row.take(3, -1.0)
+    whole = numpy.random.Generator(numpy.random.Philox(key=[11, 0])).random(10_000).tolist()
+    assert row.draws == whole[: len(row.draws)]
+    assert len(row.draws) > len(row.tokens)
 
 
 def test_a_completion_ends_where_the_context_ends(llama: LocalModel) -> None:

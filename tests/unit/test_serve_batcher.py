@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 
 from mmst.errors import SamplerError
 from mmst.ports import Request
-from mmst.serve import Batcher
+from mmst.serve_batch import Batcher
 
 ASKED = Request(id="r", prompt="a", n=2, seed=1, temperature=1.0, top_p=1.0, max_tokens=3, stop=())
 
@@ -68,3 +68,29 @@ def test_what_was_submitted_is_done_before_it_stops() -> None:
     running.start()
     running.stop()
     assert all(p.done() for p in pending)
+
+
+def test_what_is_aborted_fails_and_nothing_is_taken_any_more() -> None:
+    running = batcher()
+    pending = [running.submit(ASKED) for _ in range(3)]
+    running._refuse(SamplerError("over"))
+    running.start()
+    assert running.abort(SamplerError("over"), 20)
+    for p in pending:
+        with pytest.raises(SamplerError, match="over"):
+            p.result(0)
+    with pytest.raises(SamplerError):
+        running.submit(ASKED)
+
+
+def test_rows_beyond_the_limit_are_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmst.serve_batch.MOST_ROWS", 5)
+    running = batcher()
+    kept = [running.submit(ASKED), running.submit(ASKED)]
+    with pytest.raises(SamplerError, match="busy"):
+        running.submit(ASKED)
+    kept[0].cancel()
+    kept[0] = running.submit(ASKED)
+    running.start()
+    assert [len(k.result(20)) for k in kept] == [2, 2]
+    running.stop()
