@@ -22,6 +22,7 @@ from mmst import inside
 from mmst.backends import gvisor_packages
 from mmst.errors import SetupError
 from mmst.inside import archive
+from mmst.inside.cleanup import TMP_MIB
 from mmst.inside.packages import DEFAULT, FOLDER
 from mmst.inside.wire import EVALUATOR_UID
 
@@ -34,8 +35,6 @@ _LEFT_OUT = (
 _ZONES = "tzdata"
 _VERSION = 3
 _KEPT = 7 * 24 * 3600
-TMP_MIB = 16
-"""What all files of a program may hold together."""
 
 
 def cache() -> Path:

@@ -13,10 +13,10 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 
-from mmst.backends.gvisor_root import TMP_MIB
 from mmst.backends.kube_kinds import COMPONENT, MANAGED, RUN, Object
 from mmst.backends.pods import OOM_EXIT_CODES
 from mmst.config import ClusterConfig
+from mmst.inside.cleanup import TMP_MIB
 from mmst.inside.shard import SLOWEST
 from mmst.work import Work
 

@@ -11,6 +11,8 @@ import os
 import signal
 
 TMP = b"/tmp"
+TMP_MIB = 16
+"""What all files of a program may hold together."""
 MOST = 5_000
 """Files and folders that are removed; of a sandbox in which more was left no further use is made."""
 

@@ -202,7 +202,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> Left:
     for key, value in {"POD_NAME": "p", "POD_UID": "u", "POD_NAMESPACE": "mmst"}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(wiring, "cluster", lambda namespace: cluster)
-    monkeypatch.setattr(launch, "die_with_parent", lambda: None)
+    monkeypatch.setattr(launch, "end_with_owner", lambda: None)
     monkeypatch.setattr(launch, "stop_on_signals", lambda: None)
     monkeypatch.delenv("MMST_FAILURE", raising=False)
     return cluster

@@ -18,6 +18,7 @@ ALLOWED = {
     },  # opens, flushes and forgets them; writes nothing
     "mmst/commands/options.py": {"sys.stdout", "sys.stderr"},  # asks whether somebody watches; flushes
     "mmst/progress.py": {"sys.stderr"},  # hands it to a display, which prints by `terminal.say` or `console`
+    "mmst/serve.py": {"sys.stdout"},  # flushes
     "mmst/logs.py": {"sys.stderr", "logging.StreamHandler"},  # JSON, by `visible.json_text`
     "mmst/finetune.py": {"print"},  # JSON for the process that started it
     "mmst/backends/sympy_worker.py": {"print"},  # the same
