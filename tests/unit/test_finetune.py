@@ -256,7 +256,7 @@ def test_a_diverged_run_diverges_again_when_it_is_resumed(folder, taught):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"steps": 1}, {"steps": 3, "batch_tokens": 32}, {"steps": 40, "batch_tokens": 40}, {"steps": 30, "warmup": 1.0}],
+    [{"steps": 1}, {"steps": 3, "batch_tokens": 64}, {"steps": 40, "batch_tokens": 48}, {"steps": 30, "warmup": 1.0}],
 )
 @pytest.mark.parametrize("known", [True, False])
 def test_usual_training_is_no_divergence(folder, taught, settings, known):
