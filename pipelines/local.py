@@ -34,7 +34,7 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
     `show(events)` displays progress while the graph runs. A failing stage's own error is raised
     here, with its kind, message and exit code.
     """
-    private.folder(folder)
+    private.folder(folder / "kfp")
     events, log = folder / "events.jsonl", folder / "run.log"
     failure = Path(tempfile.mkdtemp(dir=folder, prefix="failure-")) / "failure.json"
     private.write(events, "")
