@@ -87,7 +87,11 @@ class Victim:
     def finish(self) -> float:
         """Run it to its end; the seconds that took."""
         began = time.monotonic()
-        code = self.start().wait()
+        with self.start() as child:
+            try:
+                code = child.wait()
+            finally:
+                child.kill()
         assert code == 0, (self.folder / "said").read_text()[-3000:]
         return time.monotonic() - began
 
