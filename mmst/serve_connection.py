@@ -41,7 +41,7 @@ class BoundedConnection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.coming, self.head_done, self.unread, self.refusing = False, False, False, False
-        self.wire = self.body = 0
+        self.wire = self.body = self.trailers = 0
         self.late: asyncio.TimerHandle | None = None
         self.stuck: asyncio.TimerHandle | None = None
 
@@ -130,7 +130,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.answering:
             self.unread, self.cycle.keep_alive = True, False
         if self._reads:
-            self.coming, self.head_done, self.body = True, False, 0
+            self.coming, self.head_done, self.body, self.trailers = True, False, 0, 0
             self._expect(HEAD_SECONDS)
             super().on_message_begin()
 
@@ -146,7 +146,11 @@ class BoundedConnection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A part of the head, or of what follows the body."""
         if self._reads:
-            super().on_header(name, value)
+            self.trailers += self.head_done * (len(name) + len(value))
+            if self.trailers > HEAD_BYTES:
+                self.refuse(431, f"what follows the body has more than {HEAD_BYTES:,} bytes")
+            else:
+                super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole: what it says of the body's size is believed when it is too large."""

@@ -18,6 +18,8 @@ pytest.importorskip("kserve")
 openai = pytest.importorskip("openai")
 
 from mmst.backends.openai_http import OpenAIServer  # noqa: E402
+from mmst.base import files_of  # noqa: E402
+from mmst.records import digest  # noqa: E402
 from tests.conformance.serving import NAME, Served, request_of, serving  # noqa: E402
 
 pytestmark = pytest.mark.server
@@ -38,6 +40,11 @@ def test_the_openai_client_gets_n_completions_with_usage(client: Any) -> None:
     assert {c.finish_reason for c in answer.choices} <= {"stop", "length"}
     assert 3 <= answer.usage.completion_tokens <= 24
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+def test_answers_say_which_weights_they_are_of(client: Any, served: Served) -> None:
+    said = {complete(client, seed=i).system_fingerprint for i in range(3)}
+    assert said == {digest({e.name: e.sha256 for e in files_of(served.folder)})}
 
 
 def test_a_seed_gives_the_same_text_again_and_another_one_another(client: Any) -> None:

@@ -65,6 +65,7 @@ def test_a_checkpoint_from_s3_is_served_by_its_digest_until_sigterm(
                 settings: dict[str, Any] = {"concurrency": 4, "deadline": 100.0}
                 with OpenAIServer(address, "m", checkpoint=manifest.digest, **settings) as server:
                     assert server.sample([request_of(1)]) == here.in_process([request_of(1)])
+                    assert server.stated()["fingerprint"] == manifest.digest
                 with (
                     pytest.raises(SamplerError, match="another checkpoint"),
                     OpenAIServer(address, "m", checkpoint="sha256:other", **settings),

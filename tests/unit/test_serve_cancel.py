@@ -26,7 +26,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModel]:
 
 
 def ask(i: int = 0, **other: Any) -> Request:
-    settings = {"n": 8, "seed": i, "temperature": 1.0, "top_p": 1.0, "max_tokens": 300, "stop": ()} | other
+    settings: dict[str, Any] = {
+        "n": 8,
+        "seed": i,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_tokens": 300,
+        "stop": (),
+    } | other
     return Request(id=f"r{i}", prompt=f"Question: {i}\nText:\n", **settings)
 
 
