@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -53,7 +54,8 @@ class Box:
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # gVisor does not always tell those inside that their stdin is closed
+            # gVisor does not always tell those inside that their stdin is closed.
+            preexec_fn=functools.partial(die_with_parent, os.getpid()),
             bufsize=0,
         )
         assert self._process.stdin

@@ -13,13 +13,14 @@ from typing import NoReturn
 
 def main(memory: str, cpu: str, root: str, uid: str) -> NoReturn:
     """Lower the limits, give up all rights and reach that can be given up, and run what comes on fd 0."""
-    needed = [*sys.path]
+    parent, needed = os.getppid(), [*sys.path]
     sys.path.insert(0, root)
     from mmst.inside import landlock, privileges, program
 
     program.limit(program.address_space() + int(memory), int(cpu), file=0)
     landlock.restrict(".")
     privileges.drop(int(uid), needed)
+    privileges.end_with(parent)
     if os.uname().machine == "x86_64":
         from mmst.inside import seccomp
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 from collections.abc import Iterable
 
-_SET_DUMPABLE, _GET_DUMPABLE, _KEEP_CAPABILITIES = 4, 3, 8
+_DEATH_SIGNAL, _SET_DUMPABLE, _GET_DUMPABLE, _KEEP_CAPABILITIES = 1, 4, 3, 8
 _VERSION_3 = 0x20080522
 _DAC_READ_SEARCH = 1 << 2
 
@@ -26,6 +27,14 @@ def dumpable(wanted: int) -> int:
     if _libc.prctl(_SET_DUMPABLE, wanted, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE")
     return before
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent ends; at once when that is gone. Changing the user id undoes it."""
+    if _libc.prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_PDEATHSIG")
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def drop(uid: int, needed: Iterable[str]) -> None:
