@@ -91,7 +91,7 @@ class Connection:
         status = reply.status
         if status == 200:
             return read(reply.body, request)
-        what = f"HTTP {status}: {self._hidden(message(reply.body))}"
+        what = f"HTTP {status}: {message(reply.body)}"
         if status in RETRIED or status >= 500:
             raise Transient(what, retry_after(reply.headers.get("retry-after"), time.time()))
         if status in FOR_ALL or 300 <= status < 400:
@@ -120,7 +120,7 @@ class Connection:
             raise SamplerError(f"{what} ({self._said(e)}). Remedy: {remedy}") from None
         if reply.status in (401, 403):
             raise self._refused_to_all(reply)
-        said = self._hidden(message(reply.body))
+        said = message(reply.body)
         raise SamplerError(f"{what} (HTTP {reply.status}: {said}). Remedy: {remedy}")
 
     async def _reply(self, method: str, path: str, content: bytes | None, most: int) -> Reply:
@@ -148,14 +148,11 @@ class Connection:
             remedy = "name the environment variable that holds the key: --set sampling.api_key_env=NAME"
             if self._key:
                 remedy = "see that the key in the variable that sampling.api_key_env names may use this model"
-        said = self._hidden(message(reply.body))
+        said = message(reply.body)
         return SamplerError(f"{self.where} refuses every request (HTTP {reply.status}: {said}). Remedy: {remedy}")
 
     def _said(self, error: Exception) -> str:
-        return self._hidden(words(str(error).strip() or type(error).__name__))
-
-    def _hidden(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        return words(str(error).strip() or type(error).__name__)
 
 
 def _body(request: Request, model: str) -> bytes:
