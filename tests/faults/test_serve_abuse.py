@@ -85,7 +85,11 @@ def test_a_bad_request_is_answered_rightly_and_keeps_nobody_from_health(port: in
         assert found <= abuse.right
         if watch.worst < ALIVE:
             return
-    raise AssertionError(f"health took {watch.worst:.1f} s")
+        with Watch(port) as idle:  # how busy is the machine itself?
+            time.sleep(2.0)
+        if watch.worst < 3 * idle.worst:
+            return
+    raise AssertionError(f"health took {watch.worst:.1f} s, and {idle.worst:.1f} s when nothing was asked")
 
 
 def test_fields_of_another_type_or_beyond_their_limits_are_refused_by_name(port: int) -> None:
@@ -98,7 +102,7 @@ def test_fields_of_another_type_or_beyond_their_limits_are_refused_by_name(port:
     [
         (b"POST /openai", HEAD_SECONDS, 408),
         (head(4_000_000) + b"{", BODY_SECONDS, 408),
-        (head(None, "Transfer-Encoding: chunked") + b"1\r\n{\r\n1", BODY_SECONDS, 408),
+        (head(None, "Transfer-Encoding: chunked") + b"1\r\n{\r\nffff\r\n", BODY_SECONDS, 408),
         (head(9, path="/v2/models/tiny/infer") + b"{", BODY_SECONDS, 501),
         (b"", HEAD_SECONDS, 0),
     ],

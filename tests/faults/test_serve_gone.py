@@ -21,7 +21,7 @@ from tests.serve_abuse import connected, head, push, status
 pytestmark = pytest.mark.server
 
 DRAIN = 3
-STEP = 2.0
+STEP = 5.0
 """Seconds in which a step is over on a busy machine, with the look at the figures."""
 
 
