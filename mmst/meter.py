@@ -63,8 +63,7 @@ class Allowance:
     def __init__(self, meter: Meter, seconds: float) -> None:
         self._meter, self._seconds, self._began = meter, seconds, time.monotonic()
         self._cpu, self._used = meter.cpu(), 0.0
-        self._since, self._wanted = 0.0, 0.0
-        self._seen, self._slept = 0.0, 0.0
+        self._since, self._wanted, self._slept = 0.0, 0.0, 0.0
         self.over = False
 
     @property
@@ -75,7 +74,7 @@ class Allowance:
     @property
     def held_up(self) -> bool:
         """Whether it is over though it has not had its time: others took the machine."""
-        return self.over and self._had(self.most) < self._seconds
+        return self.over and self._had < self._seconds
 
     @property
     def story(self) -> str:
@@ -88,16 +87,17 @@ class Allowance:
         """Seconds until it is worth another look; 0 when its time is `over`."""
         now = time.monotonic()
         wall = now - self._began
-        if (left := self._seconds - wall) > 0:
-            return left
-        self._used = self._meter.cpu() - self._cpu
         self._watch(now)
-        self.over = self._had(wall) >= self._seconds or wall >= self.most
+        if (left := self._seconds - wall) > 0:
+            return min(left, _WINDOW)
+        self._used = self._meter.cpu() - self._cpu
+        self.over = self._had >= self._seconds or wall >= self.most
         return 0.0 if self.over else max(min(self._seconds - self._used, _WINDOW), 0.01)
 
-    def _had(self, wall: float) -> float:
-        """CPU time, and as much of the wall time as it slept of the time in which it was watched."""
-        return self._used + (self._slept / self._seen * wall if self._seen else 0.0)
+    @property
+    def _had(self) -> float:
+        """CPU time, and the time in which it slept."""
+        return self._used + self._slept
 
     def _watch(self, now: float) -> None:
         """How long it slept since the last window began: nothing of it ran, or waited for a CPU."""
@@ -106,7 +106,6 @@ class Allowance:
         since, before = self._since, self._wanted
         self._since, self._wanted = now, self._meter.wanted()
         if since:
-            self._seen += now - since
             slept = now - since - (self._wanted - before)
             if slept > _SHORT and not (self._meter.ready() and self._wanted - before < _SHORT):
                 self._slept += slept

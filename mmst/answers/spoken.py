@@ -9,6 +9,11 @@ _CHOICE = re.compile(
     r"(?:(?:the|option|choice|answer) )*(?:\(([A-Ja-j])\)(\s.*)?|(?-i:([A-J]))(?:[).:](\s.*)?)?)",
     re.IGNORECASE | re.DOTALL,
 )
+_HEDGES = re.compile(
+    r"(?:or|and|nor|[/,;&])\s*(?:(?:the|option|choice) )*\(?(?-i:[A-J])(?![A-Za-z])"
+    r"|(?:(?:is )?(?:not|wrong|false|incorrect)|isn't right|\?)\W*$",
+    re.IGNORECASE,
+)
 _TIME = re.compile(
     r"(?:at )?(\d{1,2})(?::(\d{2})(?::(\d{2}))?)?\s*(?:([ap])\.?\s?m\.?)?(?:\s*(?:o'clock|hours|hrs))?", re.IGNORECASE
 )
@@ -50,9 +55,12 @@ def same_form(a: str, b: str, same: Callable[[str, str], bool]) -> bool | None:
 
 
 def _choice(text: str) -> tuple[str, str] | None:
-    """The letter, and what is behind it."""
+    """The letter, and what is behind it; None where that names another letter or takes this one back."""
     found = _CHOICE.fullmatch(text)
-    return None if found is None else ((found[1] or found[3]).upper(), (found[2] or found[4] or "").strip())
+    if found is None:
+        return None
+    rest = (found[2] or found[4] or "").strip()
+    return None if _HEDGES.match(rest) else ((found[1] or found[3]).upper(), rest)
 
 
 def _time(text: str) -> tuple[int, int, int] | None:

@@ -227,8 +227,9 @@ def _formatted(t: Translator, node: ast.FormattedValue) -> Run:
 
     def run(env: Env) -> str:
         result = value(env)
+        form = "" if spec is None else spec(env)  # before the conversion, as in CPython
         if convert is not None:
             result = text(m, result, convert)
-        return formatted(m, result, "" if spec is None else spec(env))
+        return formatted(m, result, form)
 
     return run

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from time import monotonic
 from typing import Any
 
@@ -22,8 +24,11 @@ BITS = 1 << 14
 """Of an integer: more than the 4,300 digits that CPython prints."""
 DEPTH = 200
 """Calls and comprehensions within one another. CPython allows 1,000, and may count three where we count one."""
-HASHED, COLLIDING = 60, 40
-"""Integers of more bits than the first may all have one hash: steps for each of them."""
+COLLIDING = 40
+"""Steps for each value that may have its hash in common with many others, on purpose."""
+_CROWDED = frozenset({complex, Decimal, Fraction})
+_LONE = 32
+"""Bits of an integer up to which no other has its hash, and no two tuples of few such are made to have one."""
 _NESTED = 40
 _LAZY = 300
 
@@ -122,8 +127,7 @@ class Machine:
                     size += len(v) * 10 + 4
                 elif kind is int:
                     size += (v.bit_length() >> 1) + 4
-                    if v.bit_length() > HASHED:
-                        self.spend(COLLIDING)
+                    self.collide(v)
                 elif kind in SEQUENCES:
                     self.spend(len(v))
                     below.extend(v)
@@ -135,6 +139,7 @@ class Machine:
                     below.extend(v.args)
                 elif kind in LEAVES or kind in ITERATORS or issubclass(kind, Opaque):
                     size += 100
+                    self.collide(v)
                 else:
                     raise GiveUp
             size += 4 * len(below)
@@ -143,6 +148,11 @@ class Machine:
                 return size
             level = below
         raise GiveUp
+
+    def collide(self, value: Any) -> None:
+        """Pay for a value that others with the same hash may be compared with: large integers, fractions, -1 and -2."""
+        if type(value) in _CROWDED or (type(value) is int and (value.bit_length() > _LONE or value in (-1, -2))):
+            self.spend(COLLIDING)
 
     def scan(self, values: Any) -> None:
         """Pay for a comparison of each value with a plain one."""

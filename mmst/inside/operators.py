@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mmst.inside.machine import BITS, COLLIDING, HASHED, Machine, extent
+from mmst.inside.machine import BITS, Machine, extent
 from mmst.inside.texts import percent
 from mmst.inside.values import (
     ITERATORS,
@@ -289,8 +289,7 @@ def stable(m: Machine, value: Any) -> Any:
     """A value for a set; gives up on those that CPython hashes by their address (None, what holds it, and more)."""
     kind = type(value)
     if kind is int or kind is str or kind is float or kind is bool:
-        if kind is int and value.bit_length() > HASHED:
-            m.spend(COLLIDING)
+        m.collide(value)
         return value
     m.weigh(value)
     if kind is tuple or kind is frozenset:

@@ -25,6 +25,7 @@ NAME = "program.py"
 _exit = os._exit
 _REPORT = 16 << 20
 _FILES = 64
+_LONG = 1 << 63
 
 
 def address_space() -> int:
@@ -61,6 +62,7 @@ def receive() -> bytes:
 
 def execute(source: bytes) -> NoReturn:
     """Run `source` as `__main__` and end the process as a fresh interpreter would."""
+    out = sys.stdout
     status = _run(source)
     try:
         if "threading" in sys.modules:
@@ -68,11 +70,20 @@ def execute(source: bytes) -> NoReturn:
         atexit._run_exitfuncs()
         sys.modules.pop("__main__", None)
         gc.collect()  # what is in there may still print: `__del__`, a generator's `finally`
-        sys.stdout.flush()
     except BaseException:
         status = status or 120
-    _exit(status)
+    _exit(status if all([_flushed(getattr(sys, "stdout", None)), _flushed(out)]) else status or 120)
     raise AssertionError("unreachable")
+
+
+def _flushed(stream: Any) -> bool:
+    """Whether nothing is left in it; in one that is closed or none, nothing is."""
+    try:
+        if stream is not None and not stream.closed:
+            stream.flush()
+    except BaseException:
+        return False
+    return True
 
 
 def _run(source: bytes) -> int:
@@ -82,12 +93,12 @@ def _run(source: bytes) -> int:
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     sys.argv[:] = [NAME]
-    main.__file__ = f"{os.getcwd()}/{NAME}"  # noqa: PTH109
-    vars(main)["__builtins__"] = builtins
+    file = f"{os.getcwd()}/{NAME}"  # noqa: PTH109
+    vars(main).update(__annotations__={}, __builtins__=builtins, __file__=file, __cached__=None)
     if b"recursionlimit" not in source:
         sys.setrecursionlimit(sys.getrecursionlimit() + _frames())
     if b"__file__" in source or b"argv" in source:
-        _write(main.__file__, source)
+        _write(file, source)
     try:
         exec(compile(source, FILE, "exec", dont_inherit=True), main.__dict__)
     except SystemExit as e:
@@ -134,7 +145,7 @@ def _status_of(code: Any) -> int:
     if code is None:
         return 0
     if isinstance(code, int):
-        return code & 0xFF
+        return code & 0xFF if -_LONG <= code < _LONG else 0xFF
     try:
         sys.stderr.write(f"{code}\n")
         sys.stderr.flush()

@@ -18,7 +18,8 @@ r"""What answer a solution in words commits to. Pure.
    that say "the answer is" are left out.
 7. What only says that there is no answer ("unknown", "I don't know", "not …"), supposes one ("if the answer is 7"), or
    denies one ("the wrong answer is 7", "Answer: 5 is a trap", "the answer is 7, but this is wrong"), is none; nor is
-   what others say ("a student says the answer is 7"), and a box that is never closed.
+   what others say ("a student says the answer is 7"), and a box that is never closed. Beside a value, what tells how
+   the answer is ("the answer is approximate", "the answer is in simplest form") is none either.
 8. What is put right behind the last statement counts instead of it ("The answer is 7. Wait, that is wrong. It is 8."),
    and what is taken back without another value leaves none. That it is checked once more ("Wait, let me double-check …
    yes") changes nothing.
@@ -95,6 +96,13 @@ _NONE = re.compile(
     r"|cannot|can't|could not|impossible to (?:say|tell|determine)|to be determined|tbd|missing)\b|[?…]+$|\.{2,}$",
     re.IGNORECASE,
 )
+_VALUES_IN_WORDS = frozenset((
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand "
+    "million half third quarter dozen negative minus plus about approximately around nearly roughly exactly "
+    "just only pi infinity infinite undefined none no both all neither never always sometimes every each twice "
+    "double triple once option choice the an"
+).split())  # fmt: skip
 _TAIL = 50_000
 """How many characters at the end of a solution are looked at, so that any takes bounded time."""
 
@@ -110,12 +118,19 @@ def answer_in(solution: str) -> str | None:
     words = ((at, _unworded(content)) for at, content in grouped(found, text))
     given = [*_marked(text, found), *_direct(text), *_headed(text), *_tagged(text), *_closing(text), *words]
     given.sort(key=lambda pair: pair[0])
+    valued = any(is_value(said) for _, said in given)
     for at, said in reversed(given):
-        if not any(c.isalnum() for c in said) and "\\" not in said:
+        if (not any(c.isalnum() for c in said) and "\\" not in said) or (valued and _remark(said)):
             continue
         taken_back, instead = put_right(text[max(at, text.find(said, at) + len(said) - 1) :])
         return instead if taken_back else said
     return None
+
+
+def _remark(said: str) -> bool:
+    """Whether it tells how an answer is, not which: "the answer is approximate", "… in simplest form"."""
+    first = re.match(r"[a-z]{2,}\b", said)
+    return first is not None and first[0] not in _VALUES_IN_WORDS and not is_value(said)
 
 
 def _untagged(text: str) -> str:

@@ -204,9 +204,28 @@ def test_what_it_still_holds_at_its_end_is_finalized(box: Sandbox, source: str, 
     assert (e.outcome, e.stdout) == ("ok", printed)
 
 
+MAIN = "__name__ __doc__ __package__ __loader__ __spec__ __annotations__ __builtins__ __file__ __cached__".split()
+
+
 @pytest.mark.parametrize(("deep", "outcome"), [(998, "ok"), (999, "crashed")])
 def test_it_may_call_itself_as_often_as_in_an_interpreter_of_its_own(box: Sandbox, deep: int, outcome: str) -> None:
     assert run(box, f"def f(n):\n    return n and f(n - 1)\nf({deep})").outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("source", "printed"),
+    [
+        ("import io, sys\nprint(42)\nsys.stdout = io.StringIO()\nprint('hidden')", "42\n"),
+        ("import sys\nprint('a')\ndel sys.stdout", "a\n"),
+        ("import sys\nprint('a')\nsys.stdout.close()", "a\n"),
+        ("import sys\nprint('a')\nsys.stdout = None", "a\n"),
+        ("print(sorted(n for n in list(globals()) if n[:2] == '__'))", f"{sorted(MAIN)}\n"),
+        ("print(__annotations__, __cached__)", "{} None\n"),
+    ],
+)
+def test_what_was_printed_and_what_a_module_has_are_as_usual(box: Sandbox, source: str, printed: str) -> None:
+    e = run(box, source)
+    assert (e.outcome, e.stdout) == ("ok", printed)
 
 
 def test_asyncio(box: Sandbox) -> None:

@@ -172,6 +172,18 @@ def test_a_number_in_words_is_read_as_it_is_spoken(value: int) -> None:
     assert not equal(str(value + 1), spoken(value))
 
 
+@pytest.mark.parametrize("answer", ["(A) or (B)", "A or B", "(A), (B)", "(A) not", "(A) is wrong.", "(A)?"])
+def test_a_choice_that_is_hedged_or_taken_back_is_none(answer: str) -> None:
+    assert compare("A", answer).equal is False
+
+
+@pytest.mark.parametrize(
+    "answer", ["A. Not enough light", "(A) and a half", "A: because B is wrong", "(A) or so", "A) 12"]
+)
+def test_what_stands_behind_a_choice_explains_it(answer: str) -> None:
+    assert compare("A", answer).equal
+
+
 def spoken(value: int) -> str:
     """A whole number in English."""
     ones = (

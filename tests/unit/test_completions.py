@@ -225,3 +225,22 @@ def test_samples_whose_stops_are_as_ever_are_stored_where_they_were() -> None:
         assert "stop" not in prompt_identity(parse({"prompt": {"style": style}}).prompt)
     for style in ("instruct", "few-shot"):
         assert prompt_identity(parse({"prompt": {"style": style}}).prompt)["stop"] == ["\nQuestion:"]
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer"),
+    [
+        ("So the answer is 72.\n\nNote: the answer is approximate.", "72"),
+        ("The answer is 72. The answer is correct.", "72"),
+        ("The answer is 12.\n\nThe answer is reasonable because 12 < 20.", "12"),
+        ("The answer is 45.\nThe answer is in dollars.", "45"),
+        ("#### 18\n\nThe answer is rounded to the nearest dollar.", "18"),
+        ("\\boxed{18}\nThe answer is therefore positive.", "18"),
+        ("\\boxed{18}\n\nThe answer is in simplest form.", "18"),
+        ("The answer is 3 days later. The answer is Wednesday.", "Wednesday"),
+        ("The answer is 4 or 5. The answer is five.", "five"),
+        ("The answer is blue.", "blue"),
+    ],
+)
+def test_a_remark_about_the_answer_is_no_answer_beside_a_value(solution: str, answer: str) -> None:
+    assert TEXT.answer(solution, None) == answer

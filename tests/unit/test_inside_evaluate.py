@@ -412,3 +412,26 @@ def test_what_a_built_in_takes_fits_it(name: str, native: Native) -> None:
         signature.bind(None, *range(count))
     for keyword in native.keywords or ():
         signature.bind(None, *range(native.least), **{keyword: 1})
+
+
+CROWDED = [
+    "from decimal import Decimal\nprint(len(set(map(Decimal, range(0, (2**61 - 1) * 9000, 2**61 - 1)))))",
+    "from fractions import Fraction\nprint(len(set(map(Fraction, range(0, (2**61 - 1) * 5000, 2**61 - 1)))))",
+    "print(len(set(map(complex, range(0, 1000003 * 9000, 1000003), range(0, -9000, -1)))))",
+    "from decimal import Decimal\nprint(len(dict.fromkeys(map(Decimal, range(0, (2**61 - 1) * 9000, 2**61 - 1)))))",
+    "from decimal import Decimal\nprint(len({Decimal(i * (2**61 - 1)): i for i in range(9000)}))",
+    "from itertools import product\nprint(len(set(product([-1, -2], repeat=14))))",
+    "from itertools import product\nprint(len(frozenset(product([-1, -2], repeat=14))))",
+]
+
+
+@pytest.mark.parametrize("source", CROWDED)
+def test_values_with_one_hash_are_paid_for(source: str) -> None:
+    began = time.process_time()
+    assert evaluate(source) is None
+    assert time.process_time() - began < 1.0
+
+
+def test_a_format_is_evaluated_before_the_value_is_converted() -> None:
+    source = "a = [1]\nprint(f'{a!r:>{a.append(2) or 20}}')"
+    assert evaluate(source) == alone(source) == "              [1, 2]\n"

@@ -39,10 +39,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_nobody_is_asked_before_the_limit_has_passed_on_the_clock(clock: list[float]) -> None:
-    allowance = Allowance(Given(), 2.0)
-    clock[0] += 1.5
-    assert (allowance.look(), allowance.over) == (0.5, False)
+def test_it_is_watched_but_not_over_before_the_limit_has_passed_on_the_clock(clock: list[float]) -> None:
+    given = Given()
+    given.used = 5.0
+    allowance = Allowance(given, 2.0)
+    given.used = 9.0
+    for seconds, soon in ((1.5, 0.2), (0.4, 0.1)):
+        clock[0] += seconds
+        assert (allowance.look(), allowance.over) == (pytest.approx(soon), False)
 
 
 def test_it_is_over_when_the_cpu_time_is_used(clock: list[float]) -> None:
@@ -65,10 +69,20 @@ def test_who_could_not_run_gets_the_rest_of_its_time(clock: list[float]) -> None
 
 def test_who_sleeps_is_not_waited_for(clock: list[float]) -> None:
     allowance = Allowance(Given(), 2.0)
-    clock[0] += 2
-    assert allowance.look() > 0
-    clock[0] += 0.3
-    assert (allowance.look(), allowance.held_up) == (0.0, False)
+    while allowance.look():
+        clock[0] += 0.2
+    assert clock[0] - 100 == pytest.approx(2.0, abs=0.3)
+    assert not allowance.held_up
+
+
+def test_who_could_not_run_before_it_sleeps_has_not_slept_all_the_time(clock: list[float]) -> None:
+    """A program of a short sleep on a busy machine: it wants to run for 1.9 s, then sleeps for half a second."""
+    given = Given()
+    allowance = Allowance(given, 2.0)
+    for i in range(24):
+        assert allowance.look() > 0
+        clock[0] += 0.1
+        given.asked_for += 0.1 if i < 19 else 0.0
 
 
 def test_sleep_between_work_counts_by_its_share(clock: list[float]) -> None:
