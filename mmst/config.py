@@ -387,7 +387,7 @@ def check_name(name: str, key: str) -> None:
     mmst.errors.ConfigError: name must be 1 to 54 of A-Z, a-z, 0-9, '.', '_' and '-', with a letter or \
 digit at both ends, got 'a/b'. Remedy: --set name=a-b
     """
-    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,52}[A-Za-z0-9])?", name):
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name) and len(name) <= NAME_LONGEST:
         return
     near = re.sub(r"[^A-Za-z0-9._]+", "-", name)[:NAME_LONGEST].strip("._-") or "my-recipe"
     raise ConfigError(

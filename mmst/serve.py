@@ -27,14 +27,12 @@ import uvicorn
 
 from mmst.backends.local_model import LocalModel
 from mmst.base import files_of
-from mmst.errors import SamplerError, StoreError
-from mmst.manifest import Manifest
-from mmst.ports import Request, Store
+from mmst.errors import SamplerError
+from mmst.ports import Request
 from mmst.records import digest
 from mmst.serve_batch import Batcher
 from mmst.serve_connection import LINGER_SECONDS, bounded
 from mmst.serve_routes import Completions
-from mmst.store import checkpoint_folder, file_sha256
 
 DRAIN = 30
 """Seconds that requests under way have after SIGTERM."""
@@ -69,20 +67,6 @@ def serve(
         if not batcher.abort(SamplerError(STOPPED), LAST):
             sys.stdout.flush()
             os._exit(0)  # a step of a large model takes longer than anybody waits for
-
-
-def fetched(store: Store, manifest: Manifest, cache: Path) -> Path:
-    """The folder of a checkpoint, every file with the hash that its manifest states.
-
-    From a bucket it is fetched into `cache`; what is there already is not fetched again.
-    `StoreError` when a file is missing or another.
-    """
-    folder = checkpoint_folder(store, manifest, cache / manifest.key)
-    for entry in manifest.files:
-        path = folder / entry.name
-        if not path.is_file() or file_sha256(path) != entry.sha256:
-            raise StoreError(f"{path} is missing or does not have the hash that {manifest.ref} states")
-    return folder
 
 
 STOPPED = "the server is stopping"

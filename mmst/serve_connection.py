@@ -15,7 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mmst.serve_request import BODY_BYTES, error_body
+from mmst.serve_request import AGAIN, BODY_BYTES, error_body
 
 HEAD_BYTES = 64 << 10
 WIRE_BYTES = 8 * BODY_BYTES + HEAD_BYTES
@@ -216,5 +216,5 @@ def bounded() -> type[BoundedConnection]:
 def _response(status: int, message: str) -> bytes:
     body = json.dumps(error_body(status, message)).encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
-    again = "retry-after: 1\r\n" if status == 503 else ""
+    again = f"retry-after: {AGAIN}\r\n" if status == 503 else ""
     return f"{head}{again}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body

@@ -24,6 +24,8 @@ MOST_TOKENS = 1 << 20
 STOPS = 16
 STOP_CHARACTERS = 256
 HOTTEST = 5.0
+AGAIN = "1"
+"""Seconds after which a client that is refused for now (503) may come again."""
 FIELDS = frozenset("model prompt n temperature top_p max_tokens stop seed logprobs user".split())
 
 

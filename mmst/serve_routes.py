@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from mmst.errors import ModelError, PlatformError
 from mmst.serve_batch import Batcher
 from mmst.serve_connection import REFUSED
-from mmst.serve_request import Asked, BadRequest, error_body, read
+from mmst.serve_request import AGAIN, Asked, BadRequest, error_body, read
 
 if TYPE_CHECKING:
     from mmst.backends.local_model import LocalModel
@@ -35,8 +35,6 @@ READERS = 2
 """Threads that read bodies and write answers: more would keep each other, and the loop, from the interpreter."""
 HELD_BYTES = 64 << 20
 """Bodies of all requests in the house together."""
-AGAIN = "1"
-"""Seconds after which a client that is refused for now may come again."""
 READING = ("GET", "HEAD", "OPTIONS")
 
 Scope = MutableMapping[str, Any]

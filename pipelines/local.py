@@ -23,6 +23,7 @@ from mmst import config as configuration
 from mmst import errors, private
 from mmst.errors import MmstError, PlatformError, Stopped
 from mmst.process import adopt, descendants, end_descendants, end_with_owner, owned
+from mmst.under_way import EVENTS
 
 GRACE = 20.0
 """Seconds that a stage has to close what is open after Ctrl-C."""
@@ -35,7 +36,7 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
     here, with its kind, message and exit code.
     """
     private.folder(folder / "kfp")
-    events, log = folder / "events.jsonl", folder / "run.log"
+    events, log = folder / EVENTS, folder / "run.log"
     failure = Path(tempfile.mkdtemp(dir=folder, prefix="failure-")) / "failure.json"
     private.write(events, "")
     environment = os.environ | owned()

@@ -125,13 +125,14 @@ class GvisorSandbox:
     def _answers(self, box: Box, queue: Queue) -> Iterator[Execution]:
         """What a sandbox has to say of its programs; nothing while that is open."""
         if not box.ready:
-            return self._started(box, queue)
+            self._started(box, queue)
+            return iter(())
         if box in self._evaluators:
             return self._evaluations(box, queue)
         [work] = box.works
         return self._rechecks(box, work, queue) if work.together else iter(self._execution(box, work, queue))
 
-    def _started(self, box: Box, queue: Queue) -> Iterator[Execution]:
+    def _started(self, box: Box, queue: Queue) -> None:
         """It is ready, or did not start: then another one is given its work."""
         try:
             box.advance()
@@ -143,7 +144,6 @@ class GvisorSandbox:
             if self._not_started >= TRIES:
                 raise SandboxError(f"a gVisor sandbox could not start: {e}") from None
             queue.back(works)
-        yield from ()
 
     def _evaluations(self, box: Box, queue: Queue) -> Iterator[Execution]:
         batch = box.works

@@ -50,9 +50,9 @@ class TrainingJobs:
         scratch = Path(spec.scratch)
         if not finished(scratch, Path(spec.out)):
             private.folder(scratch)
-            text = to_json(spec).encode()
-            private.write(scratch / "spec.json", text.decode())
-            name = name_of(text, self._settings, self._ranks)
+            text = to_json(spec)
+            private.write(scratch / "spec.json", text)
+            name = name_of(text.encode(), self._settings, self._ranks)
             self._start(name, str(scratch / "spec.json"))
             self._await(name, spec, on_step)
             self._cluster.delete(self._kind, name)

@@ -71,7 +71,7 @@ def serve(
       mmst run -r demo -s sampling.backend=openai -s sampling.url=http://127.0.0.1:8080/openai/v1
     """
     from mmst.base import model_folder
-    from mmst.store import load
+    from mmst.store import checkpoint_folder, load
     from mmst.wiring import open_store
 
     if bool(store) != bool(checkpoint) or (model and store):
@@ -83,7 +83,6 @@ def serve(
     if dtype not in DTYPES:
         raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}", value=dtype, remedy="--dtype float32")
     try:
-        from mmst.serve import fetched
         from mmst.serve import serve as start
     except ImportError as e:
         raise SetupError("the server cannot be loaded", why=str(e), remedy="pip install 'mmst[serve]'") from None
@@ -91,7 +90,7 @@ def serve(
     if store:
         opened = open_store(store)
         manifest = load(opened, checkpoint)
-        folder, digest = model_folder(str(fetched(opened, manifest, cache))), manifest.digest
+        folder, digest = model_folder(str(checkpoint_folder(opened, manifest, cache / manifest.key))), manifest.digest
     else:
         folder = model_folder(model or "mmst:tiny")
     start(str(folder), name=name or folder.name, port=port, host=host, dtype=dtype, checkpoint=digest)

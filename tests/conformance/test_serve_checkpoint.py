@@ -17,8 +17,7 @@ from mmst.backends.openai_http import OpenAIServer
 from mmst.errors import SamplerError, StoreError
 from mmst.manifest import Manifest
 from mmst.ports import Store
-from mmst.serve import fetched
-from mmst.store import Stage, file_entries
+from mmst.store import Stage, checkpoint_folder, file_entries
 from mmst.wiring import open_store
 from tests.conformance.serving import Served, request_of, wait_ready
 from tests.s3_server import CREDENTIALS, s3_server
@@ -92,7 +91,7 @@ def test_a_checkpoint_whose_file_is_another_than_its_manifest_states_is_not_serv
     manifest = stored(store, model_folder)
     store.write(f"{manifest.ref}/config.json", b"{}")
     with pytest.raises(StoreError, match=r"config\.json"):
-        fetched(store, manifest, tmp_path / "cache")
+        checkpoint_folder(store, manifest, tmp_path / "cache" / manifest.key)
 
 
 @pytest.mark.parametrize(

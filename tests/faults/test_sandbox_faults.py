@@ -21,6 +21,7 @@ from mmst.backends import gvisor_box, gvisor_root
 from mmst.backends.gvisor import GvisorSandbox
 from mmst.errors import SandboxError, SetupError
 from mmst.ports import Limits, Program
+from tests.processes import marked
 
 pytestmark = pytest.mark.gvisor
 LIMITS = Limits(timeout=20.0)
@@ -42,14 +43,7 @@ def children(pid: int) -> list[int]:
 
 def processes_of(driver: int) -> list[int]:
     """The live processes of all sandboxes that the process `driver` started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if f"mmst-{driver}-".encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
+    return marked(f"mmst-{driver}-")
 
 
 def hit(box: GvisorSandbox, number: int, which: str) -> None:

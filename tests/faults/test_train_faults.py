@@ -15,6 +15,7 @@ from mmst.errors import DivergedError, TrainingError, UserError
 from mmst.finetune_loop import train
 from mmst.ports import TrainSpec
 from mmst.records import to_json
+from tests.processes import marked
 from tests.train_support import digests, task
 
 PARENT = """
@@ -41,14 +42,7 @@ def started(spec: TrainSpec, folder: Path) -> subprocess.Popen[str]:
 
 def workers(spec: TrainSpec) -> list[int]:
     """The worker processes of a specification."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if spec.scratch.encode() in entry.read_bytes():
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
+    return marked(spec.scratch)
 
 
 def gone(spec: TrainSpec, seconds: float = 20.0) -> bool:

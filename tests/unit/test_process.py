@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmst.process import OWNER, descendants, owned, started
+from tests.processes import marked
 
 OWNED = """
 import os, subprocess, sys, time
@@ -45,14 +46,7 @@ def tree(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.
 
 def at_work(folder: Path) -> list[int]:
     """The processes of a tree, wherever they hang now."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"TREE={folder}".encode() in entry.read_bytes():
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
+    return marked(f"TREE={folder}", "environ")
 
 
 def left(folder: Path, seconds: float = 5.0) -> list[int]:
@@ -120,12 +114,13 @@ def test_the_descendants_are_those_that_have_not_ended() -> None:
     child = subprocess.Popen(["sh", "-c", "sleep 600; true"])
     ended = subprocess.Popen(["true"])
     until = time.monotonic() + 10
-    while len(found := descendants(os.getpid())) < 2 and time.monotonic() < until:
+    while not (below := descendants(child.pid)) and time.monotonic() < until:
         time.sleep(0.02)
-    assert child.pid in found
-    ended_state = Path(f"/proc/{ended.pid}/stat").read_text().split(")")[1].split()[0]
-    assert ended_state != "Z" or ended.pid not in descendants(os.getpid())
-    assert set(found) >= {child.pid, *descendants(child.pid)}
+    assert len(below) == 1
+    assert set(descendants(os.getpid())) >= {child.pid, *below}
+    while Path(f"/proc/{ended.pid}/stat").read_text().split(")")[1].split()[0] != "Z" and time.monotonic() < until:
+        time.sleep(0.02)
+    assert ended.pid not in descendants(os.getpid())
     for pid in descendants(child.pid):
         os.kill(pid, signal.SIGKILL)
     child.kill()
