@@ -37,8 +37,8 @@ def box() -> Iterator[GvisorSandbox]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a `runsc run` started: the sandbox and its gofer."""
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The processes that a `runsc run` started, from whichever of its threads: the sandbox and its gofer."""
+    return [int(p) for path in Path(f"/proc/{pid}/task").glob("*/children") for p in path.read_text().split()]
 
 
 def processes_of(driver: int) -> list[int]:

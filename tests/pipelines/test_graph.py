@@ -172,7 +172,7 @@ def test_kfp_s_own_reader_accepts_the_compiled_pipeline(tmp_path: Path) -> None:
     assert set(loaded.platform_spec.platforms) == {"kubernetes"}
 
 
-@pytest.mark.parametrize("rounds", [1, 3, 10])
+@pytest.mark.parametrize("rounds", [1, 3, pytest.param(10, marks=pytest.mark.slow)])
 def test_every_round_is_there_once_and_stands_in_the_condition_of_the_one_before(tmp_path: Path, rounds: int) -> None:
     ir, _ = compiled(tmp_path, loop={"rounds": rounds})
     numbers = [

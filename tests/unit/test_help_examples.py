@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from mmst import cli, inspect_run, launch, store, wiring
+from mmst import base, cli, inspect_run, launch, store, wiring
 from mmst.backends.subprocess_sandbox import SubprocessSandbox
 from mmst.commands import rollout, submit
 from mmst.commands import run as run_command
@@ -92,9 +92,10 @@ def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmst.trigger.ensure", lambda name, *_: Triggered(name=name, run="1", state="", made=True))
     monkeypatch.setattr("mmst.cluster_preflight.examine", lambda *_: [])
     monkeypatch.setattr("mmst.doctor.examine", lambda out: [])
-    for name in ("fetched", "serve"):
-        monkeypatch.setattr(f"mmst.serve.{name}", lambda *_, **__: folder)
-    monkeypatch.setattr("mmst.base.model_folder", lambda model: folder)
+    monkeypatch.setattr("mmst.store.checkpoint_folder", lambda *_: folder)
+    monkeypatch.setattr("mmst.serve.serve", lambda *_, **__: None)
+    shipped = base.model_folder("mmst:tiny")
+    monkeypatch.setattr(base, "model_folder", lambda model: shipped)
     told = inspect_run.story
     monkeypatch.setattr(inspect_run, "story", lambda opened, name, problem, index: told(opened, name, "", None))
     found = inspect_run.find_sample
