@@ -35,8 +35,8 @@ def error(doing: str, path: Path, e: OSError) -> StoreError:
     remedy = REMEDIES.get(e.errno or 0, "")
     return StoreError(
         f"cannot {doing} {path}: {e.strerror or e}"
-        + (f" ({os.fsdecode(at)})" if named and os.fsdecode(at) != str(path) else "")
-        + (f". Remedy: {remedy}" if remedy else "")
+        + (f" ({os.fsdecode(at)})" if named and os.fsdecode(at) != str(path) else ""),
+        remedy=remedy,
     )
 
 

@@ -24,38 +24,76 @@ A platform error is never a verdict: no sample becomes "wrong" because an engine
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from mmst.redaction import redacted
 
+_ABSENT: Any = object()
+
 
 class MmstError(Exception):
-    """Every error that MMST raises on purpose. What it says holds no credential, whoever's words it quotes."""
+    """Every error that MMST raises on purpose: what, the value that it is about, why, and the remedy.
 
-    exit_code: ClassVar[int] = 1
-
-    def __str__(self) -> str:
-        return redacted(super().__str__())
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
-
-
-class UserError(MmstError, ValueError):
-    """Input that cannot be used: what, which value, and the remedy.
+    `place` is the stage of a run that failed, and `log` the file with all that it said, where the error
+    comes from another process (`from_data`). What is printed holds no credential, whoever's words it quotes.
 
     >>> raise ConfigError("sampling.k must be at least 1", value=-3, remedy="set sampling.k=4")
     Traceback (most recent call last):
     mmst.errors.ConfigError: sampling.k must be at least 1, got -3. Remedy: set sampling.k=4
     """
 
-    exit_code: ClassVar[int] = 2
-    _ABSENT: ClassVar[object] = object()
+    exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, value: object = _ABSENT, remedy: str = "") -> None:
-        self.what, self.value, self.remedy = what, value, remedy
-        got = "" if value is UserError._ABSENT else f", got {_short(value)}"
-        super().__init__(f"{what}{got}." + (f" Remedy: {remedy}" if remedy else ""))
+    def __init__(self, what: str, *, value: object = _ABSENT, why: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what, self.value, self.why, self.remedy = what, value, why, remedy
+        self.place = self.log = ""
+
+    def __str__(self) -> str:
+        told = f"{self.place}: {self.what}" if self.place else self.what
+        if self.value is not _ABSENT:
+            told += f", got {_short(self.value)}"
+        told = sentence(told, why=self.why, remedy=self.remedy)
+        return redacted(f"{told} [log: {self.log}]" if self.log else told)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def to_data(self) -> dict[str, str]:
+        """The error as text fields, which `from_data` takes in another process; without credentials."""
+        fields = {name: redacted(getattr(self, name)) for name in ("what", "why", "remedy", "place")}
+        shown = {} if self.value is _ABSENT else {"value": _short(self.value)}
+        kind = next(k.__name__ for k in type(self).__mro__ if k.__name__ in _KINDS)
+        return {"kind": kind, **fields, **shown}
+
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> MmstError:
+        """The error that `to_data` was asked for; a `PlatformError` where its kind is not known here.
+
+        >>> MmstError.from_data(StoreError("the bucket is full", remedy="free space").to_data())
+        StoreError('the bucket is full. Remedy: free space')
+        """
+        kind = _KINDS.get(str(data.get("kind", "")), PlatformError)
+        what, why, remedy = (str(data.get(name, "")) for name in ("what", "why", "remedy"))
+        error = kind(what, value=_Shown(data["value"]) if "value" in data else _ABSENT, why=why, remedy=remedy)
+        error.place = str(data.get("place", ""))
+        return error
+
+
+class _Shown(str):
+    """A value as another process printed it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class UserError(MmstError, ValueError):
+    """Input that cannot be used."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class ConfigError(UserError):
@@ -82,10 +120,6 @@ class SetupError(MmstError):
     """The machine lacks something; the message holds what, why and the exact remedy."""
 
     exit_code: ClassVar[int] = 3
-
-    def __init__(self, what: str, *, why: str = "", remedy: str = "") -> None:
-        self.what, self.why, self.remedy = what, why, remedy
-        super().__init__(what + (f" ({why})" if why else "") + "." + (f" Remedy: {remedy}" if remedy else ""))
 
 
 class PlatformError(MmstError, RuntimeError):
@@ -132,6 +166,18 @@ class Stopped(MmstError):
     exit_code: ClassVar[int] = 130
 
 
+def sentence(what: str, *, why: str = "", remedy: str = "") -> str:
+    """What, why and the remedy in the one form in which people read them.
+
+    >>> sentence("gVisor is not installed", why="no runsc on PATH", remedy="apt-get install runsc")
+    'gVisor is not installed (no runsc on PATH). Remedy: apt-get install runsc'
+    """
+    return what + (f" ({why})" if why else "") + (f". Remedy: {remedy}" if remedy else "")
+
+
 def _short(value: object, limit: int = 120) -> str:
     text = redacted(repr(value))  # whole: of what is cut off before its @, nobody sees that it is a password
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+_KINDS = {kind.__name__: kind for kind in (*vars().values(),) if isinstance(kind, type) and issubclass(kind, MmstError)}

@@ -71,7 +71,7 @@ class Guard:
 
     def _finite(self, loss: float, what: str) -> None:
         if not math.isfinite(loss):
-            raise DivergedError(f"training diverged: {what} is {loss}. {self._remedy()}")
+            raise DivergedError(f"training diverged: {what} is {loss}", remedy=self._remedy())
 
     def _diverged(self, what: str) -> DivergedError:
         measure = "the best running mean" if self.best < self.start else "the loss before training"
@@ -79,12 +79,11 @@ class Guard:
         floor = f", counted as {FLOOR:g}" if low < FLOOR else ""
         return DivergedError(
             f"training diverged: {what}, above {self.limit:.3f}, which is train.spike={self._settings.spike:g} times "
-            f"{measure} ({low:.3f}{floor}). {self._remedy()}"
+            f"{measure} ({low:.3f}{floor})",
+            remedy=self._remedy(),
         )
 
     def _remedy(self) -> str:
         lr = self._settings.lr
-        return (
-            f"Remedy: lower train.lr={lr:g}, e.g. --set train.lr={lr / 10:g}, raise train.warmup, or look at the data "
-            "(mmst show)"
-        )
+        lower = f"lower train.lr={lr:g}, e.g. --set train.lr={lr / 10:g}"
+        return f"{lower}, raise train.warmup, or look at the data (mmst show)"

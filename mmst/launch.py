@@ -46,8 +46,7 @@ def launch(
     stop_on_signals()
     terminal.guard()
     take_secrets()
-    place = f"{step or stage}|{round}|{arm}"
-    os.environ["MMST_PLACE"] = place
+    os.environ["MMST_PLACE"] = f"{step or stage}|{round}|{arm}"
     name = ""
     try:
         parsed = configuration.from_text(config)
@@ -62,9 +61,10 @@ def launch(
             notices.finished(name, made)
             return made
     except MmstError as error:
-        record_failure(place, error)
         log.error("stage failed", extra={"error": type(error).__name__, "why": str(error)})
-        notices.failed(name, place, error)
+        error.place = error.place or f"{step or stage} (round {round}, {arm})"
+        record_failure(error)
+        notices.failed(name, error)
         raise
 
 
@@ -120,9 +120,8 @@ def page_of(config: str) -> bytes:
     return page
 
 
-def record_failure(place: str, error: MmstError) -> None:
-    """Leave the reason where the process that started the run looks for it."""
+def record_failure(error: MmstError) -> None:
+    """Leave the error where the process that started the run looks for it."""
     path = os.environ.get("MMST_FAILURE")
     if path and not Path(path).exists():
-        reason = {"place": place, "kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-        private.write(Path(path), json.dumps(reason))
+        private.write(Path(path), json.dumps(error.to_data()))

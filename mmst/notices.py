@@ -31,17 +31,15 @@ def finished(run: str, made: Manifest) -> None:
         _leave(word.capitalize(), f"{run}: round {decision['round']} {word}: {decision['reason']}")
 
 
-def failed(run: str, place: str, error: MmstError) -> None:
+def failed(run: str, error: MmstError) -> None:
     """A stage failed, and why; a stage that was stopped has not failed."""
-    if isinstance(error, Stopped):
-        return
-    step, round, arm = place.split("|")
-    _leave("StageFailed", f"{run}: {step} (round {round}, {arm}): {type(error).__name__}: {error}", warning=True)
+    if not isinstance(error, Stopped):
+        _leave("StageFailed", f"{run}: {error}", error)
 
 
-def _leave(reason: str, message: str, warning: bool = False) -> None:
+def _leave(reason: str, message: str, error: MmstError | None = None) -> None:
     name, uid, namespace = (os.environ.get(f"POD_{key}", "") for key in ("NAME", "UID", "NAMESPACE"))
     if name and uid and namespace:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "uid": uid}}
         with contextlib.suppress(Exception):
-            wiring.cluster(namespace).event(pod, reason=reason, message=message, warning=warning)
+            wiring.cluster(namespace).event(pod, reason=reason, message=message, error=error)

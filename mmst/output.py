@@ -170,7 +170,7 @@ def trouble(shown: str, option: str = OPTION) -> Iterator[None]:
         said = f"cannot write {shown}: {e.strerror or e}"
         if e.errno in _WRONG:
             raise ConfigError(said, remedy=remedy or f"give another {option}") from e
-        raise StoreError(f"{said}." + (f" Remedy: {remedy}" if remedy else "")) from e
+        raise StoreError(said, remedy=remedy) from e
 
 
 def _found(name: Path, shown: str, option: str) -> Output:
@@ -315,7 +315,9 @@ def given(source: Path, *, again: bool = False, folders: bool = False) -> Iterat
         try:
             yield copy
         except MmstError as e:
-            e.args = tuple(str(a).replace(str(copy), shown) for a in e.args)
+            for name in ("what", "value", "why", "remedy"):
+                if isinstance(said := getattr(e, name), str):
+                    setattr(e, name, said.replace(str(copy), shown))
             raise
 
 

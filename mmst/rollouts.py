@@ -83,7 +83,7 @@ def draw(
                 raise trouble
             failures.add(samples)
             if failures.count / total > share:
-                raise SamplerError(failures.told(stage.name, total, share))
+                raise failures.error(stage.name, total, share)
 
 
 def drawn(request: Request, completion: Completion) -> dict[str, Any]:
@@ -125,17 +125,18 @@ class Failures:
                 if len(self.problems[kind]) < EXAMPLES:
                     self.problems[kind][sample.problem_id] = None
 
-    def told(self, stage: str, total: int, share: float) -> str:
-        """What failed and what to do, for people."""
+    def error(self, stage: str, total: int, share: float) -> SamplerError:
+        """What failed and what to do."""
         listed = "; ".join(
             f"{n:,} × {kind}{f' ({said})' if (said := self.said[kind]) else ''}, e.g. problem "
             + ", ".join(self.problems[kind])
             for kind, n in self.kinds.most_common()
         )
-        return (
+        return SamplerError(
             f"{stage}: {self.count:,} of {total:,} completions failed for good, and sampling.failures={share:g} allows "
-            f"{int(share * total + 1e-9):,}: {listed}. Remedy: see to the cause, then the same command asks for these "
-            f"alone; or go on without them: --set sampling.failures={min(1.0, 2 * self.count / total):.2g}"
+            f"{int(share * total + 1e-9):,}: {listed}",
+            remedy="see to the cause, then the same command asks for these alone; or go on without them: "
+            f"--set sampling.failures={min(1.0, 2 * self.count / total):.2g}",
         )
 
 
@@ -161,13 +162,14 @@ def _same_server(stage: Stage, sampler: Sampler) -> None:
     try:
         known = dict[str, str](json.loads(raw or b"{}"))
     except (ValueError, TypeError):
-        what = f"{stage.prefix}/{SERVER} cannot be read. Remedy: delete it, if the server is still the same"
-        raise StoreError(what) from None
+        what = f"{stage.prefix}/{SERVER} cannot be read"
+        raise StoreError(what, remedy="delete it, if the server is still the same") from None
     for name in known.keys() & said.keys():
         if known[name] != said[name]:
             raise SamplerError(
                 f"{stage.name} was begun with a server of {name} {known[name]!r:.100}, and this one says "
-                f"{said[name]!r:.100}. Remedy: start the first again, or delete {stage.prefix} to begin anew"
+                f"{said[name]!r:.100}",
+                remedy=f"start the first again, or delete {stage.prefix} to begin anew",
             )
     if known | said != known:
         stage.write(SERVER, json.dumps(known | said, sort_keys=True).encode())

@@ -91,7 +91,7 @@ def parsed(store: Store, name: str, kind: type[R], text: bytes, remedy: str) -> 
 
 def damaged(store: Store, name: str, what: str, remedy: str) -> DamagedError:
     """The error that names a file of the store, what is wrong with it and what to do."""
-    return DamagedError(f"{store.uri}/{name} {what}. Remedy: {remedy}")
+    return DamagedError(f"{store.uri}/{name} {what}", remedy=remedy)
 
 
 def _absent(store: Store, name: str, remedy: str) -> None:

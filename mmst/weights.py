@@ -59,11 +59,11 @@ def _checked(folder: Path, manifest: Manifest, remedy: str) -> Path:
     if differing:
         listed = "; ".join(f"{folder / name} {what}" for name, what in differing[:NAMED])
         more = f"; and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
-        raise DamagedError(f"{listed}{more}. Remedy: {remedy}")
+        raise DamagedError(f"{listed}{more}", remedy=remedy)
     if strange := _strangers(folder, manifest):
         raise DamagedError(
-            f"{folder / strange[0]} is no part of the checkpoint {manifest.ref}, and what loads a model would read it"
-            f". Remedy: move it out of that folder"
+            f"{folder / strange[0]} is no part of the checkpoint {manifest.ref}, and what loads a model would read it",
+            remedy="move it out of that folder",
         )
     return folder
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mmst import progress as progress_module
 from mmst.config import RECHECK, ClusterConfig, Config, run_id
-from mmst.errors import SetupError
+from mmst.errors import MmstError, SetupError
 from mmst.inside.packages import DEFAULT
 from mmst.manifest import Manifest
 from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
@@ -78,8 +78,8 @@ def workflow_nodes(settings: ClusterConfig, kfp_run: str) -> list[Object]:
     return kube_run.workflow_nodes(cluster(settings.namespace), kfp_run)
 
 
-def failures(settings: ClusterConfig, run: str, since: float = 0.0) -> list[str]:
-    """What the stages of a run said when they failed since then; see `backends.kube_run.failures`."""
+def failures(settings: ClusterConfig, run: str, since: float = 0.0) -> list[MmstError]:
+    """Why stages of a run failed since then; see `backends.kube_run.failures`."""
     from mmst.backends import kube_run
 
     return kube_run.failures(cluster(settings.namespace), run, since)

@@ -211,8 +211,8 @@ class Kubeflow:
         except (urllib3.exceptions.HTTPError, OSError) as e:
             remedy = "correct --endpoint or $KFP_ENDPOINT (docs/kubeflow.md says how to reach it)"
             raise ClusterError(
-                f"Kubeflow Pipelines at {self.endpoint} does not answer, so MMST could not {doing}: {e}. "
-                f"Remedy: {remedy}"
+                f"Kubeflow Pipelines at {self.endpoint} does not answer, so MMST could not {doing}: {e}",
+                remedy=remedy,
             ) from None
 
 

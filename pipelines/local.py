@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from mmst import config as configuration
-from mmst import errors, private
+from mmst import private
 from mmst.errors import MmstError, PlatformError, Stopped
 from mmst.process import adopt, descendants, end_descendants, end_with_owner, owned
 from mmst.under_way import EVENTS
@@ -64,18 +64,11 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
     failure.unlink(missing_ok=True)
     failure.parent.rmdir()
     if reason is not None:
-        raise again(reason, log)
+        error = MmstError.from_data(reason)
+        error.log = str(log)
+        raise error
     if child.returncode != 0:
         raise PlatformError(f"the run ended with exit code {child.returncode} without a named reason; see {log}")
-
-
-def again(reason: dict[str, object], log: Path) -> MmstError:
-    """The error that a stage's process left behind, as the same kind of error here."""
-    kind = getattr(errors, str(reason["kind"]), PlatformError)
-    step, round_, arm = str(reason["place"]).split("|")
-    error: MmstError = kind.__new__(kind)
-    Exception.__init__(error, f"{step} (round {round_}, {arm}): {reason['message']} [log: {log}]")
-    return error
 
 
 def end(child: subprocess.Popen[bytes]) -> None:

@@ -119,7 +119,7 @@ class GvisorJobs:
         while sum(map(len, map(packed, shards := self._shards(works)))) > PACKED_MOST:
             if len(works) == 1:
                 what = f"program '{works[0].id}' is too large for a check Job ({len(packed(works)) >> 10} KiB packed"
-                raise SandboxError(f"{what}, {PACKED_MOST >> 10} at most). Remedy: check it with check.sandbox=gvisor")
+                raise SandboxError(f"{what}, {PACKED_MOST >> 10} at most)", remedy="check it with check.sandbox=gvisor")
             half = len(works) // 2
             for work in works[half:]:
                 waiting.again(work, blamed=False)
@@ -221,13 +221,14 @@ class GvisorJobs:
         for name, pod in state.items():
             what = pods.trouble(pod, patience)
             if what and pods.phase(pod) == "Pending" and turn.over(pod, what):
-                raise SandboxError(f"check pod {name} cannot run ({what.name}: {what.message}). Remedy: {what.remedy}")
+                raise SandboxError(f"check pod {name} cannot run ({what.name}: {what.message})", remedy=what.remedy)
         if not state and seconds > min(patience, 30.0):
             said = self._cluster.warnings(flight.name)
             if said or seconds > patience:
+                describe = f"kubectl -n {self._cluster.namespace} describe job {flight.name}"
                 raise SandboxError(
-                    f"check Job {flight.name} has no pods after {seconds:.0f} s: {said or 'no reason given'}. Remedy: "
-                    f"see `kubectl -n {self._cluster.namespace} describe job {flight.name}` (quota, admission, queue)"
+                    f"check Job {flight.name} has no pods after {seconds:.0f} s: {said or 'no reason given'}",
+                    remedy=f"see `{describe}` (quota, admission, queue)",
                 )
 
 

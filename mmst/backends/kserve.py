@@ -80,7 +80,7 @@ def join(cluster: Cluster, service: Object, holder: Object | None, seconds: floa
         owners = _owners(found)
         if "deletionTimestamp" in found["metadata"]:
             if time.monotonic() > deadline:
-                raise SamplerError(f"InferenceService {meta['name']} does not go. Remedy: see its finalizers")
+                raise SamplerError(f"InferenceService {meta['name']} does not go", remedy="see its finalizers")
             time.sleep(1.0)
         elif holder["uid"] in {o["uid"] for o in owners} or _own(cluster, found, [*owners, holder]):
             return
@@ -106,7 +106,7 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
     for services, _ in cluster.follow(INFERENCE_SERVICE, fields=f"metadata.name={name}"):
         service = services.get(name)
         if service is None:
-            raise SamplerError(f"InferenceService {name} was deleted while it was waited for. Remedy: run it again")
+            raise SamplerError(f"InferenceService {name} was deleted while it was waited for", remedy="run it again")
         if is_ready(service) and (not checkpoint or serves_only(cluster, name, checkpoint)):
             url = address(service)
             if answers(f"{url}/models", min(30.0, max(1.0, turn.since + seconds - time.monotonic()))):
@@ -119,8 +119,8 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
                 what = f"is ready, but {silent} does not answer from here"
                 remedy = "run this in the cluster, since the names of Services are not known outside"
             raise SamplerError(
-                f"InferenceService {name} {what}. Remedy: see `kubectl describe inferenceservice {name}`, or {remedy}"
-                + _log_of(cluster, name)
+                f"InferenceService {name} {what}",
+                remedy=f"see `kubectl describe inferenceservice {name}`, or {remedy}{_log_of(cluster, name)}",
             )
     raise AssertionError("following has no end")
 

@@ -67,7 +67,8 @@ class ChampionServices:
         deadline = time.monotonic() + self.config.start_timeout
         while any("deletionTimestamp" not in p["metadata"] for p in self.cluster.list(POD, {SERVED_BY: name})):
             if time.monotonic() > deadline:
-                raise SamplerError(f"InferenceService {name} does not stop. Remedy: see the log of KServe's controller")
+                what = f"InferenceService {name} does not stop"
+                raise SamplerError(what, remedy="see the log of KServe's controller")
             time.sleep(0.5)
 
     def sampler(self, name: str, version: Version) -> AbstractContextManager[Sampler]:

@@ -17,8 +17,8 @@ from typing import Any
 import urllib3
 
 from mmst.backends.kube_http import Api, Refused
-from mmst.backends.kube_kinds import EVENT, MANAGED, POD, SERVICE, Kind, Object
-from mmst.errors import ClusterError, SetupError
+from mmst.backends.kube_kinds import ERROR, EVENT, MANAGED, POD, SERVICE, Kind, Object
+from mmst.errors import ClusterError, MmstError, SetupError
 
 PAGE = 500
 TICK = 5
@@ -215,16 +215,24 @@ class Cluster:
         except Refused as e:
             raise e.named(SERVICE, service) from None
 
-    def event(self, about: Object, *, reason: str, message: str, warning: bool = False) -> None:
-        """Leave an Event on an object, which `kubectl describe` shows; trouble with that is nobody's."""
+    def event(self, about: Object, *, reason: str, message: str, error: MmstError | None = None) -> None:
+        """Leave an Event on an object, which `kubectl describe` shows; trouble with that is nobody's.
+
+        With an `error` it is a warning, and carries the error as data.
+        """
         meta, now = about["metadata"], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         involved = {"apiVersion": about["apiVersion"], "kind": about["kind"], "name": meta["name"], "uid": meta["uid"]}
         body = {
-            "metadata": {"generateName": "mmst-", "namespace": self.namespace, "labels": dict(MANAGED)},
+            "metadata": {
+                "generateName": "mmst-",
+                "namespace": self.namespace,
+                "labels": dict(MANAGED),
+                "annotations": {ERROR: json.dumps(error.to_data())} if error else {},
+            },
             "involvedObject": {**involved, "namespace": self.namespace},
             "reason": reason,
             "message": message[:1000],
-            "type": "Warning" if warning else "Normal",
+            "type": "Warning" if error else "Normal",
             "source": {"component": "mmst"},
             "firstTimestamp": now,
             "lastTimestamp": now,

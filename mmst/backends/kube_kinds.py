@@ -9,6 +9,8 @@ from urllib.parse import quote
 Object = dict[str, Any]
 
 MANAGED = {"app.kubernetes.io/managed-by": "mmst"}
+ERROR = "mmst.dev/error"
+"""Annotation of the Event of a failed stage: the error as JSON (`errors.MmstError.to_data`)."""
 """The label that everything made at run time carries."""
 RUN, COMPONENT = "mmst.dev/run", "app.kubernetes.io/component"
 

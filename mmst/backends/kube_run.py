@@ -13,6 +13,7 @@ from mmst.backends import pods
 from mmst.backends.kube import Cluster
 from mmst.backends.kube_kinds import (
     COMPONENT,
+    ERROR,
     EVENT,
     INFERENCE_SERVICE,
     JOB,
@@ -25,6 +26,7 @@ from mmst.backends.kube_kinds import (
     Object,
 )
 from mmst.backends.turns import held
+from mmst.errors import MmstError, PlatformError
 
 QUIET = 60.0
 """Seconds that a pod or model server may take to start before anybody asks why."""
@@ -81,12 +83,19 @@ def workflow_nodes(cluster: Cluster, kfp_run: str) -> list[Object]:
     return []
 
 
-def failures(cluster: Cluster, run: str, since: float = 0.0) -> list[str]:
-    """What the stages of a run said when they failed (`mmst.notices`), the newest last; `since` in seconds of 1970."""
+def failures(cluster: Cluster, run: str, since: float = 0.0) -> list[MmstError]:
+    """Why stages of a run failed (`mmst.notices`), the newest last; `since` in seconds of 1970."""
     first = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
     events = cluster.list(EVENT, fields="reason=StageFailed")
-    found = [(str(e.get("lastTimestamp") or ""), str(e.get("message", ""))) for e in events]
-    return [message for moment, message in sorted(found) if moment >= first and message.startswith(f"{run}: ")]
+    ours = [e for e in events if e.get("message", "").startswith(f"{run}: ") and e.get("lastTimestamp", "") >= first]
+    return [_error(e) for e in sorted(ours, key=lambda e: str(e["lastTimestamp"]))]
+
+
+def _error(event: Object) -> MmstError:
+    try:
+        return MmstError.from_data(json.loads(event["metadata"]["annotations"][ERROR]))
+    except (KeyError, ValueError, TypeError):  # anybody may leave an Event
+        return PlatformError(str(event["message"]))
 
 
 def _listed(cluster: Cluster, kind: Kind, labels: Mapping[str, str]) -> Iterator[Object]:

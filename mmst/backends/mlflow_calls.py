@@ -98,8 +98,8 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
             if not left:
                 reason = getattr(e, "reason", None) or _line(e)
                 raise Away(
-                    f"no MLflow server answers at {redacted(uri)} ({reason}). Remedy: start it, or leave "
-                    "promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite"
+                    f"no MLflow server answers at {redacted(uri)} ({reason})",
+                    remedy="start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite",
                 ) from e
             time.sleep(0.5)
 
@@ -230,11 +230,7 @@ def refused(uri: str, error: BaseException, hint: str = "") -> RegistryError:
     remedy = next((r for pattern, r in _REMEDIES.items() if re.search(pattern, f"{_kinds(error)} {error}")), "")
     if not (remedy or hint):
         remedy = "see the server's log; the same command then continues"
-    return RegistryError(
-        f"MLflow at {redacted(uri)}: {text}"
-        + (f" ({hint})" if hint else "")
-        + (f". Remedy: {remedy}" if remedy else "")
-    )
+    return RegistryError(f"MLflow at {redacted(uri)}: {text}", why=hint, remedy=remedy)
 
 
 def gave_up(uri: str, error: BaseException, troubles: Counter[str], patience: float) -> RegistryError:
@@ -245,7 +241,7 @@ def gave_up(uri: str, error: BaseException, troubles: Counter[str], patience: fl
         remedy = "start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite"
     else:
         what, remedy = f"MLflow at {redacted(uri)} is in trouble", "see the server's log"
-    return RegistryError(f"{what}, for {patience:g} s ({tries}). Remedy: {remedy}; the same command then continues")
+    return RegistryError(f"{what}, for {patience:g} s ({tries})", remedy=f"{remedy}; the same command then continues")
 
 
 def _no_answer(error: BaseException) -> bool:

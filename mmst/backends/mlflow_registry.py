@@ -220,7 +220,7 @@ class MlflowRegistry:
         try:
             import mlflow
         except ImportError as e:
-            raise RegistryError(f"MLflow is not installed ({e}). Remedy: pip install 'mmst[registry]'") from e
+            raise RegistryError(f"MLflow is not installed ({e})", remedy="pip install 'mmst[registry]'") from e
 
         for logger in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(logger).setLevel(logging.WARNING)
@@ -248,8 +248,8 @@ class MlflowRegistry:
             found = client.get_experiment_by_name(self.experiment)
         if found is None or found.lifecycle_stage == "deleted":
             raise RegistryError(
-                f"MLflow experiment '{self.experiment}' at {redacted(self.uri)} was deleted or cannot be made. "
-                f"Remedy: restore it in the MLflow UI, or --set promote.experiment=another-name"
+                f"MLflow experiment '{self.experiment}' at {redacted(self.uri)} was deleted or cannot be made",
+                remedy="restore it in the MLflow UI, or --set promote.experiment=another-name",
             )
         return str(found.experiment_id)
 
@@ -296,7 +296,7 @@ def _lock(path: Path) -> Iterator[None]:
         file = path.open("ab")
     except OSError as e:
         remedy = "make the folder writable, or choose another with --out"
-        raise RegistryError(f"cannot use {path.with_suffix('')}: {e}. Remedy: {remedy}") from e
+        raise RegistryError(f"cannot use {path.with_suffix('')}: {e}", remedy=remedy) from e
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -90,7 +90,8 @@ class ServingVersions:
         if found.checkpoint != standing.checkpoint:
             raise RegistryError(
                 f"version {found.version} of '{self.name}' is {found.checkpoint or 'of no checkpoint'}, on record "
-                f"it is {standing.checkpoint}. Remedy: name the tracking server that the champion was registered at"
+                f"it is {standing.checkpoint}",
+                remedy="name the tracking server that the champion was registered at",
             )
         return found
 

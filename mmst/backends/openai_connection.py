@@ -113,15 +113,15 @@ class Connection:
             if reply.status == 200:
                 return models(reply.body)
         except BadAnswer as e:
-            raise SamplerError(f"{self.where}/models is not the OpenAI protocol's ({e}). Remedy: {remedy}") from None
+            raise SamplerError(f"{self.where}/models is not the OpenAI protocol's ({e})", remedy=remedy) from None
         except TimeoutError:
-            raise SamplerError(f"{what} (not within {OPEN_TIMEOUT:g} s). Remedy: {remedy}") from None
+            raise SamplerError(f"{what} (not within {OPEN_TIMEOUT:g} s)", remedy=remedy) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as e:
-            raise SamplerError(f"{what} ({self._said(e)}). Remedy: {remedy}") from None
+            raise SamplerError(f"{what} ({self._said(e)})", remedy=remedy) from None
         if reply.status in (401, 403):
             raise self._refused_to_all(reply)
         said = message(reply.body)
-        raise SamplerError(f"{what} (HTTP {reply.status}: {said}). Remedy: {remedy}")
+        raise SamplerError(f"{what} (HTTP {reply.status}: {said})", remedy=remedy)
 
     async def _reply(self, method: str, path: str, content: bytes | None, most: int) -> Reply:
         """What the server answers; `BadAnswer` when that is longer than `most`."""
@@ -149,7 +149,7 @@ class Connection:
             if self._key:
                 remedy = "see that the key in the variable that sampling.api_key_env names may use this model"
         said = message(reply.body)
-        return SamplerError(f"{self.where} refuses every request (HTTP {reply.status}: {said}). Remedy: {remedy}")
+        return SamplerError(f"{self.where} refuses every request (HTTP {reply.status}: {said})", remedy=remedy)
 
     def _said(self, error: Exception) -> str:
         return words(str(error).strip() or type(error).__name__)

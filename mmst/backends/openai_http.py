@@ -215,8 +215,9 @@ class OpenAIServer:
         expected = self.answered or self.model
         if answer.model not in ("", expected):
             raise SamplerError(
-                f"{self.server.where} answers as model '{words(answer.model, 80)}', not '{expected}'. Remedy: "
-                "if that is the same one, --set sampling.answered_model=ITS_NAME; else correct sampling.served_model"
+                f"{self.server.where} answers as model '{words(answer.model, 80)}', not '{expected}'",
+                remedy="if that is the same one, --set sampling.answered_model=ITS_NAME; "
+                "else correct sampling.served_model",
             )
         if answer.fingerprint and self.fingerprint and answer.fingerprint != self.fingerprint:
             raise self._exchanged(f"fingerprint {self.fingerprint}", f"fingerprint {answer.fingerprint}")
@@ -241,7 +242,8 @@ class OpenAIServer:
     def _exchanged(self, before: str, now: str) -> SamplerError:
         return SamplerError(
             f"the server at {self.server.where} was exchanged for another under way: {words(before, 100)}, now "
-            f"{words(now, 100)}. Remedy: sample from one server that stays the same"
+            f"{words(now, 100)}",
+            remedy="sample from one server that stays the same",
         )
 
 

@@ -7,6 +7,7 @@ from calendar import timegm
 from dataclasses import dataclass
 
 from mmst.backends.kube_kinds import Object
+from mmst.errors import sentence
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
@@ -33,7 +34,7 @@ class Trouble:
         return f"{self.name}: {self.message}"
 
     def __str__(self) -> str:
-        return f"{self.what}. Remedy: {self.remedy}"
+        return sentence(self.what, remedy=self.remedy)
 
 
 def finished(pod: Object) -> bool:

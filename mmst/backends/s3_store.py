@@ -76,7 +76,7 @@ class S3Store:
                 return boto3.Session().client("s3", config=config)
             except ValueError as e:  # of the address, or of a file with settings
                 remedy = "check AWS_ENDPOINT_URL (http://host:port), AWS_DEFAULT_REGION and AWS_CONFIG_FILE"
-                raise StoreError(f"cannot open {self.uri}: {e}. Remedy: {remedy}") from e
+                raise StoreError(f"cannot open {self.uri}: {e}", remedy=remedy) from e
 
     @cached_property
     def _mover(self) -> Any:
@@ -150,7 +150,7 @@ class S3Store:
         name = f"probe-{uuid.uuid4().hex}"
         try:
             if not self.create(name, b"") or self.create(name, b""):
-                raise StoreError(f"{self.uri} ignores If-None-Match. Remedy: {_REMEDIES['NotImplemented']}")
+                raise StoreError(f"{self.uri} ignores If-None-Match", remedy=_REMEDIES["NotImplemented"])
         finally:
             with contextlib.suppress(StoreError), self._trouble("delete", name):
                 self.client.delete_object(Bucket=self.bucket, Key=self._key(name))
@@ -232,7 +232,7 @@ class S3Store:
             where = (
                 "free space there, or set MMST_SCRATCH (or XDG_CACHE_HOME) to a folder with space that can be written"
             )
-            raise StoreError(f"cannot keep {self.uri}/{name} in {folder}: {e.strerror or e}. Remedy: {where}") from e
+            raise StoreError(f"cannot keep {self.uri}/{name} in {folder}: {e.strerror or e}", remedy=where) from e
 
     @contextlib.contextmanager
     def _trouble(self, doing: str, name: str) -> Iterator[None]:
@@ -243,7 +243,7 @@ class S3Store:
             raise
         except (NoCredentialsError, PartialCredentialsError) as e:
             remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}. Remedy: {remedy}") from e
+            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}", remedy=remedy) from e
         except (*TROUBLE, Exhausted) as e:
             said = e.__cause__ if isinstance(e, Exhausted) and isinstance(e.__cause__, Exception) else e
             known = _REMEDIES.get(code(said), "")
@@ -251,5 +251,4 @@ class S3Store:
                 known = next((r for c, r in _REMEDIES.items() if c in str(said)), "")
             network = "check AWS_ENDPOINT_URL and the network; the same command then continues"
             remedy = known or ("" if e is said and isinstance(said, ClientError) else network)
-            end = f". Remedy: {remedy}" if remedy else ""
-            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}{end}") from e
+            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}", remedy=remedy) from e

@@ -137,15 +137,17 @@ class TrainingJobs:
                 self._cluster.delete(self._kind, name)
                 raise TrainingError(
                     f"{self._kind.kind} {name} has {len(state)} of {self._settings.trainer_nodes} pods after "
-                    f"{seconds:.0f} s: {said or 'no reason given'}. Remedy: see that its operator runs, and quota, "
-                    "Pod Security level (its own init container needs `baseline`) and service account mmst-trainer"
+                    f"{seconds:.0f} s: {said or 'no reason given'}",
+                    remedy="see that its operator runs, and quota, "
+                    "Pod Security level (its own init container needs `baseline`) and service account mmst-trainer",
                 )
         for pod_name, pod in state.items():
             what = pods.trouble(pod, self._settings.start_timeout)
             if what and pods.phase(pod) == "Pending" and turn.over(pod, what):
                 self._cluster.delete(self._kind, name)
                 raise TrainingError(
-                    f"training pod {pod_name} cannot run ({what.name}: {what.message}). Remedy: {what.remedy}"
+                    f"training pod {pod_name} cannot run ({what.name}: {what.message})",
+                    remedy=what.remedy,
                 )
 
 

@@ -53,7 +53,7 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
         emit(to_data(found) | {"under_way": to_data(working)} if json else found, json, *done)
         return
     seen, failed = in_cluster(release.cluster, found.run), failures(release.cluster, found.run)
-    live = {"objects": seen, "failures": failed}
+    live = {"objects": seen, "failures": [str(error) for error in failed]}
     emit({"store": found, "cluster": live} if json else found, json, *done, *tables.live(seen, failed))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmst.commands.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
-from mmst.errors import ConfigError, PlatformError, SetupError, Stopped
+from mmst.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
 
 if TYPE_CHECKING:
     from mmst.backends.kube_run import Seen
@@ -180,20 +179,17 @@ def troubled(config: Config, kfp_run: str) -> Iterator[Seen]:
     yield from (seen for seen in found if seen.trouble)
 
 
-def ended(config: Config, state: str, began: float, link: str) -> Exception:
-    """The error of the stage that failed since then, as the same kind of error; it left an Event."""
-    from mmst import errors, wiring
+def ended(config: Config, state: str, began: float, link: str) -> MmstError:
+    """The error of the stage that failed since then, which left it in an Event."""
+    from mmst import wiring
     from mmst.config import run_id
 
     try:
         said = wiring.failures(config.cluster, run_id(config), began)
     except (SetupError, PlatformError):
         said = []
-    last = said[-1] if said else f"no stage left a reason; see {link}"
-    named = re.search(r": (\w+Error): ", last)
-    kind = getattr(errors, named[1], PlatformError) if named else PlatformError
-    error: Exception = kind.__new__(kind)
-    Exception.__init__(error, f"the run ended as {state}: {last}")
+    error = said[-1] if said else PlatformError("no stage left a reason", remedy=f"see {link}")
+    error.place = f"the run ended as {state}" + (f": {error.place}" if error.place else "")
     return error
 
 

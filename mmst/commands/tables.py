@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mmst.config import Config
 from mmst.console import escape
+from mmst.errors import MmstError
 from mmst.records import Report, Score
 from mmst.summary import FUNNEL, RunSummary, StageState
 from mmst.under_way import Work
@@ -158,7 +159,7 @@ def _extras(score: Score) -> Iterator[str]:
         yield f"vote {100 * score.majority:.1f}"
 
 
-def live(seen: Sequence[Seen], failures: Sequence[str]) -> Iterator[RenderableType]:
+def live(seen: Sequence[Seen], failures: Sequence[MmstError]) -> Iterator[RenderableType]:
     """What of a run is in the cluster now, with what is wrong; and what its stages said when they failed."""
     if not seen:
         yield "\nNothing of this run is in the cluster now."
@@ -168,5 +169,5 @@ def live(seen: Sequence[Seen], failures: Sequence[str]) -> Iterator[RenderableTy
             mark = "[red]✗[/] " if s.lasting else "[yellow]![/] " if s.trouble else ""
             table.add_row(f"{s.kind} {escape(s.name)}", s.component, escape(s.state), f"{mark}{escape(s.trouble)}")
         yield table
-    for message in failures:
-        yield f"[red]✗[/] {escape(message)}"
+    for error in failures:
+        yield f"[red]✗[/] {escape(str(error))}"

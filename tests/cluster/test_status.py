@@ -182,9 +182,12 @@ def test_what_a_failed_stage_said_is_found_and_what_an_earlier_run_said_is_not(
     assert found is not None
     for key, value in (("NAME", "a"), ("UID", found["metadata"]["uid"]), ("NAMESPACE", here.namespace)):
         monkeypatch.setenv(f"POD_{key}", value)
-    failed("mine-1", "check|1|mmst", SandboxError("no gVisor"))
-    failed("mine-10", "check|1|mmst", SandboxError("another run's"))
-    assert kube_run.failures(here, "mine-1") == ["mine-1: check (round 1, mmst): SandboxError: no gVisor"]
+    error = SandboxError("no gVisor", remedy="apt-get install runsc")
+    error.place = "check (round 1, mmst)"
+    failed("mine-1", error)
+    failed("mine-10", SandboxError("another run's"))
+    [read] = kube_run.failures(here, "mine-1")
+    assert (type(read), str(read), read.remedy) == (SandboxError, str(error), error.remedy)
     assert kube_run.failures(here, "mine-1", since=time.time() + 60) == []
 
 

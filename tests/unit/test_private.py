@@ -52,7 +52,7 @@ def test_a_folder_that_is_there_keeps_its_permissions(tmp_path: Path) -> None:
 
 def test_what_a_run_leaves_for_its_parent_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMST_FAILURE", str(tmp_path / "failure.json"))
-    launch.record_failure("a|1|b", StoreError("x"))
+    launch.record_failure(StoreError("x"))
     progress.Writer(tmp_path / "events.jsonl").show({"event": "start"})
     with progress.follow(tmp_path / "followed.jsonl"):
         pass

@@ -119,8 +119,8 @@ def test_waiting_shows_every_task_and_ends_with_the_run(server: KfpServer, submi
 def test_a_run_that_failed_ends_with_the_stage_s_own_error_and_its_exit_code(
     server: KfpServer, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = "mine-1: check (round 1, mmst): LeakError: a problem of the test set. Remedy: leave it out"
-    monkeypatch.setattr(wiring, "failures", lambda *a: ["mine-1: older (…): StoreError: x", said])
+    last = errors.LeakError("a problem of the test set", remedy="leave it out")
+    monkeypatch.setattr(wiring, "failures", lambda *a: [errors.StoreError("x"), last])
     run_ends(server, "FAILED")
     code, _, err = submit("--wait")
     assert code == errors.LeakError.exit_code == 2
@@ -177,7 +177,7 @@ def test_a_stage_s_pod_that_failed_is_shown_and_the_run_ends_with_the_stage_s_ow
     """The pod is there before `finish` has come and the run has ended."""
     crashed = seen("crash: main ended with exit code 1. Remedy: see its log", lasting=True, state="Failed")
     monkeypatch.setattr(wiring, "in_cluster", lambda *a: [crashed])
-    monkeypatch.setattr(wiring, "failures", lambda *a: ["mine-1: check (round 1, mmst): LeakError: a test problem"])
+    monkeypatch.setattr(wiring, "failures", lambda *a: [errors.LeakError("a test problem")])
     run_ends(server, "FAILED")
     code, out, err = submit("--wait")
     assert (code, out.count(crashed.trouble)) == (errors.LeakError.exit_code, 1)
