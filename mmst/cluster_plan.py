@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from mmst.config import Config
+from mmst.quantities import quantity
 
 STAGE_CPU, STAGE_MEMORY = "2", "4Gi"
 """What the pod of a stage may use (`pipelines.placement`)."""
 
 MOST_TASKS = 100
 """Argo ends a run whose object is above 1 MiB: 45 KB and 10 KB a task were seen (docs/kubeflow.md)."""
-
-_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
-    f"{s}i": 1024.0 ** (i + 1) for i, s in enumerate("KMGTPE")
-}
-
-
-def quantity(text: str) -> float:
-    """A Kubernetes quantity as a number: CPUs, bytes, or a count.
-
-    >>> quantity("500m"), quantity("2Gi")
-    (0.5, 2147483648.0)
-    """
-    found = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([A-Za-z]*)", str(text))
-    if not found or found[2] not in _SUFFIXES:
-        raise ValueError(f"{text!r} is no quantity")
-    return float(found[1]) * _SUFFIXES[found[2]]
 
 
 def plan(config: Config) -> dict[str, dict[str, float]]:

@@ -20,6 +20,7 @@ from typing import Any
 from mmst import __version__, credentials
 from mmst.errors import ConfigError, DataError
 from mmst.inside.packages import DEFAULT, KNOWN
+from mmst.quantities import quantity
 from mmst.records import digest, from_data, to_data
 
 T = typing.TypeVar("T")
@@ -544,8 +545,10 @@ def _check_cluster(config: Config) -> None:
                 # Of a variable, only the name: what follows may be a password that lacks its equals sign.
                 shown = item if name != "env" else re.split(r"\W", item, maxsplit=1)[0]
                 raise ConfigError(f"an item of cluster.{name} must be {wanted}", value=shown, remedy=_SEE)
+    for amount in (f.name for f in dataclasses.fields(c) if f.name.endswith(("_cpu", "_memory"))):
+        quantity(getattr(c, amount), f"cluster.{amount}")
     least = config.check.memory_mib + CHECKER_OWN_MIB
-    if config.check.sandbox == "gvisor_job" and mebibytes(c.checker_memory) < least:
+    if config.check.sandbox == "gvisor_job" and quantity(c.checker_memory) < least * 2**20:
         raise ConfigError(
             f"cluster.checker_memory must hold a program of check.memory_mib={config.check.memory_mib} and the sandbox",
             value=c.checker_memory,
@@ -557,20 +560,6 @@ def _check_cluster(config: Config) -> None:
             value=c.trainer_nodes,
             remedy="make train.ranks a multiple of it",
         )
-
-
-def mebibytes(quantity: str) -> float:
-    """MiB of a memory quantity as Kubernetes writes them.
-
-    >>> mebibytes("1Gi"), mebibytes("512Mi")
-    (1024.0, 512.0)
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kMGT]|[KMGT]i)", quantity)
-    if not found:
-        raise ConfigError("this is no amount of memory", value=quantity, remedy="e.g. 1Gi or 512Mi")
-    unit = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-    unit |= {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
-    return float(found[1]) * unit[found[2]] / (1 << 20)
 
 
 def _identities(value: Any) -> Any:

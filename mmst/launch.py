@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst import config as configuration
-from mmst import logs, metrics, notices, private, summary, terminal
+from mmst import logs, metrics, notices, private, progress, summary, terminal
 from mmst.errors import MmstError
 from mmst.manifest import Manifest, Place
 from mmst.process import end_with_owner, stop_on_signals
@@ -46,13 +46,14 @@ def launch(
     stop_on_signals()
     terminal.guard()
     take_secrets()
-    os.environ["MMST_PLACE"] = f"{step or stage}|{round}|{arm}"
+    place = Place(run="", round=round, arm=arm, step=step or stage)
+    os.environ[progress.PLACE] = place.key
     name = ""
     try:
         parsed = configuration.from_text(config)
         name = configuration.run_id(parsed)
         logs.begin(run=name, stage=step or stage, round=round, arm=arm)
-        with metrics.handed_over(name, stage, f"{round:02d}.{arm}.{step or stage}"):
+        with metrics.handed_over(name, stage, place.key):
             if stage == "gather":
                 summary.record_config(open_store(parsed.out), parsed)
                 notices.started(name)
@@ -62,7 +63,7 @@ def launch(
             return made
     except MmstError as error:
         log.error("stage failed", extra={"error": type(error).__name__, "why": str(error)})
-        error.place = error.place or f"{step or stage} (round {round}, {arm})"
+        error.place = error.place or place.title
         record_failure(error)
         notices.failed(name, error)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,14 +57,36 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where in a run a stage stands: `runs/<run>/<round>.<arm>.<step>.json` points at it."""
+    """Where in a run a stage stands. Its key is spelt `<round>.<arm>.<step>` in names, events and metrics alike.
+
+    >>> Place.parse("demo-1", "01.mmst.check").title
+    'check (round 1, mmst)'
+    """
 
     run: str
     round: int
     arm: str
     step: str
 
+    @classmethod
+    def parse(cls, run: str, key: str) -> Place:
+        """The place with this key; `ValueError` for what is no key."""
+        found = re.fullmatch(r"([0-9]{2,9})\.([^.]+)\.([^.]+)", key)
+        if not found:
+            raise ValueError(f"{key!r} is no place in a run")
+        return cls(run=run, round=int(found[1]), arm=found[2], step=found[3])
+
+    @property
+    def key(self) -> str:
+        """Unique in the run."""
+        return f"{self.round:02d}.{self.arm}.{self.step}"
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.step} (round {self.round}, {self.arm})"
+
     @property
     def name(self) -> str:
-        """The pointer's name in the store."""
-        return f"runs/{self.run}/{self.round:02d}.{self.arm}.{self.step}.json"
+        """The name, in the store, of the pointer at the stage."""
+        return f"runs/{self.run}/{self.key}.json"

@@ -2,7 +2,7 @@
 
 Everything that is shown passes as an event, so a stage in a child process looks like one in this process:
 
-    {"event": "start", "id": "812.0", "place": "sample|1|mmst", "name": "sample", "total": 3200, "unit": "samples"}
+    {"event": "start", "id": "812.0", "place": "01.mmst.sample", "name": "sample", "total": 3200, "unit": "samples"}
     {"event": "advance", "id": "812.0", "done": 64, "found": 0, "note": ""}
     {"event": "end", "id": "812.0", "done": 3200, "found": 0, "seconds": 41.2, "ok": true}
 
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from mmst import logs, metrics, private, terminal
+from mmst.manifest import Place
 from mmst.ports import Progress, Task
 from mmst.redaction import redacted
 from mmst.visible import line as one_line
@@ -297,11 +298,11 @@ def _tail(file: Any, display: Display, done: threading.Event) -> None:
 
 
 def _started(event: Event, now: float) -> _Running:
-    step, _, place = str(event.get("place", "")).partition("|")
-    name = str(event["name"])
-    label = name if not step else step if step.startswith(name) else f"{step}: {name}"
-    round, _, arm = place.partition("|")
-    where = f"round {round}  {arm:<14}" if round else ""
+    label, where = str(event["name"]), ""
+    with contextlib.suppress(ValueError):  # a stage by itself stands nowhere
+        place = Place.parse("", str(event.get("place", "")))
+        label = place.step if place.step.startswith(label) else f"{place.step}: {label}"
+        where = f"round {place.round}  {place.arm:<14}"
     label = one_line(redacted(f"{label:<22} {where}".rstrip()), 200)
     return _Running(label, int(event["total"]), one_line(str(event["unit"]), 40), now, now)
 

@@ -36,7 +36,7 @@ def run(engines: Engines, place: Place, run: str) -> Manifest:
     store = engines.store
     summary = summarise(store, run)
     shown = [s for r in summary.rounds for s in r.stages if s.place.step != "report"]
-    inputs = {f"{s.place.round:02d}.{s.place.arm}.{s.place.step}": s.manifest for s in shown if s.manifest is not None}
+    inputs = {s.place.key: s.manifest for s in shown if s.manifest is not None}
     stage = Stage.open(store, "report", version=VERSION, config={"run": run}, inputs=inputs, place=place)
     name = f"runs/{run}/report.html"
     html = stage.read("report.html")

@@ -296,12 +296,13 @@ def pointers(store: Store, run: str) -> Iterator[tuple[Place, str, Mapping[str, 
     """Every stage of a run as (place, reference, input references); complete or not."""
     remedy = "delete it: the same run writes it again"
     for name in store.names(f"runs/{run}/"):
-        *parts, kind = name.removeprefix(f"runs/{run}/").split(".")
-        if len(parts) != 3 or kind != "json" or not (parts[0].isascii() and parts[0].isdigit()):
-            continue
-        found = sealed.read_as(store, name, Pointer, remedy)
-        if found is not None:
-            yield Place(run=run, round=int(parts[0]), arm=parts[1], step=parts[2]), found.ref, found.inputs
+        key = name.removeprefix(f"runs/{run}/").removesuffix(".json")
+        try:
+            place = Place.parse(run, key)
+        except ValueError:
+            continue  # a run's other files, such as its page
+        if place.name == name and (found := sealed.read_as(store, name, Pointer, remedy)):
+            yield place, found.ref, found.inputs
 
 
 def _records(store: Store, name: str, kind: type[R], data: bytes, remedy: str) -> Iterator[R]:

@@ -29,7 +29,7 @@ class Work:
 
 
 def look(folder: Path) -> dict[str, Work]:
-    """`step|round|arm` → what was done there, from a run's folder of logs; empty where there is none."""
+    """The key of a place → what was done there, from a run's folder of logs; empty where there is none."""
     running, found = locks.is_held(folder / locks.RUN), dict[str, Work]()
     places: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for event in _events(folder / EVENTS):

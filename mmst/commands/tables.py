@@ -139,7 +139,7 @@ def counts_line(state: StageState) -> str:
 def _state(state: StageState, working: Mapping[str, Work]) -> str:
     if state.complete:
         return "[green]complete[/]"
-    work = working.get(f"{state.place.step}|{state.place.round}|{state.place.arm}")
+    work = working.get(state.place.key)
     return f"[yellow]{work or (f'in progress, {state.shards} shards' if state.shards else 'begun')}[/]"
 
 

@@ -74,7 +74,7 @@ def under_way(events: Path, step: str) -> bool:
     if not events.exists():
         return False
     lines = [json.loads(line) for line in events.read_text().splitlines() if line.endswith("}")]
-    ids = {e["id"] for e in lines if e["event"] == "start" and e["place"] == f"{step}|1|mmst"}
+    ids = {e["id"] for e in lines if e["event"] == "start" and e["place"] == f"01.mmst.{step}"}
     return any(e["event"] == "advance" and e["id"] in ids for e in lines)
 
 

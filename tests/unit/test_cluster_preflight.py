@@ -11,7 +11,7 @@ import pytest
 from mmst import cluster_preflight, wiring
 from mmst.backends import kube_preflight
 from mmst.backends.pods import Trouble
-from mmst.cluster_plan import exceeded, plan, quantity
+from mmst.cluster_plan import exceeded, plan
 from mmst.config import Config, parse
 from mmst.errors import ClusterError, ConfigError, SetupError
 from mmst.finding import Finding
@@ -22,20 +22,6 @@ IN_CLUSTER = {
     "check": {"sandbox": "gvisor_job"},
     "promote": {"tracking_uri": "http://mlflow.mmst:5000"},
 }
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("1", 1), ("500m", 0.5), ("2Gi", 2 * 1024**3), ("1.5G", 1.5e9), ("1e3", 1000), ("64Ki", 65536), ("0", 0)],
-)
-def test_quantities_are_read_as_kubernetes_writes_them(text: str, number: float) -> None:
-    assert quantity(text) == number
-
-
-@pytest.mark.parametrize("text", ["", "Gi", "1gi", "1 Gi", "many", "1e"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no quantity"):
-        quantity(text)
 
 
 def test_the_plan_counts_every_arm_s_pods_in_both_namespaces() -> None:

@@ -34,13 +34,13 @@ class Terminal(io.StringIO):
 
 def test_the_end_counts_everything_also_what_was_not_shown() -> None:
     kept = Kept()
-    with Reporter(kept, "sample|1|mmst").task("sample", 1000, "samples") as task:
+    with Reporter(kept, "01.mmst.sample").task("sample", 1000, "samples") as task:
         for _ in range(1000):
             task.advance()
     assert kept.events[0] | {"id": ""} == {
         "event": "start",
         "id": "",
-        "place": "sample|1|mmst",
+        "place": "01.mmst.sample",
         "name": "sample",
         "total": 1000,
         "unit": "samples",
@@ -65,18 +65,18 @@ def test_a_failure_ends_the_task_as_not_ok_and_passes_on() -> None:
 def test_children_write_events_when_the_parent_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = tmp_path / "events.jsonl"
     monkeypatch.setenv(progress.EVENTS, str(events))
-    monkeypatch.setenv(progress.PLACE, "train|2|seed-only")
+    monkeypatch.setenv(progress.PLACE, "02.seed-only.train")
     with from_environment().task("train", 5, "steps") as task:
         task.advance(5, note="loss 0.5")
     lines = [json.loads(line) for line in events.read_text().splitlines()]
     assert [line["event"] for line in lines] == ["start", "advance", "end"]
-    assert lines[0]["place"] == "train|2|seed-only"
+    assert lines[0]["place"] == "02.seed-only.train"
     assert lines[1]["note"] == "loss 0.5"
 
 
 def test_the_parent_shows_what_children_wrote_with_round_and_arm(tmp_path: Path) -> None:
     events, shown = tmp_path / "events.jsonl", io.StringIO()
-    with follow(events, shown), Reporter(Writer(events), "sample|1|mmst").task("sample", 4, "samples") as task:
+    with follow(events, shown), Reporter(Writer(events), "01.mmst.sample").task("sample", 4, "samples") as task:
         task.advance(4)
     assert re.search(r"^sample +round 1 +mmst +4 samples +\d", shown.getvalue())
 

@@ -8,7 +8,7 @@ import pytest
 
 from mmst import locks, under_way
 
-START = {"event": "start", "id": "1.0", "place": "sample|1|mmst", "name": "sample", "total": 3200, "unit": "samples"}
+START = {"event": "start", "id": "1.0", "place": "01.mmst.sample", "name": "sample", "total": 3200, "unit": "samples"}
 
 
 def look(folder: Path, *events: Any, held: bool = False) -> dict[str, str]:
@@ -39,16 +39,16 @@ CASES = [
 
 @pytest.mark.parametrize(("events", "said"), CASES)
 def test_the_last_that_was_told_is_said(tmp_path: Path, events: list[Any], said: str) -> None:
-    assert look(tmp_path, *events, held=True) == {"sample|1|mmst": f"in progress, {said}"}
-    assert look(tmp_path, *events) == {"sample|1|mmst": f"stopped at {said}"}
+    assert look(tmp_path, *events, held=True) == {"01.mmst.sample": f"in progress, {said}"}
+    assert look(tmp_path, *events) == {"01.mmst.sample": f"stopped at {said}"}
 
 
 def test_stages_are_told_apart_by_round_and_arm(tmp_path: Path) -> None:
-    other = {**START, "id": "2.0", "place": "sample|2|mmst"}
+    other = {**START, "id": "2.0", "place": "02.mmst.sample"}
     found = look(tmp_path, START, other, advance(5), advance(9, "2.0"))
     assert found == {
-        "sample|1|mmst": "stopped at 5 of 3,200 samples",
-        "sample|2|mmst": "stopped at 9 of 3,200 samples",
+        "01.mmst.sample": "stopped at 5 of 3,200 samples",
+        "02.mmst.sample": "stopped at 9 of 3,200 samples",
     }
 
 

@@ -195,7 +195,7 @@ def test_a_page_lets_nothing_through(text: str) -> None:
 def test_progress_lets_nothing_through(text: str, live: bool) -> None:
     file = io.StringIO()
     display = progress.Live(file) if live else progress.Plain(file)
-    start = {"event": "start", "id": "1", "place": f"sample|1|{text}", "name": text, "total": 2, "unit": text}
+    start = {"event": "start", "id": "1", "place": f"01.{text}.sample", "name": text, "total": 2, "unit": text}
     display.show(start)
     if not live:
         display.running["1"].shown = -100.0
