@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mmst import __version__, terminal
+from mmst import terminal
 from mmst.commands import experiment, grade, look, machine, plan, preflight, programs, rollout, run, stages, submit
 from mmst.errors import MmstError, StoreError
 from mmst.process import stop_on_signals
 from mmst.redaction import redacted
+from mmst.version import __version__
 from mmst.visible import message
 
 EPILOG = (

@@ -17,11 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmst import __version__, credentials
+from mmst import credentials
 from mmst.errors import ConfigError, DataError
 from mmst.inside.packages import DEFAULT, KNOWN
 from mmst.quantities import quantity
 from mmst.records import digest, from_data, to_data
+from mmst.version import __version__
 
 T = typing.TypeVar("T")
 

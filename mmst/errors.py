@@ -24,7 +24,7 @@ A platform error is never a verdict: no sample becomes "wrong" because an engine
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from mmst.redaction import redacted
@@ -59,6 +59,12 @@ class MmstError(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Say it in other words: a file by the name that its user knows, an option as this command calls it."""
+        self.what, self.why, self.remedy = change(self.what), change(self.why), change(self.remedy)
+        if isinstance(self.value, str):
+            self.value = change(self.value)
 
     def to_data(self) -> dict[str, str]:
         """The error as text fields, which `from_data` takes in another process; without credentials."""

@@ -315,9 +315,7 @@ def given(source: Path, *, again: bool = False, folders: bool = False) -> Iterat
         try:
             yield copy
         except MmstError as e:
-            for name in ("what", "value", "why", "remedy"):
-                if isinstance(said := getattr(e, name), str):
-                    setattr(e, name, said.replace(str(copy), shown))
+            e.reword(lambda said: said.replace(str(copy), shown))
             raise
 
 

@@ -43,7 +43,7 @@ else
     stop "no docker (with its daemon), podman or buildah works here" "apt-get install buildah, and run this as root"
 fi
 
-version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' mmst/__init__.py)
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' mmst/version.py)
 revision=$(git rev-parse HEAD 2>/dev/null || true)
 image() { echo "docker.io/mmst/$1:$version"; }  # the full name of what Kubernetes calls mmst/NAME:VERSION
 

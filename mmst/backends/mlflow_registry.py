@@ -28,7 +28,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst import __version__, private
+from mmst import private
 from mmst.backends.mlflow_calls import PATIENCE, Patient, patiently, reach, translated, unless
 from mmst.errors import RegistryError
 from mmst.ports import Progress
@@ -36,6 +36,7 @@ from mmst.progress import Quiet
 from mmst.records import to_json
 from mmst.redaction import redacted
 from mmst.reference import FILE, Reference
+from mmst.version import __version__
 
 T = TypeVar("T")
 

@@ -106,7 +106,7 @@ def _own_options() -> Iterator[None]:
     try:
         yield
     except MmstError as e:
-        e.args = tuple(spoken(str(a)) for a in e.args)
+        e.reword(spoken)
         raise
 
 

@@ -1,0 +1,134 @@
+"""MMST from Python: what `import mmst` offers (docs/python.md). Everything here is also a command.
+
+Nothing heavy is imported before it is used: who only grades or checks programs needs neither torch nor kfp.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from mmst import answers
+from mmst.answers import Comparison
+from mmst.config import Config
+from mmst.errors import MmstError as MmstError
+from mmst.inside.packages import DEFAULT
+from mmst.methods import method
+from mmst.ports import Algebra, Execution, Limits, Program
+from mmst.ports import Sandbox as Engine
+from mmst.records import Report as Report
+from mmst.summary import RunSummary
+
+
+def grade(gold: str, answer: str, question: str = "") -> Comparison:
+    """Whether an answer equals the gold one: `equal` is True, False, or None where that was not found out.
+
+    `how` names the rule that decided (docs/grading.md). Units count as the question names them. What takes
+    algebra is asked of sympy, in a process that starts with the first such pair and ends with this one.
+
+    >>> grade("1/2", "0.5"), grade("12 apples", "13")
+    (Comparison(equal=True, how='number'), Comparison(equal=False, how='number'))
+    """
+    [comparison] = answers.settle([(gold, answer)], lambda pairs: _algebra().decide(pairs), [question])
+    return comparison
+
+
+def extract(solution: str, by: str = "text", stdout: str | None = None) -> str | None:
+    """The answer that a solution by this method commits to, None when to none; of a program, what it printed counts.
+
+    >>> extract("3 + 4 = 7, so the answer is 7."), extract("It depends.")
+    ('7', None)
+    """
+    chosen = method(by)
+    return chosen.answer(chosen.solution(solution), stdout)
+
+
+class Sandbox:
+    """Runs untrusted Python programs in gVisor, each alone: no network, no files, bounded time, memory and output.
+
+    They may import the standard library and `packages`. `backend="subprocess"` is for machines without
+    gVisor, and only for code that you would run yourself. `SetupError` when there is no usable gVisor.
+
+    >>> with Sandbox() as sandbox:                                          # doctest: +SKIP
+    ...     [done.stdout for done in sandbox.check(["print(6 * 7)"])]
+    ['42\\n']
+    """
+
+    def __init__(self, *, workers: int = 0, packages: Sequence[str] = DEFAULT, backend: str = "gvisor") -> None:
+        """With `workers` sandboxes at once (0: one a core)."""
+        from mmst import wiring
+        from mmst.errors import ConfigError
+
+        if backend not in wiring.SANDBOXES:
+            raise ConfigError("unknown sandbox", value=backend, remedy=f"backend: {' or '.join(wiring.SANDBOXES)}")
+        self._opened: AbstractContextManager[Engine] = wiring.sandbox(backend, workers, packages)
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> Sandbox:
+        self._engine = self._opened.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._engine = None
+        self._opened.__exit__(kind, error, at)
+
+    def check(
+        self, programs: Iterable[str], *, timeout: float = 2.0, memory_mib: int = 256, output_kib: int = 64
+    ) -> list[Execution]:
+        """What became of each program, in their order.
+
+        `timeout` is in seconds of CPU time. Trouble of the sandbox itself raises `SandboxError`.
+        """
+        assert self._engine, "a sandbox is used inside `with`"
+        limits = Limits(timeout=timeout, memory_mib=memory_mib, output_kib=output_kib)
+        asked = (Program(id=str(i), source=source) for i, source in enumerate(programs))
+        return sorted(self._engine.run(asked, limits), key=lambda done: int(done.id))
+
+
+def check_programs(
+    programs: Iterable[str], *, timeout: float = 2.0, memory_mib: int = 256, output_kib: int = 64
+) -> list[Execution]:
+    """What became of each program, in a sandbox for these alone; see `Sandbox`."""
+    with Sandbox() as sandbox:
+        return sandbox.check(programs, timeout=timeout, memory_mib=memory_mib, output_kib=output_kib)
+
+
+def load_recipe(name_or_file: str, settings: Sequence[str] = ()) -> Config:
+    """A shipped recipe by its name, or a file, with settings laid over it; `ConfigError` names a wrong key.
+
+    >>> load_recipe("demo", ["sampling.k=8"]).sampling.k
+    8
+    """
+    from mmst import recipes
+
+    return recipes.load(name_or_file, settings)
+
+
+def run(recipe: Config) -> RunSummary:
+    """Run a whole recipe on this machine and sum it up, as `mmst run` does; what is complete is found and kept."""
+    from mmst import config, summary, wiring
+    from mmst.commands.run import run_here
+
+    run_here(recipe)
+    return summary.summarise(wiring.open_store(recipe.out), config.run_id(recipe))
+
+
+def load_run(name: str, out: str = "runs") -> RunSummary:
+    """What a run has done so far; `name` is its name or the beginning of it, `out` the folder or bucket of runs."""
+    from mmst import summary, wiring
+
+    store = wiring.open_store(out)
+    return summary.summarise(store, summary.find_run(store, name))
+
+
+@functools.cache
+def _algebra() -> Algebra:
+    from mmst import wiring
+
+    opened = wiring.algebra()
+    engine = opened.__enter__()
+    atexit.register(opened.__exit__, None, None, None)
+    return engine

@@ -1,0 +1,3 @@
+"""The version, in one place: of the package, the images and the chart."""
+
+__version__ = "0.1.0"
