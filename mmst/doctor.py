@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmst import wiring
 from mmst.errors import MmstError, SetupError
+from mmst.extras import install
 from mmst.finding import Finding
 from mmst.redaction import without_user
 
@@ -129,7 +130,7 @@ def package(name: str, extra: str, why: str, needed: bool) -> Finding:
         ok = importlib.util.find_spec(name) is not None
     except (importlib.metadata.PackageNotFoundError, ValueError):
         version, ok = "not installed", False
-    return Finding(what=name, ok=ok, found=version, why=why, remedy=f"pip install 'mmst[{extra}]'", needed=needed)
+    return Finding(what=name, ok=ok, found=version, why=why, remedy=install(extra), needed=needed)
 
 
 def gvisor() -> Finding:

@@ -15,7 +15,6 @@ from pathlib import Path, PurePath
 
 from mmst.errors import SetupError
 
-_EXTRAS = {"numpy": "mmst", "sympy": "'mmst[grade]'", "tzdata": "mmst"}
 _LEFT_OUT_FOLDERS = {"tests", "__pycache__", "include", "_examples", "bin", ".."}
 _LEFT_OUT_SUFFIXES = {".h", ".hpp", ".pyi", ".pxd", ".pyx", ".a", ".pyc", ".c", ".f90", ".in", ".build"}
 
@@ -69,7 +68,7 @@ def _distribution(name: str, asks: str) -> Distribution:
     except importlib.metadata.PackageNotFoundError:
         what = f"{name} is not installed here, so it cannot be put into the sandbox"
     why = f"{asks} needs it" if asks else "programs may import the packages of check.packages"
-    remedy = f"pip install {_EXTRAS.get(name, name)}, or name other packages: --set check.packages='[numpy]'"
+    remedy = f"pip install {name}, or name other packages: --set check.packages='[numpy]'"
     raise SetupError(what, why=why, remedy=remedy)
 
 

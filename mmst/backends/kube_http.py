@@ -14,6 +14,7 @@ import urllib3
 from mmst import metrics
 from mmst.backends.kube_kinds import Kind, Object
 from mmst.errors import ClusterError, SetupError
+from mmst.extras import install
 
 PATIENCE = 60.0
 """Seconds for which trouble of the connection is met by trying again."""
@@ -32,9 +33,7 @@ class Api:
         try:
             from kubernetes import client, config
         except ImportError as e:
-            raise SetupError(
-                "the Kubernetes client is missing", why=str(e), remedy="pip install 'mmst[cluster]'"
-            ) from None
+            raise SetupError("the Kubernetes client is missing", why=str(e), remedy=install("cluster")) from None
         settings = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=settings)

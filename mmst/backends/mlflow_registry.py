@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 from mmst import private
 from mmst.backends.mlflow_calls import PATIENCE, Patient, patiently, reach, translated, unless
 from mmst.errors import RegistryError
+from mmst.extras import install
 from mmst.ports import Progress
 from mmst.progress import Quiet
 from mmst.records import to_json
@@ -221,7 +222,7 @@ class MlflowRegistry:
         try:
             import mlflow
         except ImportError as e:
-            raise RegistryError(f"MLflow is not installed ({e})", remedy="pip install 'mmst[registry]'") from e
+            raise RegistryError(f"MLflow is not installed ({e})", remedy=install("registry")) from e
 
         for logger in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(logger).setLevel(logging.WARNING)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from mmst.errors import PlatformError, SetupError
+from mmst.extras import install
 
 _START = 120.0
 """Seconds by the clock in which a process must have sympy ready."""
@@ -55,7 +56,7 @@ class SympyAlgebra:
             raise SetupError(
                 "answers need algebra to compare and sympy is not installed",
                 why=f"for instance {pairs[0][0][:60]!r} and {pairs[0][1][:60]!r}",
-                remedy="pip install 'mmst[grade]'",
+                remedy=install("grade"),
             )
         while len(self._pool) < min(self.workers, len(pairs)):
             self._pool.append(_Process(self.seconds, self.memory_mib))

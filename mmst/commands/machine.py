@@ -10,6 +10,7 @@ import typer
 
 from mmst.commands.options import DEFAULT_OUT, Json, StoreOut, emit
 from mmst.errors import ConfigError, SetupError
+from mmst.extras import install
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -85,7 +86,7 @@ def serve(
     try:
         from mmst.serve import serve as start
     except ImportError as e:
-        raise SetupError("the server cannot be loaded", why=str(e), remedy="pip install 'mmst[serve]'") from None
+        raise SetupError("the server cannot be loaded", why=str(e), remedy=install("serve")) from None
     digest = ""
     if store:
         opened = open_store(store)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmst.commands.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
+from mmst.extras import install
 
 if TYPE_CHECKING:
     from mmst.config import Config
@@ -57,7 +58,7 @@ def run_here(config: Config) -> None:
     try:
         from mmst.pipelines import local
     except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
     name = run_id(config)
     folder = logs_folder(config.out, name)
 
@@ -110,7 +111,7 @@ def compile(
     try:
         from mmst.pipelines.compile import compile_to
     except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
     compile_to(place, config, namespace=config.cluster.namespace if manifest else "")
     emit(str(file), False, escape(place.shown), aside=place.to_stdout)
 

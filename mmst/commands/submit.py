@@ -10,6 +10,7 @@ import typer
 
 from mmst.commands.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
 from mmst.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
+from mmst.extras import install
 
 if TYPE_CHECKING:
     from mmst.backends.kube_run import Seen
@@ -112,7 +113,7 @@ def reached(endpoint: str, config: Config) -> Kubeflow:
     try:
         from mmst.pipelines.kubeflow import Kubeflow
     except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy="pip install 'mmst[pipeline]'") from None
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
     return Kubeflow(endpoint, config)
 
 

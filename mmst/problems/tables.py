@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst.errors import DataError, SetupError
+from mmst.extras import install
 from mmst.problems.reading import Digits, Row
 
 BATCH = 512
@@ -77,7 +78,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        remedy = "pip install 'mmst[parquet]'"
+        remedy = install("parquet")
         raise SetupError("pyarrow is not installed", why=f"it reads {path.name}", remedy=remedy) from None
     number = 0
     try:

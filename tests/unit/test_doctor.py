@@ -99,7 +99,7 @@ def test_this_machine_has_some_memory() -> None:
 
 def test_a_package_that_is_not_installed_says_how_to_get_it() -> None:
     finding = doctor.package("no-such-package", "model", "for something", True)
-    assert (finding.ok, finding.remedy) == (False, "pip install 'mmst[model]'")
+    assert (finding.ok, finding.remedy) == (False, "in the checkout of MMST: pip install '.[model]'")
 
 
 def test_gvisor_that_cannot_start_is_a_finding_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def test_a_missing_package_stops_the_run_with_the_extra_to_install(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", (("no-such-package", "model", "sampling", True),))
-    with pytest.raises(SetupError, match=r"pip install 'mmst\[model\]'"):
+    with pytest.raises(SetupError, match=r"pip install '\.\[model\]'"):
         preflight.check(config(tmp_path))
 
 
