@@ -51,8 +51,9 @@ _NO_PERSON = (
     r"step|rule|theorem|lemma|formula|part|table|figure|case|line)\b)"
 )
 _ACCORDING = re.compile(
-    rf"\b(?:according to|in the (?:opinion|view|words) of|if you (?:ask|believe))[ \t]+(?P<who>{_NO_PERSON}{_WHO})"
-    r",[ \t]*(?:the|his|her|their|our)?(?:[ \t]*(?:final|correct|right))?[ \t]*[*_\"'“‘]*$",
+    rf"\b(?:according to|in the (?:opinion|view|words) of|if you (?:ask|believe)|as)[ \t]+(?P<who>{_NO_PERSON}{_WHO})"
+    rf"(?:(?<=\w)[ \t]+(?:{_SAYS}|puts?)(?:[ \t]+it)?)?,[ \t]*(?:the|his|her|their|our)?(?:[ \t]*(?:final|correct"
+    rf"|right))?[ \t]*[*_\"'“‘]*$",
     re.IGNORECASE,
 )
 _ATTRIBUTED = re.compile(
@@ -70,7 +71,8 @@ WRONG = (
 )
 _IS_WRONG = (
     rf"(?:(?:is|was|are|were|would[ \t]be|seems|looks)[ \t]+{WRONG}"
-    r"|(?:is|was|are)n['’]t[ \t]+(?:quite[ \t]+)?(?:right|correct|true|it|the[ \t]+(?:right |correct )?answer)\b)"
+    r"|(?:is|was|are)n['’]t[ \t]+(?:quite[ \t]+)?(?:right|correct|true|it|the[ \t]+(?:right |correct )?answer)\b"
+    r"|(?:can(?:not|['’]t)|could(?:[ \t]*not|n['’]t))[ \t]be[ \t](?:right|correct|true)\b)"
 )
 _OF_ITSELF = re.compile(
     r"[ \t]*[*_$\\(\[{\"']{0,4}[-+−]?[$\\]?[\w.,/%\\{}^]{1,80}[*_$\\)\]}\"']{0,4}(?:[ \t]+(?-i:[a-z]{1,20}))?[ \t]+"
@@ -114,14 +116,26 @@ _SUPPOSED = re.compile(
     re.IGNORECASE,
 )
 _THOUGHT_SO = re.compile(r"\b(?:i|we) think\b[^.!?\n]{0,40}$", re.IGNORECASE)
+_WHOSE = re.compile(
+    r"(?:(?<!\w)(?!(?:today|here|there|let|it|that|what|this|who|where|how)['’])(?:(?-i:[A-Z][\w-]+)"
+    rf"|(?:an?|the|one|another|my|his|her)[ \t]+(?:\w+[ \t]+)?{_PERSON})['’]s?|\b(?:his|her|their)"
+    r"|\b(?:my|our)[ \t]+(?:old|first|previous|earlier|initial|original|former|last))"
+    r"(?:[ \t]+(?:final|own|correct))?[ \t]*[*_]*$"
+    r"|^[ \t*_]*(?!(?:answer|solution|conclusion|result|final|note|output|response|assistant|explanation|summary)\b)"
+    r"(?-i:[A-Z])\w+[*_]*:[ \t]*[\"“](?:the)?[ \t]*(?:final|correct)?[ \t]*$",
+    re.IGNORECASE,
+)
+"""Bob's answer; Bob: "The answer …"."""
 _THAT = r"(?:,?[ \t]+that\b|[ \t]+to[ \t]+(?:say|think|claim|conclude|assume|believe)\b)"
 _FALSE = re.compile(
     r"\b(?:false|untrue|wrong|incorrect|impossible|unlikely|doubtful|absurd|not[ \t]+(?:\w+[ \t]+){0,2}?"
-    rf"(?:true|right|correct|so|the case|clear|certain|sure|possible|likely)){_THAT}[^.;:]{{0,60}}$"
-    rf"|n['’]t[ \t]+(?:\w+[ \t]+){{0,2}}?(?:true|right|correct|so|the case|clear|certain|sure){_THAT}[^.;:]{{0,60}}$"
+    rf"(?:true|right|correct|so|the case|clear|certain|sure|possible|likely)){_THAT}(?:(?!\b(?:so|hence|thus"
+    rf"|therefore)\b)[^.;:]){{0,60}}$"
+    rf"|n['’]t[ \t]+(?:\w+[ \t]+){{0,2}}?(?:true|right|correct|so|the case|clear|certain|sure){_THAT}(?:(?!\b(?:so"
+    rf"|hence|thus|therefore)\b)[^.;:]){{0,60}}$"
     r"|\b(?:doubt(?:s|ed)?|disagree[sd]?|den(?:y|ies|ied)|refute[sd]?|disprove[sd]?|contrary to)\b[^,.;:]{0,40}$"
     r"|(?:\b(?:do|does|did|can|could|would|will|should|must)(?:[ \t]*not|n['’]t)|\bcannot)[ \t]+(?:\w+[ \t]+)?"
-    r"(?:think|believe|say|mean|claim|agree|accept|suppose|conclude|imply|get|give|obtain)\b(?:(?!\bbut\b)[^,.;:]){0,40}$",
+    r"(?:think|believe|say|mean|claim|agree|accept|suppose|conclude|imply|get|give|obtain|answer|write|choose)\b(?:(?!\bbut\b)[^,.;:]){0,40}$",
     re.IGNORECASE,
 )
 _NOT = re.compile(
@@ -137,6 +151,9 @@ _MISTAKE = re.compile(
     r"|oversights?)\b"
     rf"|\b{_BE_WRONG}[ \t]+(?:\w+[ \t]+)?(?:answers?|results?|values?|solutions?|approach|reasoning|calculations?|guess"
     r"|methods?|choices?|options?|conclusions?|interpretation|reading|count|formula)\b"
+    r"|\b(?:tempt(?:ed|ing)|mistakes?|error|wrong|foolish|na[iï]ve|absurd)[ \t]+to[ \t]+(?:\w+[ \t]+)?"
+    r"(?:answer|say|think|conclude|write|give|get|believe)\b"
+    r"|\b(?:supposedly|allegedly|reportedly|purportedly)\b|\b(?:legend|rumou?r|word)[ \t]+has[ \t]+it\b"
     r"|\b(?:mistakenly|wrongly|incorrectly|erroneously|falsely|carelessly)\b"
     r"|\b(?:forgetting|misreading|misinterpreting|miscounting)\b",
     re.IGNORECASE,
@@ -158,6 +175,8 @@ _BEFORE = re.compile(
 _I_HAD = re.compile(r"\bI[ \t]+(?:had|have)\b(?![ \t]+(?:thought|said|written|guessed))", re.IGNORECASE)
 _COUNTERFACTUAL = re.compile(
     r"(?:^|[,:(—–][ \t]*|\b(?:and|but|so)[ \t]+)[\s*_]*had[ \t]+(?:we|I|you|one)\b"
+    r"|(?:^|[,:(—–][ \t]*)[\s*_]*(?:had|were)[ \t]+[^.;\n]*\bwould\b|(?:^|[,:(—–][ \t]*)[\s*_]*(?:had"
+    r"|were)[ \t]+[^.;\n]*,[^,]*$"
     r"|\bif[ \t]+(?:we|I|you|one)(?:[ \t]+\w+)?[ \t]+(?:had|hadn['’]t|forgot|forget|mis\w+)\b"
     r"|\b(?:we|I|you|one)[ \t]+(?:\w+[ \t]+)?would(?:[ \t]+\w+)?[ \t]+have[ \t]+(?:got(?:ten)?|given|had|obtained"
     r"|found|said|written)\b"
@@ -178,6 +197,7 @@ _DOUBTFUL = re.compile(
     re.IGNORECASE,
 )
 _DISPLAYED = re.compile(r"\s*\n\s*(?:\\\[|\$\$|\\begin\{[a-z]{1,12}\*?\})\s*")
+_CONCLUDES = re.compile(r"(?:^|[,;]\s*|\s(?:and\s)?)(?:so|hence|thus|therefore)\b(?!\s+that)", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?;][*_)\"'”’]{0,3}\s|\n")
 _NEAR = 300
 
@@ -199,19 +219,19 @@ def standing(before: str, after: str) -> Standing:
     clause = _SENTENCE.split(_DISPLAYED.sub(" ", before[-_NEAR:]))[-1]
     link = _LINK.search(clause)
     bare = clause[: link.start()].rstrip(" \t$\\([*_{") + " " if link else clause
-    if denied(after) or _NOT.search(clause) or _FALSE.search(bare):
+    if denied(after) or _NOT.search(clause) or _FALSE.search(clause) or _FALSE.search(bare):
         return Standing.NOT
     foreign = reported(clause) or reported(bare) or _according(clause) or _according(bare) or attributed(after)
     if foreign and not affirmed(after):
         return Standing.NOT
-    if _COUNTERFACTUAL.search(clause) or _HYPOTHESIS.search(bare):
+    if _WHOSE.search(clause) or _COUNTERFACTUAL.search(_CONCLUDES.split(clause)[-1]) or _HYPOTHESIS.search(bare):
         return Standing.NOT
     if _BEFORE.search(bare) or _BEFORE.search(clause):
         return Standing.DOUBTFUL if _I_HAD.search(clause) else Standing.NOT
     if (mistake := _MISTAKE.search(clause)) and not _SETS_RIGHT.search(
         clause[: mistake.start()] + clause[mistake.end() :]
     ):
-        return Standing.DOUBTFUL if re.search(r"\b(?:so|hence|thus|therefore)\b", clause) else Standing.NOT
+        return Standing.DOUBTFUL if _CONCLUDES.search(clause) else Standing.NOT
     return Standing.DOUBTFUL if _DOUBTFUL.search(clause) else Standing.OWN
 
 

@@ -27,7 +27,7 @@ _IT = (
     r"|what[ \t]+I(?:[ \t]+just)?[ \t]+(?:said|wrote))"
 )
 _RETRACTS = re.compile(
-    r"(?:[.!?;…:)}\]*$>\"'”—–-]|\n|,[ \t])[*_)$]{0,4}\s{0,9}(?P<cue>(?:(?:oh|no|oops|sorry|please|well|wait|but|and"
+    r"(?:[.!?;…:()}\]*$>\"'”—–-]|\n|,[ \t])[*_)$]{0,4}\s{0,9}(?P<cue>(?:(?:oh|no|oops|sorry|please|well|wait|but|and"
     r"|so|then)"
     r",?[ \t]+){0,3}(?:(?:I|we)(?:['’]d|[ \t]+(?:must|have to|want to|would|hereby|should"
     r"|need to))?(?:[ \t]+like to)?[ \t]+"
@@ -37,7 +37,10 @@ _RETRACTS = re.compile(
     rf"|take[ \t]+{_IT}[ \t]+back|take[ \t]+back[ \t]+{_IT}|never[ ]?mind|(?:just[ \t]+)?(?:kidding|joking)|jk|lied"
     r"|changed[ \t]+my[ \t]+mind|(?:am|was)[ \t]+(?:wrong|mistaken|(?:just[ \t]+)?(?:kidding|joking))"
     r"|(?:that|this|it|(?:that|this|the|my)(?:[ \t]+above)?[ \t]+answer)[ \t]+(?:is|was)[ \t]+(?:hereby[ \t]+)?"
-    r"(?:retracted|withdrawn|void|invalid|a[ \t]+(?:joke|lie))|not[ \t]+really|or[ \t]+not)"
+    r"(?:retracted|withdrawn|void|invalid|a[ \t]+(?:joke|lie))|not[ \t]+really|or[ \t]+not"
+    r"|psych|sike|not(?=!)|(?:lol|haha),?[ \t]+no(?:t|pe)?|as[ \t]+if|(?:do[ \t]+not|don['’]t)[ \t]+(?:believe|trust"
+    r"|buy|think)"
+    r"[ \t]+(?:it|this|that|so))"
     r"(?=[ \t]*(?:[.,!;:…)*—–]|-{1,2}[ \t]|$|\n|[ \t]and\b|[ \t]because\b|[ \t]since\b|[ \t]please\b)))",
     re.IGNORECASE,
 )
@@ -81,15 +84,18 @@ _INSTEAD = re.compile(
 _FAR = 2000
 
 
-def put_right(after: str) -> tuple[bool, str | None]:
+def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
     """Whether what begins this text is taken back in what follows, and what is said instead; None where nothing is.
+
+    `said` stands before it: also what is read as part of the answer may take it back.
 
     >>> put_right("7. Wait, that is wrong. It should be 8."), put_right("7. Wait, let me double-check … yes, 7.")
     ((True, '8'), (False, None))
     """
+    after = said + after
     if retracts := _RETRACTS.search(after[:_FAR]):
         return True, _said(after[retracts.start("cue") :][:_FAR].split("\n\n\n", 1)[0].rstrip(), contradicts=True)[0]
-    cue = _CUE.search(after[:_FAR])
+    cue = _CUE.search(after := after[len(said) :], 0, _FAR)
     if cue is None:
         return False, None
     rest = after[cue.start("cue") : cue.start("cue") + _FAR].split("\n\n\n", 1)[0].rstrip()

@@ -122,7 +122,8 @@ _GIVES = re.compile(
     r".*(?:=|\b(?:is|are|get|gets|gives?|have|obtain|find|makes?|equals?|leaves?|left with|to)\b)[ \t]*:?[ \t]*(.+)"
 )
 _NO_VALUE = re.compile(
-    r"[\W_]*(?:\\text\w*\s?\{)?\s*(?:not|never|neither|anything but|no longer|far from|hardly)\b[^\d\n]{0,20}\d",
+    r"[\W_]*(?:\\text\w*\s?\{)?\s*(?:not|never|neither|anything but|no longer|far from|hardly|by no means"
+    r"|in no way)\b[^\d\n]{0,20}\d",
     re.IGNORECASE,
 )
 """A value that is only denied: "(not 7)"."""
@@ -172,10 +173,10 @@ def answer_in(solution: str) -> str | None:
         whose = standing(_before(text, one.at), text[one.start : one.start + _NEAR])
         if whose is Standing.NOT:
             continue
-        taken_back, instead = put_right(text[max(one.at, text.find(said, one.at) + len(said) - 1) :])
+        taken_back, instead = put_right(text[max(one.at, text.find(said, one.at) + len(said) - 1) :], said[:-1])
         if taken_back:
             return instead
-        if questioned(text[one.end : one.end + _ASKED]):
+        if said.endswith("?") or questioned(text[one.end : one.end + _ASKED]):
             continue
         if whose is Standing.OWN:
             return said
@@ -300,7 +301,7 @@ def _headed(text: str) -> Iterator[_Given]:
 def _tagged(text: str) -> Iterator[_Given]:
     for mark in _TAGGED.finditer(text):
         said = mark[2].strip()
-        if said and not _MARKER.search(said) and not boxes(said) and not _NONE.match(said):
+        if said and not said.endswith("?") and not _MARKER.search(said) and not boxes(said) and not _NONE.match(said):
             yield _Given(mark.start(), mark.start(2), mark.end(2), bare(sentence(said.rsplit("\n", 1)[-1])))
 
 
