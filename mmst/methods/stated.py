@@ -211,8 +211,8 @@ def _marked(text: str, found: list[Box]) -> Iterator[_Given]:
             said = _following(text, line.end() if said.strip(" \t*_`\"':}") == "" else mark.end())
         elif display := _DISPLAY.match(text, mark.end()):
             said = _row(display[1]) + text[display.end() :].split("\n", 1)[0] if "\n" in display[1] else said
-        if any(not supposed(said[: again.start()]) for again in _MARKER.finditer(sentence(said))) or (
-            mark[0] == "####" and not _hashed(said)
+        if (mark[0] == "####" and not _hashed(said)) or any(
+            not supposed(said[: again.start()]) for again in _MARKER.finditer(sentence(said))
         ):
             continue  # "Final answer: the answer is 7" says it again
         written = sentence(said.split("</", 1)[0])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,19 @@ def test_a_process_that_takes_long_to_start_is_waited_for_as_long_as_it_works(mo
     monkeypatch.setattr(sympy_algebra, "_LOOK", 0.01)  # sympy takes many times as long to be imported
     with SympyAlgebra() as algebra:
         assert algebra.decide([("x^2=4", r"\pm 2")]) == [True]
+
+
+def test_a_process_that_stands_still_is_trouble_of_the_platform(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sympy_algebra, "_LOOK", 0.01)
+    monkeypatch.setattr(sympy_algebra, "_STANDS_STILL", 0.2)
+    asleep = tmp_path / "asleep"
+    asleep.write_text("#!/bin/sh\nexec sleep 600\n")
+    asleep.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(asleep))
+    with SympyAlgebra() as algebra, pytest.raises(PlatformError, match="did not start"):
+        algebra.decide([("x^2=4", r"\pm 2")])
 
 
 def test_a_process_that_never_starts_is_trouble_of_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
