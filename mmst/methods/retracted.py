@@ -92,10 +92,10 @@ def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
     >>> put_right("7. Wait, that is wrong. It should be 8."), put_right("7. Wait, let me double-check … yes, 7.")
     ((True, '8'), (False, None))
     """
-    after = said + after
-    if retracts := _RETRACTS.search(after[:_FAR]):
-        return True, _said(after[retracts.start("cue") :][:_FAR].split("\n\n\n", 1)[0].rstrip(), contradicts=True)[0]
-    cue = _CUE.search(after := after[len(said) :], 0, _FAR)
+    whole = said + after
+    if retracts := _RETRACTS.search(whole[:_FAR]):
+        return True, _said(whole[retracts.start("cue") :][:_FAR].split("\n\n\n", 1)[0].rstrip(), contradicts=True)[0]
+    cue = _CUE.search(after[:_FAR])
     if cue is None:
         return False, None
     rest = after[cue.start("cue") : cue.start("cue") + _FAR].split("\n\n\n", 1)[0].rstrip()
@@ -103,9 +103,9 @@ def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
     strong = _STRONG.match(cue["cue"]) is not None
     if confirmed > denial and not (strong and denial >= 0):
         return False, None
-    said, at = _said(rest, strong or denial >= 0)
-    if said is not None and (confirmed < 0 or at > confirmed or denial >= 0):
-        return True, said
+    instead, at = _said(rest, strong or denial >= 0)
+    if instead is not None and (confirmed < 0 or at > confirmed or denial >= 0):
+        return True, instead
     return denial > confirmed and _ITSELF_DENIED.search(rest) is not None, None
 
 
