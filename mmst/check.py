@@ -24,7 +24,7 @@ from mmst.ports import Algebra, Engines, Evaluation, Execution, Limits, Program,
 from mmst.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.store import Stage, records, sharded
 
-VERSION = 4
+VERSION = 5
 SANDBOX_TRIES = 2
 MARKS = ("unsteady", "contradicted")
 """What is counted of samples besides their verdicts."""

@@ -21,6 +21,11 @@ _BARE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning)
 _NO_MEMORY = re.compile(r"(numpy\.[\w.]+\._Array)?MemoryError")
 _NO_MODULE = re.compile(r"No module named '(\w+)'")
 _MISSING = re.compile(r"(\w+) is not in the sandbox(?:; (?:check\.|--)packages)?")
+_FORBIDDEN = re.compile(r"\[Errno 1\]")
+_STARTS_PROCESS = re.compile(
+    r", in (?:_execute_child|_fork_exec|_launch|_spawn\w*|fork\w*|popen)\b"
+    r"|\bos\.(?:fork\w*|posix_spawnp?|exec\w+|spawn\w+)\b"
+)
 
 
 def outcome(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool = True) -> tuple[str, str]:
@@ -48,6 +53,9 @@ def outcome(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool =
     if missing:
         known = keyed and missing[1] in KNOWN
         return "crashed", f"{missing[1]} is not in the sandbox" + ("; check.packages" if known else "")
+    if name == "PermissionError" and _FORBIDDEN.match(message):
+        what = "the sandbox forbids new processes" if _STARTS_PROCESS.search(stderr) else "the sandbox forbids it"
+        message = f"{what} ({message})"
     if not name:
         return "crashed", f"exit status {status}"
     message = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message[:200])

@@ -3,6 +3,8 @@
     IN    {"id": "a", "program": "print(int(input()) * 2)", "stdin": "21"}
     OUT   {"id": "a", "verdict": "ok", "stdout": "42\\n", "stderr": "", "detail": "", "seconds": 0.03, "peak_mib": 9.1}
 
+A program without a statement is none (`no_program`): it is not run. "gold" and "question" go through, for `mmst grade`.
+
 For programs in memory, ask a sandbox directly:
 
     >>> from mmst import wiring                                               # doctest: +SKIP
@@ -15,6 +17,7 @@ For programs in memory, ask a sandbox directly:
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections import OrderedDict, deque
@@ -30,16 +33,19 @@ from mmst.outcome import Tally
 from mmst.output import Output, find
 from mmst.partial import Unused, opened
 from mmst.ports import Execution, Limits, Program, Progress, Sandbox
-from mmst.problems.reading import jsonl_stream
+from mmst.problems.reading import CARRIED, carried, jsonl_stream
 from mmst.store import file_sha256
 
-VERSION = 2
+VERSION = 3
 """Raised when the same program may get another verdict."""
 OPTIONS = {
     "packages": "--packages", "sandbox": "--sandbox", "timeout": "--timeout", "memory_mib": "--memory",
     "output_kib": "--output-limit", "workers": "--workers",
 }  # fmt: skip
 """What `mmst check-programs` calls the recipe's keys below `check`."""
+_FIELDS = ("id", "program", "stdin")
+_Through = str | int | dict[str, Any]
+"""What goes through: an id as it stands in the file; with what `mmst grade` needs, where that is there."""
 _KEY = re.compile(rf"(?:--set )?\bcheck\.({'|'.join(OPTIONS)})\b(?:=([^\s;,.)]+))?")
 _REMEMBERED = 10_000
 """How many different programs' results are kept for those that are identical."""
@@ -84,6 +90,21 @@ def once(sandbox: Sandbox, programs: Iterable[Program], limits: Limits) -> Itera
     yield from answered
 
 
+def _says(source: str) -> bool:
+    """Whether a program holds a statement, or what Python refuses."""
+    lines = (line.strip(" \t\f\ufeff") for line in re.split(r"[\r\n]", source))
+    if any(line and line[0] not in "#\\" for line in lines):
+        return True
+    try:
+        return bool(ast.parse(source.encode()).body)
+    except (SyntaxError, ValueError):
+        return True
+
+
+def _none(program: Program) -> Execution:
+    return Execution(id=program.id, outcome="no_program", stdout="", stderr="", detail="it holds no statement")
+
+
 def _key(program: Program) -> bytes:
     parts = (part.encode("utf-8", "surrogatepass") for part in (program.source, program.stdin))
     return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
@@ -115,7 +136,8 @@ def check_file(
     ids = _ids(source)
 
     def executions(done: Container[str]) -> Iterator[Execution]:
-        missing = (p for p in read(source) if p.id in ids and p.id not in done)
+        yield from (_none(p) for p in read(source) if p.id in ids and p.id not in done and not _says(p.source))
+        missing = (p for p in read(source) if p.id in ids and p.id not in done and _says(p.source))
         with sandbox() as box:
             yield from once(box, missing, limits) if dedupe else box.run(missing, limits)
 
@@ -142,9 +164,12 @@ def read(path: Path) -> Iterator[Program]:
     return (program for _, program in _rows(path))
 
 
-def _rows(path: Path) -> Iterator[tuple[str | int, Program]]:
-    """Each program with its id as it stands in the file."""
+def _rows(path: Path) -> Iterator[tuple[_Through, Program]]:
+    """Each program with what goes through."""
     for row in jsonl_stream(path):
+        for field in _FIELDS:
+            if (meant := row.nearest(field, (*_FIELDS, *CARRIED))) is not None:
+                row.fail(meant, "is no field", f"rename '{meant}' to '{field}'")
         name = row.fields.get("id")
         if isinstance(name, bool) or not isinstance(name, (str, int)):
             there = f"fields there: {', '.join(row.fields) or 'none'}"
@@ -153,20 +178,24 @@ def _rows(path: Path) -> Iterator[tuple[str | int, Program]]:
             row.fail("program", "must be a text", f"fields there: {', '.join(row.fields) or 'none'}")
         if not isinstance(row.fields.get("stdin", ""), str):
             row.fail("stdin", "must be a text", "leave it out if none")
-        yield name, Program(id=str(name), source=row.fields["program"], stdin=row.fields.get("stdin", ""))
+        also = carried(row)
+        yield (
+            {"id": name} | also if also else name,
+            Program(id=str(name), source=row.fields["program"], stdin=row.fields.get("stdin", "")),
+        )
 
 
-def _ids(source: Path) -> dict[str, str | int]:
-    """Every id as text, in the order of the file, with what stands there; 1 and "1" are the same."""
-    ids: dict[str, str | int] = {}
-    for name, program in _rows(source):
+def _ids(source: Path) -> dict[str, _Through]:
+    """Every id as text, in the order of the file, with what goes through; 1 and "1" are the same."""
+    ids: dict[str, _Through] = {}
+    for through, program in _rows(source):
         if program.id in ids:
             raise DataError(
                 f"{source}: two programs have the same id",
-                value=name,
+                value=through["id"] if isinstance(through, dict) else through,
                 remedy='make the ids unique (1 is the same as "1")',
             )
-        ids[program.id] = name
+        ids[program.id] = through
     return ids
 
 
@@ -207,15 +236,16 @@ def _facts(stamp: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _line(e: Execution, name: str | int) -> bytes:
-    fields: dict[str, Any] = {"id": name, "verdict": e.outcome, "stdout": e.stdout, "stderr": e.stderr}
+def _line(e: Execution, through: _Through) -> bytes:
+    also = through if isinstance(through, dict) else {"id": through}
+    fields: dict[str, Any] = {"id": also["id"], "verdict": e.outcome, "stdout": e.stdout, "stderr": e.stderr}
     fields |= {"detail": spoken(e.detail), "seconds": round(e.seconds, 4), "peak_mib": round(e.peak_mib, 1)}
-    return json.dumps(fields).encode() + b"\n"
+    return json.dumps(fields | also).encode() + b"\n"
 
 
 def _stream(
     place: Output,
-    ids: Mapping[str, str | int],
+    ids: Mapping[str, _Through],
     executions: Callable[[Container[str]], Iterator[Execution]],
     progress: Progress,
     source: Path,

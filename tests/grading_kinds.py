@@ -6,6 +6,20 @@ A line is `gold ~ answer`; each pair is tried both ways round.
 from collections.abc import Iterator
 
 SAME_BY_KIND = {
+    "braces alone": r"""
+        \{1, 2\} ~ {2, 1}
+        1, 2 ~ {2,1}
+        x \in {1, 2} ~ \{2,1\}
+        \{3, 1/2\} ~ {\frac12, 3}
+        \{(3,4),(1,2)\} ~ {(1,2),(3,4)}
+        $\{1,2\}$ ~ {1,2}
+        $(1,3)$ ~ ${1,3}$
+    """,
+    "only points are not defined": r"""
+        x ~ x^2/x
+        1 ~ x/x
+        x+1 ~ (x^2-1)/(x-1)
+    """,
     "noise": r"""
         1 ~ 0.9999999999999999
         1 ~ 1.0000000000000002
@@ -647,6 +661,15 @@ SAME_BY_KIND = {
 }
 
 OTHER_BY_KIND = {
+    "an order against none": r"""
+        (1,2) ~ {1,2}
+        (1, 2) ~ \{1, 2\}
+        (1,2,3) ~ {1,2,3}
+        (\frac12, 3) ~ {\frac12, 3}
+        [1, 2) ~ {1, 2}
+        \{1,2\} ~ {1,3}
+        \{1,2\} ~ {1,2,3}
+    """,
     "noise": r"""
         1 ~ 0.9999999999
         1 ~ 1.0000000001

@@ -36,7 +36,8 @@ The rules, in the order in which they are tried:
    clock of 24 hours. Ratios are 2:5, and 4 : 10 with spaces.
 5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
    items without brackets in any order, also against a set or what Python prints for a list; in this order
-   against a tuple; (1, 2) ≠ (2, 1); [0, 1) ≠ [0, 1]; matrices entry by entry; 1:2 = 2:4.
+   against a tuple; (1, 2) ≠ (2, 1); (1, 2) ≠ {1, 2} (but ${1, 2}$ is a group, so a list); [0, 1) ≠ [0, 1]; matrices
+   entry by entry; 1:2 = 2:4.
    - Labels. One that only one side has is left out (x = 5 is 5, so are f(2) = 5, Area = 5 and ∠ABC = 5°, but
      2x + z = 5 is not). Two must agree: x = 5 ≠ y = 5, f(2) = 5 ≠ f(3) = 5, P(A) = … ≠ P(B) = …; f(x) = x² is
      f(t) = t². The label of x = 1, 2 holds for all of the list. An area may be called A, not x.
@@ -44,14 +45,14 @@ The rules, in the order in which they are tried:
    - x < 5 is (-∞, 5). Equations are equal when one is a multiple of the other. Of equations between numbers, true
      ones are equal by the value of their sides (2+2=4 is 4=1+3, not 3+3=6), false ones side by side.
    - Scalars are equal when they have equal values, wherever variables are put (`evaluate`, `values`); so an expression
-     that is not simplified is equal. Points where one is not defined do not count, but where one has no real value for
-     a whole range where the other has one (ln x² and 2 ln x), the two are undecided. Decimals in a formula may be
-     rounded as in 2. What contains words is text.
+     that is not simplified is equal. Points where one is not defined do not count (x²/x is x, x/x is 1), but where one
+     has no real value for a whole range where the other has one (ln x² and 2 ln x), the two are undecided. Decimals in
+     a formula may be rounded as in 2. What contains words is text.
    - What Python, sympy and numpy print is read: (3+4j), [Fraction(3, 4)], [[1, 2], [3, 4]], {x: 3}, 0x2a. A list of
      one is its item. A list of three or more is also a tuple or set; of two numbers, an interval or an unordered list.
 6. undecided. What takes algebra: an equation to solve, an inequality of second degree, an integral. Then
    `settle` asks the algebra engine; what that does not decide in its time stays undecided, and so does what is
-   equal only where both are defined, or always true, or never.
+   equal only in the range where both are defined, or always true, or never.
 
 Nothing here raises or takes long, whatever a model wrote: texts of more than `LONGEST` characters
 are compared as they stand, brackets nest at most 40 deep, values have at most 40,000 bits.

@@ -2,6 +2,7 @@ r"""An answer before it is read: ways of writing that say nothing else than anot
 
 approximately 3.14 → 3.14      US$1,000 → $1,000     the year 1990 → 1990      negative 5 → -5
 0.1\overline{6} → 1/6          {1 \over 2} → \frac   2A_{16} → 42              5 \\ → 5
+{1, 2} → \{1, 2\}
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from mmst.answers.printed import of_python
 from mmst.answers.worded import begins_number
 
 _SOMETHING = re.compile(r"[\\_(\[{…'\"\u0305]|\.\.|\dj|0[xbo]|^\s*[\s$*]*[A-Za-z]|\bI\b")
+_IN_BRACES = re.compile(
+    r"(?P<before>\s*(?:[A-Za-z]\s*(?:=|\\in(?![A-Za-z])|∈)\s*)?)\{(?P<inside>[^=:]*)\}(?P<behind>[\s.]*)"
+)
 _LINE_END = re.compile(r"(?:\s*\\\\)+\s*(\$?)\s*$")
 _STYLE = r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*)?"
 _LEAD = re.compile(
@@ -85,7 +89,21 @@ def _once(text: str) -> str:
         text = _BASE.sub(_in_base, text)
     if text[:1].isalpha() or (text[:1] in "\\ $" and _MAY_LEAD.match(text)):
         text = _led(text)
-    return of_python(text)
+    text = of_python(text)
+    if "{" in text and (found := _IN_BRACES.fullmatch(text)) is not None and _is_set(found["inside"]):
+        text = rf"{found['before']}\{{{found['inside']}\}}{found['behind']}"
+    return text
+
+
+def _is_set(inside: str) -> bool:
+    """Whether what is in braces alone is several items: {1, 2} is a set; between dollars TeX groups."""
+    depth, commas = 0, 0
+    for i, sign in enumerate(inside):
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth < 0:
+            return False
+        commas += sign == "," and depth == 0 and inside[i - 1 : i] != "\\"
+    return depth == 0 and commas > 0
 
 
 def _led(text: str) -> str:

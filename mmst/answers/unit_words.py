@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import re
 
+from mmst.number_words import LARGE
+
 # --- words that multiply ---
 
-ORDINALS = (
-    "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
-    "seventeenth eighteenth nineteenth"
-).split()
-PARTS = {"half": 2, "quarter": 4} | {word: n for n, word in enumerate(ORDINALS, 3)}
-PARTS |= {f"{ten}ieth": 10 * n for n, ten in enumerate("twent thirt fort fift sixt sevent eight ninet".split(), 2)}
-PARTS |= {"hundredth": 100, "thousandth": 10**3, "millionth": 10**6, "billionth": 10**9, "trillionth": 10**12}
-"""A half, a third … and what they divide by; a second is a time."""
 SCALES = {
-    "ten": 10, "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-    "lakh": 10**5, "lac": 10**5, "crore": 10**7, "gross": 144,
+    "ten": 10, "dozen": 12, "hundred": 100, **LARGE, "lakh": 10**5, "lac": 10**5, "crore": 10**7, "gross": 144,
 }  # fmt: skip
 SHORT_SCALES = {
     "bn": 10**9, "bln": 10**9, "mil": 10**6, "mill": 10**6, "mio": 10**6, "mn": 10**6, "mln": 10**6, "tn": 10**12,

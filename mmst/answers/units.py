@@ -28,7 +28,6 @@ from mmst.answers.unit_words import (
     NO_NOUNS,
     NO_UNIT_LETTERS,
     NUMERAL,
-    PARTS,
     PER,
     POWERS,
     RAISED,
@@ -38,6 +37,7 @@ from mmst.answers.unit_words import (
     SINGULAR_ONLY,
     SYMBOLS,
 )
+from mmst.number_words import PARTS
 
 
 class Behind(NamedTuple):

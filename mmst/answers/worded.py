@@ -5,17 +5,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from mmst.answers.unit_words import PARTS
+from mmst.number_words import COUNTED, DECADES, LARGE, ONES, PARTS, SIGNS, SMALL
 
-_ONES = "zero one two three four five six seven eight nine".split()
-_TEENS = ("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen").split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SMALL = {word: n for n, word in enumerate(_ONES + _TEENS)}
-_DECADES = {word: 10 * n for n, word in enumerate(_TENS, 2)} | {"fourty": 40}
-_LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _ARTICLES = frozenset({"a", "an"})
-_COUNTED = frozenset({"hundred", "dozen", *_LARGE})
-_STARTS = frozenset({*_SMALL, *_DECADES, *_ARTICLES, *_COUNTED, "half", "minus", "negative"})
+_STARTS = frozenset({*SMALL, *DECADES, *_ARTICLES, *COUNTED, "half", *SIGNS})
 _WORD = re.compile(r"[A-Za-z]+")
 _FIRST = re.compile(r"[A-Za-z]+")
 _AND_PART = re.compile(
@@ -37,7 +30,7 @@ def in_words(text: str) -> tuple[Fraction, str] | None:
         if text[words[i - 1][2] : start] not in (" ", "-", "  "):
             words = words[:i]  # what is behind another sign is not read here
             break
-    negative = words[0][0] in ("minus", "negative")
+    negative = words[0][0] in SIGNS
     reader = _Words(text, words, int(negative))
     value = reader.number()
     if value is None:
@@ -89,7 +82,7 @@ class _Words:
         whole = self.cardinal()
         if whole is None:
             return None
-        if self.peek() == "point" and self.peek(1) in _ONES:
+        if self.peek() == "point" and self.peek(1) in ONES:
             return whole + self.decimals()
         part = self.part(whole)
         if part is not None:
@@ -101,7 +94,7 @@ class _Words:
                 self.at = start - 1
                 return Fraction(whole) if not self.peek(1) or self.peek(1) in ("a",) else None
             return whole + added
-        if self.peek() in _SMALL or self.peek() in _DECADES:
+        if self.peek() in SMALL or self.peek() in DECADES:
             return None  # one two
         return Fraction(whole)
 
@@ -125,8 +118,8 @@ class _Words:
     def part(self, top: int) -> Fraction | None:
         """The denominator in `two thirds`, `one half`, `five twenty-fourths`."""
         word, tens = self.peek(), 0
-        if word in _DECADES and self.peek(1) and self.text[self.words[self.at][2]] == "-":
-            word, tens = self.peek(1), _DECADES[word]
+        if word in DECADES and self.peek(1) and self.text[self.words[self.at][2]] == "-":
+            word, tens = self.peek(1), DECADES[word]
         plural = word.endswith("s")
         word = {"halves": "half"}.get(word, word.removesuffix("s"))
         if word not in PARTS or (not plural and top != 1) or (tens and PARTS[word] > 9):
@@ -142,8 +135,8 @@ class _Words:
         """`point one four`."""
         self.at += 1
         digits = ""
-        while self.peek() in _ONES:
-            digits += str(_SMALL[self.peek()])
+        while self.peek() in ONES:
+            digits += str(SMALL[self.peek()])
             self.at += 1
         return Fraction(int(digits), 10 ** len(digits))
 
@@ -152,7 +145,7 @@ class _Words:
         total, last, any_read = 0, 10**15, False
         while (group := self.group()) is not None:
             any_read = True
-            scale = _LARGE.get(self.peek())
+            scale = LARGE.get(self.peek())
             if scale is None:
                 return total + group
             if scale >= last:
@@ -161,17 +154,17 @@ class _Words:
             total, last = total + group * scale, scale
             if (
                 self.peek() == "and"
-                and (self.peek(1) in _SMALL or self.peek(1) in _DECADES)
+                and (self.peek(1) in SMALL or self.peek(1) in DECADES)
                 and not self.fraction_ahead()
             ):
                 self.at += 1
-            elif self.peek() not in _SMALL and self.peek() not in _DECADES:
+            elif self.peek() not in SMALL and self.peek() not in DECADES:
                 return total
         return total if any_read else None
 
     def group(self) -> int | None:
         """A number below a thousand; `a` before a scale is one."""
-        if self.peek() in _ARTICLES and self.peek(1) in _COUNTED:
+        if self.peek() in _ARTICLES and self.peek(1) in COUNTED:
             self.at += 1
             if self.peek() == "hundred":
                 self.at += 1
@@ -207,18 +200,18 @@ class _Words:
 
     def below_hundred(self) -> int | None:
         word = self.peek()
-        if word in _SMALL:
+        if word in SMALL:
             self.at += 1
-            return _SMALL[word]
-        if word not in _DECADES:
+            return SMALL[word]
+        if word not in DECADES:
             return None
         after = self.peek(1)
         compound = after.removesuffix("s") in PARTS and self.text[self.words[self.at][2] :][:1] == "-"
         if compound:
             return None  # twenty-fourths
         self.at += 1
-        one = _SMALL.get(after, 0)
+        one = SMALL.get(after, 0)
         if 0 < one < 10:
             self.at += 1
-            return _DECADES[word] + one
-        return _DECADES[word]
+            return DECADES[word] + one
+        return DECADES[word]

@@ -3,7 +3,8 @@
 sympy may take for ever, or all memory, for what a model wrote; and no thread of Python's can be stopped. So each
 pair is worked at in a process of its own pool, with a limit of CPU time that runs from when its work starts, and a
 limit of memory. A process that goes beyond is ended by the kernel and replaced; its pair stays undecided.
-The CPU time counts, not the clock, so that a busy machine does not change what is decided.
+The CPU time counts, not the clock, so that a busy machine does not change what is decided; nor how long sympy takes to
+be imported. Only a process that gets no CPU time at all for minutes is taken to hang.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from types import TracebackType
 
 from mmst.errors import PlatformError, SetupError
 from mmst.extras import install
+from mmst.meter import Meter
 
-_START = 120.0
-"""Seconds by the clock in which a process must have sympy ready."""
-_PATIENCE = 20.0
-"""By how much the clock may exceed the CPU time before a process counts as hung."""
+_LOOK = 5.0
+"""Seconds by the clock between two looks at a process that has not answered yet."""
+_STANDS_STILL = 180.0
+"""Seconds by the clock in which a process that works gets CPU time, however busy the machine is; else it hangs."""
+_STARTS = 2
+"""Processes that are tried until one has sympy ready."""
 
 
 class SympyAlgebra:
@@ -68,10 +72,9 @@ class SympyAlgebra:
                     process, number = idle.pop(), waiting.popleft()
                     process.take(number, pairs[number])
                     selector.register(process.out, selectors.EVENT_READ, process)
-                nearest = min(p.deadline for p in self._pool if p not in idle)
-                ready = [key.data for key, _ in selector.select(max(0.0, nearest - time.monotonic()))]
-                late = [p for p in self._pool if p not in idle and p not in ready and p.deadline <= time.monotonic()]
-                for process in ready + late:
+                ready = [key.data for key, _ in selector.select(_LOOK)]
+                hung = [p for p in self._pool if p not in idle and p not in ready and p.hangs()]
+                for process in ready + hung:
                     selector.unregister(process.out)
                     answered = process in ready and process.answer()
                     found[process.number] = process.said
@@ -87,34 +90,54 @@ class _Process:
     """One worker process, and the pair that it works at."""
 
     def __init__(self, seconds: float, memory_mib: int) -> None:
-        self.seconds, self.number, self.said, self.deadline = seconds, -1, None, 0.0
+        self.number, self.said = -1, None
         limits = (str(seconds), str(memory_mib))
-        command = [sys.executable, "-m", "mmst.backends.sympy_worker", *limits, str(os.getpid())]
+        self._command = [sys.executable, "-m", "mmst.backends.sympy_worker", *limits, str(os.getpid())]
+        self._ready = False
+        self._start()
+
+    def _start(self) -> None:
         # A fixed hash seed: sympy orders terms by hashes, and so may take one way or another.
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._into, self.out = self._process.stdin, self._process.stdout
-        self._ready = False
+        self._meter, self._cpu, self._moved = Meter(self._process.pid), 0.0, time.monotonic()
 
     def take(self, number: int, pair: tuple[str, str]) -> None:
         """Start on a pair; the first one waits until sympy is there, outside its time."""
         self.number, self.said = number, None
-        if not self._ready:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self.out, selectors.EVENT_READ)
-                there = selector.select(_START) and self.out.readline()
-            if not there:
-                self.end()
+        for left in reversed(range(_STARTS)):
+            if self._ready or self._is_there():
+                break
+            self.end()
+            if not left:
                 raise PlatformError("the algebra process did not start; run it by hand: python -c 'import sympy'")
-            self._ready = True
+            self._start()
+        self._ready = True
         with contextlib.suppress(BrokenPipeError):  # it ended while idle: then `answer` finds nothing
             self._into.write(json.dumps(pair).encode() + b"\n")
             self._into.flush()
-        self.deadline = time.monotonic() + self.seconds + _PATIENCE
+        self._moved = time.monotonic()
+
+    def _is_there(self) -> bool:
+        """Wait until sympy is imported, for as long as the process works at that."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.out, selectors.EVENT_READ)
+            while not selector.select(_LOOK):
+                if self.hangs():
+                    return False
+        return bool(self.out.readline())
+
+    def hangs(self) -> bool:
+        """Whether it has had no CPU time for long: the kernel ends it when it has had too much."""
+        now, cpu = time.monotonic(), self._meter.cpu()
+        if cpu > self._cpu:
+            self._cpu, self._moved = cpu, now
+        return now - self._moved > _STANDS_STILL
 
     def answer(self) -> bool:
         """Read what the process said; False when it has ended instead."""

@@ -19,7 +19,8 @@ def grade(source: Source, out: Target, json: Json = False) -> None:
     """Compare answers with gold ones: {"id", "gold", "answer"} → {"id", "equal", "how"}.
 
     equal is null where it cannot be decided in time; docs/grading.md has the rules. An answer that is null, as
-    `mmst extract` writes it, is none: equal is false, how is no_answer.
+    `mmst extract` writes it, is none: equal is false, how is no_answer. Gold answers and answers may be numbers,
+    whose digits are kept.
 
     Examples:
 
@@ -49,12 +50,17 @@ def extract(
 ) -> None:
     """Take the answers out of solutions: {"id", "solution"} → {"id", "answer"}; null where there is none.
 
-    A solution may be a whole completion, with thoughts and other turns. For code a line needs "stdout":
-    what its program printed, or null where it was not run. "gold" and "question" go through, for `mmst grade`.
+    A solution may be a whole completion, with thoughts and other turns. "gold" and "question" go through, for
+    `mmst grade`. For code, lines without "stdout" give the programs: {"id", "program"}; lines with "stdout", what a
+    program printed or null where it was not run, give the answers, and need no "solution".
 
-    Example:
+    Examples:
 
       mmst extract --method text solutions.jsonl --out answers.jsonl
+
+      mmst extract --method code solutions.jsonl --out - | mmst check-programs - --out verdicts.jsonl
+
+      mmst extract --method code verdicts.jsonl --out - | mmst grade - --out graded.jsonl
     """
     from mmst import grading, output
     from mmst.console import escape
@@ -62,7 +68,8 @@ def extract(
     with output.given(source) as lines:
         place = output.find(out, lines)
         counts = grading.extract(lines, place, method)
-    said = f"{counts['answers']} with an answer, {counts['no_answer']} without"
+    (what, found), (_, lacking) = counts.items()
+    said = f"{found} with {'a program' if what == 'programs' else 'an answer'}, {lacking} without"
     emit({**counts, "file": str(out)}, json, f"{said}; written to {escape(place.shown)}", aside=place.to_stdout)
 
 

@@ -33,12 +33,16 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
     from mmst import summary, under_way
     from mmst.commands import tables
     from mmst.commands.run import logs_folder
+    from mmst.errors import ConfigError
     from mmst.records import to_data
     from mmst.wiring import failures, in_cluster, open_store
 
     release = released(cluster) if cluster else None
     store = open_store(release.out if release and out == DEFAULT_OUT else out)
     if not run:
+        folder = out.removeprefix("file://")
+        if out != DEFAULT_OUT and "://" not in folder and not Path(folder).expanduser().is_dir():
+            raise ConfigError("there is no such store", value=out, remedy="--out names the folder that holds runs")
         _list_runs(store.uri, [summary.summarise(store, name) for name in summary.runs(store)], json)
         return
     found = summary.summarise(store, summary.find_run(store, run))

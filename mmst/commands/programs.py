@@ -46,10 +46,12 @@ def check_programs(
     They may import the standard library and --packages: of numpy, sympy (with mpmath), scipy and pandas those that
     you name, in the versions that are installed here. A program that lacks one says so in its detail.
 
-    Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit, "stdout",
-    "stderr" (its end), "detail", "seconds", "peak_mib"}, in the order of IN. An id is a text or a whole number,
-    and stays what it is; 1 and "1" are the same. Stopped, the same command goes on; not when OUT is a pipe or device.
-    With another option that decides verdicts it begins anew, and says so.
+    Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit | no_program (nothing
+    but blank lines and comments: it is not run), "stdout", "stderr" (its end), "detail", "seconds", "peak_mib"}, in the
+    order of IN. An id is a text or a whole number, and stays what it is; 1 and "1" are the same. "gold" and "question"
+    go through. `mmst extract --method code` makes IN of whole completions, and answers of OUT. Stopped, the same
+    command goes on; not when OUT is a pipe or device. With another option that decides verdicts it begins anew, and
+    says so.
 
     "seconds" is the time that passed from the program's start to its end (--timeout counts its CPU time, so seconds
     may be more); "peak_mib" is the most memory that it held at once, its Python and packages included. Both are 0

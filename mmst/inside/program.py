@@ -17,6 +17,7 @@ import sys
 import types
 from typing import Any, NoReturn
 
+from mmst.inside.lines import Lines
 from mmst.inside.packages import Seeds
 from mmst.inside.wire import THREADS
 
@@ -26,6 +27,7 @@ _exit = os._exit
 _REPORT = 16 << 20
 _FILES = 64
 _LONG = 1 << 63
+_MOST_FRAMES = 2**31 - 1
 
 
 def address_space() -> int:
@@ -95,8 +97,11 @@ def _run(source: bytes) -> int:
     sys.argv[:] = [NAME]
     file = f"{os.getcwd()}/{NAME}"  # noqa: PTH109
     vars(main).update(__annotations__={}, __builtins__=builtins, __file__=file, __cached__=None)
-    if b"recursionlimit" not in source:
-        sys.setrecursionlimit(sys.getrecursionlimit() + _frames())
+    below = _frames()
+    sys.setrecursionlimit(sys.getrecursionlimit() + below)
+    if b"recursionlimit" in source:
+        _count_from(below)
+    Lines.known(source, FILE, file)
     if b"__file__" in source or b"argv" in source:
         _write(file, source)
     try:
@@ -107,6 +112,22 @@ def _run(source: bytes) -> int:
         _report(e)
         return 1
     return 0
+
+
+def _count_from(below: int) -> None:
+    """Let a program that asks for the recursion limit, or sets it, have what it says: our frames count for nothing."""
+    get, put = sys.getrecursionlimit, sys.setrecursionlimit
+
+    def getrecursionlimit() -> int:
+        return get() - below if get() < _MOST_FRAMES else _MOST_FRAMES
+
+    def setrecursionlimit(limit: int, /) -> None:
+        counted = isinstance(limit, int) and 0 < limit <= _MOST_FRAMES
+        put(min(limit + below, _MOST_FRAMES) if counted else limit)
+
+    for ours, theirs in ((getrecursionlimit, get), (setrecursionlimit, put)):
+        ours.__doc__, ours.__module__, ours.__qualname__ = theirs.__doc__, "sys", theirs.__name__
+        setattr(sys, theirs.__name__, ours)
 
 
 def _frames() -> int:
@@ -135,10 +156,23 @@ def _report(error: BaseException) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         tb = error.__traceback__
         error.__traceback__ = tb.tb_next if tb else None
-        sys.excepthook(type(error), error, error.__traceback__)
+        if sys.excepthook is not sys.__excepthook__ or isinstance(error, MemoryError) or not _with_lines(error):
+            sys.excepthook(type(error), error, error.__traceback__)
         sys.stderr.flush()
     except BaseException:
         os.write(2, b"\nMemoryError\n" if isinstance(error, MemoryError) else b"\n" + type(error).__name__.encode())
+
+
+def _with_lines(error: BaseException) -> bool:
+    """Write the traceback with the program's lines, which the interpreter shows of files alone; whether that worked."""
+    try:
+        import traceback
+
+        text = "".join(traceback.format_exception(error))
+    except BaseException:
+        return False
+    sys.stderr.write(text)
+    return True
 
 
 def _status_of(code: Any) -> int:

@@ -17,6 +17,7 @@ _RELATION = re.compile(r"[=<>]|\\(?:le|ge|ne|approx|quad|qquad|text)\b")
 _ARGUMENTS = {"frac": 2, "dfrac": 2, "tfrac": 2, "cfrac": 2, "binom": 2, "dbinom": 2, "tbinom": 2}
 _ONE_ARGUMENT = ("sqrt", "text", "textbf", "mathrm", "mathbf", "overline", "vec", "hat", "bar")
 _WORDS_BETWEEN = re.compile(r"\b(?:and|or)\b")
+_APART = re.compile(r"\b(?:not|nor|never|rather|instead|mistake|wrong|incorrect)\b|n['’]t\b")
 _GAP = 40
 
 
@@ -53,24 +54,24 @@ def boxed(text: str) -> list[tuple[int, str]]:
     return [(box.start, box.content) for box in boxes(text)]
 
 
-def grouped(found: list[Box], text: str) -> Iterator[tuple[int, str]]:
+def grouped(found: list[Box], text: str) -> Iterator[Box]:
     """The boxes, those that belong together as one list."""
     group: list[str] = []
     first = end = 0
     for box in found:
         if group and not _together(text[end : box.start]):
-            yield first, ", ".join(dict.fromkeys(group))
+            yield Box(first, end, ", ".join(dict.fromkeys(group)))
             group = []
         first = first if group else box.start
         group += [box.content] if box.content.strip() else []
         end = box.end
     if group:
-        yield first, ", ".join(dict.fromkeys(group))
+        yield Box(first, end, ", ".join(dict.fromkeys(group)))
 
 
 def _together(gap: str) -> bool:
     """Whether two boxes with this between them are one answer."""
-    if len(gap) > _GAP or "\n\n" in gap or re.search(r"[.;!?]\s", gap):
+    if len(gap) > _GAP or "\n\n" in gap or re.search(r"[.;!?]\s", gap) or _APART.search(gap):
         return False
     return not re.search(r"[^\W_]", re.sub(r"\\[a-z]+", "", gap)) or bool(_WORDS_BETWEEN.search(gap))
 

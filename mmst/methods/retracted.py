@@ -1,71 +1,18 @@
-"""What is said of an answer and is not one: denied, reported of others, or put right afterwards. Pure.
+"""What is taken back after it was said, and what counts instead. Pure.
 
-A student says the answer is 7, but …       →  reported: somebody else's answer
-Answer: 5 is a trap.                        →  denied
 The answer is 7. Wait, that is wrong: 8.    →  put right: 8
 The answer is 7. Wait, let me check … yes.  →  it stays
+The answer is 7. Ignore that.               →  taken back
+The answer is not 7 but 8.                  →  8
 """
 
 from __future__ import annotations
 
 import re
 
+from mmst.methods.disowned import CONFIRMS, DENIES, WRONG, last
 from mmst.methods.values import bare, is_value, sentence
 
-_SAYS = (
-    r"(?:says?|said|saying|claim(?:s|ed)?|thinks?|thought|believe[sd]?|argue[sd]?|writes?|wrote|guess(?:es|ed)?|conclude[sd]?"
-    r"|report(?:s|ed)?|told|insist(?:s|ed)?|suggest(?:s|ed)?|assume[sd]?|state[sd]?|expect(?:s|ed)?"
-    r"|suspect(?:s|ed)?)"
-)
-_WHO = (
-    r"(?:(?:an?|the|one|another|some|many|most|my|his|her|their|your|several|few|other)[ \t]+(?:\w+[ \t]+){0,2}?"
-    r"(?:students?|pupils?|friends?|persons?|people|child|children|boys?|girls?|man|men|woman|women|brother|sister"
-    r"|classmates?|colleagues?|others?|someone|teachers?|readers?|learners?|kids?)"
-    r"|(?-i:[A-Z][a-z]+)|he|she|they|you|someone|somebody|some|others|people|many|one|everyone|everybody|most|anyone"
-    r"|students|pupils|children|beginners)"
-)
-_REPORTED = re.compile(
-    rf"(?<!\w)(?P<who>{_WHO})(?:[ \t]+\w+)?[ \t]+"
-    r"(?:(?:may|might|could|would|can|will|did|do|does|often|mistakenly|wrongly|first)[ \t]+){0,2}"
-    rf"(?P<says>{_SAYS})(?:[ \t]+(?:me|us|him|her|them))?[ \t,:]*(?:that[ \t]+)?[\"'“]?"
-    r"(?:the|his|her|their|our|my|its)?(?:[ \t]+(?:final|correct|right))?[ \t]*[*_]*$",
-    re.IGNORECASE,
-)
-_ANYBODY = frozenset(
-    "he she they you someone somebody some others people many one everyone everybody most anyone students pupils "
-    "children beginners".split()
-)
-_NOBODY = frozenset(
-    "we i this that it so thus hence therefore then which who what given now here and problem question step theorem "
-    "lemma let since because if as".split()
-)
-_WRONG = (
-    r"(?:(?:clearly|obviously|actually|simply|just|also|definitely|in fact|of course|plainly|certainly)[ \t]+)?"
-    r"(?:(?:a|an|the|his|her|their|my)[ \t]+)?(?:(?:common|typical|usual|classic|obvious)[ \t]+)?"
-    r"(?:wrong|incorrect|mistaken|trap|mistake|error|distractor|fallacy|blunder|misconception|not[ \t]+(?:quite[ \t]+)?"
-    r"(?:right|correct|true|so|it|the[ \t]+(?:right[ \t]+|correct[ \t]+|final[ \t]+)?(?:answer|one|case)))\b"
-)
-_IS_WRONG = (
-    rf"(?:(?:is|was|are|were|would[ \t]be|seems|looks)[ \t]+{_WRONG}"
-    r"|(?:is|was|are)n['’]t[ \t]+(?:quite[ \t]+)?(?:right|correct|true|it|the[ \t]+(?:right |correct )?answer)\b)"
-)
-_OF_ITSELF = re.compile(
-    r"[ \t]*[*_$\\(\[{\"']{0,4}[-+−]?[$\\]?[\w.,/%\\{}^]{1,80}[*_$\\)\]}\"']{0,4}(?:[ \t]+[a-z]{1,20})?[ \t]+"
-    + _IS_WRONG,
-    re.IGNORECASE,
-)
-_OF_IT = re.compile(
-    r"(?:[.!?;:…)][*_$)}\]]{0,4}\s{1,9}(?:(?:but|however,?|no,|yet)[ \t]+)?"
-    r"|,?[ \t]+(?:but|yet|although|though|however,?)[ \t]+|,[ \t]+which[ \t]+|[ \t][-–—][ \t](?:but[ \t])?)"
-    r"(?:(?:this|that|it|he|she|they|both)(?:[ \t]+(?:answer|value|result|claim|one))?[ \t]*)?"
-    rf"(?:{_IS_WRONG}|['’]s[ \t]+{_WRONG})",
-    re.IGNORECASE,
-)
-_AFFIRMED = re.compile(
-    r"\b(?:he|she|they|it|that|this|which)(?:[ \t]+(?:is|are|was|were)|['’](?:s|re))[ \t]+"
-    r"(?:indeed[ \t]+|also[ \t]+)?(?:right|correct|true)\b",
-    re.IGNORECASE,
-)
 _CUE = re.compile(
     r"(?:[.!?;…:)}\]*$>\"'”—–-]|\n|\w(?=\s{0,9}\n)|\w(?=[ \t]+(?-i:Wait)\b))[*_)$]{0,4}\s{0,9}"
     r"(?:(?:oh|hmm+|um|but|and|oops|ah|er|well),?[ \t.…]{0,9})?"
@@ -74,20 +21,32 @@ _CUE = re.compile(
     r"|that(?:['’]s| is| was) (?:wrong|incorrect))\b)",
     re.IGNORECASE,
 )
+_IT = (
+    r"(?:that|this|it|(?:all[ \t]+(?:of[ \t]+)?)?(?:the|that|this|my)(?:[ \t]+(?:above|last|previous|first|whole))?"
+    r"(?:[ \t]+(?:answer|statement|result|value|line|claim|solution|one|part))?|everything(?:[ \t]+above)?"
+    r"|what[ \t]+I(?:[ \t]+just)?[ \t]+(?:said|wrote))"
+)
+_RETRACTS = re.compile(
+    r"(?:[.!?;…:()}\]*$>\"'”—–-]|\n|,[ \t])[*_)$]{0,4}\s{0,9}(?P<cue>(?:(?:oh|no|oops|sorry|please|well|wait|but|and"
+    r"|so|then)"
+    r",?[ \t]+){0,3}(?:(?:I|we)(?:['’]d|[ \t]+(?:must|have to|want to|would|hereby|should"
+    r"|need to))?(?:[ \t]+like to)?[ \t]+"
+    r"|you[ \t]+(?:can|should|may|must)[ \t]+|let(?:['’]s|[ \t]+me|[ \t]+us)[ \t]+)?"
+    rf"(?:(?:ignore|disregard|forget|retract|withdraw|revoke|rescind|discard|scrap|scratch|strike|delete"
+    rf"|cancel)[ \t]+{_IT}"
+    rf"|take[ \t]+{_IT}[ \t]+back|take[ \t]+back[ \t]+{_IT}|never[ ]?mind|(?:just[ \t]+)?(?:kidding|joking)|jk|lied"
+    r"|changed[ \t]+my[ \t]+mind|(?:am|was)[ \t]+(?:wrong|mistaken|(?:just[ \t]+)?(?:kidding|joking))"
+    r"|(?:that|this|it|(?:that|this|the|my)(?:[ \t]+above)?[ \t]+answer)[ \t]+(?:is|was)[ \t]+(?:hereby[ \t]+)?"
+    r"(?:retracted|withdrawn|void|invalid|a[ \t]+(?:joke|lie))|not[ \t]+really|or[ \t]+not"
+    r"|psych|sike|not(?=!)|(?:lol|haha),?[ \t]+no(?:t|pe)?|as[ \t]+if|(?:do[ \t]+not|don['’]t)[ \t]+(?:believe|trust"
+    r"|buy|think)"
+    r"[ \t]+(?:it|this|that|so))"
+    r"(?=[ \t]*(?:[.,!;:…)*—–]|-{1,2}[ \t]|$|\n|[ \t]and\b|[ \t]because\b|[ \t]since\b|[ \t]please\b)))",
+    re.IGNORECASE,
+)
+"""What takes back at once, whatever follows: said of the answer, and all that its clause says."""
 _STRONG = re.compile(
     r"no|nope|actually|oops|sorry|correct|scratch|strike|on second|let me correct|i made|my mistake|that", re.IGNORECASE
-)
-_DENIES = re.compile(
-    r"\b(?:wrong|incorrect|mistakes?|mistaken|errors?|miscalculated|misread|miscounted|misunderstood|forgot|oops|sorry"
-    r"|scratch that|no(?=[,.!])|should(?:[ \t]have)?[ \t]be(?:en)?|not|cannot|correction|overlooked|missed)\b|n['’]t\b",
-    re.IGNORECASE,
-)
-_CONFIRMS = re.compile(
-    r"(?<!not )(?<!n't )(?<!n’t )(?<!not quite )\b(?:yes|yep|yeah|correct(?!ion)|confirmed|confirms|right|checks out"
-    r"|stands|verified|as before|as expected|consistent|matches|agrees|good|fine|okay|ok|same)\b"
-    r"(?![ \t]+(?:answer|value|result|number|way|total|one)[ \t]+(?:is|should|must|would))"
-    r"(?!,?[ \t]+(?:it|that|this)[ \t]+should)",
-    re.IGNORECASE,
 )
 _BE = r"(?:should|must|would|has to|ought to)(?:[ \t]have)?[ \t]be(?:en)?"
 _STATES = re.compile(
@@ -108,76 +67,57 @@ _CHAIN_END = re.compile(
     r"[-+−*/×÷().,$\s\w]{0,150}=[ \t]*([-+−]?\\?\$?[\d.,/]*\d%?(?:[ \t][a-z]+)?)[ \t.!$]*", re.IGNORECASE
 )
 _ITSELF_DENIED = re.compile(
-    rf"\b(?:that|this|it|answer|i)\b[^.!?\n]{{0,30}}(?:{_WRONG}"
+    rf"\b(?:that|this|it|answer|i)\b[^.!?\n]{{0,30}}(?:{WRONG}"
     r"|\b(?:made|mistake|error|misread|miscalculated|forgot)\b"
     r"|n['’]t\b|(?<=answer )is not\b)",
     re.IGNORECASE,
 )
+_INSTEAD = re.compile(
+    r"[^\w\n]{0,4}(?:[^.!?;,\n]|[.,](?=\d)){1,80}?"
+    r"(?:,?[ \t]+(?:but|so)[ \t]+(?:(?:rather|instead)[ \t]+)?(?:it[ \t]+(?:is|must be|has to be)[ \t]+)?"
+    r"|(?:[,;–—]|[.!][*_$)]{0,3})[ \t]*(?:(?:rather|instead|actually|no|in fact),?[ \t]+)?"
+    r"(?:(?:it|that|the (?:right |correct )?answer)(?:['’]s|[ \t]+(?:is|should be|must be))|rather|instead)"
+    r"(?:[ \t]+(?:actually|rather|really))?[ \t]+)"
+    r"(?P<said>[^\n]{1,200})",
+    re.IGNORECASE,
+)
 _FAR = 2000
-_NEAR = 300
 
 
-def reported(before: str) -> bool:
-    """Whether an answer that is announced behind this is somebody else's.
-
-    >>> reported("A student says the "), reported("I think that the "), reported("So the ")
-    (True, False, False)
-    """
-    found = _REPORTED.search(before[-120:])
-    if found is None:
-        return False
-    named = found["who"].istitle() and found["who"].casefold() not in _ANYBODY
-    if named and found["says"].endswith(("im", "ss", "rt", "te", "st", "ect", "nk", "ve", "ay", "ume")):
-        return False  # "Final guess: the answer is 7" is no Mr Final who guesses
-    return found["who"].casefold() not in _NOBODY and not re.search(r"\b(?:I|[Ww]e)\b", found[0])
-
-
-def affirmed(after: str) -> bool:
-    """Whether it is said that whoever reported the answer before this is right."""
-    return _AFFIRMED.search(after[:_NEAR].split("\n\n", 1)[0]) is not None
-
-
-def denied(after: str) -> bool:
-    """Whether an answer that begins this text is said to be wrong, in its sentence or at the beginning of the next.
-
-    >>> denied(" 5 is a trap"), denied(" 7, but this is wrong."), denied(" B, because A is wrong"), denied(" 7. Done.")
-    (True, True, False, False)
-    """
-    near = after[:_NEAR].split("\n\n", 1)[0]
-    if re.match(r"[\s*_\"']*(?:yes|no|true|false|correct|incorrect|wrong|right)\b", near, re.IGNORECASE):
-        return False
-    if _OF_ITSELF.match(near):
-        return True
-    found = _OF_IT.search(near)
-    if found is None:
-        return False
-    said = near[: found.start()]
-    return not re.search(r"[.!?](?:\s|$)", said.strip()) and len(said) < 80 and not _CONFIRMS.match(near[found.end() :])
-
-
-def put_right(after: str) -> tuple[bool, str | None]:
+def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
     """Whether what begins this text is taken back in what follows, and what is said instead; None where nothing is.
+
+    `said` stands before it: also what is read as part of the answer may take it back.
 
     >>> put_right("7. Wait, that is wrong. It should be 8."), put_right("7. Wait, let me double-check … yes, 7.")
     ((True, '8'), (False, None))
     """
+    whole = said + after
+    if retracts := _RETRACTS.search(whole[:_FAR]):
+        return True, _said(whole[retracts.start("cue") :][:_FAR].split("\n\n\n", 1)[0].rstrip(), contradicts=True)[0]
     cue = _CUE.search(after[:_FAR])
     if cue is None:
         return False, None
     rest = after[cue.start("cue") : cue.start("cue") + _FAR].split("\n\n\n", 1)[0].rstrip()
-    denial, confirmed = _last(_DENIES, rest), _last(_CONFIRMS, rest)
+    denial, confirmed = last(DENIES, rest), last(CONFIRMS, rest)
     strong = _STRONG.match(cue["cue"]) is not None
     if confirmed > denial and not (strong and denial >= 0):
         return False, None
-    said, at = _said(rest, strong or denial >= 0)
-    if said is not None and (confirmed < 0 or at > confirmed or denial >= 0):
-        return True, said
+    instead, at = _said(rest, strong or denial >= 0)
+    if instead is not None and (confirmed < 0 or at > confirmed or denial >= 0):
+        return True, instead
     return denial > confirmed and _ITSELF_DENIED.search(rest) is not None, None
 
 
-def _last(pattern: re.Pattern[str], text: str) -> int:
-    """Where it is found last; -1 when nowhere."""
-    return max((m.start() for m in pattern.finditer(text)), default=-1)
+def instead_of(denied: str) -> str | None:
+    """What is said instead of the value with which this text begins, and which was denied before it.
+
+    >>> instead_of("7 but 8."), instead_of("5. It is 6."), instead_of("7. We go on.")
+    ('8', '6', None)
+    """
+    found = _INSTEAD.match(denied)
+    value = bare(sentence(found["said"])) if found else ""
+    return value if value and is_value(value) and any(c.isalnum() for c in value) else None
 
 
 def _said(rest: str, contradicts: bool) -> tuple[str | None, int]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 
-_END = re.compile(r"\s*(?:[.!;](?=\s|$|\"|\\\"|[*_]{1,3}(?:\s|$))|<\|)")
+_END = re.compile(r"\s*(?:(?<!\bi\.e)(?<!\be\.g)[.!?;](?=\s|$|\"|\\\"|[*_]{1,3}(?:\s|$))|<\|)")
 _SAYS = re.compile(
     r"(?:.*[^\\\w])?(?:is|are|equals?)(?:[ \t]+(?:approximately|about|exactly|equal to))?[ \t]*:?[ \t]+(.+)"
 )
-_VALUE = re.compile(r"\$[^$]+\$|\\\(.+?\\\)|(?<![\w.])[-+]?\$?\d(?:[\d,.]*\d)?(?:/\d+)?%?(?!\w)")
+_TIME = r"\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b\.?)?|\d{1,2}\s?[ap]\.?m\b\.?"
+_VALUE = re.compile(
+    rf"\$[^$]+\$|\\\(.+?\\\)|(?<![\w.:])(?:{_TIME})(?![\w:])|" + r"(?<![\w.])[-+]?\$?\d(?:[\d,.]*\d)?(?:/\d+)?%?(?!\w)"
+)
 _NUMBER = r"[-+−]?\s?(?:[$€£]|\\\$)?\s?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
 _HEAD = re.compile(
     rf"(?:(?:{_NUMBER}|\$[^$\n]{{1,200}}\$|\\\([^\n]{{1,200}}?\\\)|[A-Z]|\([A-E]\))"
@@ -37,11 +40,24 @@ _SIDE = re.compile(
 _DOLLARS = re.compile(r"\$([^$]+)\$")
 _PROSE = re.compile(r"(?<![\\{a-zA-Z])[a-z]{2,} [a-z]{2,}|\w\. [A-Z]")
 _LEAD = re.compile(
-    r"(?:(?:therefore|thus|hence|then|also|clearly|actually|now"
+    r"(?:,[ ]?)?(?:(?:therefore|thus|hence|then|also|clearly|actually|now|probably|likely|most likely"
     r"|approximately|about|around|roughly|exactly|precisely|simply|just|only|indeed|equal to|≈|=),?[ ]?)+"
-    r"(?=[\d$\\.−-])",
+    r"(?=[\d$\\.−-])"
+    r"|(?:,[ ]?)?(?:(?:definitely|certainly|surely|obviously|evidently|undoubtedly|clearly|of course|in fact|indeed"
+    r"|therefore|thus|hence|after all|as expected|without (?:a )?doubt)(?:,[ ]?|[ ]))+"
+    r"(?=[^\s,])",
     re.I,
 )
+_IN_WORDS = re.compile(
+    r"\b(?:minus|plus|times|divided by|double|twice|triple|thrice|half|squared|cubed|of)\b", re.IGNORECASE
+)
+_ITS_VALUE = re.compile(
+    r"(?P<sum>[^\n]{1,100}?),?\s(?:i\.e\.|that is(?: to say)?|which (?:is|makes|gives|equals)|that (?:makes|means)"
+    r"|namely|so"
+    r"|(?<=, )or|giving|making|is|equals)[,:]?\s(?:equal to\s)?"
+    rf"(?P<value>(?:{_NUMBER}|\$[^$\n]{{1,100}}\$)(?:\s[^\W\d_]+){{0,2}})"
+)
+"""A calculation and what it gives: "7 minus 2, i.e. 5"."""
 
 
 def sentence(text: str) -> str:
@@ -62,13 +78,24 @@ def bare(text: str) -> str:
     """
     text = _undressed(text)
     text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
-    text = _undressed(_cut(text))
+    text = _undressed(_calculated(text) or _cut(text))
     if re.match(r"(?:[A-Za-z]{2,}|\$?[A-Za-z]\$?) ", text):
         says = _SAYS.fullmatch(text)
         prose = text.count(" ") >= 3 and not re.search(r"[=<>^\\]", _VALUE.sub("", text))
         values = _VALUE.findall(text) if prose else []
         text = says[1] if says else values[0] if len(values) == 1 else text
     return _without_ends(_undressed(text).removesuffix("\\").removeprefix('\\"').strip())
+
+
+def _calculated(text: str) -> str | None:
+    """What a calculation that is said first gives: "double 7, that is 14"; None where a value is said first."""
+    found = _ITS_VALUE.fullmatch(text)
+    if found is None:
+        return None
+    said = _undressed(found["sum"])
+    calculates = _IN_WORDS.search(said) or re.fullmatch(r"[\d\s.,()+*/×÷·−-]+", said)
+    is_sum = calculates and any(c.isdigit() for c in said) and not re.fullmatch(_NUMBER, said)
+    return found["value"] if is_sum else None
 
 
 def _without_ends(text: str) -> str:

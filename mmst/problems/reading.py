@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +13,9 @@ from typing import Any, NoReturn
 from mmst.errors import DataError
 
 ABSENT = object()
+CARRIED = ("gold", "question")
+_NEAR = 0.75
+"""How alike a misspelt name is, as `difflib` counts."""
 _OTHERS = {
     b"PK\x03\x04": ("a ZIP archive or a spreadsheet", "unzip it, or save the sheet as CSV"),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "zstd -d FILE"),
@@ -50,6 +54,15 @@ class Row:
         """Refuse the file because of this field."""
         shown = self.fields.get(field) if value is ABSENT else value
         raise DataError(f"{self.where}, field '{field}': {what}", value=shown, remedy=remedy)
+
+    def nearest(self, field: str, known: Sequence[str]) -> str | None:
+        """The field that seems to be this one, misspelt; None when it is there itself, or none is near.
+
+        >>> Row("x, line 1", {"id": 1, "progrm": "print(7)"}).nearest("program", ("id", "program"))
+        'progrm'
+        """
+        others = [] if field in self.fields else [name for name in self.fields if name not in known]
+        return next(iter(difflib.get_close_matches(field, others, n=1, cutoff=_NEAR)), None)
 
     def has(self, field: str) -> bool:
         """Whether the field holds something."""
@@ -108,6 +121,11 @@ class Row:
             raise DataError(f"{self.where}: is nested too deeply", remedy="flatten the further fields") from None
 
 
+def carried(row: Row) -> dict[str, Any]:
+    """What commands on files of lines take along from a line to the one that they make of it, for `mmst grade`."""
+    return {name: plain(row.fields[name]) for name in CARRIED if name in row.fields}
+
+
 def plain(value: Any, depth: int = 50) -> Any:
     """A value as JSON can hold it; a number that Python would write in other digits becomes a text.
 
@@ -149,8 +167,11 @@ def without_blank_lines(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines() if line.strip())
 
 
-def jsonl_stream(path: Path) -> Iterator[Row]:
-    """The objects of a JSON-lines file, a line at a time: it may be larger than memory. Blank lines are skipped."""
+def jsonl_stream(path: Path, digits: bool = False) -> Iterator[Row]:
+    """The objects of a JSON-lines file, a line at a time: it may be larger than memory. Blank lines are skipped.
+
+    With `digits` a number is what stands in the file (`Digits`).
+    """
     try:
         file = path.open("rb")
     except OSError as e:
@@ -168,7 +189,7 @@ def jsonl_stream(path: Path) -> Iterator[Row]:
             except UnicodeDecodeError as e:
                 value = raw[e.start : e.start + 8]
                 raise DataError(f"{where}: not UTF-8", value=value, remedy="iconv -t utf-8") from None
-            yield as_row(where, _json(line, path, number))
+            yield as_row(where, _json(line, path, number, Digits if digits else None))
 
 
 def other_kind(head: bytes) -> tuple[str, str] | None:
@@ -196,9 +217,9 @@ def as_row(where: str, data: Any) -> Row:
     return Row(where, data)
 
 
-def _json(text: str, path: Path, line: int) -> Any:
+def _json(text: str, path: Path, line: int, number: type[Digits] | None) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=number, parse_float=number)
     except json.JSONDecodeError as e:
         value = text[max(e.pos - 20, 0) : e.pos + 20]
         what = f"{path}, line {line}: not JSON ({e.msg}, column {e.colno})"

@@ -38,6 +38,8 @@ def test_crash_names_exception_and_line(box: Sandbox) -> None:
     assert (e.outcome, e.stdout, e.detail) == ("crashed", "1\n", "ZeroDivisionError, line 4: division by zero")
     assert e.stderr.splitlines()[1:] == [
         '  File "<program>", line 4, in <module>',
+        "    print(a / b)",
+        "          ~~^~~",
         "ZeroDivisionError: division by zero",
     ]
 
@@ -173,6 +175,29 @@ def test_lone_surrogate_output_crashes(box: Sandbox) -> None:
 def test_recursion(box: Sandbox) -> None:
     e = run(box, "def f(n):\n    return f(n + 1)\nf(0)")
     assert (e.outcome, e.detail) == ("crashed", "RecursionError, line 2: maximum recursion depth exceeded")
+
+
+def test_the_recursion_limit_is_what_a_program_sets_and_as_deep(box: Sandbox) -> None:
+    source = (
+        "import sys\nprint(sys.getrecursionlimit())\nsys.setrecursionlimit(500)\nprint(sys.getrecursionlimit())\n"
+        "def f(n):\n    global deepest\n    deepest = n\n    f(n + 1)\n"
+        "try:\n    f(2)\nexcept RecursionError:\n    print(deepest)"
+    )
+    assert run(box, source).stdout == "1000\n500\n500\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import inspect\ndef f():\n    return 7\nprint(inspect.getsource(f), end='')",
+        "import inspect\nclass A:\n    x = 7\nprint(inspect.getsource(A), end='')",
+        "import traceback\ndef f():\n    1 / 0\ntry:\n    f()\nexcept Exception:\n    print(traceback.format_exc())",
+    ],
+)
+def test_a_program_finds_its_own_lines(box: Sandbox, source: str) -> None:
+    lines = source.splitlines()[1:3]
+    found = run(box, source).stdout.splitlines()
+    assert lines[1].strip() in map(str.strip, found)
 
 
 def test_threads_are_waited_for(box: Sandbox) -> None:

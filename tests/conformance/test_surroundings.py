@@ -106,5 +106,7 @@ def test_a_traceback_names_the_program_as_before(box: Sandbox) -> None:
     e = run(box, "x = __file__\n1 / 0")
     assert e.stderr.splitlines()[1:] == [
         '  File "<program>", line 2, in <module>',
+        "    1 / 0",
+        "    ~~^~~",
         "ZeroDivisionError: division by zero",
     ]

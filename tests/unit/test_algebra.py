@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from mmst.backends import sympy_algebra
 from mmst.backends.sympy_algebra import SympyAlgebra
-from mmst.errors import SetupError
+from mmst.errors import PlatformError, SetupError
 
 pytest.importorskip("sympy")
 
@@ -77,6 +79,33 @@ def test_a_process_that_was_killed_is_replaced() -> None:
         os.kill(algebra._pool[0]._process.pid, signal.SIGKILL)
         algebra._pool[0]._process.wait()
         assert algebra.decide([("x^2=4", r"\pm 2"), ("x^2=9", r"\pm 3")])[1] is True
+
+
+def test_a_process_that_takes_long_to_start_is_waited_for_as_long_as_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sympy_algebra, "_LOOK", 0.01)  # sympy takes many times as long to be imported
+    with SympyAlgebra() as algebra:
+        assert algebra.decide([("x^2=4", r"\pm 2")]) == [True]
+
+
+def test_a_process_that_stands_still_is_trouble_of_the_platform(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sympy_algebra, "_LOOK", 0.01)
+    monkeypatch.setattr(sympy_algebra, "_STANDS_STILL", 0.2)
+    asleep = tmp_path / "asleep"
+    asleep.write_text("#!/bin/sh\nexec sleep 600\n")
+    asleep.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(asleep))
+    with SympyAlgebra() as algebra, pytest.raises(PlatformError, match="did not start"):
+        algebra.decide([("x^2=4", r"\pm 2")])
+
+
+def test_a_process_that_never_starts_is_trouble_of_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sympy_algebra, "_LOOK", 0.01)
+    monkeypatch.setattr(sympy_algebra, "_STANDS_STILL", 0.1)
+    monkeypatch.setattr(sys, "executable", "/bin/cat")
+    with SympyAlgebra() as algebra, pytest.raises(PlatformError, match="did not start"):
+        algebra.decide([("x^2=4", r"\pm 2")])
 
 
 def test_memory_is_limited() -> None:

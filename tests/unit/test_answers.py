@@ -72,7 +72,7 @@ def test_different_by_kind(gold: str, answer: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("gold", "answer", "kind"), rows(UNDECIDED_BY_KIND))
-def test_what_is_equal_only_where_both_are_defined_is_undecided(gold: str, answer: str, kind: str) -> None:
+def test_what_is_in_doubt_is_undecided(gold: str, answer: str, kind: str) -> None:
     assert compare(gold, answer).equal is None, kind
     assert compare(answer, gold).equal is None, kind
 

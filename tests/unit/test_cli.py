@@ -177,8 +177,18 @@ def test_status_of_an_unknown_run_names_those_that_there_are(mmst: Run, made: Ma
 
 
 def test_looking_at_a_store_does_not_make_one(mmst: Run, tmp_path: Path) -> None:
-    assert mmst("status", "--out", str(tmp_path / "none"))[0] == 0
+    mmst("status", "--out", str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()
+
+
+def test_a_store_that_is_named_and_not_there_is_an_error(mmst: Run, tmp_path: Path) -> None:
+    code, _, err = mmst("status", "--out", str(tmp_path / "none"))
+    assert code == 2
+    assert "there is no such store" in err
+
+
+def test_a_store_without_runs_is_none(mmst: Run, tmp_path: Path) -> None:
+    assert mmst("status", "--out", str(tmp_path))[0] == 0
 
 
 def test_show_walks_through_a_problem(mmst: Run, made: Made) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest
 from mmst import grading
 from mmst.errors import DataError
 from mmst.output import lines_of
-from mmst.ports import Task
+from mmst.ports import Execution, Limits, Program, Task
+from mmst.programs import check_file
 from mmst.progress import Quiet
 
 
@@ -65,6 +66,63 @@ def test_the_answer_of_a_program_is_what_it_printed(tmp_path: Path) -> None:
     source = lines(tmp_path / "in.jsonl", *({"id": i, "solution": s, "stdout": out} for i, (s, out) in enumerate(rows)))
     grading.extract(source, tmp_path / "out.jsonl", "code")
     assert [line["answer"] for line in read(tmp_path / "out.jsonl")] == ["7", None, None]
+
+
+def test_a_program_that_did_not_end_well_answers_nothing(tmp_path: Path) -> None:
+    source = lines(tmp_path / "in.jsonl", {"id": 1, "stdout": "7\n", "verdict": "crashed"})
+    grading.extract(source, tmp_path / "out.jsonl", "code")
+    assert read(tmp_path / "out.jsonl") == [{"id": 1, "answer": None}]
+
+
+def test_code_that_was_not_run_gives_its_programs(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "solution": "Sure:\n```python\nprint(7)\n```", "gold": 7},
+        {"id": 2, "solution": "```python\n```"},
+    ]
+    counts = grading.extract(lines(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl", "code")
+    assert counts == {"programs": 1, "no_program": 1}
+    assert read(tmp_path / "out.jsonl") == [{"id": 1, "program": "print(7)", "gold": 7}, {"id": 2, "program": ""}]
+
+
+class Sevens:
+    """A sandbox in which every program prints 7, and crashes then where it divides by zero."""
+
+    name = "sevens"
+
+    def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+        for p in programs:
+            yield Execution(id=p.id, outcome="crashed" if "/ 0" in p.source else "ok", stdout="7\n", stderr="")
+
+
+def test_whole_completions_are_extracted_run_and_graded(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "solution": "```python\nprint(3 + 4)\n```", "gold": "7"},
+        {"id": 2, "solution": "```python\nprint(7)\n1 / 0\n```", "gold": "7"},
+        {"id": 3, "solution": "```python\n```", "gold": "7"},
+    ]
+    programs, verdicts, answered = (tmp_path / f"{name}.jsonl" for name in ("programs", "verdicts", "answers"))
+    grading.extract(lines(tmp_path / "in.jsonl", *rows), programs, "code")
+    check_file(programs, verdicts, lambda: contextlib.nullcontext(Sevens()), Limits(), Quiet())
+    grading.extract(verdicts, answered, "code")
+    grading.grade(answered, tmp_path / "graded.jsonl", Refuses())
+    assert [line["how"] for line in read(tmp_path / "graded.jsonl")] == ["exact", "no_answer", "no_answer"]
+
+
+@pytest.mark.parametrize(("gold", "answer", "equal"), [
+    ("7", "7", True), ("7", "7.0", True), ("7.10", '"7.1"', True), ("9007199254740993", "9007199254740992", False),
+    ("0.1", "0.11", False), ('"7"', "8", False), ("1e400", "2e400", False),
+])  # fmt: skip
+def test_a_number_is_graded_by_the_digits_that_stand_in_the_file(
+    tmp_path: Path, gold: str, answer: str, equal: bool
+) -> None:
+    (tmp_path / "in.jsonl").write_text(f'{{"id": 1, "gold": {gold}, "answer": {answer}}}\n')
+    grading.grade(tmp_path / "in.jsonl", tmp_path / "out.jsonl", Refuses())
+    assert read(tmp_path / "out.jsonl")[0]["equal"] is equal
+
+
+def test_a_misspelt_field_is_named_with_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"field 'answer': is missing.* Remedy: rename 'anwser' to 'answer'"):
+        grading.grade(lines(tmp_path / "in.jsonl", {"id": 1, "gold": "7", "anwser": "7"}), tmp_path / "o", Refuses())
 
 
 def test_a_program_whose_output_is_not_there_is_one_error(tmp_path: Path) -> None:
@@ -137,7 +195,9 @@ def test_grading_shows_how_far_it_is(tmp_path: Path) -> None:
     ("bad", "said"),
     [
         ('{"id": "2", "gold": "7"}', "field 'answer': is missing"),
-        ('{"id": "2", "gold": 7, "answer": "7"}', "field 'gold': must be a text, got 7"),
+        ('{"id": "2", "gold": [7], "answer": "7"}', "field 'gold': must be a text or a number, got [7]"),
+        ('{"id": "2", "gold": true, "answer": "7"}', "field 'gold': must be a text or a number, got True"),
+        ('{"id": 1.5, "gold": "7", "answer": "7"}', "field 'id': must be a text or a whole number, got 1.5"),
         ('{"gold": "7", "answer": "7"}', "field 'id': is missing"),
         ('{"id": 1, "gold": "7", "answer": "7", "question": 5}', "field 'question': must be a text, got 5"),
         ('{"id": "2", "gold": ', "not JSON"),

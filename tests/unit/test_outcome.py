@@ -38,6 +38,26 @@ AT = 'Traceback (most recent call last):\n  File "<program>", line 3, in f\n'
         (1, "", "SyntaxError: no line\n", ("crashed", "SyntaxError: no line")),
         (1, "", AT + '  File "/lib/x.py", line 9, in g\n    y\nOSError: z\n', ("crashed", "OSError, line 3: z")),
         (1, "", AT + "KeyError: 1\n\nDuring …:\n\n" + AT + "OSError: 2\n", ("crashed", "OSError, line 3: 2")),
+        (1, "", AT + "    f(x)\n    ^^^^\nOSError: 2\n", ("crashed", "OSError, line 3: 2")),
+        (
+            1,
+            "",
+            AT + "  File \"/lib/subprocess.py\", line 9, in _execute_child\nPermissionError: [Errno 1] no: 'ls'\n",
+            ("crashed", "PermissionError, line 3: the sandbox forbids new processes ([Errno 1] no: 'ls')"),
+        ),
+        (
+            1,
+            "",
+            AT + "    os.fork()\nPermissionError: [Errno 1] no\n",
+            ("crashed", "PermissionError, line 3: the sandbox forbids new processes ([Errno 1] no)"),
+        ),
+        (
+            1,
+            "",
+            AT + "    os.kill(1, 9)\nPermissionError: [Errno 1] no\n",
+            ("crashed", "PermissionError, line 3: the sandbox forbids it ([Errno 1] no)"),
+        ),
+        (1, "", AT + "PermissionError: [Errno 13] no\n", ("crashed", "PermissionError, line 3: [Errno 13] no")),
         (1, "", AT + "E: " + "x" * 999, ("crashed", "E, line 3: " + "x" * 200)),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmst import programs
 from mmst.errors import DataError, SandboxError, StoreError, UserError
 from mmst.ports import Execution, Limits, Program
 from mmst.programs import check_file, once, spoken
@@ -96,6 +98,11 @@ def test_without_dedupe_identical_programs_run_each(tmp_path: Path) -> None:
         ('{"id": [1], "program": ""}', r"in, line 2, field 'id': must be a text or a whole number, got \[1\]"),
         ('{"program": ""}', r"in, line 2, field 'id': must be .* Remedy: fields there: program"),
         ('{"id": "b"}', r"in, line 2, field 'program': must be a text, got None. Remedy: fields there: id"),
+        (
+            '{"id": "b", "progrm": "x"}',
+            r"field 'progrm': is no field.* Remedy: rename 'progrm' to 'program'",
+        ),
+        ('{"id": "b", "program": "", "std_in": "x"}', r"field 'std_in': is no field.* rename 'std_in' to 'stdin'"),
         ('{"id": "b", "program": "", "stdin": 1}', r"in, line 2, field 'stdin': must be a text, got 1"),
         ('{"id": "a", "program": ""}', r"two programs have the same id, got 'a'"),
     ],
@@ -106,6 +113,26 @@ def test_a_bad_line_is_named_and_nothing_runs(tmp_path: Path, line: str, words: 
         check(tmp_path / "in", tmp_path / "out", box := Echo())
     assert box.ran == []
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("program", ["", " \n\t\n", "# only a remark", "\ufeff# one\r\n  # two\n"])
+def test_a_program_without_a_statement_is_none_and_is_not_run(tmp_path: Path, program: str) -> None:
+    source = write(tmp_path / "in", [{"id": "a", "program": "p"}, {"id": "b", "program": program}])
+    first, second = check(source, tmp_path / "out", box := Echo())
+    assert (first["verdict"], second["verdict"]) == ("ok", "no_program")
+    assert box.ran == ["a"]
+
+
+@given(st.text(alphabet="#p \t\n\r\"'\\", max_size=12))
+def test_what_is_not_run_is_what_python_finds_no_statement_in(source: str) -> None:
+    with contextlib.suppress(SyntaxError):
+        assert programs._says(source) == bool(ast.parse(source).body)
+
+
+def test_what_grade_needs_goes_through(tmp_path: Path) -> None:
+    row = {"id": 7, "program": "p", "gold": 1.5, "question": "How many?"}
+    (line,) = check(write(tmp_path / "in", [row]), tmp_path / "out", Echo())
+    assert {name: line[name] for name in ("id", "gold", "question")} == {"id": 7, "gold": 1.5, "question": "How many?"}
 
 
 def test_what_was_done_before_a_failure_is_not_done_again(tmp_path: Path) -> None:
@@ -200,13 +227,13 @@ class Lacking(Echo):
     def _answer(self, batch: list[Program]) -> Iterator[Execution]:
         for p in batch:
             key = "; check.packages" if p.source == "scipy" else ""
-            detail = f"{p.source} is not in the sandbox{key}" if p.source else ""
+            detail = "" if p.source == "print()" else f"{p.source} is not in the sandbox{key}"
             yield Execution(id=p.id, outcome="crashed" if detail else "ok", stdout="", stderr="", detail=detail)
 
 
 @pytest.mark.parametrize("target", ["out", "/dev/null"])
 def test_what_programs_lacked_is_counted_apart(tmp_path: Path, target: str) -> None:
-    names = ["scipy", "", "scipy", "requests"]
+    names = ["scipy", "print()", "scipy", "requests"]
     source = write(tmp_path / "in", [{"id": str(i), "program": name} for i, name in enumerate(names)])
     path = tmp_path / target
     tally = check_file(source, path, lambda: contextlib.nullcontext(Lacking()), LIMITS, Quiet())
@@ -336,7 +363,7 @@ def test_a_program_that_leaves_the_file_meanwhile_is_named(tmp_path: Path) -> No
 
 
 def test_nothing_is_left_when_no_verdict_was_reached(tmp_path: Path) -> None:
-    source = write(tmp_path / "in", [{"id": "a", "program": ""}])
+    source = write(tmp_path / "in", [{"id": "a", "program": "p"}])
     with pytest.raises(SandboxError):
         check(source, tmp_path / "out", Echo(fail_after=0))
     assert [p.name for p in tmp_path.iterdir()] == ["in"]

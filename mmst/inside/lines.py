@@ -1,0 +1,57 @@
+"""The program's own lines, for what shows them: tracebacks, `inspect.getsource`, `warnings`.
+
+Standard library only: it runs inside the sandbox. A program stands in no file that its interpreter could open, so
+its text is entered into `linecache`, when something imports that.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
+
+_MODULE = "linecache"
+
+
+class Lines:
+    """A `importlib.abc.MetaPathFinder` that finds nothing but `linecache`, and enters the program there."""
+
+    source = b""
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def known(cls, source: bytes, *names: str) -> None:
+        """From now on the files of these `names` have the lines of `source`."""
+        cls.source, cls.names = source, names
+        if _MODULE in sys.modules:
+            cls._enter(sys.modules[_MODULE])
+        else:
+            sys.meta_path.insert(0, cls)
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The module whose import is waited for."""
+        if name != _MODULE:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def entered(module: Any) -> None:
+                execute(module)
+                cls._enter(module)
+
+            spec.loader.exec_module = entered  # type: ignore[method-assign]
+        return spec
+
+    @classmethod
+    def _enter(cls, module: Any) -> None:
+        from importlib.util import decode_source
+
+        try:
+            text = decode_source(cls.source)
+        except (SyntaxError, UnicodeError):
+            return  # no program: its error shows the line itself
+        lines = [f"{line}\n" for line in text.removesuffix("\n").split("\n")]
+        for name in cls.names:
+            module.cache[name] = (len(cls.source), None, lines, name)  # without a time it is never looked up again
