@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import sys
 from pathlib import Path
 from types import FrameType
@@ -25,14 +26,15 @@ from typing import Any
 
 import uvicorn
 
+from mmst import terminal
 from mmst.backends.local_model import LocalModel
 from mmst.base import files_of
-from mmst.errors import SamplerError
+from mmst.errors import SamplerError, SetupError
 from mmst.ports import Request
 from mmst.records import digest
 from mmst.serve_batch import Batcher
 from mmst.serve_connection import LINGER_SECONDS, bounded
-from mmst.serve_routes import Completions
+from mmst.serve_routes import ROOT, Completions
 
 DRAIN = 30
 """Seconds that requests under way have after SIGTERM."""
@@ -53,17 +55,23 @@ def serve(
 ) -> None:
     """Serve a model folder as `name` until SIGTERM or Ctrl-C, which lets requests under way end within `DRAIN`.
 
-    Nothing listens before the model is loaded. `checkpoint` is the digest that clients are told.
-    `ModelError` when the folder cannot be served. `host` other than the default is only for
-    servers that nobody else shall reach (127.0.0.1).
+    Nothing listens before the model is loaded; two lines on standard error say what is loaded, and where it is
+    served then. `checkpoint` is the digest that clients are told.
+    `SetupError` when the address cannot be had, `ModelError` when the folder cannot be served. `host` other
+    than the default is only for servers that nobody else shall reach (127.0.0.1).
     """
-    with LocalModel(Path(folder), dtype=dtype, batch=batch, trust_remote_code=trust_remote_code) as model:
+    terminal.warn(f"mmst: loading {folder} as {dtype}")
+    with (
+        _address(host, port) as address,
+        LocalModel(Path(folder), dtype=dtype, batch=batch, trust_remote_code=trust_remote_code) as model,
+    ):
         fingerprint = checkpoint or digest({e.name: e.sha256 for e in files_of(Path(folder))})
         _warm(model)
         batcher = Batcher(model)
         batcher.start()
         completions = Completions(batcher, model, name, checkpoint, fingerprint)
-        asyncio.run(Server(_config(completions, name, host, port), batcher).serve())
+        what = f"{name}, {model.model.num_parameters():,} parameters"
+        asyncio.run(Server(_config(completions, name, host, port), batcher, what).serve([address]))
         if not batcher.abort(SamplerError(STOPPED), LAST):
             sys.stdout.flush()
             os._exit(0)  # a step of a large model takes longer than anybody waits for
@@ -73,11 +81,22 @@ STOPPED = "the server is stopping"
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, whose end has a time."""
+    """uvicorn's server, which says what it serves and where, and whose end has a time."""
 
-    def __init__(self, config: uvicorn.Config, batcher: Batcher) -> None:
+    def __init__(self, config: uvicorn.Config, batcher: Batcher, what: str) -> None:
         super().__init__(config)
-        self.batcher = batcher
+        self.batcher, self.what = batcher, what
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen, then say where."""
+        host, port = self.config.host, self.config.port
+        try:
+            await super().startup(sockets)
+        except OSError as e:  # another server took it as this one did, and was the first to listen
+            raise _no_address(host, port, e) from e
+        if self.started:
+            host = f"[{host}]" if ":" in host else host
+            terminal.warn(f"mmst: serving {self.what}, at http://{host}:{port}{ROOT}; Ctrl-C ends it")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second one ends at once; the process ends well either way."""
@@ -88,6 +107,23 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.call_later(DRAIN, self.batcher.abort, SamplerError(STOPPED))
         await super().shutdown(sockets)
+
+
+def _address(host: str, port: int) -> socket.socket:
+    """The address, taken while the model loads so that nobody waits for a refusal; nothing listens there yet."""
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except OSError as e:
+        taken.close()
+        raise _no_address(host, port, e) from e
+    return taken
+
+
+def _no_address(host: str, port: int, e: OSError) -> SetupError:
+    remedy = "choose another --port, or a --host of this machine"
+    return SetupError(f"cannot serve at {host} port {port}", why=e.strerror or str(e), remedy=remedy)
 
 
 def _warm(model: LocalModel) -> None:

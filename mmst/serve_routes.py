@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from mmst.rows import Row
     from mmst.tokens import Tokens
 
-PATH, MODELS = "/openai/v1/completions", "/openai/v1/models"
+ROOT = "/openai/v1"
+PATH, MODELS = f"{ROOT}/completions", f"{ROOT}/models"
+OFFERED = f"this server completes prompts: POST {PATH}"
 GONE = 499
 """Counted, in the place of a status, for a client that has gone before its answer."""
 READERS = 2
@@ -72,8 +74,10 @@ class Completions:
                 answer = await self.completions(HttpRequest(scope, receive))
             elif path == MODELS and method == "GET":
                 answer = self.models()
+            elif path.startswith(f"{ROOT}/"):
+                answer = refused(404, f"no {method} {path} here: {OFFERED}, and GET {MODELS}")
             elif path.startswith(("/v1/", "/v2/")) and method not in READING:
-                answer = JSONResponse({"error": f"this server completes prompts: POST {PATH}"}, 501)
+                answer = JSONResponse({"error": OFFERED}, 501)
             else:
                 return await app(scope, receive, send)
             return await answer(scope, receive, send)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from mmst.errors import MmstError, PlatformError, Stopped
 from mmst.process import adopt, descendants, end_descendants, end_with_owner, owned
 from mmst.under_way import EVENTS
 
+FAILURE = "failure-"
 GRACE = 20.0
 """Seconds that a stage has to close what is open after Ctrl-C."""
 
@@ -33,11 +35,13 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
     """Run the whole graph; logs, events and kfp's own files go to `folder`.
 
     `show(events)` displays progress while the graph runs. A failing stage's own error is raised
-    here, with its kind, message and exit code.
+    here, with its kind, message and exit code. One run at a time has a folder (`locks.RUN`).
     """
     private.folder(folder / "kfp")
+    for left in folder.glob(f"{FAILURE}*"):  # by runs that were killed
+        shutil.rmtree(left, ignore_errors=True)
     events, log = folder / EVENTS, folder / "run.log"
-    failure = Path(tempfile.mkdtemp(dir=folder, prefix="failure-")) / "failure.json"
+    failure = Path(tempfile.mkdtemp(dir=folder, prefix=FAILURE)) / "failure.json"
     private.write(events, "")
     environment = os.environ | owned()
     environment |= {"MMST_EVENTS": str(events), "MMST_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"}

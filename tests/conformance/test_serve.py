@@ -4,6 +4,7 @@ The samplers' common properties are tested here and in `test_samplers.py` agains
 """
 
 import concurrent.futures
+import re
 import signal
 import subprocess
 import threading
@@ -19,7 +20,9 @@ openai = pytest.importorskip("openai")
 
 from mmst.backends.openai_http import OpenAIServer  # noqa: E402
 from mmst.base import files_of  # noqa: E402
+from mmst.errors import SetupError  # noqa: E402
 from mmst.records import digest  # noqa: E402
+from mmst.serve import serve  # noqa: E402
 from tests.conformance.serving import NAME, Served, request_of, serving  # noqa: E402
 
 pytestmark = pytest.mark.server
@@ -136,10 +139,34 @@ def test_sigterm_lets_requests_under_way_end_and_exits_0(model_folder: Path) -> 
 
 
 def test_a_folder_that_cannot_be_served_is_refused_with_the_reason(tmp_path: Path) -> None:
-    code = f"from mmst.serve import serve; serve({str(tmp_path)!r}, name='m', port=1)"
+    code = f"from mmst.serve import serve; serve({str(tmp_path)!r}, name='m', port=0)"
     from tests.conformance.serving import PYTHON
 
     failed = subprocess.run([*PYTHON, code], capture_output=True, text=True, timeout=200, check=False)
     assert failed.returncode != 0
     assert "ModelError" in failed.stderr
     assert "tokenizer" in failed.stderr
+
+
+def test_it_says_what_it_loads_and_then_where_it_serves(served: Served) -> None:
+    port = served.url.split(":")[2].split("/")[0]
+    said = (served.folder.parent / f"serve-{port}.log").read_text().splitlines()
+    loading = said.index(f"mmst: loading {served.folder} as float32")
+    [serves] = [n for n, line in enumerate(said) if f" at {served.url};" in line]
+    assert loading < serves
+    assert re.search(r"serving tiny, \d[\d,]* parameters, at ", said[serves])
+
+
+def test_an_address_that_is_taken_is_refused_before_a_model_is_loaded(served: Served, tmp_path: Path) -> None:
+    port = int(served.url.split(":")[2].split("/")[0])
+    with pytest.raises(SetupError, match=rf"127\.0\.0\.1 port {port} \(Address already in use\).*--port"):
+        serve(str(tmp_path), name="m", port=port, host="127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "chat/completions"), ("GET", "completions"), ("DELETE", "models"), ("POST", "")]
+)
+def test_a_route_that_is_not_there_is_refused_with_those_that_are(served: Served, method: str, path: str) -> None:
+    answer = httpx.request(method, f"{served.url}/{path}", timeout=60)
+    assert answer.status_code == 404
+    assert "POST /openai/v1/completions" in answer.json()["error"]["message"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,19 @@ def test_a_stage_s_own_error_reaches_the_one_who_started_the_run(tmp_path: Path)
         local.run(config, tmp_path / "log", unseen)
     assert caught.value.exit_code == 4
     assert "sample-heldout" in str(caught.value)
+
+
+def test_what_killed_runs_left_beside_the_log_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended:
+        returncode = 0
+
+        def communicate(self, given: bytes) -> None:
+            """A graph with nothing to do."""
+
+    (tmp_path / "failure-k1lled").mkdir()
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Ended())
+    local.run(parse({}), tmp_path, unseen)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["events.jsonl", "kfp", "run.log"]
 
 
 def test_events_of_every_stage_reach_the_display(finished: tuple[Config, dict[str, Manifest]]) -> None:
