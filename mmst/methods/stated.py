@@ -112,10 +112,10 @@ _DISPLAY = re.compile(
     re.DOTALL,
 )
 _POINTED_AT = re.compile(
-    r"(?:[.!][*_$)]{0,3}\s{1,4}|,?[ \t]+(?:and|so|which)?[ \t]*|:[ \t]*)(?:and[ \t]+|so[ \t]+)?"
-    r"(?:(?:this|that|it|which)[ \t]+(?:is|gives)|(?:that|it)['’]s)[ \t]+(?:the|our|my)[ \t]+(?:final |correct "
-    r"|right )?answer"
-    r"(?=[ \t]*(?:[.!*_)]|$))",
+    r"(?:[.!][*_$)]{0,3}\s{1,4}|,?[ \t]{1,4}(?:and|so|which)?[ \t]{0,4}|:[ \t]{0,4})(?:and[ \t]{1,4}|so[ \t]{1,4})?"
+    r"(?:(?:this|that|it|which)[ \t]{1,4}(?:is|gives)|(?:that|it)['’]s)[ \t]{1,4}(?:the|our|my)[ \t]{1,4}"
+    r"(?:final |correct |right )?answer"
+    r"(?=[ \t]{0,4}(?:[.!*_)]|$))",
     re.IGNORECASE | re.MULTILINE,
 )
 _GIVES = re.compile(

@@ -106,6 +106,7 @@ def files(folder: Path) -> None:
     """The files that the examples name."""
     rows = {
         "solutions.jsonl": {"id": 1, "program": "print(1)", "solution": "The answer is 1."},
+        "verdicts.jsonl": {"id": 1, "verdict": "ok", "stdout": "1\n"},
         "pairs.jsonl": {"id": 1, "gold": "1", "answer": "1"},
         "gsm8k/test.jsonl": {"question": "What is 1 + 2?", "answer": "It is 3.\n#### 3"},
     }
