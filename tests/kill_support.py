@@ -135,30 +135,34 @@ class Victim:
 
 
 def wait_for_more(victim: Victim, child: subprocess.Popen[bytes], before: int, seconds: float = 300) -> bool:
-    """Wait until the run has written something new; False when it ended first."""
-    until = time.monotonic() + seconds
-    while victim.written() <= before:
+    """Wait until the run has written more files than before; False when it ended first."""
+    seen, until = 0, time.monotonic() + seconds
+    while (now := victim.written()) <= before:
         if child.poll() is not None:
             return False
+        if now > seen:
+            seen, until = now, time.monotonic() + seconds
         assert time.monotonic() < until, "the run does nothing"
         time.sleep(0.02)
     return True
 
 
-def killed_often(victim: Victim, kills: int, seed: int, reach: float) -> list[float]:
-    """Kill a run `kills` times at random moments, start it again each time; when each kill came.
+def killed_often(victim: Victim, kills: int, seed: int, files: int) -> list[tuple[float, int]]:
+    """Kill a run `kills` times at random moments, start it again each time; the seconds and files at each kill.
 
-    One in three comes at any moment of its start, the others within `reach` seconds of its first new file.
+    One in three comes at any moment of its start, the others soon after it has written 1 to `files` new files: how
+    far a run comes between two kills does not depend on the machine's load.
     """
-    rng, moments = random.Random(seed), list[float]()
+    rng, moments = random.Random(seed), list[tuple[float, int]]()
     for number in range(kills):
         child, began, before = victim.start(), time.monotonic(), victim.written()
-        if number % 3 and not wait_for_more(victim, child, before):
+        more = rng.randrange(files)
+        if number % 3 and not wait_for_more(victim, child, before + more):
             break
-        time.sleep(rng.uniform(0, reach))
+        time.sleep(rng.uniform(0, 0.5 if number % 3 else 4.0))
         if child.poll() is not None:
             break
         below = victim.kill(child)
-        moments.append(round(time.monotonic() - began, 2))
-        assert victim.left(below) == [], f"left by kill {number + 1}, after {moments[-1]} s"
+        moments.append((round(time.monotonic() - began, 2), victim.written()))
+        assert victim.left(below) == [], f"left by kill {number + 1}, after {moments[-1][0]} s"
     return moments

@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.gvisor]
 @pytest.mark.timeout(1200)
 def test_five_kills_of_the_stages_change_nothing(tmp_path: Path) -> None:
     whole, killed = Victim(tmp_path / "whole", whole=False), Victim(tmp_path / "killed", whole=False)
-    seconds = whole.finish()
-    moments = killed_often(killed, 5, seed=3, reach=min(seconds / 6, 4.0))
+    whole.finish()
+    moments = killed_often(killed, 5, seed=3, files=whole.written() // 5)
     assert len(moments) >= 3
     killed.finish()
     assert killed.digests() == whole.digests()
@@ -26,10 +26,10 @@ def test_twenty_kills_of_a_whole_run_change_nothing(tmp_path: Path) -> None:
     whole, killed = Victim(tmp_path / "whole", whole=True), Victim(tmp_path / "killed", whole=True)
     seconds = whole.finish()
     began = time.monotonic()
-    moments = killed_often(killed, 20, seed=7, reach=min(seconds / 12, 5.0))
+    moments = killed_often(killed, 20, seed=7, files=whole.written() // 20)
     last = killed.finish()
     print(
-        f"undisturbed {seconds:.0f} s; {len(moments)} kills after {moments} s; "
+        f"undisturbed {seconds:.0f} s; {len(moments)} kills after (s, files) {moments}; "
         f"{time.monotonic() - began:.0f} s in all, the last start {last:.0f} s; {len(whole.digests())} stages"
     )
     assert killed.digests() == whole.digests()
