@@ -14,6 +14,7 @@ from mmst import config, methods, problems, recipes
 from mmst.config import Source
 from mmst.errors import DataError
 from mmst.methods.prompts import solve_prompt, translate_prompt
+from tests import completion_cases
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
@@ -67,6 +68,11 @@ def test_every_key_set_in_the_docs_exists():
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         keys = set(re.findall(r"--set '?([a-z_.]+)=", page.read_text(encoding="utf-8")))
         assert keys <= known, page.name
+
+
+def test_the_page_on_grading_counts_the_table_of_completions():
+    total = sum(map(len, (completion_cases.STATED, completion_cases.PROGRAMS, completion_cases.PRINTED)))
+    assert f"A table of {total} completions" in (ROOT / "docs/grading.md").read_text(encoding="utf-8")
 
 
 def test_the_example_recipe_is_valid():
