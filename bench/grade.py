@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mmst import answers
+from mmst import grading
 from mmst.methods.text import METHOD
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,7 +121,7 @@ def reading(text: str, formulas: bool = False) -> str:
     stated = METHOD.answer(text, None)
     if stated is not None:
         return stated
-    if (found := answers.read(text)) is not None and not found.tree.has("word"):
+    if (found := grading.read(text)) is not None and not found.tree.has("word"):
         return text
     last = next(reversed(list((_FORMULAS if formulas else _VALUES).finditer(text))), None)
     if last is None:
@@ -145,7 +145,7 @@ def ours(cases: list[Case]) -> list[bool | None]:
     from mmst.wiring import algebra
 
     with algebra() as engine:
-        return [c.equal for c in answers.settle([pair(c) for c in cases], engine.decide)]
+        return [c.equal for c in grading.settle([pair(c) for c in cases], engine.decide)]
 
 
 def peer(python: str, cases: list[Case]) -> tuple[list[bool | None], float]:
@@ -172,14 +172,14 @@ def _answered(python: str, pairs: list[list[str]]) -> tuple[list[bool | None], f
 def _marked(text: str) -> str:
     """A text with `$` around it where it is a formula that nothing marks."""
     marked = re.search(r"\$|\\\(|\\\[|boxed", text) or METHOD.answer(text, None) is not None
-    found = None if marked else answers.read(text)
+    found = None if marked else grading.read(text)
     return text if found is None or found.tree.has("word") else f"${text}$"
 
 
 def own_cases() -> list[Case]:
     """The table of our own tests: equal pairs, and hard negatives both ways round."""
     sys.path.insert(0, str(ROOT))
-    from tests.grading_cases import OTHER, SAME
+    from tests.support.grading_cases import OTHER, SAME
 
     turned = [(answer, gold, "") for gold, answer, reason in OTHER if "percent" not in reason]
     return [
@@ -213,7 +213,7 @@ def cpu_seconds(pairs: list[tuple[str, str]]) -> float:
     """What it takes to compare all pairs, without algebra."""
     began = time.process_time()
     for gold, answer in pairs:
-        answers.compare(gold, answer)
+        grading.compare(gold, answer)
     return time.process_time() - began
 
 

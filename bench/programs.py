@@ -22,7 +22,7 @@ class Case:
     id: str
     kind: str
     source: str
-    outcome: str
+    exit_status: str
     stdout: str | None = None
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.requests [--requests 1000] [--concurrency 16] [--share 0.3] [--rounds 3]
 
-The stub (`tests/openai_stub.py`) is a process of its own, so the CPU time is the client's alone. First every
+The stub (`tests/support/openai_stub.py`) is a process of its own, so the CPU time is the client's alone. First every
 answer is good; then `--share` of the answers are faults of all kinds: 503, 429, resets, cut and malformed
 answers, hangs, a byte every 0.2 s. The client gets as many retries as it wants (100), a timeout of 2 s, and 30 s
 a request in all, since it has no total time of its own. `lost`: no answer. `twice`: completions that the caller is
@@ -23,8 +23,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmst.backends.openai_http import OpenAIServer
-from mmst.ports import Request
+from mmst.core.ports import Request
+from mmst.inference.providers.openai import OpenAIServer
 
 PATIENCE = 30.0
 Answers = list[list[str] | None]
@@ -103,7 +103,7 @@ def timed(side: Callable[[str, list[Request], int], Answers], n: int, concurrenc
 
 def serve(share: float) -> None:
     """The stub, until it is killed; says its address."""
-    from tests.openai_stub import FAULTS, mixed, starting
+    from tests.support.openai_stub import FAULTS, mixed, starting
 
     with starting() as begin:
         print(begin(mixed(share, FAULTS)).url, flush=True)

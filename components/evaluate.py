@@ -1,4 +1,4 @@
-"""KFP component. See `mmst.evaluate`."""
+"""KFP component. See `mmst.stages.evaluate`."""
 
 from kfp import dsl
 
@@ -17,7 +17,7 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Accuracy on held-out problems, with intervals."""
-    from mmst.launch import launch
+    from mmst.runner.run_stage import launch
 
     made = launch(
         "evaluate",

@@ -1,4 +1,4 @@
-"""KFP component: the end of a run, however it went. See `mmst.report` and `mmst.launch.clean_up`."""
+"""KFP component: the end of a run, however it went. See `mmst.report.stage` and `mmst.runner.run_stage.clean_up`."""
 
 from kfp import dsl
 
@@ -16,7 +16,7 @@ def finish(
     """Make the page that shows the whole run; delete what the run left in the cluster."""
     from pathlib import Path
 
-    from mmst.launch import clean_up, launch, page_of
+    from mmst.runner.run_stage import clean_up, launch, page_of
 
     try:
         made = launch("report", config, round=round, arm=arm, step=step, refs={})

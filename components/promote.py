@@ -1,4 +1,4 @@
-"""KFP component. See `mmst.promote`."""
+"""KFP component. See `mmst.stages.promote`."""
 
 from kfp import dsl
 
@@ -18,8 +18,8 @@ def promote(
     """Champion or not: the decision, carried out in the registry."""
     from pathlib import Path
 
-    from mmst.launch import launch
-    from mmst.report_content import safe
+    from mmst.report.content import safe
+    from mmst.runner.run_stage import launch
 
     made = launch(
         "promote", config, round=round, arm=arm, step=step, refs={"evaluation": evaluation, "checkpoint": checkpoint}

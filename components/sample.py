@@ -1,4 +1,4 @@
-"""KFP component. See `mmst.sample`."""
+"""KFP component. See `mmst.stages.sample`."""
 
 from kfp import dsl
 
@@ -16,7 +16,7 @@ def sample(
     purpose: str,
 ) -> str:
     """Solutions drawn from a checkpoint, by every method."""
-    from mmst.launch import launch
+    from mmst.runner.run_stage import launch
 
     made = launch(
         "sample",

@@ -1,4 +1,4 @@
-"""KFP component. See `mmst.train`."""
+"""KFP component. See `mmst.stages.train`."""
 
 from kfp import dsl
 
@@ -15,7 +15,7 @@ def train(
     checkpoint: str,
 ) -> str:
     """The model fine-tuned on a training set."""
-    from mmst.launch import launch
+    from mmst.runner.run_stage import launch
 
     made = launch(
         "train", config, round=round, arm=arm, step=step, refs={"trainset": trainset, "checkpoint": checkpoint}

@@ -1,4 +1,4 @@
-"""KFP component. See `mmst.translate`."""
+"""KFP component. See `mmst.stages.translate`."""
 
 from kfp import dsl
 
@@ -16,7 +16,7 @@ def translate(
     checkpoint: str,
 ) -> str:
     """Correct solutions rewritten by the model into the other methods."""
-    from mmst.launch import launch
+    from mmst.runner.run_stage import launch
 
     made = launch(
         "translate",

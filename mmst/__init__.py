@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from mmst.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mmst.answers import Comparison
     from mmst.api import Sandbox, check_programs, extract, grade, load_recipe, load_run, run
-    from mmst.config import Config
-    from mmst.errors import MmstError
-    from mmst.ports import Execution
-    from mmst.records import Report
-    from mmst.summary import RunSummary
+    from mmst.core.config import Config
+    from mmst.core.errors import MmstError
+    from mmst.core.ports import Execution
+    from mmst.core.records import Report
+    from mmst.grading import Comparison
+    from mmst.runs.summary import RunSummary
 
 __all__ = [
     "Comparison",

@@ -11,16 +11,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from mmst import answers
-from mmst.answers import Comparison
-from mmst.config import Config
-from mmst.errors import MmstError as MmstError
-from mmst.inside.packages import DEFAULT
+from mmst import grading
+from mmst.core.config import Config
+from mmst.core.errors import MmstError as MmstError
+from mmst.core.ports import Algebra, Execution, Limits, Program
+from mmst.core.ports import Sandbox as Engine
+from mmst.core.records import Report as Report
+from mmst.grading import Comparison
 from mmst.methods import method
-from mmst.ports import Algebra, Execution, Limits, Program
-from mmst.ports import Sandbox as Engine
-from mmst.records import Report as Report
-from mmst.summary import RunSummary
+from mmst.runs.summary import RunSummary
+from mmst.sandbox.guest.packages import DEFAULT
 
 
 def grade(gold: str, answer: str, question: str = "") -> Comparison:
@@ -32,7 +32,7 @@ def grade(gold: str, answer: str, question: str = "") -> Comparison:
     >>> grade("1/2", "0.5"), grade("12 apples", "13")
     (Comparison(equal=True, how='number'), Comparison(equal=False, how='number'))
     """
-    [comparison] = answers.settle([(gold, answer)], lambda pairs: _algebra().decide(pairs), [question])
+    [comparison] = grading.settle([(gold, answer)], lambda pairs: _algebra().decide(pairs), [question])
     return comparison
 
 
@@ -60,7 +60,7 @@ class Sandbox:
     def __init__(self, *, workers: int = 0, packages: Sequence[str] = DEFAULT, backend: str = "gvisor") -> None:
         """With `workers` sandboxes at once (0: one a core)."""
         from mmst import wiring
-        from mmst.errors import ConfigError
+        from mmst.core.errors import ConfigError
 
         if backend not in wiring.SANDBOXES:
             raise ConfigError("unknown sandbox", value=backend, remedy=f"backend: {' or '.join(wiring.SANDBOXES)}")
@@ -109,8 +109,10 @@ def load_recipe(name_or_file: str, settings: Sequence[str] = ()) -> Config:
 
 def run(recipe: Config) -> RunSummary:
     """Run a whole recipe on this machine and sum it up, as `mmst run` does; what is complete is found and kept."""
-    from mmst import config, summary, wiring
-    from mmst.commands.run import run_here
+    from mmst import wiring
+    from mmst.cli.run import run_here
+    from mmst.core import config
+    from mmst.runs import summary
 
     run_here(recipe)
     return summary.summarise(wiring.open_store(recipe.out), config.run_id(recipe))
@@ -118,7 +120,8 @@ def run(recipe: Config) -> RunSummary:
 
 def load_run(name: str, out: str = "runs") -> RunSummary:
     """What a run has done so far; `name` is its name or the beginning of it, `out` the folder or bucket of runs."""
-    from mmst import summary, wiring
+    from mmst import wiring
+    from mmst.runs import summary
 
     store = wiring.open_store(out)
     return summary.summarise(store, summary.find_run(store, name))

@@ -1,4 +1,4 @@
-"""Config → backends: the only place that knows them, each imported when first asked for."""
+"""Config → providers: the only place that knows them, each imported when first asked for."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmst import progress as progress_module
-from mmst.config import RECHECK, ClusterConfig, Config, run_id
-from mmst.errors import MmstError, SetupError
-from mmst.inside.packages import DEFAULT
-from mmst.manifest import Manifest
-from mmst.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
-from mmst.redaction import remember
-from mmst.rollout import Rollout, smoke_test
-from mmst.store import checkpoint_folder
-from mmst.trigger import Records
+from mmst.core.config import RECHECK, ClusterConfig, Config, run_id
+from mmst.core.errors import MmstError, SetupError
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
+from mmst.core.redaction import remember
+from mmst.core.weights import checkpoint_folder
+from mmst.observe import progress as progress_module
+from mmst.retrain.trigger import Records
+from mmst.sandbox.guest.packages import DEFAULT
+from mmst.serving.rollout import Rollout, smoke_test
 
 if TYPE_CHECKING:
-    from mmst.backends.kube import Cluster
-    from mmst.backends.kube_kinds import Object
-    from mmst.backends.kube_run import Seen
-    from mmst.finding import Finding
+    from mmst.core.diagnostic import Diagnostic
+    from mmst.kubernetes.client import Cluster
+    from mmst.kubernetes.kinds import Object
+    from mmst.kubernetes.run_status import Seen
 
 
 def connect(config: Config, progress: Progress | None = None) -> Wired:
@@ -41,55 +41,57 @@ def connect(config: Config, progress: Progress | None = None) -> Wired:
 def open_store(uri: str) -> Store:
     """A folder, or a bucket for `s3://bucket/prefix`."""
     if uri.startswith("s3://"):
-        from mmst.backends.s3_store import S3Store
+        from mmst.storage.s3 import S3Store
 
         return S3Store(uri)
-    from mmst.backends.folder_store import FolderStore
+    from mmst.storage.folder import FolderStore
 
     return FolderStore(Path(uri.removeprefix("file://")))
 
 
 def cluster(namespace: str) -> Cluster:
-    """The Kubernetes cluster here, in this namespace; see `backends.kube.Cluster`."""
-    from mmst.backends.kube import Cluster
+    """The Kubernetes cluster here, in this namespace; see `kubernetes.client.Cluster`."""
+    from mmst.kubernetes.client import Cluster
 
     return Cluster.connect(namespace)
 
 
 def records(namespace: str) -> Records:
     """The records of `mmst trigger` in a namespace."""
-    from mmst.backends.kube_records import ConfigMapRecords
+    from mmst.retrain.configmap_records import ConfigMapRecords
 
     return ConfigMapRecords(cluster(namespace))
 
 
 def in_cluster(settings: ClusterConfig, run: str, kfp_run: str = "") -> list[Seen]:
-    """What of a run is in the cluster now; see `backends.kube_run.of_run`."""
-    from mmst.backends import kube_run
+    """What of a run is in the cluster now; see `kubernetes.run_status.of_run`."""
+    from mmst.kubernetes import run_status
 
     here = cluster(settings.namespace)
-    return kube_run.of_run(here, settings.sandbox_namespace, run, kfp_run=kfp_run, start_timeout=settings.start_timeout)
+    return run_status.of_run(
+        here, settings.sandbox_namespace, run, kfp_run=kfp_run, start_timeout=settings.start_timeout
+    )
 
 
 def workflow_nodes(settings: ClusterConfig, kfp_run: str) -> list[Object]:
-    """The nodes of a run's Argo Workflow; see `backends.kube_run.workflow_nodes`."""
-    from mmst.backends import kube_run
+    """The nodes of a run's Argo Workflow; see `kubernetes.run_status.workflow_nodes`."""
+    from mmst.kubernetes import run_status
 
-    return kube_run.workflow_nodes(cluster(settings.namespace), kfp_run)
+    return run_status.workflow_nodes(cluster(settings.namespace), kfp_run)
 
 
 def failures(settings: ClusterConfig, run: str, since: float = 0.0) -> list[MmstError]:
-    """Why stages of a run failed since then; see `backends.kube_run.failures`."""
-    from mmst.backends import kube_run
+    """Why stages of a run failed since then; see `kubernetes.run_status.failures`."""
+    from mmst.kubernetes import run_status
 
-    return kube_run.failures(cluster(settings.namespace), run, since)
+    return run_status.failures(cluster(settings.namespace), run, since)
 
 
-def preflight(part: str, config: Config) -> Iterator[Finding]:
-    """What one part of `mmst preflight` finds in the cluster; see `backends.kube_preflight`."""
-    from mmst.backends import kube_preflight
+def preflight(part: str, config: Config) -> Iterator[Diagnostic]:
+    """What one part of `mmst preflight` finds in the cluster; see `kubernetes.probes`."""
+    from mmst.kubernetes import probes
 
-    found: Iterator[Finding] = getattr(kube_preflight, part)(cluster(config.cluster.namespace), config)
+    found: Iterator[Diagnostic] = getattr(probes, part)(cluster(config.cluster.namespace), config)
     return found
 
 
@@ -99,7 +101,7 @@ SETTINGS = "mmst-settings"
 
 def release_settings(namespace: str) -> str:
     """The partial recipe (YAML) of the release that is installed in a namespace; `SetupError` when there is none."""
-    from mmst.backends.kube_kinds import CONFIG_MAP
+    from mmst.kubernetes.kinds import CONFIG_MAP
 
     found = cluster(namespace).get(CONFIG_MAP, SETTINGS)
     if found is None or "settings.yaml" not in found.get("data", {}):
@@ -110,7 +112,7 @@ def release_settings(namespace: str) -> str:
 
 def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
     """How many tokens texts are for a model folder's tokenizer, its own start and end tokens left out."""
-    from mmst.backends.local_model import load_tokenizer
+    from mmst.inference.providers.transformers import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     return lambda texts: [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
@@ -128,10 +130,10 @@ def sandbox(
     """
     workers = workers or os.cpu_count() or 1
     if name == "subprocess":
-        from mmst.backends.subprocess_sandbox import SubprocessSandbox
+        from mmst.sandbox.providers.subprocess import SubprocessSandbox
 
         return SubprocessSandbox(workers=workers)
-    from mmst.backends.gvisor import GvisorSandbox
+    from mmst.sandbox.providers.gvisor import GvisorSandbox
 
     return GvisorSandbox(workers=workers, packages=packages, recheck=recheck)
 
@@ -157,11 +159,11 @@ class Wired:
         """
         s, m = self.config.sampling, self.config.model
         if s.backend == "recorded" and recorded:
-            from mmst.backends.recorded import Recorded
+            from mmst.inference.providers.recorded import Recorded
 
             yield Recorded(Path(s.recorded))
         elif s.backend == "openai" and checkpoint.stage == "base":  # a server serves what it was started with
-            from mmst.backends.openai_http import OpenAIServer
+            from mmst.inference.providers.openai import OpenAIServer
 
             with OpenAIServer(
                 s.url,
@@ -176,7 +178,7 @@ class Wired:
             with self._served(checkpoint) as server:
                 yield server
         else:
-            from mmst.backends.local_model import LocalModel
+            from mmst.inference.providers.transformers import LocalModel
 
             folder = checkpoint_folder(self.store, checkpoint)
             trust = bool(m.trust_remote_code) and m.trust_remote_code == m.base
@@ -186,8 +188,8 @@ class Wired:
     @contextlib.contextmanager
     def _served(self, checkpoint: Manifest) -> Iterator[Sampler]:
         """A model server in the cluster for this checkpoint, which it must say it serves."""
-        from mmst.backends import kserve
-        from mmst.backends.kserve_objects import model_name, sampling_service
+        from mmst.inference.providers import kserve
+        from mmst.inference.providers.kserve_objects import model_name, sampling_service
 
         c = self.config.cluster
         service = sampling_service(
@@ -203,7 +205,7 @@ class Wired:
 
     def _asking(self, url: str, model: str, checkpoint: str) -> contextlib.AbstractContextManager[Sampler]:
         """A sampler of a server that must serve this checkpoint."""
-        from mmst.backends.openai_http import OpenAIServer
+        from mmst.inference.providers.openai import OpenAIServer
 
         # vLLM does not say which checkpoint it serves; there the name that it was started with has to do.
         stated = checkpoint if self.config.cluster.server_runtime == "mmst" else ""
@@ -211,10 +213,10 @@ class Wired:
         return OpenAIServer(url, model, concurrency=s.concurrency, deadline=s.deadline, checkpoint=stated)
 
     def rollout(self, tell: Callable[[str], None]) -> Rollout:
-        """What moves the namespace's champion to the registry's; see `mmst.rollout`."""
-        from mmst.backends.kserve_champion import ChampionServices
-        from mmst.backends.mlflow_registry import MlflowRegistry
-        from mmst.backends.mlflow_serving import ServingVersions
+        """What moves the namespace's champion to the registry's; see `mmst.serving.rollout`."""
+        from mmst.registry.mlflow import MlflowRegistry
+        from mmst.serving.champion_service import ChampionServices
+        from mmst.serving.registry_versions import ServingVersions
 
         config, registry = self.config, self.registry()
         assert isinstance(registry, MlflowRegistry)
@@ -226,14 +228,14 @@ class Wired:
 
     def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
         """The checkpoint's chat template; see `ports.Engines.renderer`."""
-        from mmst.backends.local_model import chat_renderer
+        from mmst.inference.providers.transformers import chat_renderer
 
         return chat_renderer(checkpoint_folder(self.store, checkpoint))
 
     def sandbox(self) -> contextlib.AbstractContextManager[Sandbox]:
         """The code sandbox that the configuration names."""
         if self.config.check.sandbox == "gvisor_job":
-            from mmst.backends.gvisor_job import GvisorJobs
+            from mmst.sandbox.providers.kubernetes_job import GvisorJobs
 
             settings = self.config.cluster
             here = cluster(settings.sandbox_namespace)
@@ -248,17 +250,17 @@ class Wired:
     def trainer(self) -> Trainer:
         """The training engine."""
         if self.config.train.launcher != "local":
-            from mmst.backends.training_jobs import TrainingJobs
+            from mmst.training.providers.kubernetes_job import TrainingJobs
 
             c, t = self.config.cluster, self.config.train
             return TrainingJobs(cluster(c.namespace), c, form=t.launcher, ranks=t.ranks, run=run_id(self.config))
-        from mmst.backends.torchrun import Torchrun
+        from mmst.training.providers.torchrun import Torchrun
 
         return Torchrun(ranks=self.config.train.ranks)
 
     def registry(self) -> Registry:
         """The tracking server and registry; SQLite beside the run's store by default."""
-        from mmst.backends.mlflow_registry import MlflowRegistry
+        from mmst.registry.mlflow import MlflowRegistry
 
         p = self.config.promote
         uri = p.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -267,7 +269,7 @@ class Wired:
 
     def rehearse(self) -> None:
         """`RegistryError` for what a tracking server will refuse at the run's promotions; SQLite refuses nothing."""
-        from mmst.backends.mlflow_registry import MlflowRegistry
+        from mmst.registry.mlflow import MlflowRegistry
 
         registry = self.registry()
         assert isinstance(registry, MlflowRegistry)
@@ -276,7 +278,7 @@ class Wired:
 
     def cleanup(self, run: str) -> None:
         """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""
-        from mmst.backends import kube_kinds as kube
+        from mmst.kubernetes import kinds as kube
 
         here = cluster(self.config.cluster.namespace)
         for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB, kube.INFERENCE_SERVICE):
@@ -288,7 +290,7 @@ class Wired:
 
 def algebra() -> contextlib.AbstractContextManager[Algebra]:
     """sympy, in as many processes as there are processors; they start with the first question."""
-    from mmst.backends.sympy_algebra import SympyAlgebra
+    from mmst.grading.algebra.processes import SympyAlgebra
 
     return SympyAlgebra(workers=os.cpu_count() or 1)
 
@@ -313,7 +315,7 @@ def gvisor(packages: Sequence[str] = ()) -> str:
 
     `SetupError` with the remedy when it can't be.
     """
-    from mmst.backends.gvisor import available
+    from mmst.sandbox.providers.gvisor import available
 
     return available(packages)
 

@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mmst.config import Config, from_text, to_text
-from mmst.errors import ConfigError
-from mmst.output import Output, find
+from mmst.core.config import Config, from_text, to_text
+from mmst.core.errors import ConfigError
+from mmst.core.output import Output, find
 
 VERSION_CHARACTERS = 12
 

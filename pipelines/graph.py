@@ -1,9 +1,9 @@
 """The order of the stages, stated here and nowhere else.
 
-    gather, base → measure → promote (round 0: the first champion)
-    then per round: sample → check → translate → check → trainset → enough?
+    prepare, base_model → measure → promote (round 0: the first champion)
+    then per round: sample → verify → translate → verify → build_trainset → enough?
                       → train → measure, beside the same for each control → promote → another?
-    measure = sample (held out) → check → evaluate
+    measure = sample (held out) → verify → evaluate
     and however it ends: finish (the page; nothing is left running)
 
 Rounds are unrolled when the graph is built, each inside the previous one's condition; every
@@ -17,20 +17,20 @@ from typing import Any
 
 from kfp import dsl
 
-from mmst.components.base import base
-from mmst.components.check import check
+from mmst.components.base_model import base_model
+from mmst.components.build_trainset import build_trainset
 from mmst.components.evaluate import evaluate
 from mmst.components.finish import finish
-from mmst.components.gather import gather
-from mmst.components.proceed import another, enough
+from mmst.components.prepare import prepare
 from mmst.components.promote import promote
 from mmst.components.sample import sample
+from mmst.components.stopping import another, enough
 from mmst.components.train import train
-from mmst.components.trainset import trainset
 from mmst.components.translate import translate
-from mmst.config import Config, to_text
+from mmst.components.verify import verify
+from mmst.core.config import Config, to_text
 from mmst.pipelines.placement import place
-from mmst.proceed import STOP, TRAIN
+from mmst.stages.stopping import STOP, TRAIN
 
 
 def build(config: Config) -> Any:
@@ -47,14 +47,16 @@ def build(config: Config) -> Any:
         """Sample held-out problems from a checkpoint, check, evaluate; returns the evaluation."""
         at = {"config": config, "round": round, "arm": arm, "problems": problems}
         drawn = step(sample, **at, checkpoint=checkpoint, purpose="heldout", step="sample-heldout")
-        checked = step(check, **at, samples=drawn.output, step="check-heldout")
+        checked = step(verify, **at, samples=drawn.output, step="verify-heldout")
         return step(evaluate, **at, checked=checked.output, checkpoint=checkpoint).outputs["Output"]
 
     @dsl.pipeline(name="learn")
     def learn(config: str, round: int, arm: str, problems: str, checkpoint: str, checked: str, translated: str) -> str:
         """Train and measure one control, beside the round's own arm."""
         at = {"config": config, "round": round, "arm": arm}
-        chosen = step(trainset, **at, problems=problems, checked=checked, translated=translated, checkpoint=checkpoint)
+        chosen = step(
+            build_trainset, **at, problems=problems, checked=checked, translated=translated, checkpoint=checkpoint
+        )
         trained = step(train, **at, trainset=chosen.output, checkpoint=checkpoint)
         return measure(config=config, round=round, arm=arm, problems=problems, checkpoint=trained.output).output
 
@@ -66,11 +68,11 @@ def build(config: Config) -> Any:
         """One round from a checkpoint; returns the next round's checkpoint, or `stop`."""
         at = {"config": config, "round": round, "arm": arm}
         drawn = step(sample, **at, problems=problems, checkpoint=checkpoint, purpose="train")
-        checked = step(check, **at, problems=problems, samples=drawn.output)
+        checked = step(verify, **at, problems=problems, samples=drawn.output)
         rewritten = step(translate, **at, problems=problems, checked=checked.output, checkpoint=checkpoint)
-        translated = step(check, **at, problems=problems, samples=rewritten.output, step="check-translations")
+        translated = step(verify, **at, problems=problems, samples=rewritten.output, step="verify-translations")
         verified = {"problems": problems, "checked": checked.output, "translated": translated.output}
-        chosen = step(trainset, **at, **verified, checkpoint=checkpoint)
+        chosen = step(build_trainset, **at, **verified, checkpoint=checkpoint)
         go = step(enough, **at, trainset=chosen.output)
         with dsl.If(go.output == TRAIN):
             trained = step(train, **at, trainset=chosen.output, checkpoint=checkpoint)
@@ -106,8 +108,8 @@ def build(config: Config) -> Any:
         """The whole run; the page is made and the cluster tidied whether it succeeds or fails."""
         start = {"config": config, "round": 0, "arm": "base"}
         with dsl.ExitHandler(step(finish, **start, step="report"), name="run"):
-            problems = step(gather, **start)
-            checkpoint = step(base, **start)
+            problems = step(prepare, **start)
+            checkpoint = step(base_model, **start)
             common = {"problems": problems.output, "checkpoint": checkpoint.output}
             measured = measure(**start, **common)
             first = step(promote, **start, evaluation=measured.output, checkpoint=checkpoint.output)

@@ -27,16 +27,16 @@ import kfp
 import kfp_server_api
 import urllib3
 
-from mmst.config import Config
-from mmst.errors import ClusterError, SetupError
+from mmst.core.config import Config
+from mmst.core.errors import ClusterError, SetupError
+from mmst.core.redaction import redacted
 from mmst.pipelines.compile import compile_to
 from mmst.pipelines.graph import pipeline_name
-from mmst.redaction import redacted
-from mmst.trigger import Run
+from mmst.retrain.trigger import Run
 
 SERVICE_ACCOUNT = "mmst-stage"
 TIMEOUT = (5, 20)
-"""Seconds to connect and to wait for an answer; together less than `mmst.trigger.HOLD`."""
+"""Seconds to connect and to wait for an answer; together less than `mmst.retrain.trigger.HOLD`."""
 INNER = re.compile(r"root|executor|.*-driver|.*\.onExit|.*\(\d+\)")
 """What Kubeflow lists besides the graph's tasks: Argo's steps in them, and every attempt at one (`sample(0)`)."""
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED", "ERROR")
@@ -111,7 +111,7 @@ class Kubeflow:
     def look(self, run: str, nodes: Iterable[Mapping[str, Any]] = ()) -> tuple[Run, list[Task]]:
         """A run and those tasks of its graph that have begun, in order of their beginning.
 
-        `nodes` are those of its Argo Workflow, where they can be read (`backends.kube_run.workflow_nodes`):
+        `nodes` are those of its Argo Workflow, where they can be read (`kubernetes.run_status.workflow_nodes`):
         Kubeflow's own list stands still as soon as the Workflow is so large that Argo compresses
         it, which one round is.
         """

@@ -20,11 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from mmst import config as configuration
-from mmst import private
-from mmst.errors import MmstError, PlatformError, Stopped
-from mmst.process import adopt, descendants, end_descendants, end_with_owner, owned
-from mmst.under_way import EVENTS
+from mmst.core import config as configuration
+from mmst.core import private
+from mmst.core.errors import MmstError, PlatformError, Stopped
+from mmst.core.process import adopt, descendants, end_descendants, end_with_owner, owned
+from mmst.observe.under_way import EVENTS
 
 FAILURE = "failure-"
 GRACE = 20.0

@@ -10,8 +10,8 @@ from typing import Any
 
 from kfp import kubernetes
 
-from mmst.cluster_plan import STAGE_CPU, STAGE_MEMORY
-from mmst.config import Config, run_id
+from mmst.core.config import Config, run_id
+from mmst.kubernetes.quota import STAGE_CPU, STAGE_MEMORY
 
 CPU = ("500m", STAGE_CPU)
 MEMORY = ("1Gi", STAGE_MEMORY)
@@ -34,7 +34,7 @@ def place(task: Any, stage: str, config: Config) -> Any:
     for field in ("name", "uid", "namespace"):
         kubernetes.use_field_path_as_env(task, f"POD_{field.upper()}", f"metadata.{field}")
     if c.secrets:
-        task.set_env_variable("MMST_SECRETS", SECRETS)  # kfp has no envFrom: `mmst.launch` reads the files
+        task.set_env_variable("MMST_SECRETS", SECRETS)  # kfp has no envFrom: `mmst.runner.run_stage` reads the files
     for secret in c.secrets:
         kubernetes.use_secret_as_volume(task, secret, mount_path=f"{SECRETS}/{secret}")
     if c.volume:

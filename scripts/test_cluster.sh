@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests on a cluster: on the one that KUBECONFIG names, else on one that is brought up from ../shared/cluster and
+# The tests on a cluster: on the one that KUBECONFIG names, else on one that is brought up from $MMST_TEST_DATA/cluster and
 # taken down again, else on none: then pytest lists them as not run. First argument: api (an API server), node (a whole
 # node: gVisor, the training operator, KServe; root) or kfp (Kubeflow Pipelines on such a node, from the source that
 # KFP_SOURCE names). Further arguments go to pytest: `node -m "cluster and slow"` runs the whole demo on the node.
@@ -19,7 +19,7 @@ case $level in
         exit 2
         ;;
 esac
-shared=$PWD/../shared/cluster
+shared=${MMST_TEST_DATA:-/nowhere}/cluster
 kfp=$PWD/tests/cluster/kfp
 export PATH=$PWD/.venv/bin:$PATH PYTHON=${PYTHON:-python3}
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.data import DATA, NO_DATA
+
 # Before torch or any hub client is imported; inherited by every process that a test starts.
 os.environ.update(
     {
@@ -30,8 +32,7 @@ def repo_root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real problem files, which stand beside the checkout and not in it."""
-    data = ROOT.parent / "shared" / "data"
-    if not data.is_dir():
-        pytest.skip("no real problem files: ../shared/data is not there")
-    return data
+    """The real problem files, which are not in the checkout."""
+    if not DATA.is_dir():
+        pytest.skip(NO_DATA)
+    return DATA

@@ -11,9 +11,9 @@ import time
 
 import atheris
 
-with atheris.instrument_imports(include=["mmst.answers", "mmst.methods.stated"]):
-    from mmst import answers
-    from mmst.methods import stated
+with atheris.instrument_imports(include=["mmst.grading", "mmst.methods.extraction"]):
+    from mmst import grading
+    from mmst.methods import extraction
 
 SLOWEST = 2.0
 WORDS = (
@@ -37,13 +37,13 @@ def one(data: bytes) -> None:
     first, _, second = data.partition(b"\x00")
     a, b = text(first), text(second)
     began = time.process_time()
-    there, back = answers.compare(a, b), answers.compare(b, a)
-    assert answers.equal(a, a), a
+    there, back = grading.compare(a, b), grading.compare(b, a)
+    assert grading.equal(a, a), a
     if there.equal != back.equal:
         assert "%" in a + b or "perc" in a + b or "pct" in a + b, (a, b, there, back)
-    once = answers.normalise(a)
-    assert answers.normalise(once) == once, a
-    stated.answer_in(a)
+    once = grading.normalise(a)
+    assert grading.normalise(once) == once, a
+    extraction.answer_in(a)
     assert time.process_time() - began < SLOWEST, (a, b)
 
 

@@ -2,8 +2,8 @@
 
     PYTHONHASHSEED=0 nice -n 19 python -m bench.grading.fuzz_evaluate 100000 [FIRST SEED]
 
-Each program also runs in a child that is forked for it, as `mmst.inside.program` runs it. Prints every difference,
-and ends with how many there were.
+Each program also runs in a child that is forked for it, as `mmst.sandbox.guest.program` runs it. Prints every
+difference, and ends with how many there were.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 
 from bench.random_programs import program
-from mmst.inside.evaluate import evaluate
+from mmst.sandbox.guest.evaluate import evaluate
 
 SECONDS = 60
 

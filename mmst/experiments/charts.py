@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmst.experiments.inference import Array, Estimate
-from mmst.report_content import safe
+from mmst.report.content import safe
 
 WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 40

@@ -7,7 +7,7 @@ vary: {sampling.seed: 100}              # key → value for seed 1, one more for
 dev: {problems.test.0.split: dev}       # laid over the recipe by --dev: where choices are made
 arms:
   base: {}
-  seed-only: {arm: seed-only, asks: is it just more training?}
+  annotated-only: {arm: annotated-only, asks: is it just more training?}
   mmst: {arm: mmst}
   mmst-3: {arm: mmst, rounds: 3}
 claims:
@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmst import recipes
-from mmst.config import Config, check_name, identity, override, parse
-from mmst.errors import ConfigError, DataError
-from mmst.records import digest, from_data, to_data
-from mmst.yaml_files import Shipped
+from mmst.core.config import Config, check_name, identity, override, parse
+from mmst.core.errors import ConfigError, DataError
+from mmst.core.records import digest, from_data, to_data
+from mmst.core.yaml import Shipped
 
 SHIPPED = Shipped("experiment", recipes.SHIPPED.folder / "experiments")
 BASE = "base"

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmst.config import run_id
-from mmst.errors import DataError
+from mmst.core.config import run_id
+from mmst.core.errors import DataError
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Store
+from mmst.core.records import Outcome
+from mmst.core.stage import records
 from mmst.experiments.definition import Experiment
 from mmst.experiments.inference import Array
-from mmst.manifest import Manifest
-from mmst.ports import Store
-from mmst.records import Outcome
-from mmst.store import records
-from mmst.summary import StageState, stages
+from mmst.runs.summary import StageState, stages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
             methods = config.methods
             states = list(stages(store, run_id(config)))
             found |= measured(states, arms)
-            chosen = measured(states, arms, "trainset")
+            chosen = measured(states, arms, "build_trainset")
             counted |= {name: _counts(manifest, methods) for name, manifest in chosen.items()}
             timings |= {state.ref: state.timing.get("seconds", 0.0) for state in states}
         if found.keys() != experiment.arms.keys():

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmst import report_page
 from mmst.experiments.charts import forest, scatter
 from mmst.experiments.definition import Experiment, first_config
 from mmst.experiments.findings import Finding, Level, Overlap, by_family
 from mmst.experiments.outcomes import Outcomes
-from mmst.report_charts import ceiling, percent, whisker
-from mmst.report_content import safe, table
+from mmst.report import page as report_page
+from mmst.report.charts import ceiling, percent, whisker
+from mmst.report.content import safe, table
 
 STYLE = Path(__file__).with_name("page.css")
 TONES = {"supported": "good", "contradicted": "bad", "not resolved": "open"}
@@ -155,10 +155,10 @@ def how(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:
         "checkpoint; arms of one round share problems, samples and verdicts.",
         f"The stages took {outcomes.seconds / 60:,.0f} minutes in all, each counted once.",
     ]
-    if any(s.format == "generated" for s in (*config.problems.train, *config.problems.seeds)):
+    if any(s.format == "generated" for s in (*config.problems.train, *config.problems.annotated)):
         notes.insert(
             0,
-            "Generated problems: the generator sets which families the seed data annotates for which method, so the "
+            "Generated problems: the generator sets which families are annotated for which method, so the "
             "methods' strengths differ on purpose. This shows the mechanism, not an effect in nature.",
         )
     if outcomes.left_out:

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mmst.errors import UserError
+from mmst.core.errors import UserError
+from mmst.core.ports import Store
+from mmst.core.records import to_data
 from mmst.experiments import outcomes as reading
 from mmst.experiments.definition import Experiment
 from mmst.experiments.findings import Finding, Level, findings, levels, overlaps
 from mmst.experiments.outcomes import Outcomes
 from mmst.experiments.page import page
-from mmst.ports import Store
-from mmst.records import to_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

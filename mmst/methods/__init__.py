@@ -11,7 +11,7 @@ import pkgutil
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from mmst.errors import ConfigError
+from mmst.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

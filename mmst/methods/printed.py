@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 
-from mmst.methods.stated import answer_in
+from mmst.methods.extraction import answer_in
 
 _LONGEST = 1000
 _NUMBER = r"(?:\d+(?:[,_ ]\d{3})*+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"

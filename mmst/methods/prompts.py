@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mmst.config import PromptConfig, identity
-from mmst.errors import ConfigError
+from mmst.core.config import PromptConfig, identity
+from mmst.core.errors import ConfigError
 from mmst.methods import Method, Phrasing
 
 STOP = {"plain": ("\n\n", "\nQuestion:"), "instruct": ("\nQuestion:",), "few-shot": ("\nQuestion:",), "chat": ()}

@@ -3,7 +3,7 @@ r"""Chain of thought: the model reasons in words, does the arithmetic itself, st
     3 + 4 = 7 .
     The answer is 7
 
-A solution that states no answer has none: the last number in it is not taken for one (`mmst.methods.stated`).
+A solution that states no answer has none: the last number in it is not taken for one (`mmst.methods.extraction`).
 Thoughts belong to a solution, which is reasoning, but no answer is stated in them (`mmst.methods.turns`).
 """
 
@@ -13,7 +13,7 @@ import re
 from typing import ClassVar
 
 from mmst.methods import Phrasing
-from mmst.methods.stated import answer_in
+from mmst.methods.extraction import answer_in
 from mmst.methods.turns import lines_of, own_turn
 
 

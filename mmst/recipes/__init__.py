@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmst import yaml_files
-from mmst.config import Config, override, parse
-from mmst.errors import ConfigError
-from mmst.yaml_files import Shipped
+from mmst.core import yaml
+from mmst.core.config import Config, override, parse
+from mmst.core.errors import ConfigError
+from mmst.core.yaml import Shipped
 
 SHIPPED = Shipped("recipe", Path(__file__).parent)
 
 
 def load(name_or_file: str, settings: Sequence[str] = ()) -> Config:
-    """The recipe with `key=value` settings applied; values are YAML (`loop.controls=[seed-only]`).
+    """The recipe with `key=value` settings applied; values are YAML (`loop.controls=[annotated-only]`).
 
     Raises `ConfigError` for an unknown recipe, bad YAML (file and line), an unknown key or a bad value.
     """
@@ -37,7 +37,7 @@ def override_all(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise ConfigError("--set takes key=value", value=setting, remedy="e.g. --set sampling.k=8")
-        value = yaml_files.parse(text, f"--set {key}")
+        value = yaml.parse(text, f"--set {key}")
         try:
             data = override(data, {key.strip(): value})
         except (IndexError, ValueError, TypeError) as e:
@@ -57,7 +57,7 @@ def lay_over(data: dict[str, Any], text: str) -> dict[str, Any]:
     >>> lay_over({"check": {"timeout": 1.0}}, "check: {sandbox: gvisor_job}")["check"]
     {'timeout': 1.0, 'sandbox': 'gvisor_job'}
     """
-    over = yaml_files.parse(text, "the release's settings") or {}
+    over = yaml.parse(text, "the release's settings") or {}
     if not isinstance(over, dict):
         raise ConfigError("the release's settings are not a mapping of keys", value=over)
     return _merged(data, over)

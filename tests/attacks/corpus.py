@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmst.ports import Execution, Limits
+from mmst.core.ports import Execution, Limits
 
 FOLDER = Path(__file__).parent / "programs"
 ENDLESS, AMPLE = 2.0, 20.0
@@ -101,8 +101,9 @@ def complaints(attack: Attack, execution: Execution, slower: float = 1.0) -> Ite
     """What is wrong with how an attack ended where all may be so much slower; nothing when it was withstood."""
     if "GOT" in execution.stdout or "GOT" in execution.stderr:
         yield f"it got what it wanted: {execution.stdout[-2000:]!r} {execution.stderr[-2000:]!r}"
-    if execution.outcome not in attack.outcomes:
-        end = f"{execution.outcome} ({execution.detail}) after {execution.stdout[-500:]!r} {execution.stderr[-500:]!r}"
+    if execution.exit_status not in attack.outcomes:
+        said = f"{execution.stdout[-500:]!r} {execution.stderr[-500:]!r}"
+        end = f"{execution.exit_status} ({execution.detail}) after {said}"
         yield f"it ended {end}, not {' or '.join(sorted(attack.outcomes))}"
     if not re.search(attack.detail, execution.detail):
         yield f"its detail is {execution.detail!r}, without {attack.detail!r}"

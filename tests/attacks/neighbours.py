@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mmst.ports import Execution, Program
+from mmst.core.ports import Execution, Program
 
 VICTIM = """
 import json, math, random, sys, time
@@ -84,8 +84,8 @@ class Neighbours:
             e = found.get(name)
             if e is None:
                 yield f"{name} was not answered"
-            elif e.outcome != outcome or not e.detail.startswith(detail):
-                yield f"{name} ended {e.outcome} ({e.detail}), not {outcome} ({detail}): {e.stderr[-500:]!r}"
+            elif e.exit_status != outcome or not e.detail.startswith(detail):
+                yield f"{name} ended {e.exit_status} ({e.detail}), not {outcome} ({detail}): {e.stderr[-500:]!r}"
             elif outcome != "output_limit" and e.stdout != stdout:
                 yield f"{name} printed {_difference(e.stdout, stdout)}"
 

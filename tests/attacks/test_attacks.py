@@ -16,14 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends import gvisor_root
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.meter import SEVERAL
-from mmst.ports import Execution, Limits, Program
-from tests.conformance import sandboxes
-
-from .corpus import FOLDER, Attack, attacks, complaints, literal, parsed
-from .neighbours import PROBE, VICTIM, Neighbours
+from mmst.core.meter import SEVERAL
+from mmst.core.ports import Execution, Limits, Program
+from mmst.sandbox.providers import gvisor_root
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from tests.attacks.corpus import FOLDER, Attack, attacks, complaints, literal, parsed
+from tests.attacks.neighbours import PROBE, VICTIM, Neighbours
+from tests.support import sandboxes
 
 pytestmark = [pytest.mark.gvisor, pytest.mark.timeout(120)]
 CORPUS = attacks()
@@ -184,25 +183,25 @@ def test_a_changed_verdict_of_a_neighbour_is_seen(clean: str) -> None:
     neighbours = Neighbours(clean)
     made = [neighbours.victim(0), neighbours.probe(), *neighbours.others()]
     good = {
-        name: Execution(id=name, outcome=outcome, stdout=stdout, stderr="", detail=detail)
+        name: Execution(id=name, exit_status=outcome, stdout=stdout, stderr="", detail=detail)
         for name, (outcome, stdout, detail) in neighbours.expected.items()
     }
     assert [p.id for p in made] == [*good]
     assert list(neighbours.complaints(good)) == []
     for name, e in good.items():
-        for other in (replace(e, outcome="timed_out"), replace(e, detail="?" + e.detail)):
+        for other in (replace(e, exit_status="timed_out"), replace(e, detail="?" + e.detail)):
             assert e.detail == other.detail[1:] == "" or list(neighbours.complaints({**good, name: other}))
-        if e.outcome != "output_limit":
+        if e.exit_status != "output_limit":
             assert list(neighbours.complaints({**good, name: replace(e, stdout=e.stdout + "x")}))
         assert list(neighbours.complaints({n: g for n, g in good.items() if n != name}))
 
 
 def test_an_attack_that_ends_otherwise_is_seen() -> None:
     attack = parsed("x", "# purpose: p\n# expect: crashed\n# detail: ^exit status 3$\n# prints: 'ab' * 2\n1")
-    good = Execution(id="x", outcome="crashed", stdout="abab", stderr="", detail="exit status 3")
+    good = Execution(id="x", exit_status="crashed", stdout="abab", stderr="", detail="exit status 3")
     assert list(complaints(attack, good)) == []
     for bad in (
-        replace(good, outcome="ok"),
+        replace(good, exit_status="ok"),
         replace(good, detail=""),
         replace(good, stdout="ab"),
         replace(good, stderr="GOT it"),

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from mmst.inside import landlock
+from mmst.sandbox.guest import landlock
 
 FOLDER = Path(__file__).parent / "driver"
 ROOT = Path(__file__).parents[2]
@@ -30,19 +30,19 @@ DRIVER = """
 import ctypes, json, os, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from mmst.backends import subprocess_sandbox
-from mmst.inside import privileges
-from mmst.ports import Limits, Program
+from mmst.sandbox.providers import subprocess
+from mmst.sandbox.guest import privileges
+from mmst.core.ports import Limits, Program
 secret = ctypes.create_string_buffer(b"SECRET in memory")
 held = open("secret.txt", "r+")
 if {runner!r}:
-    subprocess_sandbox._RUNNER = Path({runner!r})
+    subprocess._RUNNER = Path({runner!r})
     privileges.dumpable = {dumpable}
 before = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
 source = Path({attack!r}).read_text()
 stdin = f"{{ctypes.addressof(secret)}}\\n{{os.path.abspath('secret.txt')}}\\n"
 found = None
-with subprocess_sandbox.SubprocessSandbox(2) as box:
+with subprocess.SubprocessSandbox(2) as box:
     programs = [Program(id="attack", source=source, stdin=stdin)]
     programs += [Program(id=str(i), source="print(1)") for i in range({beside})]
     for e in box.run(programs, Limits(timeout=30.0)):
@@ -55,7 +55,7 @@ print(json.dumps([found.outcome, found.stdout, found.stderr, secret.value.decode
 RUNNER = """
 import sys
 sys.path.insert(0, {root!r})
-from mmst.inside import alone, landlock, privileges, seccomp
+from mmst.sandbox.guest import alone, landlock, privileges, seccomp
 for name in {off!r}:
     where, what = name.split(".")
     setattr(globals()[where], what, lambda *_, **__: None)
@@ -157,8 +157,8 @@ def test_without_any_of_it_the_attack_gets_what_it_wants(name: str, who: list[st
 def test_root_s_programs_are_another_user_without_any_right() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    from mmst.backends.subprocess_sandbox import FIRST_ID, SubprocessSandbox
-    from mmst.ports import Limits, Program
+    from mmst.core.ports import Limits, Program
+    from mmst.sandbox.providers.subprocess import FIRST_ID, SubprocessSandbox
 
     source = "import os\nprint(*os.getresuid(), *os.getresgid(), os.getgroups())\nfor s in open('/proc/self/status'):\n"
     source += (
@@ -191,9 +191,9 @@ VARIABLES = "LANG MALLOC_ARENA_MAX OMP_NUM_THREADS OPENBLAS_NUM_THREADS TMPDIR T
     ],
 )  # fmt: skip
 def test_a_program_has_what_is_its_own(source: str, printed: str) -> None:
-    from mmst.backends.subprocess_sandbox import SubprocessSandbox
-    from mmst.ports import Limits, Program
+    from mmst.core.ports import Limits, Program
+    from mmst.sandbox.providers.subprocess import SubprocessSandbox
 
     with SubprocessSandbox(1) as box:
         [e] = box.run([Program(id="a", source=source, stdin="given")], Limits(timeout=20.0))
-    assert (e.outcome, e.stdout.translate({ord(c): None for c in "[],'"}).strip()) == ("ok", printed), e.stderr
+    assert (e.exit_status, e.stdout.translate({ord(c): None for c in "[],'"}).strip()) == ("ok", printed), e.stderr

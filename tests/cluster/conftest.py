@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, Object, eventually, overlay, run, unique
 
-NO_CLUSTER = "no cluster: KUBECONFIG is not set (`make test-cluster` brings one up where ../shared/cluster is there)"
+NO_CLUSTER = "no cluster: KUBECONFIG is not set (`make test-cluster` brings one up where MMST_TEST_DATA has cluster/)"
 
 MakeNamespace = Callable[..., str]
 

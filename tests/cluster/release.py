@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import CONFIG_MAP, Kind, Object
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import CONFIG_MAP, Kind, Object
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")

@@ -13,8 +13,8 @@ import typer
 import yaml
 
 import mmst
-from mmst import config
-from mmst.cli import app
+from mmst.cli.app import app
+from mmst.core import config
 from tests.cluster.cluster import CHART, OVERLAYS, ROOT, SCENARIOS, Cluster, Object, overlay, render
 from tests.cluster.conftest import MakeNamespace
 

@@ -15,14 +15,14 @@ from subprocess import PIPE
 
 import pytest
 
-from mmst import cli
-from mmst.backends.kube_kinds import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
-from mmst.commands.options import configured
-from mmst.commands.submit import standing, workflow_nodes
-from mmst.config import Config, run_id
-from mmst.manifest import Manifest
+from mmst.cli import app
+from mmst.cli.options import configured
+from mmst.cli.submit import standing, workflow_nodes
+from mmst.core.config import Config, run_id
+from mmst.core.manifest import Manifest
+from mmst.core.stage import load, pointers
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
 from mmst.pipelines.kubeflow import Kubeflow, Task
-from mmst.store import load, pointers
 from mmst.wiring import cluster, open_store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(7200)]
@@ -34,7 +34,7 @@ title: A small round on Kubeflow Pipelines
 problems:
   train: [{format: generated, seed: 5, count: 200, split: train, limit: 20}]
   test: [{format: generated, seed: 5, count: 200, split: test, limit: 10}]
-  seeds: [{format: generated, seed: 6, count: 60, split: train}]
+  annotated: [{format: generated, seed: 6, count: 60, split: train}]
 sampling: {k: 2}
 train: {steps: 4, batch_tokens: 512}
 loop: {rounds: 1, min_new: 1}
@@ -60,7 +60,7 @@ def config(recipe: str) -> Config:
 def ended(recipe: str, config: Config) -> tuple[str, list[Task]]:
     """The run's id and tasks, once it has ended well."""
     arguments = ["submit", "--recipe", recipe, "--cluster", os.environ["MMST_NAMESPACE"], "--wait"]
-    assert cli.main(arguments) == 0
+    assert app.main(arguments) == 0
     kubeflow = Kubeflow(os.environ["KFP_ENDPOINT"], config)
     run = standing(kubeflow.named(run_id(config)), kubeflow.publish()[1])
     assert run is not None
@@ -75,15 +75,15 @@ def made(config: Config, ended: object) -> dict[str, Manifest]:
 
 def test_every_task_of_the_graph_that_ran_has_succeeded(ended: tuple[str, list[Task]]) -> None:
     states = {t.name: t.state for t in ended[1]}
-    assert {"gather", "base", "sample", "check", "train", "promote", "finish"} <= set(states)
+    assert {"prepare", "base-model", "sample", "verify", "train", "promote", "finish"} <= set(states)
     assert not [name for name, state in states.items() if state not in ("SUCCEEDED", "SKIPPED")]
 
 
 def test_the_run_ends_in_a_decision_and_the_counts_add_up(made: dict[str, Manifest], config: Config) -> None:
     decision = made["1.mmst.promote"].facts["decision"]
     assert decision["reason"]
-    asked = made["0.base.gather"].counts["train"] * len(config.methods) * config.sampling.k
-    assert made["1.mmst.check"].counts["asked"] == asked
+    asked = made["0.base.prepare"].counts["train"] * len(config.methods) * config.sampling.k
+    assert made["1.mmst.verify"].counts["asked"] == asked
 
 
 def test_metrics_and_pages_lie_where_kubeflow_shows_them(
@@ -105,7 +105,7 @@ def test_metrics_and_pages_lie_where_kubeflow_shows_them(
 def test_a_second_submission_finds_the_run(
     ended: tuple[str, list[Task]], recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["submit", "--recipe", recipe, "--cluster", os.environ["MMST_NAMESPACE"], "--json"]) == 0
+    assert app.main(["submit", "--recipe", recipe, "--cluster", os.environ["MMST_NAMESPACE"], "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["found"], said["run"]) == (True, ended[0])
 
@@ -120,7 +120,16 @@ def test_nothing_of_the_run_is_left_in_the_cluster(ended: object, config: Config
 
 def test_eight_triggers_at_once_make_one_run(recipe: str, config: Config) -> None:
     change = ["--set", "sampling.seed=78"]
-    command = [sys.executable, "-m", "mmst.cli", "trigger", "--recipe", recipe, "--cluster", config.cluster.namespace]
+    command = [
+        sys.executable,
+        "-m",
+        "mmst.cli.app",
+        "trigger",
+        "--recipe",
+        recipe,
+        "--cluster",
+        config.cluster.namespace,
+    ]
     racing = [subprocess.Popen([*command, *change, "--json"], stdout=PIPE, text=True) for _ in range(8)]
     said = [json.loads(trigger.communicate(timeout=300)[0]) for trigger in racing]
     kubeflow = Kubeflow(os.environ["KFP_ENDPOINT"], config)
@@ -137,7 +146,7 @@ def test_a_run_whose_image_is_missing_is_explained_and_not_waited_for_for_ever(
 ) -> None:
     image = "cluster.pipeline_image=no.such.registry.invalid/image:1"
     arguments = ["submit", "--recipe", recipe, "--cluster", os.environ["MMST_NAMESPACE"], "--set", image]
-    assert cli.main([*arguments, "--set", "sampling.seed=77", "--wait"]) == 4
+    assert app.main([*arguments, "--set", "sampling.seed=77", "--wait"]) == 4
     assert "no.such.registry.invalid" in capsys.readouterr().err
     other = dataclasses.replace(config, sampling=dataclasses.replace(config.sampling, seed=77))
     kubeflow = Kubeflow(os.environ["KFP_ENDPOINT"], other)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends.kserve_objects import inference_service, sampling_service
-from mmst.backends.kube_kinds import INFERENCE_SERVICE, Object
-from mmst.manifest import Manifest
+from mmst.core.manifest import Manifest
+from mmst.inference.providers.kserve_objects import inference_service, sampling_service
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, Object
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import MakeNamespace
 from tests.cluster.test_objects import RELEASES, RESTRICTED, cluster_of, whole

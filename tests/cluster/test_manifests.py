@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mmst.backends import job_objects
-from mmst.config import ClusterConfig
-from mmst.ports import Limits, Program
-from mmst.work import Work
+from mmst.core.config import ClusterConfig
+from mmst.core.ports import Limits, Program
+from mmst.sandbox.providers import kubernetes_job_objects
+from mmst.sandbox.work import Work
 from tests.cluster.cluster import OVERLAYS, SCENARIOS, Cluster, Object, overlay, render
 
 pytestmark = pytest.mark.cluster
@@ -23,7 +23,7 @@ WORK = Work(Program(id="p1", source="print(1)"), Limits(timeout=1.0))
 
 def check_pod() -> Object:
     """A pod as a check Job makes it."""
-    spec = job_objects.check_job("check", [[WORK]], ClusterConfig(), "run")["spec"]["template"]["spec"]
+    spec = kubernetes_job_objects.check_job("check", [[WORK]], ClusterConfig(), "run")["spec"]["template"]["spec"]
     meta = {"name": "check", "namespace": "mmst-sandbox"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 

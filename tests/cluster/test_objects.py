@@ -1,4 +1,4 @@
-"""What the backends make at run time: created on the server, from the settings of every chart scenario."""
+"""What the providers make at run time: created on the server, from the settings of every chart scenario."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends import job_objects, kserve_objects, train_objects
-from mmst.backends.kube_kinds import CONFIG_MAP, INFERENCE_SERVICE, JOB, Kind, Object
-from mmst.config import ClusterConfig, parse
-from mmst.manifest import Manifest
-from mmst.ports import Limits, Program
-from mmst.work import Work
+from mmst.core.config import ClusterConfig, parse
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Limits, Program
+from mmst.inference.providers import kserve_objects
+from mmst.kubernetes.kinds import CONFIG_MAP, INFERENCE_SERVICE, JOB, Kind, Object
+from mmst.sandbox.providers import kubernetes_job_objects as job_objects
+from mmst.sandbox.work import Work
+from mmst.training.providers import kubernetes_job_objects as train_objects
 from tests.cluster.cluster import SCENARIOS, Cluster, render
 from tests.cluster.conftest import MakeNamespace
 from tests.cluster.test_chart import settings

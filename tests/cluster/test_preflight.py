@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmst import cli
-from mmst.backends import kube_preflight
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import POD, QUOTA, RUNTIME_CLASS, Kind, Object
-from mmst.cluster_preflight import examine
-from mmst.commands.options import released
-from mmst.config import Config
-from mmst.finding import Finding
+from mmst.cli import app
+from mmst.cli.options import released
+from mmst.core.config import Config
+from mmst.core.diagnostic import Diagnostic
+from mmst.kubernetes import probes
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import POD, QUOTA, RUNTIME_CLASS, Kind, Object
+from mmst.preflight.cluster import examine
 from tests.cluster.release import release
 
 pytestmark = pytest.mark.cluster
@@ -40,10 +40,10 @@ def config(here: Cluster) -> Config:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kube_preflight, "PATIENCE", 3.0)
+    monkeypatch.setattr(probes, "PATIENCE", 3.0)
 
 
-def by_name(findings: Iterator[Finding]) -> dict[str, Finding]:
+def by_name(findings: Iterator[Diagnostic]) -> dict[str, Diagnostic]:
     return {f.what: f for f in findings}
 
 
@@ -142,18 +142,18 @@ def test_an_mlflow_without_a_service_is_a_finding(config: Config, monkeypatch: p
 def test_the_command_ends_with_3_and_prints_every_finding(
     here: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(app, "stop_on_signals", lambda: None)
     arguments = ["preflight", "--cluster", here.namespace, "--recipe", "demo", "--only", "api,quota,mlflow"]
-    assert cli.main([*arguments, "--json"]) == 3
+    assert app.main([*arguments, "--json"]) == 3
     captured = capsys.readouterr()
     findings = json.loads(captured.out)
     assert {f["what"]: f["ok"] for f in findings}["Kubernetes"]
     assert "mlflow" in captured.err.lower()
-    assert cli.main(["preflight", "--cluster", here.namespace, "--only", "api"]) == 0
+    assert app.main(["preflight", "--cluster", here.namespace, "--only", "api"]) == 0
 
 
 def test_a_namespace_without_a_release_says_how_to_install_one(
     capsys: pytest.CaptureFixture[str], here: Cluster
 ) -> None:
-    assert cli.main(["preflight", "--cluster", f"{here.namespace}-sandbox"]) == 3
+    assert app.main(["preflight", "--cluster", f"{here.namespace}-sandbox"]) == 3
     assert "helm install" in capsys.readouterr().err

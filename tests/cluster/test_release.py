@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmst.cluster_preflight import examine
-from mmst.commands.options import released
+from mmst.cli.options import released
+from mmst.preflight.cluster import examine
 from tests.cluster.cluster import CHART, Cluster, Object, eventually, render, run
 from tests.cluster.conftest import MakeNamespace
 from tests.cluster.test_chart import DEFAULT, RETRAIN, of

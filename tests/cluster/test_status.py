@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmst import cli
-from mmst.backends import kube_run
-from mmst.backends.job_objects import check_job
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import (
+from mmst.cli import app
+from mmst.core.config import ClusterConfig
+from mmst.core.errors import SandboxError, StoreError
+from mmst.core.ports import Limits, Program
+from mmst.kubernetes import run_status
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import (
     COMPONENT,
     INFERENCE_SERVICE,
     JOB,
@@ -26,13 +28,11 @@ from mmst.backends.kube_kinds import (
     Kind,
     Object,
 )
-from mmst.config import ClusterConfig
-from mmst.errors import SandboxError
-from mmst.notices import failed
-from mmst.ports import Limits, Program
-from mmst.work import Waiting, Work
+from mmst.runner.events import failed
+from mmst.sandbox.providers.kubernetes_job_objects import check_job
+from mmst.sandbox.work import Waiting, Work
 from tests.cluster.release import release
-from tests.run_support import Made
+from tests.support.runs import Made
 
 pytestmark = pytest.mark.cluster
 
@@ -98,7 +98,7 @@ def test_objects_of_the_run_are_told_with_what_is_wrong_and_others_are_not(here:
         {"conditions": [{"type": "PredictorReady", "status": "False", "message": "no runtime supports it"}]},
     )
     sandbox.create(JOB, check_job("check-1", [[work()]], ClusterConfig(), "mine-1"))
-    seen = {s.name: s for s in kube_run.of_run(here, sandbox.namespace, "mine-1")}
+    seen = {s.name: s for s in run_status.of_run(here, sandbox.namespace, "mine-1")}
     assert set(seen) == {"a", "b", "train-1", "serve-1", "check-1"}
     assert (seen["a"].component, seen["a"].lasting) == ("stage sample", True)
     assert "ErrImageNeverPull" in seen["a"].trouble
@@ -121,8 +121,8 @@ def test_a_server_that_starts_is_no_trouble_until_it_takes_long(here: Cluster, m
     }
     set_status(here, INFERENCE_SERVICE, "serve-1", {"conditions": [waiting]})
     for quiet, said in ((60.0, ""), (-1.0, "none yet")):
-        monkeypatch.setattr(kube_run, "QUIET", quiet)
-        (seen,) = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1")
+        monkeypatch.setattr(run_status, "QUIET", quiet)
+        (seen,) = run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1")
         assert (seen.state, seen.trouble) == ("not ready", said)
 
 
@@ -130,8 +130,8 @@ def test_a_pod_that_waits_for_others_of_its_run_is_no_lasting_trouble(here: Clus
     no_room = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
     pod(here, "waiting", "mine-1", {"phase": "Pending", "conditions": [no_room]}, "train")
 
-    def seen() -> kube_run.Seen:
-        found = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", start_timeout=-1.0)
+    def seen() -> run_status.Seen:
+        found = run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1", start_timeout=-1.0)
         return next(s for s in found if s.name == "waiting")
 
     assert seen().lasting
@@ -142,34 +142,34 @@ def test_a_pod_that_waits_for_others_of_its_run_is_no_lasting_trouble(here: Clus
 
 
 def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Cluster) -> None:
-    pod(here, "driver", "", {"phase": "Pending"}, "", **{kube_run.KFP_RUN: "kfp-7"})
-    assert kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1") == []
-    seen = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
+    pod(here, "driver", "", {"phase": "Pending"}, "", **{run_status.KFP_RUN: "kfp-7"})
+    assert run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1") == []
+    seen = run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
     assert [s.name for s in seen] == ["driver"]
-    pod(here, "earlier", "mine-1", {"phase": "Failed"}, **{kube_run.KFP_RUN: "kfp-6"})
-    seen = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
+    pod(here, "earlier", "mine-1", {"phase": "Failed"}, **{run_status.KFP_RUN: "kfp-6"})
+    seen = run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
     assert [s.name for s in seen] == ["driver"]  # that of an earlier attempt explains nothing now
 
 
 def test_the_nodes_of_a_workflow_are_read_also_where_argo_has_compressed_them(here: Cluster) -> None:
     nodes = {"a-1": {"displayName": "sample", "phase": "Running"}, "a-2": {"displayName": "check", "phase": "Pending"}}
-    assert kube_run.workflow_nodes(here, "kfp-7") == []
+    assert run_status.workflow_nodes(here, "kfp-7") == []
     packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
     for run, status in (("kfp-7", {"nodes": nodes}), ("kfp-8", {"compressedNodes": packed})):
-        body: Object = {"metadata": {"name": run, "labels": {kube_run.KFP_RUN: run}}, "status": status}
+        body: Object = {"metadata": {"name": run, "labels": {run_status.KFP_RUN: run}}, "status": status}
         here.create(WORKFLOW, body | {"spec": {"suspend": True}})
-        assert [n["displayName"] for n in kube_run.workflow_nodes(here, run)] == ["sample", "check"]
+        assert [n["displayName"] for n in run_status.workflow_nodes(here, run)] == ["sample", "check"]
 
 
 def test_a_pod_that_says_nothing_for_long_is_explained_by_its_last_event(
     here: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kube_run, "QUIET", -1.0)
+    monkeypatch.setattr(run_status, "QUIET", -1.0)
     pod(here, "stuck", "mine-1", {"phase": "Pending"})
     found = here.get(POD, "stuck")
     assert found is not None
-    here.event(found, reason="FailedMount", message='secret "mmst-s3" not found', warning=True)
-    (seen,) = kube_run.of_run(here, f"{here.namespace}-sandbox", "mine-1")
+    here.event(found, reason="FailedMount", message='secret "mmst-s3" not found', error=StoreError("not found"))
+    (seen,) = run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1")
     assert seen.trouble == 'FailedMount: secret "mmst-s3" not found'
     assert not seen.lasting
 
@@ -186,9 +186,9 @@ def test_what_a_failed_stage_said_is_found_and_what_an_earlier_run_said_is_not(
     error.place = "check (round 1, mmst)"
     failed("mine-1", error)
     failed("mine-10", SandboxError("another run's"))
-    [read] = kube_run.failures(here, "mine-1")
+    [read] = run_status.failures(here, "mine-1")
     assert (type(read), str(read), read.remedy) == (SandboxError, str(error), error.remedy)
-    assert kube_run.failures(here, "mine-1", since=time.time() + 60) == []
+    assert run_status.failures(here, "mine-1", since=time.time() + 60) == []
 
 
 def test_status_shows_the_store_and_the_cluster_side_by_side(
@@ -198,9 +198,9 @@ def test_status_shows_the_store_and_the_cluster_side_by_side(
     made.whole()
     pod(here, "a", made.run, {"phase": "Running"})
     arguments = ["status", "made", "--out", str(made.config.out), "--cluster", here.namespace]
-    assert cli.main([*arguments, "--json"]) == 0
+    assert app.main([*arguments, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["store"]["run"] == made.run
     assert [o["name"] for o in data["cluster"]["objects"]] == ["a"]
-    assert cli.main(arguments) == 0
+    assert app.main(arguments) == 0
     assert "Pod a" in capsys.readouterr().out

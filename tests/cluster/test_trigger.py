@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import CONFIG_MAP
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import CONFIG_MAP
 from tests.cluster.release import release
-from tests.kfp_server import KfpServer, kfp_server
+from tests.support.kfp_server import KfpServer, kfp_server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -32,7 +32,17 @@ def here() -> Iterator[Cluster]:
 
 
 def start(here: Cluster, server: KfpServer, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mmst.cli", "trigger", "--recipe", "demo", "--cluster", here.namespace, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "mmst.cli.app",
+        "trigger",
+        "--recipe",
+        "demo",
+        "--cluster",
+        here.namespace,
+        "--json",
+    ]
     environment = os.environ | {"KFP_ENDPOINT": server.url}
     pipe = subprocess.PIPE
     return subprocess.Popen([*command, *more], stdout=pipe, stderr=pipe, text=True, env=environment)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.serving import Served, serving
-from tests.conformance.tiny_models import tiny_model
+from tests.support.serving import Served, serving
+from tests.support.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="session")

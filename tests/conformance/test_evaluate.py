@@ -10,14 +10,13 @@ import sys
 import pytest
 
 from bench import programs, random_programs, real_programs
-from mmst.ports import Limits, Program
-
-from .sandboxes import gvisor
+from mmst.core.ports import Limits, Program
+from tests.support.sandboxes import gvisor
 
 pytestmark = pytest.mark.gvisor
 _EVALUATE = """
 import json, sys
-from mmst.inside.evaluate import evaluate
+from mmst.sandbox.guest.evaluate import evaluate
 print(json.dumps([evaluate(source) for source in json.load(sys.stdin)]))
 """
 
@@ -42,4 +41,4 @@ def test_the_sandbox_prints_what_was_evaluated(count: int) -> None:
         ends = {e.id: e for e in box.run(cases, Limits(timeout=20.0))}
     for case in cases:
         end = ends[case.id]
-        assert (end.outcome, end.stdout, end.stderr) == ("ok", finished[case.source], ""), case.source
+        assert (end.exit_status, end.stdout, end.stderr) == ("ok", finished[case.source], ""), case.source

@@ -13,27 +13,28 @@ from typing import Any
 
 import pytest
 
-from mmst import evaluate, promote
-from mmst.backends.mlflow_registry import MlflowRegistry
-from mmst.manifest import Manifest
-from mmst.ports import Store
-from mmst.store import Stage, file_entries
+from mmst.core.hashes import file_entries
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Store
+from mmst.core.stage import Stage
+from mmst.registry.mlflow import MlflowRegistry
+from mmst.stages import evaluate, promote
 from mmst.wiring import open_store
-from tests.mlflow_server import mlflow_server
-from tests.promotion_support import checked, engines, gathered, place, problem
-from tests.s3_server import CREDENTIALS, s3_server
+from tests.support.mlflow_server import mlflow_server
+from tests.support.promotion import checked, engines, place, prepared, problem
+from tests.support.s3_server import CREDENTIALS, s3_server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1200)]
 PROBLEMS = [problem(n) for n in range(8)]
 GIB = 1 << 30
 CONSUMER = """
 import json, sys, mlflow
-from mmst import mlflow_model
-from mmst.store import file_sha256
+from mmst import pyfunc
+from mmst.core.hashes import file_sha256
 mlflow.set_tracking_uri(sys.argv[1]); mlflow.set_registry_uri(sys.argv[1])
 found = {}
 for name in sys.argv[2:]:
-    folder = mlflow_model.folder(mlflow.artifacts.download_artifacts(f"models:/{name}@champion"))
+    folder = pyfunc.folder(mlflow.artifacts.download_artifacts(f"models:/{name}@champion"))
     path = folder / "model.safetensors"
     found[name] = [str(folder), path.stat().st_size, file_sha256(path) if path.stat().st_size < 1 << 20 else ""]
 print(json.dumps(found))
@@ -88,7 +89,7 @@ def promoted(store: Store, tmp_path: Path, registry: MlflowRegistry, name: str, 
     world.store = store
     results = checked(store, PROBLEMS, model, lambda p, m, i: True, world.config.methods)
     at = dataclasses.replace(place("promote", 0, "base"), run=name)
-    evaluation = evaluate.run(world, at, gathered(store, heldout=PROBLEMS), results, model)
+    evaluation = evaluate.run(world, at, prepared(store, heldout=PROBLEMS), results, model)
     promote.run(world, at, evaluation, model, {})
 
 

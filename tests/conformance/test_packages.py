@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends import gvisor_root
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.ports import Execution, Limits, Program
-
-from .package_programs import NUMPY, SYMPY
-from .sandboxes import AMPLE, gvisor, results, run
+from mmst.core.ports import Execution, Limits, Program
+from mmst.sandbox.providers import gvisor_root
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from tests.support.package_programs import NUMPY, SYMPY
+from tests.support.sandboxes import AMPLE, gvisor, results, run
 
 pytestmark = [pytest.mark.gvisor, pytest.mark.timeout(300)]
 WIDE = Limits(timeout=60.0)
@@ -33,10 +32,10 @@ def box() -> Iterator[GvisorSandbox]:
 def cold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GvisorSandbox]:
     """A sandbox that imports nothing before a program begins."""
     inside = tmp_path / "inside"
-    shutil.copytree(gvisor_root._INSIDE, inside)
+    shutil.copytree(gvisor_root._GUEST, inside)
     packages = inside / "packages.py"
     packages.write_text(packages.read_text().replace("    found = {", "    return ()\n    found = {"))
-    monkeypatch.setattr(gvisor_root, "_INSIDE", inside)
+    monkeypatch.setattr(gvisor_root, "_GUEST", inside)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = gvisor(2)
     try:
@@ -46,7 +45,7 @@ def cold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GvisorSand
 
 
 def ends(box: GvisorSandbox, sources: list[str]) -> list[tuple[str, str, str, str]]:
-    return [(e.outcome, e.stdout, e.stderr, e.detail) for e in results(box, sources, WIDE)]
+    return [(e.exit_status, e.stdout, e.stderr, e.detail) for e in results(box, sources, WIDE)]
 
 
 def test_a_program_prints_what_it_would_print_in_a_fresh_interpreter(box: GvisorSandbox, cold: GvisorSandbox) -> None:
@@ -76,13 +75,13 @@ def test_every_program_prints_what_it_would_print_in_a_fresh_interpreter(
 )  # fmt: skip
 def test_a_package_is_there(box: GvisorSandbox, source: str, stdout: str) -> None:
     e = run(box, source)
-    assert (e.outcome, e.stdout, e.stderr) == ("ok", stdout, "")
+    assert (e.exit_status, e.stdout, e.stderr) == ("ok", stdout, "")
 
 
 def test_the_packages_generators_begin_the_same_for_every_program(box: GvisorSandbox) -> None:
     draws = "print(np.random.rand(), np.random.randint(9), np.random.permutation(5))"
     found = results(box, [f"import numpy as np\n{draws}", f"np = __import__('num' + 'py')\n{draws}"] * 2)
-    assert {e.outcome for e in found} == {"ok"}
+    assert {e.exit_status for e in found} == {"ok"}
     assert len({e.stdout for e in found}) == 1
 
 
@@ -95,14 +94,14 @@ def test_what_a_program_did_to_a_package_is_not_seen_by_the_next(box: GvisorSand
     spoil = "import numpy as np, sympy\nnp.sum = sympy.solve = None\nnp.random.seed(9)\nnp.seterr(all='raise')"
     look = "import numpy as np, sympy\nprint(np.sum([1, 2]), sympy.solve(sympy.Symbol('x') - 1), np.random.rand(), np.geterr()['over'])"
     first, _, second = results(box, [look, spoil, look])
-    assert first.outcome == "ok"
+    assert first.exit_status == "ok"
     assert first.stdout == second.stdout
 
 
 def test_the_usual_memory_is_enough_and_is_the_limit(box: GvisorSandbox) -> None:
     used = "from sympy import *\nx = Symbol('x')\nprint(integrate(sin(x)**3, x))\nimport numpy as np\na = np.ones({} << 17)\nprint(a.nbytes >> 20)"
     assert run(box, used.format(150)).stdout.endswith("150\n")
-    assert run(box, used.format(300)).outcome == "out_of_memory"
+    assert run(box, used.format(300)).exit_status == "out_of_memory"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ def test_the_usual_memory_is_enough_and_is_the_limit(box: GvisorSandbox) -> None
 )  # fmt: skip
 def test_a_missing_package_has_a_detail_of_its_own(box: GvisorSandbox, source: str, detail: str) -> None:
     e = run(box, source)
-    assert (e.outcome, e.detail) == ("crashed", detail)
+    assert (e.exit_status, e.detail) == ("crashed", detail)
 
 
 def test_only_the_named_packages_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +140,7 @@ def test_scipy_and_pandas_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
     with GvisorSandbox(1, packages=["numpy", "scipy", "pandas"]) as both:
         found = results(both, sources, WIDE)
-    assert [(e.outcome, e.stderr) for e in found] == [("ok", "")] * 4
+    assert [(e.exit_status, e.stderr) for e in found] == [("ok", "")] * 4
     assert [e.stdout.split()[0] for e in found] == ["0.5", "2.0", "3", "a"]
 
 
@@ -156,5 +155,5 @@ def test_a_limit_shorter_than_a_fork_takes_is_a_timeout(box: GvisorSandbox) -> N
     for e in box.run(
         [Program(id=str(i), source="import numpy\nwhile True: pass") for i in range(3)], Limits(timeout=0.05)
     ):
-        assert e.outcome == "timed_out"
+        assert e.exit_status == "timed_out"
     assert run(box, "import numpy\nprint(1)", AMPLE).stdout == "1\n"

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from bench import programs
-from mmst import replies
-from mmst.backends import gvisor_root
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.backends.job_objects import packed
-from mmst.ports import Evaluation, Execution, Limits, Program
-from mmst.work import Waiting, Work
+from mmst.core.ports import Evaluation, Execution, Limits, Program
+from mmst.sandbox import replies
+from mmst.sandbox.providers import gvisor_root
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from mmst.sandbox.providers.kubernetes_job_objects import packed
+from mmst.sandbox.work import Waiting, Work
 
 pytestmark = pytest.mark.gvisor
 LIMITS = Limits(timeout=1.0)
@@ -33,7 +33,7 @@ def pod(works: Sequence[Work], folder: Path) -> list[Execution]:
     root = gvisor_root.bundle()
     config = json.loads((root / "config.json").read_text())
     config["root"]["path"] = str(root / "rootfs")
-    config["process"]["args"] = ["/usr/bin/python3", "-s", "-P", "/opt/mmst/inside/pod.py"]
+    config["process"]["args"] = ["/usr/bin/python3", "-s", "-P", "/opt/mmst/sandbox/guest/pod.py"]
     config["process"]["env"].append("JOB_COMPLETION_INDEX=0")
     config["mounts"].append({"destination": "/in", "type": "bind", "source": str(folder / "in"), "options": ["ro"]})
     (folder / "in").mkdir()
@@ -56,7 +56,7 @@ def test_a_pods_shard_ends_as_in_a_sandbox_here(tmp_path: Path) -> None:
     with GvisorSandbox(2) as box:
         here = {e.id: e for e in box.run(asked, LIMITS)}
     for e in found:
-        assert (e.outcome, e.stdout) == (here[e.id].outcome, here[e.id].stdout)
+        assert (e.exit_status, e.stdout) == (here[e.id].exit_status, here[e.id].stdout)
     how = {e.evaluation for e in found}
     assert how == {Evaluation.NONE, Evaluation.FINISHED, Evaluation.CONFIRMED}
 
@@ -83,4 +83,4 @@ def test_a_pod_that_is_slowed_down_gives_a_program_its_time(tmp_path: Path) -> N
         for spinner in spinners:
             spinner.kill()
             spinner.wait()
-    assert [e.outcome for e in found] == ["ok", "timed_out"]
+    assert [e.exit_status for e in found] == ["ok", "timed_out"]

@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 
-from mmst import champion as champions
-from mmst.backends.folder_store import FolderStore
-from mmst.backends.mlflow_registry import MlflowRegistry, reach
-from mmst.backends.mlflow_serving import ServingVersions
-from mmst.champion import Reign
-from mmst.errors import RegistryError
-from mmst.ports import Champion
-from tests.mlflow_server import mlflow_server
-from tests.promotion_support import checkpoint as stored
-from tests.s3_server import free_port, proxy
-
-from .tiny_models import tiny_model
+from mmst.core.errors import RegistryError
+from mmst.core.ports import Champion
+from mmst.registry.mlflow import MlflowRegistry
+from mmst.registry.mlflow_calls import reach
+from mmst.serving.registry_versions import ServingVersions
+from mmst.stages import champion as champions
+from mmst.stages.champion import Reign
+from mmst.storage.folder import FolderStore
+from tests.support.mlflow_server import mlflow_server
+from tests.support.promotion import checkpoint as stored
+from tests.support.s3_server import free_port, proxy
+from tests.support.tiny_models import tiny_model
 
 CHECKPOINT, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 ANSWERING = {"methods": ["text", "code"], "sampling": {"max_tokens": 8}, "check": {"timeout": 2.0}}
@@ -189,8 +189,8 @@ uri = f"models:/{sys.argv[2]}@champion"
 model = mlflow.pyfunc.load_model(uri, model_config={"check": {"sandbox": "subprocess"}})
 listed = model.predict(["Ann has 3 apples. How many?", "How many apples?"])
 table = model.predict(pandas.DataFrame({"question": ["How many apples?"], "method": ["code"]}))
-from mmst import mlflow_model
-folder = mlflow_model.folder(mlflow.artifacts.download_artifacts(uri))
+from mmst import pyfunc
+folder = pyfunc.folder(mlflow.artifacts.download_artifacts(uri))
 from transformers import AutoModelForCausalLM, AutoTokenizer
 parameters = AutoModelForCausalLM.from_pretrained(folder).num_parameters()
 AutoTokenizer.from_pretrained(folder)
@@ -235,7 +235,7 @@ def test_the_champion_answers_questions_in_a_clean_process(registry: MlflowRegis
 
 def test_processes_that_start_at_once_on_no_database_all_succeed(tmp_path: Path) -> None:
     code = (
-        "import sys; from mmst.backends.mlflow_registry import MlflowRegistry as R;"
+        "import sys; from mmst.registry.mlflow import MlflowRegistry as R;"
         "print(R(sys.argv[1]).log_round('run-1', 1, params={}, metrics={'m': 1.0}, artifacts={}, tags={}))"
     )
     command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/new.db"]

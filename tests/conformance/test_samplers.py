@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mmst.backends.local_model import LocalModel  # noqa: E402
-from mmst.backends.openai_http import OpenAIServer  # noqa: E402
-from mmst.backends.recorded import Recorded  # noqa: E402
-from mmst.ports import Request, Sampler  # noqa: E402
-from tests.conformance.serving import Served, request_of  # noqa: E402
+from mmst.core.ports import Request, Sampler  # noqa: E402
+from mmst.inference.providers.openai import OpenAIServer  # noqa: E402
+from mmst.inference.providers.recorded import Recorded  # noqa: E402
+from mmst.inference.providers.transformers import LocalModel  # noqa: E402
+from tests.support.serving import Served, request_of  # noqa: E402
 
 KINDS = ("recorded", "local", pytest.param("openai", marks=pytest.mark.server))
 REQUESTS = [request_of(i) for i in range(6)]

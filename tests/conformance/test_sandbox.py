@@ -12,12 +12,11 @@ from collections.abc import Iterator
 import pytest
 
 from bench import programs
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.backends.subprocess_sandbox import SubprocessSandbox
-from mmst.errors import UserError
-from mmst.ports import Limits, Program, Sandbox
-
-from .sandboxes import AMPLE, box, prison, results, run
+from mmst.core.errors import UserError
+from mmst.core.ports import Limits, Program, Sandbox
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from mmst.sandbox.providers.subprocess import SubprocessSandbox
+from tests.support.sandboxes import AMPLE, box, prison, results, run
 
 __all__ = ["box", "prison"]
 
@@ -27,7 +26,7 @@ BAD = ("endless", "bomb", "flood", "fork_bomb")
 
 def test_prints(box: Sandbox) -> None:
     e = run(box, "print(6 * 7)")
-    assert (e.outcome, e.stdout, e.stderr, e.detail) == ("ok", "42\n", "", "")
+    assert (e.exit_status, e.stdout, e.stderr, e.detail) == ("ok", "42\n", "", "")
     assert 0 < e.seconds < 20 or e.evaluation
     assert e.peak_mib < 200
     assert e.peak_mib > 1 or e.evaluation or box.name == "subprocess", "only there may it be unknown"
@@ -35,7 +34,7 @@ def test_prints(box: Sandbox) -> None:
 
 def test_crash_names_exception_and_line(box: Sandbox) -> None:
     e = run(box, "a = 1\nb = 0\nprint(a)\nprint(a / b)\n")
-    assert (e.outcome, e.stdout, e.detail) == ("crashed", "1\n", "ZeroDivisionError, line 4: division by zero")
+    assert (e.exit_status, e.stdout, e.detail) == ("crashed", "1\n", "ZeroDivisionError, line 4: division by zero")
     assert e.stderr.splitlines()[1:] == [
         '  File "<program>", line 4, in <module>',
         "    print(a / b)",
@@ -55,17 +54,17 @@ def test_crash_without_message(box: Sandbox) -> None:
 
 def test_syntax_error(box: Sandbox) -> None:
     e = run(box, "x = 1\ny = (")
-    assert (e.outcome, e.detail) == ("crashed", "SyntaxError, line 2: '(' was never closed")
+    assert (e.exit_status, e.detail) == ("crashed", "SyntaxError, line 2: '(' was never closed")
 
 
 @pytest.mark.parametrize("source", ["a\0b", "x = '\ud800'", "é = (", "\t" * 200 + "x", "(" * 5000])
 def test_source_that_is_no_program_crashes(box: Sandbox, source: str) -> None:
-    assert run(box, source).outcome in ("crashed", "out_of_memory")
+    assert run(box, source).exit_status in ("crashed", "out_of_memory")
 
 
 def test_empty_program(box: Sandbox) -> None:
     e = run(box, "")
-    assert (e.outcome, e.stdout) == ("ok", "")
+    assert (e.exit_status, e.stdout) == ("ok", "")
 
 
 @pytest.mark.parametrize(
@@ -84,20 +83,20 @@ def test_empty_program(box: Sandbox) -> None:
 )
 def test_ways_to_end(box: Sandbox, source: str, outcome: str, detail: str) -> None:
     e = run(box, source)
-    assert (e.outcome, e.detail) == (outcome, detail)
+    assert (e.exit_status, e.detail) == (outcome, detail)
 
 
 @pytest.mark.parametrize("source", ["while True: pass", "import time; time.sleep(99)", "input()" * 0 + "10**10**8"])
 def test_endless_programs_are_stopped(box: Sandbox, source: str) -> None:
     began = time.monotonic()
     e = run(box, source, SHORT)
-    assert (e.outcome, e.detail) == ("timed_out", "did not end within 0.5 s")
+    assert (e.exit_status, e.detail) == ("timed_out", "did not end within 0.5 s")
     assert time.monotonic() - began < 15
 
 
 def test_what_was_printed_before_a_timeout_is_kept(box: Sandbox) -> None:
     e = run(box, "print('so far', flush=True)\nwhile True: pass", Limits(timeout=2.0))
-    assert (e.outcome, e.stdout) == ("timed_out", "so far\n")
+    assert (e.exit_status, e.stdout) == ("timed_out", "so far\n")
 
 
 def test_ignoring_every_signal_does_not_help(box: Sandbox) -> None:
@@ -105,30 +104,30 @@ def test_ignoring_every_signal_does_not_help(box: Sandbox) -> None:
         "import signal\nfor s in range(1, 32):\n try: signal.signal(s, signal.SIG_IGN)\n"
         " except OSError: pass\nwhile True: pass"
     )
-    assert run(box, source, SHORT).outcome == "timed_out"
+    assert run(box, source, SHORT).exit_status == "timed_out"
 
 
 @pytest.mark.parametrize("source", ["x = [0] * 10**9", "x = 'a' * 2**30", "x = []\nwhile True: x.append('a' * 10**6)"])
 def test_too_much_memory(box: Sandbox, source: str) -> None:
     e = run(box, source)
-    assert (e.outcome, e.detail[:27]) == ("out_of_memory", "needed more than 256 MiB, l")
+    assert (e.exit_status, e.detail[:27]) == ("out_of_memory", "needed more than 256 MiB, l")
 
 
 def test_memory_limit_is_the_one_asked_for(box: Sandbox) -> None:
     source = "x = bytearray(100 << 20)\nprint(len(x) >> 20)"
-    assert run(box, source, Limits(timeout=20.0, memory_mib=64)).outcome == "out_of_memory"
+    assert run(box, source, Limits(timeout=20.0, memory_mib=64)).exit_status == "out_of_memory"
     assert run(box, source, Limits(timeout=20.0, memory_mib=128)).stdout == "100\n"
 
 
 def test_a_caught_memory_error_is_the_programs_own_business(box: Sandbox) -> None:
     e = run(box, "try:\n x = [0] * 10**10\nexcept MemoryError:\n print('fine')")
-    assert (e.outcome, e.stdout) == ("ok", "fine\n")
+    assert (e.exit_status, e.stdout) == ("ok", "fine\n")
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_too_much_output(box: Sandbox, stream: str) -> None:
     e = run(box, f"import sys\nwhile True: print('a' * 1000, file=sys.{stream})", Limits(timeout=20.0, output_kib=16))
-    assert (e.outcome, e.detail) == ("output_limit", "wrote more than 16 KiB")
+    assert (e.exit_status, e.detail) == ("output_limit", "wrote more than 16 KiB")
     assert len(e.stdout) <= 16 << 10
     assert len(e.stderr) <= 4096
 
@@ -136,8 +135,8 @@ def test_too_much_output(box: Sandbox, stream: str) -> None:
 def test_output_up_to_the_limit_is_whole(box: Sandbox) -> None:
     limits = Limits(timeout=20.0, output_kib=64)
     e = run(box, f"print('a' * {(64 << 10) - 1})", limits)
-    assert (e.outcome, len(e.stdout)) == ("ok", 64 << 10)
-    assert run(box, f"print('a' * {64 << 10})", limits).outcome == "output_limit"
+    assert (e.exit_status, len(e.stdout)) == ("ok", 64 << 10)
+    assert run(box, f"print('a' * {64 << 10})", limits).exit_status == "output_limit"
 
 
 def test_stdin(box: Sandbox) -> None:
@@ -165,7 +164,7 @@ def test_unicode_and_nul_output(box: Sandbox) -> None:
 
 def test_bytes_that_are_no_utf8(box: Sandbox) -> None:
     e = run(box, r"import sys; sys.stdout.buffer.write(b'a\xff\xfeb')")
-    assert (e.outcome, e.stdout) == ("ok", "a��b")
+    assert (e.exit_status, e.stdout) == ("ok", "a��b")
 
 
 def test_lone_surrogate_output_crashes(box: Sandbox) -> None:
@@ -174,7 +173,7 @@ def test_lone_surrogate_output_crashes(box: Sandbox) -> None:
 
 def test_recursion(box: Sandbox) -> None:
     e = run(box, "def f(n):\n    return f(n + 1)\nf(0)")
-    assert (e.outcome, e.detail) == ("crashed", "RecursionError, line 2: maximum recursion depth exceeded")
+    assert (e.exit_status, e.detail) == ("crashed", "RecursionError, line 2: maximum recursion depth exceeded")
 
 
 def test_the_recursion_limit_is_what_a_program_sets_and_as_deep(box: Sandbox) -> None:
@@ -206,12 +205,12 @@ def test_threads_are_waited_for(box: Sandbox) -> None:
         "for i in range(4): threading.Thread(target=f, args=(i,)).start()"
     )
     e = run(box, source)
-    assert (e.outcome, sorted(e.stdout.split())) == ("ok", list("0123"))
+    assert (e.exit_status, sorted(e.stdout.split())) == ("ok", list("0123"))
 
 
 def test_atexit_and_buffers(box: Sandbox) -> None:
     e = run(box, "import atexit; atexit.register(print, 'bye'); print('hi', end=' ')")
-    assert (e.outcome, e.stdout) == ("ok", "hi bye\n")
+    assert (e.exit_status, e.stdout) == ("ok", "hi bye\n")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_atexit_and_buffers(box: Sandbox) -> None:
 )
 def test_what_it_still_holds_at_its_end_is_finalized(box: Sandbox, source: str, printed: str) -> None:
     e = run(box, source)
-    assert (e.outcome, e.stdout) == ("ok", printed)
+    assert (e.exit_status, e.stdout) == ("ok", printed)
 
 
 MAIN = "__name__ __doc__ __package__ __loader__ __spec__ __annotations__ __builtins__ __file__ __cached__".split()
@@ -234,7 +233,7 @@ MAIN = "__name__ __doc__ __package__ __loader__ __spec__ __annotations__ __built
 
 @pytest.mark.parametrize(("deep", "outcome"), [(998, "ok"), (999, "crashed")])
 def test_it_may_call_itself_as_often_as_in_an_interpreter_of_its_own(box: Sandbox, deep: int, outcome: str) -> None:
-    assert run(box, f"def f(n):\n    return n and f(n - 1)\nf({deep})").outcome == outcome
+    assert run(box, f"def f(n):\n    return n and f(n - 1)\nf({deep})").exit_status == outcome
 
 
 @pytest.mark.parametrize(
@@ -250,7 +249,7 @@ def test_it_may_call_itself_as_often_as_in_an_interpreter_of_its_own(box: Sandbo
 )
 def test_what_was_printed_and_what_a_module_has_are_as_usual(box: Sandbox, source: str, printed: str) -> None:
     e = run(box, source)
-    assert (e.outcome, e.stdout) == ("ok", printed)
+    assert (e.exit_status, e.stdout) == ("ok", printed)
 
 
 def test_asyncio(box: Sandbox) -> None:
@@ -268,7 +267,7 @@ def test_asyncio(box: Sandbox) -> None:
 )
 def test_it_is_python_as_usual(box: Sandbox, source: str) -> None:
     e = run(box, source)
-    assert e.outcome == "ok", e.stderr
+    assert e.exit_status == "ok", e.stderr
 
 
 def test_hashes_sets_and_random_are_the_same_every_time(box: Sandbox) -> None:
@@ -314,7 +313,7 @@ def test_programs_are_taken_as_they_are_needed(box: Sandbox) -> None:
 def test_many_programs_each_get_their_own_answer(box: Sandbox) -> None:
     n = 60
     for i, e in enumerate(results(box, [f"print({i} * 3)" for i in range(n)])):
-        assert (e.outcome, e.stdout) == ("ok", f"{i * 3}\n")
+        assert (e.exit_status, e.stdout) == ("ok", f"{i * 3}\n")
 
 
 def test_neither_order_nor_workers_nor_neighbours_change_what_comes_out(box: Sandbox) -> None:
@@ -323,7 +322,7 @@ def test_neither_order_nor_workers_nor_neighbours_change_what_comes_out(box: San
 
     def ends(order: list[str], one: Sandbox) -> dict[str, tuple[str, str, str]]:
         asked = [Program(id=str(sources.index(s)), source=s) for s in order]
-        return {e.id: (e.outcome, e.stdout, e.detail) for e in one.run(asked, AMPLE)}
+        return {e.id: (e.exit_status, e.stdout, e.detail) for e in one.run(asked, AMPLE)}
 
     first = ends(sources, box)
     assert ends(sources[::-1], box) == first
@@ -337,4 +336,4 @@ def test_good_programs_beside_bad_ones(box: Sandbox) -> None:
     limits = Limits(timeout=3.0)
     found = results(box, [s for i, b in enumerate(bad) for s in (f"print({i})", b)], limits)
     assert [e.stdout for e in found[::2]] == [f"{i}\n" for i in range(5)]
-    assert [e.outcome for e in found[1::2]] == ["timed_out", "out_of_memory", "crashed", "output_limit", "crashed"]
+    assert [e.exit_status for e in found[1::2]] == ["timed_out", "out_of_memory", "crashed", "output_limit", "crashed"]

@@ -18,12 +18,12 @@ import pytest
 pytest.importorskip("kserve")
 openai = pytest.importorskip("openai")
 
-from mmst.backends.openai_http import OpenAIServer  # noqa: E402
-from mmst.base import files_of  # noqa: E402
-from mmst.errors import SetupError  # noqa: E402
-from mmst.records import digest  # noqa: E402
-from mmst.serve import serve  # noqa: E402
-from tests.conformance.serving import NAME, Served, request_of, serving  # noqa: E402
+from mmst.core.errors import SetupError  # noqa: E402
+from mmst.core.hashes import files_of  # noqa: E402
+from mmst.core.records import digest  # noqa: E402
+from mmst.inference.providers.openai import OpenAIServer  # noqa: E402
+from mmst.inference.server.app import serve  # noqa: E402
+from tests.support.serving import NAME, Served, request_of, serving  # noqa: E402
 
 pytestmark = pytest.mark.server
 
@@ -139,8 +139,8 @@ def test_sigterm_lets_requests_under_way_end_and_exits_0(model_folder: Path) -> 
 
 
 def test_a_folder_that_cannot_be_served_is_refused_with_the_reason(tmp_path: Path) -> None:
-    code = f"from mmst.serve import serve; serve({str(tmp_path)!r}, name='m', port=0)"
-    from tests.conformance.serving import PYTHON
+    code = f"from mmst.inference.server.app import serve; serve({str(tmp_path)!r}, name='m', port=0)"
+    from tests.support.serving import PYTHON
 
     failed = subprocess.run([*PYTHON, code], capture_output=True, text=True, timeout=200, check=False)
     assert failed.returncode != 0

@@ -13,14 +13,16 @@ import pytest
 
 pytest.importorskip("kserve")
 
-from mmst.backends.openai_http import OpenAIServer
-from mmst.errors import SamplerError, StoreError
-from mmst.manifest import Manifest
-from mmst.ports import Store
-from mmst.store import Stage, checkpoint_folder, file_entries
+from mmst.core.errors import SamplerError, StoreError
+from mmst.core.hashes import file_entries
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Store
+from mmst.core.stage import Stage
+from mmst.core.weights import checkpoint_folder
+from mmst.inference.providers.openai import OpenAIServer
 from mmst.wiring import open_store
-from tests.conformance.serving import Served, request_of, wait_ready
-from tests.s3_server import CREDENTIALS, s3_server
+from tests.support.s3_server import CREDENTIALS, s3_server
+from tests.support.serving import Served, request_of, wait_ready
 
 
 def stored(store: Store, folder: Path) -> Manifest:
@@ -33,7 +35,7 @@ def stored(store: Store, folder: Path) -> Manifest:
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mmst.cli", "serve", *arguments]
+    command = [sys.executable, "-m", "mmst.cli.app", "serve", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
@@ -49,7 +51,16 @@ def test_a_checkpoint_from_s3_is_served_by_its_digest_until_sigterm(
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        command = [sys.executable, "-m", "mmst.cli", "serve", "--store", "s3://mmst/run", "--checkpoint", manifest.ref]
+        command = [
+            sys.executable,
+            "-m",
+            "mmst.cli.app",
+            "serve",
+            "--store",
+            "s3://mmst/run",
+            "--checkpoint",
+            manifest.ref,
+        ]
         command += ["--cache", str(tmp_path / "cache"), "--port", str(port), "--name", "m"]
         log = tmp_path / "log"
         with (

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmst.errors import StoreError
-from mmst.ports import Store
+from mmst.core.errors import StoreError
+from mmst.core.ports import Store
 from mmst.wiring import open_store
-from tests import store_process
-from tests.s3_server import CREDENTIALS, s3_server
+from tests.support import store_process
+from tests.support.s3_server import CREDENTIALS, s3_server
 
 PROCESSES = 3
 
@@ -199,7 +199,7 @@ def test_a_probe_leaves_nothing_behind(store: Store) -> None:
 @pytest.mark.server
 @pytest.mark.parametrize("uri", ["s3"], indirect=True)
 def test_a_probe_finds_a_server_that_ignores_conditions(uri: str) -> None:
-    from mmst.backends.s3_store import S3Store
+    from mmst.storage.s3 import S3Store
 
     store = S3Store(uri)
 

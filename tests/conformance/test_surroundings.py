@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.ports import Sandbox
-
-from .sandboxes import box, prison, results, run
+from mmst.core.ports import Sandbox
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from tests.support.sandboxes import box, prison, results, run
 
 __all__ = ["box", "prison"]
 pytestmark = pytest.mark.timeout(120)
@@ -32,7 +31,7 @@ EMPTY = "import os\nprint(os.listdir('/tmp'), os.getcwd())"
 )  # fmt: skip
 def test_it_is_as_in_any_script(box: Sandbox, source: str, stdout: str) -> None:
     e = run(box, source)
-    assert (e.outcome, e.stdout, e.stderr) == ("ok", stdout, "")
+    assert (e.exit_status, e.stdout, e.stderr) == ("ok", stdout, "")
 
 
 @pytest.mark.gvisor
@@ -65,7 +64,7 @@ def test_all_time_zones_are_there(prison: GvisorSandbox) -> None:
 )  # fmt: skip
 def test_files_of_its_own(prison: GvisorSandbox, source: str) -> None:
     made, after = results(prison, [source, EMPTY])
-    assert (made.outcome, made.stdout, made.stderr) == ("ok", "7\n", "")
+    assert (made.exit_status, made.stdout, made.stderr) == ("ok", "7\n", "")
     assert after.stdout == "[] /tmp\n"
 
 
@@ -83,7 +82,7 @@ def test_a_file_is_at_most_4_mib_and_all_of_them_16(prison: GvisorSandbox) -> No
 @pytest.mark.gvisor
 @pytest.mark.parametrize("end", ["", "1 / 0", "import os; os.abort()", "while True: pass", "x = [0] * 10**9"])
 def test_however_a_program_ends_nothing_is_left(prison: GvisorSandbox, end: str) -> None:
-    from mmst.ports import Limits
+    from mmst.core.ports import Limits
 
     source = (
         f"import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').write('x')\nos.chmod('a/b', 0)\nos.chmod('a', 0)\n{end}"
@@ -97,7 +96,7 @@ def test_more_files_than_can_be_removed_cost_only_the_sandbox(prison: GvisorSand
     fill = "import os\nfor n in range(9000):\n    os.close(os.open(f'/tmp/{n}', os.O_CREAT))\nprint('filled')"
     before = [b.id for b in prison._pool]
     filled, after, last = results(prison, [fill, EMPTY, EMPTY])
-    assert (filled.outcome, filled.stdout) == ("ok", "filled\n")
+    assert (filled.exit_status, filled.stdout) == ("ok", "filled\n")
     assert after.stdout == last.stdout == "[] /tmp\n"
     assert [b.id for b in prison._pool] != before
 

@@ -1,20 +1,21 @@
 """The trainer with real worker processes: one rank, and two under DeepSpeed."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mmst.backends.torchrun import Torchrun
-from mmst.errors import TrainingError
-from tests.train_support import digests, task
+from mmst.core.errors import TrainingError
+from mmst.training.providers.torchrun import Torchrun
+from tests.support.training import digests, task
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def logits(folder: str):
+def logits(folder: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -24,7 +25,7 @@ def logits(folder: str):
         return model(ids).logits
 
 
-def test_one_rank_reports_each_step_and_leaves_a_loadable_folder(tmp_path):
+def test_one_rank_reports_each_step_and_leaves_a_loadable_folder(tmp_path: Path) -> None:
     spec, steps = task(tmp_path, steps=4), []
     figures = Torchrun(1).train(spec, lambda step, loss: steps.append((step, loss)))
     assert [step for step, _ in steps] == [1, 2, 3, 4]
@@ -38,7 +39,7 @@ def test_one_rank_reports_each_step_and_leaves_a_loadable_folder(tmp_path):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("zero", [pytest.param(2, marks=pytest.mark.slow), 3])
-def test_two_ranks_leave_the_folder_that_the_consolidated_model_is(tmp_path, zero):
+def test_two_ranks_leave_the_folder_that_the_consolidated_model_is(tmp_path: Path, zero: int) -> None:
     """The worker itself fails unless the folder's logits are those of the model that it has sharded."""
     two = task(tmp_path, "two", steps=3, batch_tokens=256, ranks=2, zero=zero)
     figures = Torchrun(2).train(two)
@@ -49,7 +50,7 @@ def test_two_ranks_leave_the_folder_that_the_consolidated_model_is(tmp_path, zer
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_two_ranks_under_zero_3_exit_cleanly_twenty_times_in_a_row(tmp_path):
+def test_two_ranks_under_zero_3_exit_cleanly_twenty_times_in_a_row(tmp_path: Path) -> None:
     runs = [task(tmp_path, f"run-{n}", steps=2, batch_tokens=256, ranks=2, zero=3) for n in range(20)]
     for spec in runs:
         Torchrun(2).train(spec)
@@ -58,7 +59,7 @@ def test_two_ranks_under_zero_3_exit_cleanly_twenty_times_in_a_row(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_ranks_killed_and_resumed_end_in_the_same_bytes(tmp_path):
+def test_two_ranks_killed_and_resumed_end_in_the_same_bytes(tmp_path: Path) -> None:
     class Kill(BaseException):
         pass
 
@@ -74,7 +75,7 @@ def test_two_ranks_killed_and_resumed_end_in_the_same_bytes(tmp_path):
     assert digests(killed) == digests(whole)
 
 
-def test_a_worker_that_fails_is_quoted(tmp_path):
+def test_a_worker_that_fails_is_quoted(tmp_path: Path) -> None:
     spec = task(tmp_path)
     (Path(spec.model) / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(TrainingError, match=r"rank 0(.|\n)*SafetensorError"):
@@ -82,7 +83,7 @@ def test_a_worker_that_fails_is_quoted(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["weights", "figures", "lost"])
-def test_a_finished_model_that_is_damaged_before_it_is_taken_is_made_again(tmp_path, damage):
+def test_a_finished_model_that_is_damaged_before_it_is_taken_is_made_again(tmp_path: Path, damage: Any) -> None:
     """What a run that was killed between training and storing left is not taken up unread."""
     spec = task(tmp_path, steps=4)
     figures, before = Torchrun(1).train(spec), digests(spec)

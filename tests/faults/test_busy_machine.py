@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmst.ports import Limits, Program, Sandbox
-from tests.conformance.sandboxes import box
+from mmst.core.ports import Limits, Program, Sandbox
+from tests.support.sandboxes import box
 
 __all__ = ["box"]
 
@@ -43,7 +43,7 @@ def busy() -> Iterator[int]:
 def test_a_program_has_its_cpu_time_however_busy_the_machine(box: Sandbox, busy: int, turns: int) -> None:
     limits = Limits(timeout=0.6)
     found = list(box.run([Program(id=str(i), source=WORK.format(turns + i)) for i in range(4)], limits))
-    assert [(e.outcome, e.detail) for e in found] == [("ok", "")] * 4
+    assert [(e.exit_status, e.detail) for e in found] == [("ok", "")] * 4
     assert max(e.seconds for e in found) > limits.timeout, "the machine was not busy: this shows nothing"
 
 
@@ -51,5 +51,5 @@ def test_an_endless_one_is_stopped_on_a_busy_machine_too(box: Sandbox, busy: int
     limits = Limits(timeout=0.3)
     sources = ["while True: pass", "import time\ntime.sleep(99)"]
     found = {e.id: e for e in box.run([Program(id=s, source=s) for s in sources], limits)}
-    assert [found[s].outcome for s in sources] == ["timed_out"] * 2
+    assert [found[s].exit_status for s in sources] == ["timed_out"] * 2
     assert all(e.detail.startswith("did not end within") for e in found.values())

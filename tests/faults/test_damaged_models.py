@@ -1,12 +1,13 @@
 """A model folder of the user's with a damaged file: the file is named, and it is the input that is wrong."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mmst.base import SHIPPED
-from mmst.errors import ModelError
+from mmst.core.errors import ModelError
+from mmst.models import SHIPPED
 
 JSON = {
     "cut": b'{"model_type": "lla',
@@ -17,7 +18,7 @@ JSON = {
     "no text": b"\xff\xfe\x00",
     "a large number": b'{"vocab_size": 1' + b"0" * 5000 + b"}",
 }
-WEIGHTS = {
+WEIGHTS: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "cut": lambda data: data[: len(data) // 2],
     "no header": lambda data: b"\xff" * len(data),
@@ -34,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("damage", JSON)
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
 def test_a_damaged_configuration_is_a_model_error(name: str, damage: str, folder: Path) -> None:
-    from mmst.backends.local_model import load_tokenizer
+    from mmst.inference.providers.transformers import load_tokenizer
 
     (folder / name).write_bytes(JSON[damage])
     with pytest.raises(ModelError, match=rf"{name}.*Remedy"):
@@ -43,7 +44,7 @@ def test_a_damaged_configuration_is_a_model_error(name: str, damage: str, folder
 
 @pytest.mark.parametrize("damage", WEIGHTS)
 def test_damaged_weights_are_a_model_error(damage: str, folder: Path) -> None:
-    from mmst.backends.local_model import load_model
+    from mmst.inference.providers.transformers import load_model
 
     path = folder / "model.safetensors"
     path.write_bytes(WEIGHTS[damage](path.read_bytes()))

@@ -16,19 +16,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst import champion, sealed, summary
-from mmst.backends.folder_store import FolderStore
-from mmst.champion import Reign
-from mmst.cli import main
-from mmst.errors import DamagedError, MmstError, StoreError
-from mmst.manifest import ENTRY, Place
-from mmst.ports import Champion
-from mmst.records import Outcome
-from mmst.store import Stage, pointers
+from mmst.cli.app import main
+from mmst.core import sealed
+from mmst.core.errors import DamagedError, MmstError, StoreError
+from mmst.core.manifest import ENTRY, Place
+from mmst.core.ports import Champion
+from mmst.core.records import Outcome
+from mmst.core.stage import Stage, pointers
+from mmst.runs import summary
+from mmst.stages import champion
+from mmst.stages.champion import Reign
+from mmst.storage.folder import FolderStore
 from mmst.wiring import open_store
-from tests import stage_process
-from tests.promotion_support import candidate, engines, problem
-from tests.run_support import Made
+from tests.support import stage_process
+from tests.support.promotion import candidate, engines, problem
+from tests.support.runs import Made
 
 Damage = Callable[[Path], None]
 
@@ -113,13 +115,13 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 
 FILES = {
-    "manifest": "stages/check/*/manifest.json",
-    "first manifest": "stages/gather/*/manifest.json",
-    "shard": "stages/check/*/shard-00000.jsonl",
-    "problems": "stages/gather/*/train-00000.jsonl",
-    "training set": "stages/trainset/*/new-00000.jsonl",
-    "pointer": "runs/*/01.mmst.check.json",
-    "timing": "stages/check/*/timing.json",
+    "manifest": "stages/verify/*/manifest.json",
+    "first manifest": "stages/prepare/*/manifest.json",
+    "shard": "stages/verify/*/shard-00000.jsonl",
+    "problems": "stages/prepare/*/train-00000.jsonl",
+    "training set": "stages/build_trainset/*/new-00000.jsonl",
+    "pointer": "runs/*/01.mmst.verify.json",
+    "timing": "stages/verify/*/timing.json",
     "recipe": "runs/*/config.json",
 }
 
@@ -155,7 +157,7 @@ def test_what_the_remedy_says_of_a_manifest_mends_it(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     digests = stage_process.run(store)
     for damaged in ("shard-00002.jsonl", "manifest.json"):
-        (path,) = tmp_path.glob(f"stages/check/*/{damaged}")
+        (path,) = tmp_path.glob(f"stages/verify/*/{damaged}")
         flip(0.5)(path)
         with pytest.raises(DamagedError, match=damaged):
             list(stage_process.read(store))
@@ -170,7 +172,7 @@ def test_a_damaged_shard_of_an_unfinished_stage_is_made_again(what: str, damage:
     whole = stage_process.run(FolderStore(tmp_path / "whole"))
     store = FolderStore(tmp_path / "damaged")
     stage_process.run(store)
-    (manifest,) = (tmp_path / "damaged").glob("stages/check/*/manifest.json")
+    (manifest,) = (tmp_path / "damaged").glob("stages/verify/*/manifest.json")
     manifest.unlink()
     DAMAGES[damage](manifest.parent / f"shard-00003.jsonl{what}")
     assert stage_process.run(store) == whole
@@ -181,7 +183,7 @@ def test_a_damaged_shard_of_an_unfinished_stage_is_made_again(what: str, damage:
 def test_a_folder_in_the_place_of_an_unfinished_shard_is_named(what: str, tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     stage_process.run(store)
-    (manifest,) = tmp_path.glob("stages/check/*/manifest.json")
+    (manifest,) = tmp_path.glob("stages/verify/*/manifest.json")
     manifest.unlink()
     folder(manifest.parent / what)
     with pytest.raises(StoreError, match=r"shard-00003\.jsonl.*Remedy: .*move it away"):
@@ -201,15 +203,15 @@ def test_half_of_a_pair_is_made_again_and_never_refused(lost: str, tmp_path: Pat
 
 def test_a_verdict_that_flips_while_the_stage_is_under_way_stops_it(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
-    stage = Stage.open(store, "check", version=1, config={}, inputs={})
-    stage.write_records("shard-00000.jsonl", stage_process.outcomes("check", 0))
+    stage = Stage.open(store, "verify", version=1, config={}, inputs={})
+    stage.write_records("shard-00000.jsonl", stage_process.outcomes("verify", 0))
     path = tmp_path / stage.prefix / "shard-00000.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"passed":false', b'"passed":true ', 1))
     with pytest.raises(DamagedError, match=r"shard-00000.*the same command makes it again"):
         list(stage.read_records("shard-00000.jsonl", Outcome))
     with pytest.raises(DamagedError, match=r"shard-00000.*the same command makes it again"):
         stage.finish(shards=["shard-00000.jsonl"])
-    assert Stage.open(store, "check", version=1, config={}, inputs={}).files() == set()
+    assert Stage.open(store, "verify", version=1, config={}, inputs={}).files() == set()
 
 
 @given(st.binary(max_size=40), st.integers(min_value=0))
@@ -281,7 +283,7 @@ def test_a_reference_to_another_models_report_is_not_followed(tmp_path: Path) ->
 def test_a_pointer_is_mended_by_the_run_and_names_what_is_not_there(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     digests = stage_process.run(store)
-    path = tmp_path / "runs/run/01.mmst.check.json"
+    path = tmp_path / "runs/run/01.mmst.verify.json"
     for damage in (flip(0.3), cut, zeroed, written(b"")):
         damage(path)
         with pytest.raises(DamagedError, match=r"01\.mmst\.check\.json.*Remedy: delete it"):
@@ -303,9 +305,9 @@ def test_a_store_from_before_hashes_is_refused_with_a_remedy(tmp_path: Path) -> 
 def test_times_from_before_hashes_are_shown(tmp_path: Path) -> None:
     made = Made(tmp_path)
     run = made.whole()
-    (path,) = (p for p in tmp_path.glob("stages/check/*/timing.json"))
+    (path,) = (p for p in tmp_path.glob("stages/verify/*/timing.json"))
     path.write_text('{"seconds": 12.5}')
-    timings = [s.timing for s in summary.stages(made.store, run) if s.place.step == "check"]
+    timings = [s.timing for s in summary.stages(made.store, run) if s.place.step == "verify"]
     assert timings == [{"seconds": 12.5}]
 
 
@@ -328,7 +330,7 @@ def test_a_disk_that_does_not_read_is_named(
     original = Path.read_bytes
 
     def read(self: Path) -> bytes:
-        if self.match("stages/check/*/manifest.json"):
+        if self.match("stages/verify/*/manifest.json"):
             raise error
         return original(self)
 
@@ -339,7 +341,9 @@ def test_a_disk_that_does_not_read_is_named(
     assert "Remedy:" in stderr
 
 
-@pytest.mark.parametrize("name", ["x~", "01.mmst.check", "०१.mmst.check.json", "a.b.c.json", "1.2.json", "\udcff.json"])
+@pytest.mark.parametrize(
+    "name", ["x~", "01.mmst.verify", "०१.mmst.verify.json", "a.b.c.json", "1.2.json", "\udcff.json"]
+)
 def test_strange_files_beside_the_pointers_are_passed_over(
     name: str, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

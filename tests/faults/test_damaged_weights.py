@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from mmst import hashes, sealed
-from mmst.backends.folder_store import FolderStore
-from mmst.errors import DamagedError, StoreError
-from mmst.manifest import Manifest
-from mmst.ports import Store
-from mmst.records import from_json, to_json
-from mmst.store import Stage, checkpoint_folder, file_entries
+from mmst.core import hashes, sealed
+from mmst.core.errors import DamagedError, StoreError
+from mmst.core.hashes import file_entries
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Store
+from mmst.core.records import from_json, to_json
+from mmst.core.stage import Stage
+from mmst.core.weights import checkpoint_folder
+from mmst.storage.folder import FolderStore
 
 SIZE = 300_000
 
@@ -252,6 +254,11 @@ def test_what_is_remembered_counts_for_that_file_and_a_day(
     assert len(reads) == 2
 
 
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -264,7 +271,7 @@ def test_what_is_remembered_counts_for_that_file_and_a_day(
         lambda p: p.parent.chmod(0o777),
         lambda p: p.rename(p.with_name("x")) and p.symlink_to(p.with_name("x")),
         lambda p: (p.unlink(), p.mkdir()),
-        lambda p: (p.unlink(), os.mkfifo(p)),
+        fifo,
         lambda p: p.write_bytes(json.dumps({"path": "x"}).encode()),
     ],
     ids=[

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-MMST = [sys.executable, "-m", "mmst.cli"]
+MMST = [sys.executable, "-m", "mmst.cli.app"]
 INPUTS = {
     "check-programs": '{"id": 1, "program": "print(42)"}\n{"id": "b", "program": "1 / 0"}\n',
     "grade": '{"id": 1, "gold": "7", "answer": "7"}\n{"id": "b", "gold": "7", "answer": "8"}\n',

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mmst.records import to_data
+from mmst.core.records import to_data
 from tests.faults.test_kill_run import under_way, wait_until, working
-from tests.pipelines.small import small_config
+from tests.support.small_run import small_config
 
 pytestmark = [pytest.mark.gvisor, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -23,7 +23,7 @@ EXPERIMENT = {
     "vary": {"sampling.seed": 5},
     "arms": {
         "base": {},
-        "control": {"arm": "seed-only"},
+        "control": {"arm": "annotated-only"},
         "mmst": {"arm": "mmst"},
         "mmst-2": {"arm": "mmst", "rounds": 2},
     },
@@ -35,7 +35,7 @@ def command(folder: Path) -> list[str]:
     recipe = folder / "small-recipe.yaml"
     recipe.write_text(yaml.safe_dump({**to_data(small_config(folder)), "loop": {"rounds": 1}}))
     (folder / "small.yaml").write_text(yaml.safe_dump({**EXPERIMENT, "recipe": str(recipe)}))
-    main = "import sys; from mmst.cli import main; sys.exit(main())"
+    main = "import sys; from mmst.cli.app import main; sys.exit(main())"
     return [sys.executable, "-c", main, "experiment", str(folder / "small.yaml"), "-o", str(folder / "out"), "--json"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kill_support import Victim, killed_often
+from tests.support.kill import Victim, killed_often
 
 pytestmark = [pytest.mark.gvisor]
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends.folder_store import FolderStore
-from mmst.config import Config, run_id, to_text
+from mmst.core.config import Config, run_id, to_text
+from mmst.core.stage import load, pointers
 from mmst.pipelines import local
-from mmst.store import load, pointers
-from tests.pipelines.small import small_config
+from mmst.storage.folder import FolderStore
+from tests.support.small_run import small_config
 
 pytestmark = [pytest.mark.gvisor, pytest.mark.slow, pytest.mark.timeout(900)]
 
 RUN = """
 import contextlib, sys
 from pathlib import Path
-from mmst.config import from_text
+from mmst.core.config import from_text
 from mmst.pipelines import local
 local.run(from_text(sys.stdin.read()), Path(sys.argv[1]), lambda events: contextlib.nullcontext())
 """
@@ -86,7 +86,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return digests(config)
 
 
-@pytest.mark.parametrize("step", ["sample", "check", "train"])
+@pytest.mark.parametrize("step", ["sample", "verify", "train"])
 def test_a_killed_run_that_is_started_again_makes_the_same(
     step: str, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:

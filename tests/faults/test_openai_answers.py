@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from mmst.backends import openai_http
-from mmst.backends.openai_answers import BadAnswer, message, models, read, retry_after, words
-from mmst.backends.openai_http import OpenAIServer
-from mmst.errors import SamplerError
-from mmst.ports import Request
-from tests.openai_stub import Answer, Fake, Wire, completion, data_of, raw, reset, starting
+from mmst.core.errors import SamplerError
+from mmst.core.ports import Request
+from mmst.inference.providers import openai
+from mmst.inference.providers.openai import OpenAIServer
+from mmst.inference.providers.openai_answers import BadAnswer, message, models, read, retry_after, words
+from tests.support.openai_stub import Answer, Fake, Wire, completion, data_of, raw, reset, starting
 
 REQUEST = Request(id="r", prompt="?", n=2, seed=1, temperature=1.0, top_p=1.0, max_tokens=5, stop=())
 Change = Callable[[dict[str, Any]], Any]
@@ -120,8 +120,8 @@ BAD = {
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Fake]]:
-    monkeypatch.setattr(openai_http, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(openai_http, "LONGEST_BAD_PAUSE", 0.002)
+    monkeypatch.setattr(openai, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(openai, "LONGEST_BAD_PAUSE", 0.002)
     with starting() as begin:
         yield begin
 

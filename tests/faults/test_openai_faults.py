@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mmst.backends import openai_http
-from mmst.backends.openai_http import OpenAIServer
-from mmst.errors import SamplerError
-from mmst.ports import Completion, Request, Unfinished
-from tests.openai_stub import (
+from mmst.core.errors import SamplerError
+from mmst.core.ports import Completion, Request, Unfinished
+from mmst.inference.providers import openai
+from mmst.inference.providers.openai import OpenAIServer
+from tests.support.openai_stub import (
     FAULTS,
     NO_HTTP,
     SLOW_BODY,
@@ -40,7 +40,7 @@ def start() -> Iterator[Callable[..., Fake]]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_http, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(openai, "FIRST_PAUSE", 0.02)
 
 
 def ask(seed: int = 1, n: int = 2, **other: Any) -> Request:
@@ -159,7 +159,7 @@ def test_the_second_half_of_the_deadline_is_used_too(
     start: Callable[..., Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pauses that double would pass the end from its middle on: trouble of half the deadline must not be the end."""
-    monkeypatch.setattr(openai_http, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(openai, "FIRST_PAUSE", 0.5)
     well = time.monotonic() + 2.2
     fake = start(lambda attempt, body: completion(body) if time.monotonic() > well else (500, {}, b"broken"))
     with client(fake, deadline=3.2) as server:

@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from mmst import champion as champions
-from mmst import promote
-from mmst.backends.mlflow_registry import MlflowRegistry
-from mmst.decision import decide
-from mmst.manifest import Manifest
-from mmst.records import Decision, from_data
-from mmst.store import load
-from tests.promotion_support import LightRegistry, candidate, engines, place, problem
+from mmst.core.manifest import Manifest
+from mmst.core.records import Decision, Problem, from_data
+from mmst.core.stage import load
+from mmst.registry.mlflow import MlflowRegistry
+from mmst.stages import champion as champions
+from mmst.stages import promote
+from mmst.stages.decision import decide
+from tests.support.promotion import LightRegistry, candidate, engines, place, problem
 
 ROOT = Path(__file__).parents[2]
 PROBLEMS = [problem(n) for n in range(40)] + [problem(n, "related") for n in range(10)]
@@ -38,7 +38,11 @@ def prepare(world: Any, count: int) -> list[tuple[Manifest, Manifest]]:
         # The first ones are weak, so that there is something to climb over.
         skill = {m: rng.uniform(0.2, min(0.95, 0.3 + 3 * i / count)) for m in world.config.methods}
         luck = {(p.id, m): rng.random() < skill[m] for p in PROBLEMS for m in world.config.methods}
-        made.append(candidate(world, f"c{i}", lambda p, m, _, luck=luck: luck[p.id, m], PROBLEMS))
+
+        def passes(p: Problem, m: str, _: int, luck: dict[tuple[str, str], bool] = luck) -> bool:
+            return luck[p.id, m]
+
+        made.append(candidate(world, f"c{i}", passes, PROBLEMS))
     return made
 
 

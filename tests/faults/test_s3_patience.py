@@ -25,13 +25,13 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from mmst import wiring
-from mmst.backends import s3_patience
-from mmst.backends.folder_store import FolderStore
-from mmst.backends.s3_patience import Exhausted, Patience
-from mmst.errors import StoreError
+from mmst.core.errors import StoreError
+from mmst.storage import s3_patience
+from mmst.storage.folder import FolderStore
+from mmst.storage.s3_patience import Exhausted, Patience
 from mmst.wiring import open_store
-from tests import stage_process
-from tests.s3_server import CREDENTIALS, proxy, s3_server
+from tests.support import stage_process
+from tests.support.s3_server import CREDENTIALS, proxy, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 def refusal(status: int, code: str = "", after: str = "") -> ClientError:
     headers = {"retry-after": after} if after else {}
     meta = {"HTTPStatusCode": status, "HTTPHeaders": headers}
-    return ClientError({"Error": {"Code": code or str(status)}, "ResponseMetadata": meta}, "GetObject")  # type: ignore[arg-type,typeddict-item]
+    return ClientError({"Error": {"Code": code or str(status)}, "ResponseMetadata": meta}, "GetObject")  # type: ignore[typeddict-item]
 
 
 PASSING: list[Exception] = [
@@ -70,7 +70,7 @@ PASSING: list[Exception] = [
     ConnectTimeoutError(endpoint_url="u"),
     ReadTimeoutError(endpoint_url="u"),
     EndpointConnectionError(endpoint_url="u"),
-    SSLError(endpoint_url="u", error="EOF occurred in violation of protocol"),
+    SSLError(endpoint_url="u", error=Exception("EOF occurred in violation of protocol")),
     ResponseParserError("no XML"),
 ]
 LASTING: list[Exception] = [
@@ -80,7 +80,7 @@ LASTING: list[Exception] = [
     refusal(403, "SignatureDoesNotMatch"),
     refusal(400, "ExpiredToken"),
     refusal(501, "NotImplemented"),
-    SSLError(endpoint_url="u", error="[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+    SSLError(endpoint_url="u", error=Exception("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")),
     NoCredentialsError(),
     ParamValidationError(report="r"),
 ]

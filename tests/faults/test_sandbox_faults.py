@@ -13,15 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import programs
-from mmst.backends import gvisor_box, gvisor_root
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.errors import SandboxError, SetupError
-from mmst.ports import Limits, Program
-from tests.processes import marked
+from mmst.core.errors import SandboxError, SetupError
+from mmst.core.ports import Limits, Program
+from mmst.sandbox.providers import gvisor_box, gvisor_root
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from tests.support.processes import marked
 
 pytestmark = pytest.mark.gvisor
 LIMITS = Limits(timeout=20.0)
@@ -62,11 +63,11 @@ def test_killed_sandboxes_cost_no_verdict(box: GvisorSandbox, which: str) -> Non
         if len(found) % 16 == 8:
             hit(box, signal.SIGKILL, which)
     assert sorted(int(e.id) for e in found) == list(range(n))
-    assert all((e.outcome, e.stdout) == ("ok", f"{int(e.id) * 3}\n") for e in found)
+    assert all((e.exit_status, e.stdout) == ("ok", f"{int(e.id) * 3}\n") for e in found)
 
 
 def test_random_kills_among_700_programs_cost_no_verdict() -> None:
-    cases = {case.id: case for case in programs.mixed(700, seed=3) if case.outcome in ("ok", "crashed")}
+    cases = {case.id: case for case in programs.mixed(700, seed=3) if case.exit_status in ("ok", "crashed")}
     kills, found = 0, []
     with GvisorSandbox(2, evaluate=False) as box:
         asked = [Program(id=case.id, source=case.source) for case in cases.values()]
@@ -80,7 +81,7 @@ def test_random_kills_among_700_programs_cost_no_verdict() -> None:
     assert {e.id for e in found} == set(cases)
     for e in found:
         case = cases[e.id]
-        assert (e.outcome, case.stdout or e.stdout) == (case.outcome, e.stdout), case
+        assert (e.exit_status, case.stdout or e.stdout) == (case.exit_status, e.stdout), case
 
 
 def test_killed_evaluators_cost_no_verdict() -> None:
@@ -94,7 +95,7 @@ def test_killed_evaluators_cost_no_verdict() -> None:
                     for pid in children(evaluator._process.pid):
                         os.kill(pid, signal.SIGKILL)
     assert {e.id for e in found} == set(cases)
-    assert all((e.outcome, e.stdout) == ("ok", cases[e.id].stdout) for e in found)
+    assert all((e.exit_status, e.stdout) == ("ok", cases[e.id].stdout) for e in found)
 
 
 def test_a_hanging_sandbox_is_noticed_and_replaced(box: GvisorSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ def killer(box: GvisorSandbox, wanted: Callable[[gvisor_box.Box], bool], most: i
 
 def test_a_program_that_takes_every_sandbox_down_ends_in_an_error_that_names_it(box: GvisorSandbox) -> None:
     asked = [Program(id="a", source="print(1)"), Program(id="poison", source="import time; time.sleep(9)")]
-    found = []
+    found: list[Any] = []
     with (
         killer(box, lambda b: b.ready and any(work.id == "poison" for work in b.works)),
         pytest.raises(SandboxError, match=r"3 sandboxes in a row .* 'poison'"),
@@ -162,8 +163,8 @@ def test_where_no_sandbox_starts_any_more_the_run_ends_in_an_error(box: GvisorSa
 DRIVER = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children inherit that it is ignored
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.ports import Limits, Program
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from mmst.core.ports import Limits, Program
 with GvisorSandbox(2, evaluate=False) as box:
     programs = [Program(id=str(i), source="while True: pass" if i else "print(1)") for i in range(3)]
     for e in box.run(programs, Limits(timeout=60)):
@@ -201,10 +202,10 @@ def test_nothing_is_left_after_the_context(box: GvisorSandbox) -> None:
 
 
 def test_programs_from_a_file_go_on_after_kill_9_with_the_same_verdicts(tmp_path: Path) -> None:
-    cases = [c for c in programs.mixed(300, seed=7) if c.outcome in ("ok", "crashed")]
+    cases = [c for c in programs.mixed(300, seed=7) if c.exit_status in ("ok", "crashed")]
     source, once, again = tmp_path / "in", tmp_path / "once", tmp_path / "again"
     source.write_text("".join(json.dumps({"id": c.id, "program": c.source}) + "\n" for c in cases))
-    command = [sys.executable, "-m", "mmst.cli", "check-programs", str(source), "--timeout", "20", "--out"]
+    command = [sys.executable, "-m", "mmst.cli.app", "check-programs", str(source), "--timeout", "20", "--out"]
     subprocess.run([*command, str(once)], check=True, capture_output=True)
     killed = subprocess.Popen([*command, str(again)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     partial = tmp_path / "again.partial"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3_server import CREDENTIALS, s3_server
+from tests.support.s3_server import CREDENTIALS, s3_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-PROCESS = [sys.executable, "-m", "tests.scale_process"]
+PROCESS = [sys.executable, "-m", "tests.support.scale_process"]
 
 
 def peak_mib(*arguments: str, **environment: str) -> int:

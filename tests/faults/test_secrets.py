@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.openai_stub import starting
+from tests.support.openai_stub import starting
 
 PW = "hunTer2-x9"
 HOSTILE = "\x1b[2J\x1b]52;c;eA==\x07\x9b2J\rmmst: forged\b\u202e\u200b\u2028\x85\nmmst: forged"
@@ -33,7 +33,7 @@ class Place:
     def mmst(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """Exit code, and all that was said."""
         done = subprocess.run(
-            [sys.executable, "-m", "mmst.cli", *arguments],
+            [sys.executable, "-m", "mmst.cli.app", *arguments],
             cwd=self.folder, env=os.environ | environment, capture_output=True, timeout=300, check=False,
         )  # fmt: skip
         return done.returncode, (done.stdout + done.stderr).decode("utf-8", "surrogateescape")
@@ -90,13 +90,13 @@ def test_a_servers_words_do_nothing_to_the_terminal(place: Place) -> None:
         return 401, {}, json.dumps({"error": {"message": f"{HOSTILE} {PW}"}}).encode()
 
     refs = {}
-    for stage in ("gather", "base"):
+    for stage in ("prepare", "base-model"):
         said = place.mmst(stage, "-r", "r.yaml", "-o", "out", "--json")[1]
         refs[stage] = json.loads(said[: said.rindex("}") + 1])["ref"]
     with starting() as start:
         url = start(refuses).url
         given = ["-s", "sampling.backend=openai", "-s", f"sampling.url={url}", "-s", "sampling.api_key_env=ANY"]
-        of = ["--problems", refs["gather"], "--checkpoint", refs["base"]]
+        of = ["--problems", refs["prepare"], "--checkpoint", refs["base-model"]]
         code, said = place.mmst("sample", "-r", "r.yaml", "-o", "out", *given, *of, ANY=PW)
     assert code == 4
     assert "\\x1b[2J" in said
@@ -119,5 +119,5 @@ def test_the_words_of_files_and_names_do_nothing_to_the_terminal(place: Place) -
 
 
 def test_a_run_leaves_nothing_that_others_may_read(place: Place) -> None:
-    assert place.mmst("gather", "-r", "r.yaml", "-o", "new/out")[0] == 0
+    assert place.mmst("prepare", "-r", "r.yaml", "-o", "new/out")[0] == 0
     assert [p for p in (place.folder / "new").rglob("*") if p.stat().st_mode & 0o077] == []

@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("kserve")
 
-from tests.conformance.serving import NAME, Served, serving
-from tests.serve_abuse import ABUSES, PATH, QUICK, Abuse, connected, head, push, spelled, status
+from tests.support.serve_abuse import ABUSES, PATH, QUICK, Abuse, connected, head, push, spelled, status
+from tests.support.serving import NAME, Served, serving
 
 pytestmark = pytest.mark.server
 
@@ -29,7 +29,7 @@ HEAD_SECONDS, BODY_SECONDS = 2.0, 3.0
 
 @pytest.fixture(scope="module")
 def server(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    settings = {"serve_connection.HEAD_SECONDS": HEAD_SECONDS, "serve_connection.BODY_SECONDS": BODY_SECONDS}
+    settings = {"connection.HEAD_SECONDS": HEAD_SECONDS, "connection.BODY_SECONDS": BODY_SECONDS}
     log = tmp_path_factory.mktemp("serve") / "log"
     with serving(repo_root / "mmst/models/tiny", settings, log) as running:
         yield running

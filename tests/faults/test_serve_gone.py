@@ -14,9 +14,9 @@ import pytest
 
 pytest.importorskip("kserve")
 
-from tests.conformance.serving import NAME, Served, serving
 from tests.faults.test_serve_abuse import get
-from tests.serve_abuse import connected, head, push, status
+from tests.support.serve_abuse import connected, head, push, status
+from tests.support.serving import NAME, Served, serving
 
 pytestmark = pytest.mark.server
 
@@ -141,7 +141,7 @@ def ended(server: Served) -> float:
 
 def test_the_drain_ends_at_its_time_with_a_word_to_who_waits(repo_root: Path, tmp_path: Path) -> None:
     with (
-        serving(repo_root / "mmst/models/tiny", {"serve.DRAIN": DRAIN}, tmp_path / "log") as server,
+        serving(repo_root / "mmst/models/tiny", {"app.DRAIN": DRAIN}, tmp_path / "log") as server,
         contextlib.ExitStack() as stack,
     ):
         port = port_of(server)

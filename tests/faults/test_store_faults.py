@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends.folder_store import FolderStore
-from mmst.errors import ConfigError, StoreError
-from mmst.ports import Store
+from mmst.core.errors import ConfigError, StoreError
+from mmst.core.ports import Store
+from mmst.storage.folder import FolderStore
 from mmst.wiring import open_store
-from tests import store_process
-from tests.s3_server import CREDENTIALS, free_port, proxy, s3_server
+from tests.support import store_process
+from tests.support.s3_server import CREDENTIALS, free_port, proxy, s3_server
 
 KILLS = 4
 

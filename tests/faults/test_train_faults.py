@@ -6,35 +6,36 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mmst.backends import torchrun
-from mmst.backends.torchrun import Torchrun
-from mmst.errors import DivergedError, TrainingError, UserError
-from mmst.finetune_loop import train
-from mmst.ports import TrainSpec
-from mmst.records import to_json
-from tests.processes import marked
-from tests.train_support import digests, task
+from mmst.core.errors import DivergedError, TrainingError, UserError
+from mmst.core.ports import TrainSpec
+from mmst.core.records import to_json
+from mmst.training.loop import train
+from mmst.training.providers import torchrun
+from mmst.training.providers.torchrun import Torchrun
+from tests.support.processes import marked
+from tests.support.training import digests, task
 
 PARENT = """
 import sys
 from pathlib import Path
-from mmst.backends.torchrun import Torchrun
-from mmst.ports import TrainSpec
-from mmst.records import from_json
+from mmst.training.providers.torchrun import Torchrun
+from mmst.core.ports import TrainSpec
+from mmst.core.records import from_json
 Torchrun(1).train(from_json(TrainSpec, Path(sys.argv[1]).read_bytes()), lambda *step: print(*step, flush=True))
 """
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def started(spec: TrainSpec, folder: Path) -> subprocess.Popen[str]:
-    """Another process that trains by the backend and prints each step."""
+    """Another process that trains by the provider and prints each step."""
     file = folder / "parent.json"
     file.write_text(to_json(spec))
     return subprocess.Popen([sys.executable, "-c", PARENT, str(file)], stdout=subprocess.PIPE, text=True)
@@ -53,7 +54,7 @@ def gone(spec: TrainSpec, seconds: float = 20.0) -> bool:
     return not workers(spec)
 
 
-def test_training_killed_with_its_parent_resumes_to_the_same_bytes(tmp_path):
+def test_training_killed_with_its_parent_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     whole, killed = (task(tmp_path, name, steps=10) for name in ("whole", "killed"))
     train(whole, 0, 1, lambda step, loss: None)
     parent = started(killed, tmp_path)
@@ -68,7 +69,7 @@ def test_training_killed_with_its_parent_resumes_to_the_same_bytes(tmp_path):
     assert digests(killed) == digests(whole)
 
 
-def test_a_killed_worker_is_a_training_error(tmp_path):
+def test_a_killed_worker_is_a_training_error(tmp_path: Path) -> None:
     spec = task(tmp_path, steps=1000)
 
     def kill(step: int, loss: float) -> None:
@@ -79,7 +80,7 @@ def test_a_killed_worker_is_a_training_error(tmp_path):
         Torchrun(1).train(spec, kill)
 
 
-def test_stopping_ends_the_worker(tmp_path):
+def test_stopping_ends_the_worker(tmp_path: Path) -> None:
     spec = task(tmp_path, steps=1000)
 
     def stop(step: int, loss: float) -> None:
@@ -93,7 +94,9 @@ def test_stopping_ends_the_worker(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "error"), [("diverged", DivergedError), ("user", UserError), ("failed", TrainingError)]
 )
-def test_what_a_worker_says_of_its_failure_comes_through_by_its_kind(tmp_path, monkeypatch, kind, error):
+def test_what_a_worker_says_of_its_failure_comes_through_by_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, error: Any
+) -> None:
     event = f'{{"failed": 1, "kind": "{kind}", "message": "about this", "trace": "about this"}}'
     worker = f"print('MMST {event}'); raise SystemExit(4)"
     monkeypatch.setattr(torchrun, "command", lambda spec, ranks: [sys.executable, "-c", worker])

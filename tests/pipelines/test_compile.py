@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmst import cli
-from mmst.config import parse
-from mmst.errors import ConfigError
+from mmst.cli import app
+from mmst.core.config import parse
+from mmst.core.errors import ConfigError
 from mmst.pipelines.compile import compile_to
 
-RECIPE = {"name": "mine", "loop": {"rounds": 2, "controls": ["seed-only", "no-translation"]}}
+RECIPE = {"name": "mine", "loop": {"rounds": 2, "controls": ["annotated-only", "no-translation"]}}
 
 
 def test_the_same_recipe_gives_the_same_bytes_in_any_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_a_recipe_that_cannot_be_compiled_leaves_no_file(tmp_path: Path) -> None
 
 
 def test_the_command_writes_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(app, "stop_on_signals", lambda: None)
     for more, kinds in (([], [None, None]), (["--manifest"], ["Pipeline", "PipelineVersion"])):
-        assert cli.main(["compile", "--recipe", "demo", "--file", str(tmp_path / "d" / "p.yaml"), *more]) == 0
+        assert app.main(["compile", "--recipe", "demo", "--file", str(tmp_path / "d" / "p.yaml"), *more]) == 0
         assert [d.get("kind") for d in yaml.safe_load_all((tmp_path / "d" / "p.yaml").read_text())] == kinds

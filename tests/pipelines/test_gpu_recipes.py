@@ -24,22 +24,23 @@ import httpx
 import pytest
 
 from mmst import recipes
-from mmst.backends.folder_store import FolderStore
-from mmst.backends.kserve_objects import sampling_service
-from mmst.backends.train_objects import job
-from mmst.config import Config, run_id
-from mmst.finetune_data import Row, encode
-from mmst.finetune_loop import pad
-from mmst.manifest import Manifest
+from mmst.core.config import Config, run_id
+from mmst.core.manifest import Manifest
+from mmst.core.records import Example
+from mmst.core.stage import load as load_manifest
+from mmst.core.stage import pointers
+from mmst.core.weights import checkpoint_folder
+from mmst.datasets import load
+from mmst.inference.providers.kserve_objects import sampling_service
 from mmst.pipelines import local
 from mmst.pipelines.compile import compile_to
-from mmst.preflight import for_cluster
-from mmst.problems import load
-from mmst.records import Example
-from mmst.store import checkpoint_folder, pointers
-from mmst.store import load as load_manifest
-from mmst.trainset import seed_examples
-from tests.conformance.serving import serving
+from mmst.preflight.recipe import for_cluster
+from mmst.stages.build_trainset import annotated_examples
+from mmst.storage.folder import FolderStore
+from mmst.training.data import TokenizedExample, encode
+from mmst.training.loop import pad
+from mmst.training.providers.kubernetes_job_objects import job
+from tests.support.serving import serving
 
 NAMES = ("gsm8k-7b", "paper-176b")
 TRAIN = [
@@ -120,7 +121,7 @@ def by_heart(folder: Path, architecture: str, config: Config) -> list[Example]:
     examples = [
         replace(e, completion=e.completion.replace(*REWORDED[e.method])) if e.origin == "pair" else e
         for problem in annotated
-        for e in seed_examples(problem, config)
+        for e in annotated_examples(problem, config)
     ]
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator([e.prompt + e.completion for e in examples], 600, special_tokens=["<pad>", "<s>", "</s>"])
@@ -143,7 +144,7 @@ def by_heart(folder: Path, architecture: str, config: Config) -> list[Example]:
     return examples
 
 
-def learn(model: Any, rows: Sequence[Row]) -> None:
+def learn(model: Any, rows: Sequence[TokenizedExample]) -> None:
     """Until each token of the completions has a probability above 0.9."""
     import torch
 
@@ -196,18 +197,18 @@ def test_the_recipe_goes_from_problems_to_a_decision(name: str, architecture: st
     made = manifests(config)
 
     problems, drawn, rewritten = (
-        made[f"{step}"].counts for step in ("0.base.gather", "1.mmst.sample", "1.mmst.translate")
+        made[f"{step}"].counts for step in ("0.base.prepare", "1.mmst.sample", "1.mmst.translate")
     )
-    assert (problems["train"], problems["heldout"], problems["related"], problems["seeds"]) == (4, 3, 1, 2)
+    assert (problems["train"], problems["heldout"], problems["related"], problems["annotated"]) == (4, 3, 1, 2)
     assert drawn["samples"] == 4 * len(config.methods) * config.sampling.k
     assert asked == (3 + 4) * len(config.methods) + rewritten["sources"]  # every request went to the server
 
-    chosen = made["1.mmst.trainset"].counts
+    chosen = made["1.mmst.build_trainset"].counts
     assert min(chosen[f"new.{method}.{origin}"] for method in config.methods for origin in ("own", "translation")) > 0
-    assert chosen["seed"] > 0
+    assert chosen["annotated"] > 0
     trained = made["1.mmst.train"]
     assert trained.facts["steps"] == config.train.steps
-    weights = [e.sha256 for m in (made["0.base.base"], trained) for e in m.files if e.name == "model.safetensors"]
+    weights = [e.sha256 for m in (made["0.base.base_model"], trained) for e in m.files if e.name == "model.safetensors"]
     assert len(set(weights)) == 2
     exported = checkpoint_folder(FolderStore(Path(config.out)), trained)
     assert json.loads((exported / "config.json").read_text())["model_type"] == architecture

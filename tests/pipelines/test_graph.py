@@ -8,8 +8,8 @@ import pytest
 import yaml
 from kfp import components
 
-from mmst import cluster_plan
-from mmst.config import parse, run_id
+from mmst.core.config import parse, run_id
+from mmst.kubernetes import quota
 from mmst.pipelines.compile import compile_to
 
 CLUSTER = {
@@ -24,7 +24,7 @@ CLUSTER = {
     "server_gpus": 1,
     "shm_gib": 0.5,
 }
-RECIPE = {"loop": {"rounds": 2, "controls": ["seed-only", "no-translation"]}, "cluster": CLUSTER}
+RECIPE = {"loop": {"rounds": 2, "controls": ["annotated-only", "no-translation"]}, "cluster": CLUSTER}
 
 
 def compiled(folder: Path, **recipe: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -56,7 +56,7 @@ def tasks(ir: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from dag["dag"]["tasks"].items()
 
 
-@pytest.mark.parametrize("loop", [{"rounds": 1}, {"rounds": 3, "controls": ["seed-only", "no-translation"]}])
+@pytest.mark.parametrize("loop", [{"rounds": 1}, {"rounds": 3, "controls": ["annotated-only", "no-translation"]}])
 def test_the_tasks_are_as_many_as_the_plan_says(tmp_path: Path, loop: dict[str, Any]) -> None:
     spec, _ = compiled(tmp_path, loop=loop)
 
@@ -65,7 +65,7 @@ def test_the_tasks_are_as_many_as_the_plan_says(tmp_path: Path, loop: dict[str, 
             return 1
         return sum(leaves(spec["components"][t["componentRef"]["name"]]) for t in component["dag"]["tasks"].values())
 
-    assert leaves(spec["root"]) == cluster_plan.tasks(parse({"loop": loop}))
+    assert leaves(spec["root"]) == quota.tasks(parse({"loop": loop}))
 
 
 def test_no_task_that_runs_code_uses_the_cache_of_kfp(ir: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def test_every_control_is_trained_and_measured_in_each_round(ir: dict[str, Any])
         for name, t in tasks(ir)
         if t["componentRef"]["name"].startswith("comp-learn")
     ]
-    assert sorted(arms) == sorted(["seed-only", "no-translation"] * 2)
+    assert sorted(arms) == sorted(["annotated-only", "no-translation"] * 2)
 
 
 def test_components_install_nothing_and_stay_small(ir: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from mmst.config import Config, parse
-from mmst.errors import ClusterError
+from mmst.core.config import Config, parse
+from mmst.core.errors import ClusterError
 from mmst.pipelines.kubeflow import Kubeflow
-from tests.kfp_server import KfpServer, kfp_server
+from tests.support.kfp_server import KfpServer, kfp_server
 
 
 @pytest.fixture

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mmst import hardware
-from mmst.backends.folder_store import FolderStore
-from mmst.config import Config, parse, run_id
-from mmst.errors import SamplerError
-from mmst.manifest import Manifest
+from mmst.core.config import Config, parse, run_id
+from mmst.core.errors import SamplerError
+from mmst.core.manifest import Manifest
+from mmst.core.stage import load, pointers
 from mmst.pipelines import local
-from mmst.plan import plan
-from mmst.plan_input import model_and_tokens
-from mmst.store import load, pointers
-
-from .small import small_config
+from mmst.planning import hardware
+from mmst.planning.inputs import model_and_tokens
+from mmst.planning.plan import plan
+from mmst.storage.folder import FolderStore
+from tests.support.small_run import small_config
 
 pytestmark = [pytest.mark.gvisor, pytest.mark.timeout(600)]
 
@@ -52,8 +51,8 @@ def test_the_whole_round_runs_and_ends_in_a_decision(finished: tuple[Config, dic
 
 def test_the_counts_add_up_from_problems_to_verdicts(finished: tuple[Config, dict[str, Manifest]]) -> None:
     config, made = finished
-    asked = made["0.base.gather"].counts["train"] * len(config.methods) * config.sampling.k
-    verdicts = made["1.mmst.check"].counts
+    asked = made["0.base.prepare"].counts["train"] * len(config.methods) * config.sampling.k
+    verdicts = made["1.mmst.verify"].counts
     assert made["1.mmst.sample"].counts["samples"] == asked
     assert verdicts["asked"] == asked
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stop what up.sh (and release.sh) started, and nothing else. The state goes with the node's.
-. "$(dirname "$0")/../../../../shared/cluster/environment.sh"
+. "${MMST_TEST_DATA:?names the folder in which cluster/ is}/cluster/environment.sh"
 for file in "$RUN"/kfp/*.pid; do
     [ -f "$file" ] || continue
     pid=$(cat "$file")

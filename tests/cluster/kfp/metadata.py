@@ -16,7 +16,7 @@ from ml_metadata.proto import metadata_store_pb2
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class Calls(grpc.GenericRpcHandler):
+class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
     """`/ml_metadata.MetadataStoreService/METHOD` is the function METHOD of the store."""
 
     def __init__(self, file: str) -> None:

@@ -3,7 +3,7 @@
 # machine. Prints its address. up.sh comes first: its S3 server and its namespace are used.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../../../../shared/cluster/environment.sh"
+. "${MMST_TEST_DATA:?names the folder in which cluster/ is}/cluster/environment.sh"
 cd "$here/../../.."
 export KUBECONFIG=$RUN/admin.kubeconfig
 state=$RUN/kfp namespace=$MMST_NAMESPACE host=${KFP_ENDPOINT#http://} mlflow=15000

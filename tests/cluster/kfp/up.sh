@@ -3,7 +3,7 @@
 # the release and the runs' pods are. Prints the variables that tests/cluster/test_kfp.py wants. build.sh comes first.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../../../../shared/cluster/environment.sh"
+. "${MMST_TEST_DATA:?names the folder in which cluster/ is}/cluster/environment.sh"
 export KUBECONFIG=$RUN/admin.kubeconfig
 made=$ROOT/kfp state=$RUN/kfp namespace=${MMST_NAMESPACE:-mmst}
 host=$(kubectl get node --output jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')

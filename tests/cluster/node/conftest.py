@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import CLAIM, POD, RUNTIME_CLASS, Kind
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import CLAIM, POD, RUNTIME_CLASS, Kind
 from tests.cluster.node.sandboxes import GVISOR
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from typing import Any
 
-from mmst.backends.gvisor_job import GvisorJobs
-from mmst.backends.kube import Cluster
-from mmst.config import ClusterConfig
-from mmst.ports import Execution, Limits, Program
+from mmst.core.config import ClusterConfig
+from mmst.core.ports import Execution, Limits, Program
+from mmst.kubernetes.client import Cluster
+from mmst.sandbox.providers.kubernetes_job import GvisorJobs
 
 GVISOR = f"mmst-test-{secrets.token_hex(3)}"
 """A RuntimeClass of this session's own: the release's may be there or not, and others may test on the same cluster."""
@@ -16,7 +17,7 @@ SETTINGS = ClusterConfig(runtime_class=GVISOR, checkers=2, checker_cpu="250m", c
 """Two pods at once on a node of two cores."""
 
 
-def jobs(cluster: Cluster, **changes: object) -> GvisorJobs:
+def jobs(cluster: Cluster, **changes: Any) -> GvisorJobs:
     """A sandbox in the cluster's namespace."""
     return GvisorJobs(cluster, SETTINGS.__class__(**{**as_fields(SETTINGS), **changes}), run="test")
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from mmst import __version__
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import SERVICE, Kind
-from mmst.config import ClusterConfig
-from mmst.manifest import Manifest
-from mmst.ports import Store
-from mmst.store import Stage, file_entries
-from tests.s3_server import CREDENTIALS, s3_server
+from mmst.core.config import ClusterConfig
+from mmst.core.hashes import file_entries
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Store
+from mmst.core.stage import Stage
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import SERVICE, Kind
+from tests.support.s3_server import CREDENTIALS, s3_server
 
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")

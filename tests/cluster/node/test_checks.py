@@ -16,18 +16,17 @@ from pathlib import Path
 import pytest
 
 from bench import programs as mixed
-from mmst.backends.gvisor import GvisorSandbox
-from mmst.backends.job_objects import check_job
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import CONFIG_MAP, JOB, POD, Kind, Object
-from mmst.errors import SandboxError, UserError
-from mmst.inside.shard import SLOWEST
-from mmst.ports import Execution, Limits, Program
-from mmst.work import Waiting, Work
+from mmst.core.errors import SandboxError, UserError
+from mmst.core.ports import Execution, Limits, Program
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import CONFIG_MAP, JOB, POD, Kind, Object
+from mmst.sandbox.guest.shard import SLOWEST
+from mmst.sandbox.providers.gvisor import GvisorSandbox
+from mmst.sandbox.providers.kubernetes_job_objects import check_job
+from mmst.sandbox.work import Waiting, Work
 from tests.attacks.corpus import Attack, attacks, complaints
 from tests.attacks.neighbours import PROBE, Neighbours
-
-from .sandboxes import SETTINGS, answers, jobs
+from tests.cluster.node.sandboxes import SETTINGS, answers, jobs
 
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 
@@ -42,7 +41,7 @@ def prints(n: int) -> list[Program]:
 
 def all_right(found: dict[str, Execution], n: int) -> bool:
     """Whether `prints(n)` ended as they must."""
-    return len(found) == n and all((e.outcome, e.stdout) == ("ok", str(int(e.id) * 3)) for e in found.values())
+    return len(found) == n and all((e.exit_status, e.stdout) == ("ok", str(int(e.id) * 3)) for e in found.values())
 
 
 # --- the same verdicts --------------------------------------------------------------------------
@@ -58,8 +57,8 @@ def test_a_mixed_set_ends_as_on_one_machine(sandbox_namespace: Cluster) -> None:
         here = {e.id: e for e in box.run(asked, limits)}
     assert there.keys() == here.keys() == {p.id for p in asked}
     for name, e in there.items():
-        assert (e.outcome, e.stdout) == (here[name].outcome, here[name].stdout), cases[int(name)].source
-        assert cases[int(name)].outcome in (e.outcome, None), cases[int(name)]
+        assert (e.exit_status, e.stdout) == (here[name].exit_status, here[name].stdout), cases[int(name)].source
+        assert cases[int(name)].exit_status in (e.exit_status, None), cases[int(name)]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,7 @@ def test_a_mixed_set_ends_as_on_one_machine(sandbox_namespace: Cluster) -> None:
 )
 def test_ways_to_end(sandbox_namespace: Cluster, source: str, outcome: str, detail: str) -> None:
     [e] = answers(jobs(sandbox_namespace), [Program(id="one", source=source)], AMPLE).values()
-    assert (e.outcome, e.detail) == (outcome, detail)
+    assert (e.exit_status, e.detail) == (outcome, detail)
 
 
 def test_texts_of_every_kind_come_through(sandbox_namespace: Cluster) -> None:
@@ -83,7 +82,7 @@ def test_texts_of_every_kind_come_through(sandbox_namespace: Cluster) -> None:
     asked.append(Program(id="lone", source="print('\ud800')"))
     found = answers(jobs(sandbox_namespace), asked, AMPLE)
     assert [found[str(i)].stdout for i in range(len(texts))] == texts
-    assert found["lone"].outcome == "crashed"
+    assert found["lone"].exit_status == "crashed"
 
 
 def test_more_output_than_a_log_holds(sandbox_namespace: Cluster) -> None:
@@ -141,7 +140,7 @@ OTHERWISE = {
 }
 """Attacks that end otherwise in a pod, without harm, and why."""
 KUBELETS = re.compile(r"GOT \S*/etc/(hostname|resolv\.conf)\n")
-"""What the kubelet puts into every container: the pod's own name, and the nameserver that `job_objects` writes."""
+"""What the kubelet puts into every container: the pod's own name, and the nameserver that the Job writes."""
 TIMES = "GOT /dev/shm\n"
 """Once: newer gVisor lets anyone set the times of a read-only tmpfs, though nothing can be written in it."""
 
@@ -156,7 +155,7 @@ def test_the_boot_id_in_a_pod_is_not_the_nodes(sandbox_namespace: Cluster) -> No
     source = "try: print(open('/proc/sys/kernel/random/boot_id').read())\nexcept OSError: print('none')"
     [e] = answers(jobs(sandbox_namespace), [Program(id="one", source=source)], AMPLE).values()
     own = sandbox_namespace.list(NODE)
-    assert e.outcome == "ok"
+    assert e.exit_status == "ok"
     assert e.stdout.strip() not in [node["status"]["nodeInfo"]["bootID"] for node in own]
 
 
@@ -355,7 +354,7 @@ def test_20_000_programs_take_few_calls_and_little_memory(
     tracemalloc.start()
     began, right = time.monotonic(), 0
     for e in box.run(asked(), AMPLE):
-        right += (e.outcome, e.stdout.strip()) == ("ok", str(int(e.id) * 3))
+        right += (e.exit_status, e.stdout.strip()) == ("ok", str(int(e.id) * 3))
     seconds, peak = time.monotonic() - began, tracemalloc.get_traced_memory()[1] / (1 << 20)
     tracemalloc.stop()
     record_testsuite_property("20,000 programs", f"{seconds:.0f} s, {box.calls} API calls, {peak:.0f} MiB")

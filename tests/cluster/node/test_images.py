@@ -1,7 +1,7 @@
 """The container images, really built, and what is in them. Needs docker, podman, or buildah and root.
 
 Where no registry can be reached, BASE names a Debian 12 image that is here; without it the one is
-taken that ../shared/cluster/images.sh leaves in its `img` folder.
+taken that $MMST_TEST_DATA/cluster/images.sh leaves in its `img` folder.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from mmst import __version__
-from mmst.backends import gvisor_root
-from mmst.records import to_json
-from tests.s3_server import free_port
-from tests.train_support import task
+from mmst.core.records import to_json
+from mmst.sandbox.providers import gvisor_root
+from tests.support.s3_server import free_port
+from tests.support.training import task
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
 NAMES = ("checker", "pipeline", "server", "trainer")
@@ -113,8 +113,8 @@ def test_the_checker_holds_the_fork_server_and_nothing_else_of_ours(built: Path,
         "import os; print(sorted(os.path.join(d, f) for d, _, fs in os.walk('/opt') for f in fs if f[-3:] == '.py'))"
     )
     found = engine.run("checker", "/usr/bin/python3", "-c", program)
-    inside = sorted(f"/opt/mmst/inside/{p.name}" for p in gvisor_root._INSIDE.glob("*.py"))
-    assert found.strip() == str(sorted(["/opt/mmst/__init__.py", *inside]))
+    guest = sorted(f"/opt/mmst/sandbox/guest/{p.name}" for p in gvisor_root._GUEST.glob("*.py"))
+    assert found.strip() == str(sorted(["/opt/mmst/__init__.py", "/opt/mmst/sandbox/__init__.py", *guest]))
     program = "import os; print([p for d in ('/bin', '/usr/bin') if os.path.isdir(d) for p in os.listdir(d)])"
     assert engine.run("checker", "/usr/bin/python3", "-c", program).strip() == "['python3']"
 
@@ -147,7 +147,7 @@ def test_the_trainer_trains_under_zero_without_a_compiler(built: Path, engine: E
         parent.chmod(parent.stat().st_mode | 0o711)
     port = str(free_port())  # buildah's containers share this machine's network
     where = ["--nnodes", "1", "--master-addr", "127.0.0.1", "--master-port", port, "--nproc-per-node", "2"]
-    start = ["--module", "mmst.finetune", str(tmp_path / "spec.json")]
+    start = ["--module", "mmst.training.worker", str(tmp_path / "spec.json")]
     engine.run("trainer", "torchrun", *where, *start, mount=tmp_path)
     assert (Path(spec.out) / "model.safetensors").is_file()
     program = (
@@ -162,7 +162,8 @@ def test_the_trainer_trains_under_zero_without_a_compiler(built: Path, engine: E
 def test_the_server_serves_the_shipped_model(built: Path, engine: Engine) -> None:
     """That it serves is shown on a node; here, that it finds all it needs."""
     program = (
-        "import kserve, boto3, torch; from mmst.base import model_folder; from mmst.backends.local_model import *;"
+        "import kserve, boto3, torch; from mmst.models import model_folder;"
+        "from mmst.inference.providers.transformers import *;"
         "m = LocalModel(model_folder('mmst:tiny'), dtype='float32', batch=1, trust_remote_code=False).__enter__();"
         "print('loaded', m.context)"
     )

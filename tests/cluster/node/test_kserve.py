@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 
 from mmst import wiring
-from mmst.backends import kserve
-from mmst.backends.kserve_objects import model_name, sampling_service
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import INFERENCE_SERVICE, POD, Object
-from mmst.backends.local_model import LocalModel
-from mmst.backends.openai_http import OpenAIServer
-from mmst.config import ClusterConfig, parse
-from mmst.errors import ModelError, SamplerError
-from mmst.manifest import Manifest
-from mmst.ports import Store
+from mmst.core.config import ClusterConfig, parse
+from mmst.core.errors import ModelError, SamplerError
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Store
+from mmst.inference.providers import kserve
+from mmst.inference.providers.kserve_objects import model_name, sampling_service
+from mmst.inference.providers.openai import OpenAIServer
+from mmst.inference.providers.transformers import LocalModel
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, POD, Object
 from mmst.wiring import open_store
 from tests.cluster.node.conftest import namespace
 from tests.cluster.node.serving import ACCOUNT, resolve_services, s3_for_pods, settings, stored
-from tests.conformance.serving import request_of
-from tests.conformance.tiny_models import tiny_model
-from tests.s3_server import CREDENTIALS
+from tests.support.s3_server import CREDENTIALS
+from tests.support.serving import request_of
+from tests.support.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")

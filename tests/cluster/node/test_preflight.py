@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import RUNTIME_CLASS
-from mmst.cluster_preflight import examine
-from mmst.commands.options import released
+from mmst.cli.options import released
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import RUNTIME_CLASS
+from mmst.preflight.cluster import examine
 from tests.cluster.release import release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]

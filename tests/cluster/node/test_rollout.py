@@ -10,24 +10,25 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmst import cli, wiring
-from mmst.backends import kserve
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import CONFIG_MAP, INFERENCE_SERVICE, POD
-from mmst.backends.local_model import LocalModel
-from mmst.backends.mlflow_registry import MlflowRegistry
-from mmst.backends.mlflow_serving import ServingVersions
-from mmst.backends.openai_http import OpenAIServer
-from mmst.config import Config, parse
-from mmst.manifest import Manifest, Place
-from mmst.ports import Request
-from mmst.records import CheckedSample, Sample, Verdict, to_data
-from mmst.rollout import FAILED, NEXT, SERVING, SINCE, STABLE, Rollout, Step
-from mmst.store import Stage
+from mmst import wiring
+from mmst.cli import app
+from mmst.core.config import Config, parse
+from mmst.core.manifest import Manifest, Place
+from mmst.core.ports import Request
+from mmst.core.records import CheckedSample, Sample, Verdict, to_data
+from mmst.core.stage import Stage
+from mmst.inference.providers import kserve
+from mmst.inference.providers.openai import OpenAIServer
+from mmst.inference.providers.transformers import LocalModel
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import CONFIG_MAP, INFERENCE_SERVICE, POD
+from mmst.registry.mlflow import MlflowRegistry
+from mmst.serving.registry_versions import ServingVersions
+from mmst.serving.rollout import FAILED, NEXT, SERVING, SINCE, STABLE, Rollout, Step
 from tests.cluster.node.conftest import namespace
 from tests.cluster.node.serving import ACCOUNT, resolve_services, s3_for_pods, settings, stored
-from tests.conformance.tiny_models import tiny_model
-from tests.s3_server import CREDENTIALS
+from tests.support.s3_server import CREDENTIALS
+from tests.support.tiny_models import tiny_model
 
 QUESTIONS = [f"Question: Ann has {i} apples and buys {2 * i}.\nText:\n" for i in range(12)]
 pytestmark = pytest.mark.timeout(900)
@@ -83,7 +84,7 @@ class Release:
             for r, a in zip(requests, answers, strict=True)
         ]  # fmt: skip
         store = self.engines.store
-        check = Stage.open(store, "check", version=1, config={}, inputs={"samples": checkpoint})
+        check = Stage.open(store, "verify", version=1, config={}, inputs={"samples": checkpoint})
         check.write_records("shard-00000.jsonl", solved)
         inputs = {"checked": check.finish(shards=["shard-00000.jsonl"]), "checkpoint": checkpoint}
         place = Place(run="r", round=1, arm=f"a{checkpoint.digest[7:11]}", step="evaluate")
@@ -141,7 +142,7 @@ def serving(release: Release) -> Sequence[str]:
 def test_forward_and_back_with_requests_flowing_and_none_lost(
     here: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(app, "stop_on_signals", lambda: None)
     with s3_for_pods(here) as s3:
         for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3, "XDG_CACHE_HOME": str(tmp_path)}.items():
             monkeypatch.setenv(name, value)
@@ -190,5 +191,5 @@ def test_forward_and_back_with_requests_flowing_and_none_lost(
 
         release.registry.point("m", two)
         capsys.readouterr()
-        assert cli.main(["rollout", "--cluster", here.namespace, "--once"]) == 0
+        assert app.main(["rollout", "--cluster", here.namespace, "--once"]) == 0
         assert capsys.readouterr().out == f"rest: champion is version {two}\n"

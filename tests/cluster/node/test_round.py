@@ -21,9 +21,12 @@ import pytest
 import yaml
 
 from mmst import __version__, recipes
-from mmst.backends import pod_parts, pods
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import (
+from mmst.core.config import run_id
+from mmst.core.ports import Store
+from mmst.core.stage import load, pointers
+from mmst.kubernetes import pod_parts, pods
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import (
     CLAIM,
     COMPONENT,
     CONFIG_MAP,
@@ -35,13 +38,10 @@ from mmst.backends.kube_kinds import (
     Kind,
     Object,
 )
-from mmst.champion import standing
-from mmst.config import run_id
-from mmst.ports import Store
-from mmst.store import load, pointers
+from mmst.stages.champion import standing
 from mmst.wiring import open_store
 from tests.cluster.node.serving import s3_for_pods
-from tests.s3_server import CREDENTIALS, free_port
+from tests.support.s3_server import CREDENTIALS, free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 SECRET = Kind("v1", "Secret", "secrets")
@@ -51,7 +51,7 @@ SMALL = {
     "problems": {
         "train": [{"format": "generated", "count": 120, "seed": 1, "split": "train"}],
         "test": [{"format": "generated", "count": 300, "seed": 2, "split": "test"}],
-        "seeds": [{"format": "generated", "count": 200, "seed": 4, "split": "train"}],
+        "annotated": [{"format": "generated", "count": 200, "seed": 4, "split": "train"}],
     },
     "sampling": {"k": 2, "max_tokens": 48},
     "translate": {"n": 1, "sources": 1},
@@ -218,7 +218,7 @@ def here(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store,
     """The same round on this machine, with as many threads as the pods have."""
     folder = tmp_path_factory.mktemp("here")
     began = time.monotonic()
-    command = [sys.executable, "-m", "mmst.cli", "run", "--recipe", str(recipe), "--out", str(folder)]
+    command = [sys.executable, "-m", "mmst.cli.app", "run", "--recipe", str(recipe), "--out", str(folder)]
     clean = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "MMST_SCRATCH")}
     done = subprocess.run(command, env=clean | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from mmst.backends.kube import Cluster
-from mmst.backends.kube_kinds import POD, PYTORCH_JOB
-from mmst.backends.torchrun import Torchrun
-from mmst.backends.training_jobs import TrainingJobs
-from mmst.config import ClusterConfig
-from mmst.errors import SetupError, TrainingError, UserError
-from mmst.ports import TrainSpec
-from tests.train_support import task
+from mmst.core.config import ClusterConfig
+from mmst.core.errors import SetupError, TrainingError, UserError
+from mmst.core.ports import TrainSpec
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import POD, PYTORCH_JOB
+from mmst.training.providers.kubernetes_job import TrainingJobs
+from mmst.training.providers.torchrun import Torchrun
+from tests.support.training import task
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 SETTINGS = ClusterConfig(trainer_nodes=2, trainer_cpu="300m", trainer_memory="3Gi", start_timeout=120.0, shm_gib=0.25)
-TWO = {"steps": 12, "batch_tokens": 256, "ranks": 2, "zero": 3, "checkpoint_every": 3}
+TWO: dict[str, Any] = {"steps": 12, "batch_tokens": 256, "ranks": 2, "zero": 3, "checkpoint_every": 3}
 
 
 def trainer(where: tuple[Cluster, Path], **changes: object) -> TrainingJobs:
@@ -75,7 +76,7 @@ def test_a_pod_that_is_killed_costs_the_steps_since_the_last_checkpoint(
     run_namespace: tuple[Cluster, Path], undisturbed: TrainSpec
 ) -> None:
     cluster, folder = run_namespace
-    spec, killed = shared(task(folder / "train", "killed", **{**TWO, "steps": 13})), []
+    spec, killed = shared(task(folder / "train", "killed", **{**TWO, "steps": 13})), list[str]()
 
     def kill(step: int, loss: float) -> None:
         if step >= 4 and not killed:

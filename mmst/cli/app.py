@@ -1,0 +1,198 @@
+"""The command line: `mmst …`. What the commands do stands in `mmst.cli`."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mmst.cli import experiment, grade, look, machine, plan, preflight, programs, rollout, run, stages, submit
+from mmst.core.errors import ConfigError, MmstError, StoreError
+from mmst.core.process import stop_on_signals
+from mmst.core.redaction import redacted
+from mmst.core.visible import message
+from mmst.observe import terminal
+from mmst.version import __version__
+
+EPILOG = (
+    "Exit codes: [bold]0[/] done · [bold]1[/] unexpected error · [bold]2[/] wrong input · [bold]3[/] this machine "
+    "lacks something (mmst doctor) · [bold]4[/] an engine failed, the same command continues · [bold]130[/] stopped "
+    "by Ctrl-C or SIGTERM, the same command continues · [bold]141[/] the reader of a pipe (`| head`) has gone."
+)
+
+NOBODY_READS = 128 + signal.SIGPIPE
+"""The exit code when the reader (`| head`) has gone, as of a command that the signal ends; nothing is said."""
+
+_WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for options and arguments that it cannot take."""
+
+RENAMED = {"gather": "prepare", "base": "base-model", "check": "verify", "trainset": "build-trainset"}
+"""Commands of older versions, and what they are called now."""
+
+
+class Commands(TyperGroup):
+    """The commands; an old name is refused with the new one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """See `click.Group.resolve_command`."""
+        if args and (new := RENAMED.get(args[0])):
+            raise ConfigError(f"there is no command '{args[0]}'", remedy=f"it is called `mmst {new}` now")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="mmst",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        terminal.say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Multi-Method Self-Training: a language model that teaches itself by several methods.
+
+    Start with:
+
+      mmst doctor
+
+      mmst run --recipe demo
+
+      mmst show demo
+    """
+    if debug:
+        os.environ["MMST_DEBUG"] = "1"
+
+
+PANELS = {
+    "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, stages.report),
+    "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
+    "Single stages, each on what the one before made": (
+        stages.prepare,
+        stages.base_model,
+        stages.sample,
+        stages.verify,
+        stages.translate,
+        stages.build_trainset,
+        stages.train,
+        stages.evaluate,
+        stages.promote,
+    ),
+    "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
+    "Around them": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
+app.add_typer(look.problems, name="problems", rich_help_panel="Around them")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; errors become one message on stderr and an exit code (see `EPILOG`)."""
+    stop_on_signals()
+    terminal.guard()
+    _open_streams()
+    try:
+        return _flushed(_run(arguments))
+    finally:
+        _forget_output()
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        code = app(arguments, prog_name="mmst", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except SystemExit as e:
+        if isinstance(e.__context__, BrokenPipeError):  # click has made this of it
+            return NOBODY_READS
+        return e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+    except _WRONG_USE as e:
+        return _misused(e)
+    except BrokenPipeError:
+        return NOBODY_READS
+    except MmstError as e:
+        _complain(str(e), e)
+        return e.exit_code
+    except Exception as e:
+        hint = "" if os.environ.get("MMST_DEBUG") else " (`mmst --debug …` shows where)"
+        _complain(f"unexpected {type(e).__name__}: {e}{hint}", e)
+        return 1
+
+
+def _misused(error: Any) -> int:
+    """Say how the command is used, as typer does; the words may be those of a file's name."""
+    from typer.rich_utils import rich_format_error
+
+    said = message(redacted(error.format_message()))
+    error.format_message = lambda: said
+    with contextlib.suppress(OSError):
+        rich_format_error(error)
+    return int(error.exit_code)
+
+
+def _flushed(code: int) -> int:
+    """The exit code once all output has been passed on."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return code or NOBODY_READS
+    except OSError as e:
+        if code == 0:
+            error = StoreError(f"standard output cannot be written: {e.strerror}")
+            _complain(str(error), error)
+        return code or StoreError.exit_code
+    return code
+
+
+def _open_streams() -> None:
+    """Where the shell has closed them (`>&-`), what is said goes nowhere; their numbers stay closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            low = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10), "w"))
+            os.close(low)
+
+
+def _forget_output() -> None:
+    """Python would complain once more when it flushes at the end what cannot be written."""
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream.fileno())
+                os.close(null)
+
+
+def _complain(text: str, error: Exception) -> None:
+    if os.environ.get("MMST_DEBUG"):
+        terminal.show_traceback(error)
+    from mmst.observe.console import Console, escape
+
+    with contextlib.suppress(OSError):  # nobody reads stderr either
+        console = Console(stderr=True)
+        said = escape(message(redacted(text)))
+        console.print(f"[bold red]mmst:[/] {said}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

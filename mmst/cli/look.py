@@ -1,0 +1,215 @@
+"""`mmst status`, `mmst show`, `mmst problems`: look at what is there; nothing is computed or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmst.cli.options import DEFAULT_OUT, ClusterNamespace, Json, RunName, StoreOut, emit, released
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mmst.core.records import Problem
+    from mmst.runs.summary import RunSummary
+
+
+def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNamespace = "", json: Json = False) -> None:
+    """Show how far a run is; without RUN, list the runs of the store.
+
+    With --cluster, the release's store, and below it what of the run is in the cluster now and what is wrong with it.
+
+    Examples:
+
+      mmst status
+
+      mmst status demo --out runs
+
+      mmst status demo --cluster mmst
+    """
+    from mmst.cli import tables
+    from mmst.cli.run import logs_folder
+    from mmst.core.errors import ConfigError
+    from mmst.core.records import to_data
+    from mmst.observe import under_way
+    from mmst.runs import summary
+    from mmst.wiring import failures, in_cluster, open_store
+
+    release = released(cluster) if cluster else None
+    store = open_store(release.out if release and out == DEFAULT_OUT else out)
+    if not run:
+        folder = out.removeprefix("file://")
+        if out != DEFAULT_OUT and "://" not in folder and not Path(folder).expanduser().is_dir():
+            raise ConfigError("there is no such store", value=out, remedy="--out names the folder that holds runs")
+        _list_runs(store.uri, [summary.summarise(store, name) for name in summary.runs(store)], json)
+        return
+    found = summary.summarise(store, summary.find_run(store, run))
+    working = under_way.look(logs_folder(store.uri, found.run))
+    done: list[RenderableType] = [
+        tables.stage_table(found, working),
+        *tables.accuracy(found),
+        *tables.decisions(found),
+        *tables.funnel(found),
+    ]
+    if release is None:
+        emit(to_data(found) | {"under_way": to_data(working)} if json else found, json, *done)
+        return
+    seen, failed = in_cluster(release.cluster, found.run), failures(release.cluster, found.run)
+    live = {"objects": seen, "failures": [str(error) for error in failed]}
+    emit({"store": found, "cluster": live} if json else found, json, *done, *tables.live(seen, failed))
+
+
+def show(
+    run: RunName = "",
+    problem: Annotated[str, typer.Option("--problem", metavar="ID", help="The problem's id, p-….")] = "",
+    index: Annotated[
+        int | None, typer.Option("--index", "-n", min=0, help="Its place among the training problems.")
+    ] = None,
+    out: StoreOut = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Walk through one problem: prompt, every sample, verdict, translation, and whether it was trained on.
+
+    Without --problem or --index it shows one from which a translation was trained on.
+
+    Examples:
+
+      mmst show demo
+
+      mmst show demo --index 12
+
+      mmst show demo --problem p-5d1c0f2b9a7e4c31
+    """
+    from mmst.cli.story import tell
+    from mmst.runs import problem_history, summary
+    from mmst.wiring import open_store
+
+    store = open_store(out)
+    name = summary.find_run(store, run)
+    told = problem_history.story(store, name, problem, index)
+    emit(told, json, *tell(told))
+
+
+def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
+    from rich.table import Table
+
+    from mmst.observe.console import escape
+
+    table = Table("run", "title", "rounds", "stages complete", "last decision", box=None, header_style="bold")
+    rows = []
+    for s in found:
+        states = [state for r in s.rounds for state in r.stages]
+        complete = sum(state.complete for state in states)
+        word = "" if s.decision is None else "promoted" if s.decision.promote else "rejected"
+        title = s.config.title if s.config else ""
+        rounds = max((r.round for r in s.rounds), default=0)
+        table.add_row(escape(s.run), escape(title), str(rounds), f"{complete} of {len(states)} begun", word)
+        rows.append({"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)})
+    empty = f"No runs in {uri}. `mmst run --recipe demo` makes one; --out names another store."
+    emit(rows, json, table if rows else empty)
+
+
+problems = typer.Typer(no_args_is_help=True, help="Problem sets: list the formats, import a file, describe one.")
+Format = Annotated[str, typer.Argument(help="One of `mmst problems list`.")]
+_NOTES = 20
+File = Annotated[
+    Path, typer.Argument(help="The file, as it was published; or a folder of such files; -: standard input.")
+]
+
+
+@problems.command("list")
+def list_formats(json: Json = False) -> None:
+    """List the formats that can be imported.
+
+    Example:
+
+      mmst problems list
+    """
+    from importlib import import_module
+
+    from rich.table import Table
+
+    from mmst.datasets import FORMATS
+    from mmst.observe.console import escape
+
+    modules = {**FORMATS, "generated": "generated"}
+    docs = {name: (import_module(f"mmst.datasets.{module}").__doc__ or "") for name, module in modules.items()}
+    rows = [{"format": name, "help": doc.strip().split("\n")[0]} for name, doc in docs.items()]
+    table = Table("format", "what it is", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(row["format"], escape(row["help"]))
+    emit(rows, json, table)
+
+
+@problems.command("import")
+def import_file(
+    format: Format,
+    file: File,
+    to: Annotated[Path, typer.Option("--to", help="Where to write them as our own JSONL; -: standard output.")],
+    json: Json = False,
+) -> None:
+    """Read a published file and write its problems as JSONL, which recipes name with format: jsonl.
+
+    JSON lines, a JSON list or object, Parquet, CSV, XML, gzipped or not, or a folder of them. A bad line stops the
+    import, with file, line, field and value; then nothing is written. A question that stands twice is written once;
+    where its answers differ, the first is written and all are named.
+
+    Example:
+
+      mmst problems import gsm8k gsm8k/test.jsonl --to my-test.jsonl
+    """
+    from mmst import datasets as sets
+    from mmst.core import output
+    from mmst.datasets.importing import Repeats, as_data
+    from mmst.observe.console import escape
+
+    repeats, notes = Repeats(), list[str]()
+    with output.given(file.expanduser(), again=True, folders=True) as published:
+        place = output.find(to, published, option="--to")
+
+        def once() -> Iterator[Problem]:
+            for item in sets.read_file(format, published):
+                at = f"{file}{'/' if published.is_dir() else ', '}{item.place}" if item.place else str(file)
+                notes.extend(f"{at}: {note}" for note in item.notes)
+                if repeats.first(item):
+                    yield item.problem
+
+        count = sets.export(once(), place)
+    differing = repeats.contradictions()
+    said = [f"{count} problems written to {place.shown}"]
+    if repeats.count:
+        said.append(f"{repeats.count} left out: their questions stand there already")
+    if differing:
+        said.append(f"{len(differing)} questions have answers that differ; the first was written. Correct the file:")
+        said += [f"  {each}" for each in differing]
+    said += notes[:_NOTES] + ([f"… and {len(notes) - _NOTES} more such notes"] if len(notes) > _NOTES else [])
+    result = {"problems": count, "file": str(to), "repeated": repeats.count}
+    result |= {"contradictions": as_data(differing), "notes": notes}
+    emit(result, json, escape("\n".join(said)), aside=place.to_stdout)
+
+
+@problems.command("describe")
+def describe(format: Format, file: File, json: Json = False) -> None:
+    """Say what a problem file holds: counts by split, family and answer, duplicates, lengths.
+
+    Example:
+
+      mmst problems describe svamp SVAMP.json
+    """
+    from rich.table import Table
+
+    from mmst import datasets as sets
+    from mmst.core import output
+    from mmst.observe.console import escape
+
+    with output.given(file.expanduser(), again=True, folders=True) as published:
+        found = sets.describe(sets.import_file(format, published))
+    table = Table("what", "how many", box=None, header_style="bold", title=escape(str(file)), title_justify="left")
+    for name, value in found.items():
+        counted = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
+        more = f" … and {len(counted) - 12} more" if len(counted) > 12 else ""
+        table.add_row(name, escape(", ".join(counted[:12]) + more))
+    emit(found, json, table)

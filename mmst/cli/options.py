@@ -1,0 +1,146 @@
+"""What the commands share: the options that mean the same everywhere, and how a result is printed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmst.core import credentials
+from mmst.core.errors import ConfigError, StoreError
+from mmst.observe.terminal import say_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mmst.core.config import Config
+    from mmst.observe.console import Console
+
+DEFAULT_OUT = "mmst-out"
+
+
+def _store(uri: str) -> str:
+    """A store's address: not what only a file can be, and no credential."""
+    credentials.refuse(uri, "out")
+    if uri == "-" or (uri and "://" not in uri and Path(uri).exists() and not Path(uri).is_dir()):
+        raise ConfigError("a store is a folder or s3://bucket/prefix", value=uri, remedy="--out runs")
+    return uri
+
+
+def between(low: float, high: float, unit: str = "") -> Callable[[typer.CallbackParam, float | None], float | None]:
+    """An option's callback that refuses a number outside, and NaN; `ConfigError` names option, bounds and value."""
+
+    def check(param: typer.CallbackParam, value: float | None) -> float | None:
+        if value is not None and not low <= value <= high:
+            name, bounds = param.opts[0], f"from {low:,} to {high:,} {unit}".rstrip()
+            raise ConfigError(f"{name} must be {bounds}", value=value, remedy=f"{name} {param.default or low}")
+        return value
+
+    return check
+
+
+Recipe = Annotated[
+    str,
+    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A shipped recipe (`mmst recipes`), or a YAML file."),
+]
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        default_factory=list,
+        show_default=False,
+        help="Change a recipe key; may be repeated. Values are YAML.",
+    ),
+]
+RecipeOut = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="URI",
+        help="Where everything is stored: a folder or s3://bucket/prefix.",
+        show_default="the recipe's",
+        callback=_store,
+    ),
+]
+RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="The run, or the beginning of its name.")]
+StoreOut = Annotated[
+    str,
+    typer.Option("--out", "-o", metavar="URI", help="The store: a folder or s3://bucket/prefix.", callback=_store),
+]
+ClusterNamespace = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        metavar="NAMESPACE",
+        help="Use the settings of the release installed in this namespace (its ConfigMap mmst-settings).",
+        show_default="none",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for scripts.")]
+
+
+def configured(recipe: str, settings: list[str], out: str = "", cluster: str = "") -> Config:
+    """The recipe with an installed release's settings, `--set` and `--out` applied, in this order."""
+    from mmst import recipes
+    from mmst.core.config import parse
+
+    data = recipes.read(recipe)
+    if cluster:
+        from mmst.wiring import release_settings
+
+        data = recipes.lay_over(data, release_settings(cluster))
+    data = recipes.override_all(data, settings)
+    return parse({**data, "out": out} if out else data)
+
+
+def released(cluster: str, settings: Sequence[str] = ()) -> Config:
+    """The settings of the release that is installed in this namespace, as a recipe without problems; with `--set`."""
+    from mmst import recipes
+    from mmst.core.config import parse
+    from mmst.wiring import release_settings
+
+    return parse(recipes.override_all(recipes.lay_over({}, release_settings(cluster)), settings))
+
+
+def emit(result: Any, as_json: bool, *rendered: RenderableType, aside: bool = False) -> None:
+    """Print a result: as JSON (records included) or as it is rendered for people.
+
+    On standard output or, with `aside`, on standard error, when the lines of the output go to the former.
+    """
+    with standard_output():
+        if as_json:
+            from mmst.core.records import to_data
+
+            say_json(to_data(result), aside=aside)
+            return
+        out = console(aside=aside)
+        for item in rendered:
+            out.print(item, highlight=False, soft_wrap=isinstance(item, str))
+
+
+def console(*, aside: bool = False) -> Console:
+    """Standard output (or error); wide when nobody watches, so that tables in logs are not cut."""
+    from mmst.observe.console import Console
+
+    watched = (sys.stderr if aside else sys.stdout).isatty()
+    return Console(width=None if watched else 120, stderr=aside)
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[None]:
+    """A `StoreError` when a result cannot be printed, as on a full disk; a closed pipe is none."""
+    try:
+        yield
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise StoreError(f"standard output cannot be written: {e.strerror}") from e

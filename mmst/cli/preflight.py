@@ -1,0 +1,46 @@
+"""`mmst preflight`: whether a cluster has what a recipe needs there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmst.cli.machine import report_findings
+from mmst.cli.options import Json, Settings, configured, released
+from mmst.cli.submit import Endpoint
+
+
+def preflight(
+    settings: Settings,
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAMESPACE", help="The installed release's namespace.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Look for what this recipe needs, too.")
+    ] = "",
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only",
+            metavar="NAME,…",
+            help="Parts: api, permissions, gvisor, storage, mlflow, kserve, quota, images, kfp.",
+            show_default="all",
+        ),
+    ] = "",
+    endpoint: Endpoint = "",
+    json: Json = False,
+) -> None:
+    """Check that a cluster has what runs need, each thing looked at for real; exit code 3 when something is missing.
+
+    Starts small pods (gVisor, images) and deletes them again.
+
+    Examples:
+
+      mmst preflight --cluster mmst --recipe demo
+
+      mmst preflight --cluster mmst --only api,permissions,quota --json
+    """
+    from mmst.preflight import cluster as preflight_cluster
+
+    config = configured(recipe, settings, cluster=cluster) if recipe else released(cluster, settings)
+    parts = [name.strip() for name in only.split(",") if name.strip()]
+    report_findings(preflight_cluster.examine(config, parts, endpoint), json, "in this cluster")

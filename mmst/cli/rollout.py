@@ -1,0 +1,52 @@
+"""`mmst rollout`: what serves in a cluster follows the registry."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from mmst.cli.options import ClusterNamespace, Settings, configured
+from mmst.core.errors import PlatformError, SetupError
+from mmst.observe.terminal import say
+
+EVERY = 30
+"""Seconds between two looks at the registry."""
+
+
+def rollout(
+    cluster: ClusterNamespace,
+    settings: Settings,
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="Whose promote.name and model.dtype hold.")] = "demo",
+    once: Annotated[bool, typer.Option("--once", help="End when there is nothing more to be done.")] = False,
+) -> None:
+    """Serve the registry's champion: bring it up beside what serves, try it on real problems, switch, record it.
+
+    A version that cannot be loaded, or that does not solve what it is known to solve, is not served: what
+    served before goes on, and the version's tag serving.failed says why. Remove that tag to have it tried again.
+
+    Examples:
+
+      mmst rollout --cluster mmst
+
+      mmst rollout --cluster mmst --once
+    """
+    from mmst.wiring import connect
+
+    roll = connect(configured(recipe, settings, cluster=cluster)).rollout(say)
+    said = ""
+    while True:
+        try:
+            step, seen = roll.settle()
+            line = f"{step}: " + (f"champion is version {seen.champion.version}" if seen.champion else "no champion")
+        except (PlatformError, SetupError) as e:
+            if once:
+                raise
+            line = f"trouble, tried again in {EVERY} s: {e}"
+        if line != said:
+            say(line)
+        if once:
+            return
+        said = line
+        time.sleep(EVERY)

@@ -1,0 +1,157 @@
+"""`mmst run`, `mmst compile`, `mmst recipes`: whole experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
+from mmst.core.extras import install
+
+if TYPE_CHECKING:
+    from mmst.core.config import Config
+
+
+def run(
+    recipe: Recipe, settings: Settings, out: RecipeOut = "", cluster: ClusterNamespace = "", json: Json = False
+) -> None:
+    """Run a whole recipe on this machine; the same command again continues.
+
+    What is complete is found and kept, so a run that was stopped (Ctrl-C, kill, power) goes on where it was. While
+    another process runs the same recipe on this machine, it says which, and waits for it.
+
+    Examples:
+
+      mmst run --recipe demo
+
+      mmst run -r demo -s sampling.k=8 -s 'loop.controls=\\[annotated-only]' -o runs
+
+      mmst run -r my.yaml -o s3://bucket/experiments
+    """
+    from mmst.cli import tables
+    from mmst.core.config import run_id
+    from mmst.runs import summary
+    from mmst.wiring import default_tracking_uri, open_store
+
+    config = configured(recipe, settings, out, cluster)
+    run_here(config)
+    name = run_id(config)
+    done = summary.summarise(open_store(config.out), name)
+    uri = config.promote.tracking_uri or default_tracking_uri(config.out)
+    emit(done, json, f"\n[bold]{config.title or config.name}[/]  run {name}", *tables.results(done))
+    if not json:
+        for line in tables.next_steps(done, config, uri):
+            console().print(line, highlight=False, soft_wrap=True)
+
+
+def run_here(config: Config) -> None:
+    """Run the graph on this machine, with its progress shown; what is complete is found."""
+    from mmst.core import disk, locks, private
+    from mmst.core.config import run_id
+    from mmst.core.errors import SetupError
+    from mmst.observe import progress
+    from mmst.preflight import recipe as preflight_recipe
+    from mmst.runs import summary
+    from mmst.wiring import open_store
+
+    preflight_recipe.check(config)
+    summary.record_config(open_store(config.out), config)
+    try:
+        from mmst.pipelines import local
+    except ImportError as e:
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
+    name = run_id(config)
+    folder = logs_folder(config.out, name)
+
+    told = set[str]()
+
+    def waiting(holder: str) -> None:
+        if holder not in told:
+            line = f"{name} is being run here already ({holder}): waiting for its end. Ctrl-C ends this command alone."
+            console(aside=True).print(line, highlight=False, soft_wrap=True, markup=False)
+        told.add(holder)
+
+    with disk.trouble("work in", folder):
+        private.folder(folder)
+    with locks.held(folder / locks.RUN, waiting):
+        local.run(config, folder, progress.follow)
+
+
+def logs_folder(out: str, run: str) -> Path:
+    """Where a run's logs and events go: beside a folder's runs; for a bucket, below the current folder."""
+    base = Path("mmst-logs") if out.startswith("s3://") else Path(out.removeprefix("file://")) / "logs"
+    return (base / run).absolute()
+
+
+def compile(
+    recipe: Recipe,
+    settings: Settings,
+    out: RecipeOut = "",
+    cluster: ClusterNamespace = "",
+    file: Annotated[Path, typer.Option("--file", "-f", help="Where to write the YAML; -: standard output.")] = Path(
+        "pipeline.yaml"
+    ),
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Write Pipeline and PipelineVersion objects for Git instead of IR YAML.")
+    ] = False,
+) -> None:
+    """Compile a recipe's graph to the YAML that Kubeflow Pipelines takes; the same recipe gives the same bytes.
+
+    Examples:
+
+      mmst compile --recipe demo --out s3://bucket/experiments --file pipeline.yaml
+
+      mmst compile --recipe demo --cluster mmst --manifest --file pipeline-version.yaml
+    """
+    from mmst.core import output
+    from mmst.core.errors import SetupError
+    from mmst.observe.console import escape
+
+    config = configured(recipe, settings, out, cluster)
+    place = output.find(file, option="--file")
+    try:
+        from mmst.pipelines.compile import compile_to
+    except ImportError as e:
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
+    compile_to(place, config, namespace=config.cluster.namespace if manifest else "")
+    emit(str(file), False, escape(place.shown), aside=place.to_stdout)
+
+
+def recipes(
+    keys: Annotated[bool, typer.Option("--keys", help="List every key that a recipe may set, instead.")] = False,
+    json: Json = False,
+) -> None:
+    """List the shipped recipes and experiments, or with --keys all that a recipe can set.
+
+    Examples:
+
+      mmst recipes
+
+      mmst recipes --keys
+    """
+    from rich.table import Table
+
+    from mmst.core.config import options
+    from mmst.core.records import to_data
+    from mmst.experiments.definition import SHIPPED as EXPERIMENTS
+    from mmst.recipes import SHIPPED as RECIPES
+
+    if keys:
+        rows = [
+            {"key": k, "type": t, "default": None if callable(d) else to_data(d), "help": h} for k, t, d, h in options()
+        ]
+        table = Table("key", "type", "default", "what it does", box=None, header_style="bold")
+        for row in rows:
+            table.add_row(row["key"], row["type"], str(row["default"]), row["help"])
+    else:
+        rows = [
+            {"name": name, "command": f"{command} {name}", "title": str(shipped.read(name).get("title", ""))}
+            for command, shipped in (("mmst run -r", RECIPES), ("mmst experiment", EXPERIMENTS))
+            for name in shipped.names()
+        ]
+        table = Table("command", "what it is", box=None, header_style="bold")
+        for row in rows:
+            table.add_row(row["command"], row["title"])
+    emit(rows, json, table)

@@ -1,0 +1,199 @@
+"""`mmst submit` and `mmst trigger`: a recipe run by Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
+from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
+from mmst.core.extras import install
+
+if TYPE_CHECKING:
+    from mmst.core.config import Config
+    from mmst.kubernetes.run_status import Seen
+    from mmst.pipelines.kubeflow import Kubeflow
+    from mmst.retrain.trigger import Run
+
+LOOK_EVERY = 5.0
+
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        "--endpoint", metavar="URL", help="Kubeflow Pipelines' address.", envvar="KFP_ENDPOINT", show_default="none"
+    ),
+]
+
+
+def submit(
+    recipe: Recipe,
+    settings: Settings,
+    out: RecipeOut = "",
+    cluster: ClusterNamespace = "",
+    endpoint: Endpoint = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until the run has ended, and show it.")] = False,
+    json: Json = False,
+) -> None:
+    """Run a recipe on Kubeflow Pipelines; a run of it that is under way or has succeeded is found again.
+
+    A run that failed is continued by a new one: what is complete in the store is kept. Ctrl-C leaves the run going.
+
+    Examples:
+
+      mmst submit --recipe demo --cluster mmst --wait
+
+      mmst submit -r my.yaml --cluster mmst --endpoint http://localhost:8888
+    """
+    from mmst.core.config import run_id
+    from mmst.preflight.recipe import for_cluster
+
+    config = configured(recipe, settings, out, cluster)
+    for_cluster(config)
+    kubeflow, name = reached(endpoint, config), run_id(config)
+    _, version = kubeflow.publish()
+    found = standing(kubeflow.named(name), version)
+    run = found.id if found else kubeflow.create(name)
+    said = f"found ({found.state})" if found else "submitted"
+    result = {"name": name, "run": run, "version": version, "link": kubeflow.link(run), "found": bool(found)}
+    if not json:
+        emit(result, False, f"{name}  {said}\n{kubeflow.link(run)}")
+    if wait:
+        result["state"] = watch(kubeflow, config, run, quiet=json)
+    elif not json:
+        emit(result, False, f"`mmst status {name}` and this command with --wait say how far it is.")
+    if json:
+        emit(result, True)
+
+
+def trigger(
+    recipe: Recipe,
+    settings: Settings,
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAMESPACE", help="The installed release's namespace.")],
+    out: RecipeOut = "",
+    endpoint: Endpoint = "",
+    json: Json = False,
+) -> None:
+    """Make sure that there is exactly one run of this recipe and code, as Git calls it; does not wait for it.
+
+    The same content, however often and by however many at once, is one run. ConfigMap retrain-<key> records it.
+
+    Example:
+
+      mmst trigger --recipe retrain.yaml --cluster mmst --endpoint http://ml-pipeline.kubeflow:8888
+    """
+    from mmst import wiring
+    from mmst.preflight.recipe import for_cluster
+    from mmst.retrain import trigger as triggers
+
+    config = configured(recipe, settings, out, cluster)
+    for_cluster(config)
+    kubeflow = reached(endpoint, config)
+    kubeflow.publish()
+    done = triggers.ensure(triggers.name_of(config), wiring.records(config.cluster.namespace), kubeflow, time)
+    state = done.state or f"no longer in Kubeflow; `kubectl delete configmap {done.name}` lets it run again"
+    said = f"{done.name}  {'submitted' if done.made else 'found'} ({state})"
+    emit(
+        {"name": done.name, "run": done.run, "state": done.state, "made": done.made, "link": kubeflow.link(done.run)},
+        json,
+        f"{said}\n{kubeflow.link(done.run)}",
+    )
+
+
+def reached(endpoint: str, config: Config) -> Kubeflow:
+    """Kubeflow Pipelines at this address."""
+    if not endpoint:
+        raise ConfigError(
+            "no address of Kubeflow Pipelines",
+            remedy="--endpoint URL or KFP_ENDPOINT; `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8888:80` "
+            "gives http://localhost:8888",
+        )
+    try:
+        from mmst.pipelines.kubeflow import Kubeflow
+    except ImportError as e:
+        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
+    return Kubeflow(endpoint, config)
+
+
+def standing(runs: list[Run], version: str) -> Run | None:
+    """The run that need not be made again: one under way, else the last that succeeded with this very graph."""
+    live = [r for r in runs if r.live]
+    return next(reversed(live or [r for r in runs if r.state == "SUCCEEDED" and r.version == version]), None)
+
+
+def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) -> str:
+    """Show a run until it has ended; its state. Raises what made it fail, or what keeps its pods from starting."""
+    shown: set[object] = set()
+
+    def tell(key: object, line: str) -> None:
+        if key not in shown and not quiet:
+            console().print(line, highlight=False, soft_wrap=True, markup=False)
+        shown.add(key)
+
+    try:
+        while True:
+            now, tasks = kubeflow.look(run, workflow_nodes(config, run))
+            for task in tasks:
+                seconds = f"  {task.ended - task.started:.0f} s" if task.ended and task.started else ""
+                tell((task.name, task.started, task.state), f"{clock()}  {task.name:<24} {task.state.lower()}{seconds}")
+            if not now.live and now.state != "CANCELING":
+                break
+            for seen in troubled(config, run):
+                tell((seen.name, seen.trouble), f"{clock()}  {seen.kind} {seen.name}: {seen.trouble}")
+                # One that failed is no reason to leave: Argo tries again, or the run ends and says why.
+                starting = seen.kind == "Pod" and seen.state == "Pending"
+                if starting and seen.lasting and seen.component.partition(" ")[0] in ("stage", ""):
+                    raise PlatformError(
+                        f"{seen.kind} {seen.name} cannot start: {seen.trouble} (the run waits for it: mend it and "
+                        f"the same command goes on, or end the run: {kubeflow.link(run)})"
+                    )
+            time.sleep(LOOK_EVERY)
+    except Stopped:
+        raise Stopped(f"no longer watching; the run goes on: {kubeflow.link(run)}. The same command attaches") from None
+    if now.state != "SUCCEEDED":
+        began = min((t.started for t in tasks if t.started), default=time.time())
+        raise ended(config, now.state, began, kubeflow.link(run))
+    return str(now.state)
+
+
+def workflow_nodes(config: Config, kfp_run: str) -> list[Any]:
+    """The nodes of the run's Workflow; none where the cluster cannot be looked at."""
+    from mmst import wiring
+
+    try:
+        return wiring.workflow_nodes(config.cluster, kfp_run)
+    except (SetupError, PlatformError):
+        return []
+
+
+def troubled(config: Config, kfp_run: str) -> Iterator[Seen]:
+    """What is wrong in the cluster. Where it cannot be looked at, Kubeflow alone is watched."""
+    from mmst import wiring
+    from mmst.core.config import run_id
+
+    try:
+        found = wiring.in_cluster(config.cluster, run_id(config), kfp_run)
+    except (SetupError, PlatformError):
+        return
+    yield from (seen for seen in found if seen.trouble)
+
+
+def ended(config: Config, state: str, began: float, link: str) -> MmstError:
+    """The error of the stage that failed since then, which left it in an Event."""
+    from mmst import wiring
+    from mmst.core.config import run_id
+
+    try:
+        said = wiring.failures(config.cluster, run_id(config), began)
+    except (SetupError, PlatformError):
+        said = []
+    error = said[-1] if said else PlatformError("no stage left a reason", remedy=f"see {link}")
+    error.place = f"the run ended as {state}" + (f": {error.place}" if error.place else "")
+    return error
+
+
+def clock() -> str:
+    """The time of day, for a line of progress."""
+    return time.strftime("%H:%M:%S")

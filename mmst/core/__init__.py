@@ -1,0 +1,1 @@
+"""What every room stands on: records, configuration, errors, ports, and stages in a store. Standard library only."""

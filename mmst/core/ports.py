@@ -1,0 +1,353 @@
+"""What the stages need from the outside, as protocols; providers fulfil them.
+
+A stage gets one `Engines` and asks it for what it needs; `wiring.connect(config)` builds it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from mmst.core.config import Config
+from mmst.core.errors import SamplerError
+from mmst.core.manifest import Manifest
+from mmst.core.records import FAILED
+
+# --- storage ----------------------------------------------------------------------------------
+
+
+class Store(Protocol):
+    """A folder or an S3 prefix. Names are relative, `/`-separated. Failures: `StoreError`.
+
+    Every write is whole or absent: a reader never sees half a file, also after kill -9.
+    """
+
+    uri: str
+
+    def read(self, name: str) -> bytes | None:
+        """The content, or None when there is no such name."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or overwrite."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write only if absent, atomically among processes; False when the name exists."""
+
+    def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
+        """Compare-and-set: write only while the content is `expected` (None: absent)."""
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """All names that start with `prefix`, sorted; paged, never held as one list call."""
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Store a local file of any size, streamed."""
+
+    def get_file(self, name: str, path: Path) -> None:
+        """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
+
+    def folder(self, prefix: str) -> Path | None:
+        """The local folder that is `prefix`, when the store is one; None for a bucket."""
+
+    def probe(self) -> None:
+        """Prove that it can be written to, also on conditions (`create`), and leave nothing behind."""
+
+    def scratch(self, prefix: str) -> Path:
+        """A private local folder for work in progress under this name; survives a restart."""
+
+
+# --- sampling ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Draw `n` completions of one prompt.
+
+    The j-th completion depends only on the model, this request and `seed` with j, never on
+    what else was asked at the same time. `problem_id`, `question` and `method` say what the
+    prompt is about: recorded completions are found by them.
+    """
+
+    id: str
+    prompt: str
+    n: int
+    seed: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop: tuple[str, ...]
+    problem_id: str = ""
+    question: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One completion; `finish` is `stop` (end token or stop string, cut off), `length`, or `failed`.
+
+    A failed one has no text, and `failure` says why: a kind, and mostly a colon and details
+    ("HTTP 400: the prompt is longer than the context").
+    """
+
+    text: str
+    finish: str
+    prompt_tokens: int
+    tokens: int
+    failure: str = ""
+
+
+def failed(why: str) -> Completion:
+    """A completion that there is not, since its request alone failed for good."""
+    return Completion(text="", finish=FAILED, prompt_tokens=0, tokens=0, failure=why)
+
+
+class Unfinished(SamplerError):
+    """The model failed under way; `answers` holds what each request got, None for those without an answer."""
+
+    def __init__(self, what: str, answers: Sequence[list[Completion] | None] = ()) -> None:
+        super().__init__(what)
+        self.answers = answers
+
+
+class Sampler(Protocol):
+    """A model that completes prompts. Trouble raises `SamplerError`, never an empty text.
+
+    A request that fails while others succeed, as one that the server refuses for its prompt, gets
+    completions that `failed`. `Unfinished` where a failure leaves others' answers of worth.
+    """
+
+    def sample(self, requests: Sequence[Request], on_done: Callable[[int], None] = ...) -> list[list[Completion]]:
+        """For each request, in order, its `n` completions (fewer only for recorded ones).
+
+        `on_done(m)` is called as m more completions are there.
+        """
+
+
+@runtime_checkable
+class Stating(Protocol):
+    """A sampler that asks somebody else's model."""
+
+    def stated(self) -> Mapping[str, str]:
+        """What the server says that it is so far: `model`, `fingerprint`, `checkpoint`, where it says so."""
+
+
+Message = Mapping[str, str]
+"""A chat message: {"role": "user" | "assistant" | "system", "content": …}."""
+
+
+# --- code checks ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A Python program to run; `id` is unique among the programs of one call."""
+
+    id: str
+    source: str
+    stdin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one program may use."""
+
+    timeout: float = 2.0
+    memory_mib: int = 256
+    output_kib: int = 64
+
+
+class Evaluation(enum.StrEnum):
+    """What an evaluator had to do with a program's execution."""
+
+    NONE = ""
+    """Nothing: it was not asked, or did not finish it. CPython ran it."""
+    FINISHED = "finished"
+    """It finished it; nothing was run."""
+    CONFIRMED = "confirmed"
+    """It finished it, and CPython came to the same."""
+    CONTRADICTED = "contradicted"
+    """It finished it, and CPython came to something else, which counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What became of a program.
+
+    `outcome` is `ok`, `crashed`, `timed_out`, `out_of_memory` or `output_limit`; `stderr` is
+    its end; a `crashed` one's `detail` names exception and line ("ValueError, line 3: …");
+    `peak_mib` is 0 where the engine cannot know it.
+    """
+
+    id: str
+    exit_status: str
+    stdout: str
+    stderr: str
+    detail: str = ""
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+    evaluation: Evaluation = Evaluation.NONE
+
+
+class Sandbox(Protocol):
+    """Runs untrusted programs. Each id is answered exactly once or `SandboxError` is raised."""
+
+    name: str
+
+    def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+        """Execute all programs; results in any order."""
+
+
+# --- comparing answers ------------------------------------------------------------------------
+
+
+class Algebra(Protocol):
+    """Decides whether answers are the same that `mmst.grading.compare` leaves undecided."""
+
+    def decide(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        """For each (gold, answer) whether they are the same, None where it found no decision in its time.
+
+        Bounded in time and memory for any texts. Trouble of the engine itself raises `PlatformError`.
+        """
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSpec:
+    """All that a training worker (`mmst.training.worker`) needs; travels as JSON.
+
+    `model`, `examples`, `out` and `scratch` are local paths: a Hugging Face folder, a JSONL of
+    `Example` in training order, the folder to write, and where resumable checkpoints stand.
+    """
+
+    model: str
+    examples: str
+    out: str
+    scratch: str
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False
+
+
+class Trainer(Protocol):
+    """Runs the training worker. Trouble raises `TrainingError` with the failing rank's log."""
+
+    def train(self, spec: TrainSpec, on_step: Callable[[int, float], None] = ...) -> Mapping[str, float]:
+        """Train until `spec.out` holds a loadable folder; returns final figures (loss, tokens).
+
+        `on_step(step, loss)` is called as steps are done. Run again after a kill, it goes on
+        from the last whole checkpoint in `spec.scratch`.
+        """
+
+
+# --- registry ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """The checkpoint that stands: its digest, its manifest's reference, its registry version."""
+
+    checkpoint: str
+    ref: str
+    version: str
+
+
+class Registry(Protocol):
+    """Experiment tracking and the model registry (MLflow). Trouble raises `RegistryError`.
+
+    Every call may be repeated after a kill: it finds what it made before.
+    """
+
+    def log_round(
+        self,
+        run: str,
+        round: int,
+        *,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        artifacts: Mapping[str, bytes],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Log one round (step = round) of the run named `run`; returns the MLflow run id."""
+
+    def register(
+        self,
+        name: str,
+        source: Path | str,
+        *,
+        run: str,
+        checkpoint: str,
+        ref: str,
+        tags: Mapping[str, str],
+        answering: Mapping[str, Any],
+    ) -> str:
+        """A version of model `name` for this checkpoint digest, made once; returns it.
+
+        A `source` folder is copied; a text (the URI or path of the stage in its store) is only referred
+        to. Either answers problems by itself (`answering` says how: a part of a recipe). Again, it sets
+        the tags anew.
+        """
+
+    def point(self, name: str, version: str) -> None:
+        """Make the alias `champion` point at this version."""
+
+
+# --- progress ---------------------------------------------------------------------------------
+
+
+class Task(Protocol):
+    """Work under way."""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """`n` more items are done; `note` is a short live remark, e.g. the loss."""
+
+    def found(self, n: int) -> None:
+        """`n` items had been done before this work began; they count as done, and in no rate."""
+
+
+class Progress(Protocol):
+    """Shows what is being done: stage, items a second, time left."""
+
+    def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Task]:
+        """Start work on `total` items called `unit` ("samples", "programs", "steps")."""
+
+
+# --- all of them ------------------------------------------------------------------------------
+
+
+class Engines(Protocol):
+    """The engines that a configuration selects; each is made when first asked for."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+
+    @property
+    def store(self) -> Store:
+        """The run's store."""
+
+    @property
+    def progress(self) -> Progress:
+        """Where progress is told."""
+
+    def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> AbstractContextManager[Sampler]:
+        """The sampler of a checkpoint. Recorded completions only where `recorded` is true."""
+
+    def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
+        """The checkpoint's chat template as a function; `ModelError` when it has none."""
+
+    def sandbox(self) -> AbstractContextManager[Sandbox]:
+        """The code sandbox."""
+
+    def algebra(self) -> AbstractContextManager[Algebra]:
+        """The algebra engine; it costs nothing until it is asked something."""
+
+    def trainer(self) -> Trainer:
+        """The trainer."""
+
+    def registry(self) -> Registry:
+        """The registry."""

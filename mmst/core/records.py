@@ -1,0 +1,390 @@
+"""What flows through MMST: frozen records, one JSON object a line on disk.
+
+    Problem → Sample → CheckedSample → Translation (→ CheckedSample) → Example → Report → Decision
+
+Every record reads and writes itself: `to_json(record)` and `from_json(Sample, line)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mmst.core.errors import DataError
+
+R = TypeVar("R")
+
+FAILED = "failed"
+"""The `finish` of a sample whose request failed for good."""
+
+
+class Split(enum.StrEnum):
+    """Which part of a problem set a problem belongs to; fixed by its content."""
+
+    TRAIN = "train"
+    DEV = "dev"
+    TEST = "test"
+
+
+class Verdict(enum.StrEnum):
+    """What the verify stage says of a sample. Platform trouble is none of these: it raises."""
+
+    PASSED = "passed"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"
+    NO_PROGRAM = "no_program"
+    """The completion holds no program, where one was asked for: nothing was run."""
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    OUTPUT_LIMIT = "output_limit"
+    UNDECIDED = "undecided"
+    """Whether the answer is the gold one was not found out in time: neither right nor wrong."""
+    FAILED = "failed"
+    """There is no completion, since its request failed for good: neither right nor wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A question with its gold answer, and the annotated solutions that came with it.
+
+    `id` is the content hash of the normalised question (`problem_id`), so the same question
+    has the same id in every file; `split` follows from the id. `solutions` holds annotated
+    solutions by method name (GSM8K rationales → `text`, SVAMP equations → `code`).
+    `further` is what else the problem's file says of it, by that file's own names, its id among
+    them; nothing is computed from it, and it is not written where there is none.
+
+    Example:
+        {"id": "p-5d1c0f2b9a7e4c31", "question": "Ann has 3 apples and buys 4. How many now?",
+         "answer": "7", "source": "generated", "split": "train", "task": "main",
+         "family": "add", "solutions": {"text": "3 + 4 = 7 .\\nThe answer is 7"}}
+    """
+
+    id: str
+    question: str
+    answer: str
+    source: str
+    split: Split
+    task: str = "main"
+    family: str = ""
+    solutions: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, Any] = field(default_factory=dict, metadata={"if_any": True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One completion of one problem by one method; the unit that is checked.
+
+    `index` counts the samples of a (problem, method); `seed` is the request's seed;
+    `model` is the digest of the checkpoint that wrote it ("recorded" for a file's).
+    `source_sample` and `source_method` are empty unless the sample is a `Translation`.
+    `failure` says why there is no completion (then `finish` is `failed`); else it is empty.
+
+    Example:
+        {"id": "s-0c9a…", "problem_id": "p-5d1c…", "method": "code", "index": 0,
+         "prompt": "Question: …\\nPython:\\n", "completion": "print(3 + 4)", "finish": "stop",
+         "prompt_tokens": 18, "tokens": 7, "seed": 9120, "model": "sha256:…"}
+    """
+
+    id: str
+    problem_id: str
+    method: str
+    index: int
+    prompt: str
+    completion: str
+    finish: str
+    prompt_tokens: int
+    tokens: int
+    seed: int
+    model: str
+    temperature: float = 0.0
+    source_sample: str = ""
+    source_method: str = ""
+    target_prompt: str = ""
+    failure: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """True when its request failed for good: nothing can be said of the model by it."""
+        return self.finish == FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation(Sample):
+    """A sample that rewrites a correct solution of another method; carries its lineage.
+
+    `source_sample` is the id of the solution it was made from and `source_method` that
+    solution's method; `target_prompt` is the prompt that solves the problem directly by
+    `method`, under which the solution is trained. The verify stage treats it as any sample.
+
+    Example:
+        {"id": "s-77b1…", "method": "text", "source_sample": "s-0c9a…", "source_method": "code",
+         "target_prompt": "Question: …\\nText:\\n", …}
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedSample:
+    """A sample with its verdict: what was executed, what it answered, what came of it.
+
+    `solution` is the part of the completion that counts, `answer` what was cut out of it (or
+    of what its program printed), `detail` a line for people (exception and line, or how the
+    answer differed). `nondeterministic`: it passed, but its program printed something else when it was
+    run again; nothing is learned from it. `contradicted`: the evaluator said that its program prints
+    something else than CPython printed, which counts; a fault of ours.
+
+    Example:
+        {"sample": {…}, "verdict": "passed", "solution": "print(3 + 4)", "answer": "7",
+         "detail": ""}
+    """
+
+    sample: Sample
+    verdict: Verdict
+    solution: str
+    answer: str | None
+    detail: str = ""
+    nondeterministic: bool = False
+    contradicted: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """True when the sample's answer equals the gold answer."""
+        return self.verdict is Verdict.PASSED
+
+    @property
+    def teaches(self) -> bool:
+        """True when a model may learn from it: it passed, and would again."""
+        return self.passed and not self.nondeterministic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One training example: loss on `completion` only, given `prompt`.
+
+    `origin` is `own` (a sample of the same method), `translation`, `seed` (annotated), or
+    `pair` (an annotated translation pair); `lineage` the sample ids it came from.
+
+    Example:
+        {"problem_id": "p-5d1c…", "method": "text", "prompt": "Question: …\\nText:\\n",
+         "completion": "3 + 4 = 7 .\\nThe answer is 7", "origin": "translation",
+         "lineage": ["s-77b1…", "s-0c9a…"]}
+    """
+
+    problem_id: str
+    method: str
+    prompt: str
+    completion: str
+    origin: str
+    lineage: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one method did on one held-out problem: the item of every paired test.
+
+    `passed` is the greedy sample's verdict, None where its request failed; `correct` of `sampled`
+    counts the samples drawn at a temperature (0 of 0 when none were asked for); `majority` the
+    vote among them; `failed` counts all samples, greedy or not, whose requests failed.
+
+    Example:
+        {"problem_id": "p-12…", "task": "main", "family": "add", "method": "code",
+         "passed": true, "sampled": 4, "correct": 3, "majority": true}
+    """
+
+    problem_id: str
+    task: str
+    family: str
+    method: str
+    passed: bool | None
+    sampled: int = 0
+    correct: int = 0
+    majority: bool | None = None
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """An accuracy over `n` held-out problems with its 95 % interval (fractions, not percent).
+
+    `failed` more problems are left out, since their greedy requests failed. `pass_at_k` and
+    `majority` are over the problems whose samples were drawn.
+
+    Example:
+        {"task": "main", "method": "code", "n": 400, "pass_at_1": 0.52, "low": 0.47,
+         "high": 0.57, "pass_at_k": {"4": 0.66}, "majority": 0.55}
+    """
+
+    task: str
+    method: str
+    n: int
+    pass_at_1: float
+    low: float
+    high: float
+    pass_at_k: Mapping[str, float] = field(default_factory=dict)
+    majority: float | None = None
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What evaluation says of one checkpoint on one held-out set.
+
+    `heldout` is the digest of the held-out problems: only reports with the same one may be
+    compared. `arm` is `mmst`, `base`, or the name of a control. Per-item outcomes stand in the
+    evaluate stage's shards.
+
+    Example:
+        {"checkpoint": "sha256:…", "heldout": "sha256:…", "round": 1, "arm": "mmst",
+         "scores": [{"task": "main", "method": "code", …}, …]}
+    """
+
+    checkpoint: str
+    heldout: str
+    round: int
+    arm: str
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Promote or not, why, and against whom.
+
+    `champion` is the checkpoint digest that the challenger was compared with ("" for none);
+    the promotion is carried out only while that is still the champion.
+
+    Example:
+        {"promote": true, "challenger": "sha256:…", "champion": "sha256:…", "round": 1,
+         "reason": "better by 6.2 points (McNemar p = 0.003); nothing worse than 2 points",
+         "gain": 0.062, "p_value": 0.003}
+    """
+
+    promote: bool
+    challenger: str
+    champion: str
+    round: int
+    reason: str
+    gain: float
+    p_value: float
+    checks: tuple[str, ...] = ()
+
+
+def to_data(record: Any) -> Any:
+    """The plain JSON value of a record (dicts, lists, strings, numbers)."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        fields = ((f, getattr(record, f.name)) for f in dataclasses.fields(record))
+        return {f.name: to_data(v) for f, v in fields if v or "if_any" not in f.metadata}
+    if isinstance(record, enum.Enum):
+        return record.value
+    if isinstance(record, Mapping):
+        return {str(k): to_data(v) for k, v in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [to_data(v) for v in record]
+    return record
+
+
+def to_json(record: Any) -> str:
+    """One line of canonical JSON: the same record is the same bytes everywhere.
+
+    Raises `ValueError` for NaN and infinities, which JSON does not have.
+    """
+    return json.dumps(to_data(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def from_json(kind: type[R], line: str | bytes) -> R:
+    """Read a record back; raises `DataError` for anything that is not such a record."""
+    try:
+        data = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"not a JSON object ({e})", value=line[:80]) from None
+    return from_data(kind, data)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def from_data(kind: type[R], data: Any, where: str = "") -> R:
+    """Build a record from a plain JSON value, strictly: unknown or missing fields raise."""
+    return typing.cast(R, _build(kind, data, where or getattr(kind, "__name__", str(kind))))
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _build(kind: Any, data: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        options = typing.get_args(kind)
+        if data is None and type(None) in options:
+            return None
+        return _build(next(o for o in options if o is not type(None)), data, where)
+    if origin is tuple:
+        if not isinstance(data, (list, tuple)):
+            raise DataError(f"{where} must be a list", value=data)
+        item = typing.get_args(kind)[0]
+        return tuple(_build(item, v, f"{where}[{i}]") for i, v in enumerate(data))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(data, Mapping):
+            raise DataError(f"{where} must be an object", value=data)
+        item = typing.get_args(kind)[1]
+        return {str(k): _build(item, v, f"{where}.{k}") for k, v in data.items()}
+    if kind is Any or kind is object:
+        return data
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(data, Mapping):
+            raise DataError(f"{where} must be an object", value=data)
+        hints = _HINTS.get(kind)
+        if hints is None:
+            hints = _HINTS[kind] = typing.get_type_hints(kind)
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        for name in data:
+            if name not in fields:
+                raise DataError(f"{where} has no field '{name}'", remedy=f"fields: {', '.join(fields)}")
+        for name, f in fields.items():
+            no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+            if no_default and name not in data:
+                raise DataError(f"{where} lacks the field '{name}'")
+        return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in data.items()})
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        try:
+            return kind(data)
+        except ValueError:
+            allowed = ", ".join(str(m.value) for m in kind)
+            raise DataError(f"{where} is not one of {allowed}", value=data) from None
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        try:
+            return float(data)
+        except OverflowError:
+            raise DataError(f"{where} is beyond every float") from None
+    if isinstance(kind, type) and (not isinstance(data, kind) or (kind is int and isinstance(data, bool))):
+        raise DataError(f"{where} must be {kind.__name__}", value=data)
+    return data
+
+
+def sha256(data: bytes | str) -> str:
+    """`sha256:<hex>` of bytes, or of a string as UTF-8 (lone surrogates kept)."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """The digest of any record or plain JSON value: the hash of its canonical JSON."""
+    text = json.dumps(to_data(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return sha256(text)
+
+
+def short_id(prefix: str, *parts: object) -> str:
+    """A stable id such as `s-3fa9…` (64 bits) from the parts that define the thing."""
+    return f"{prefix}-{digest([str(p) for p in parts])[7:23]}"
+
+
+def seed_of(*parts: object) -> int:
+    """A 31-bit seed that depends on nothing but its parts."""
+    return int(digest([str(p) for p in parts])[7:15], 16) & 0x7FFFFFFF

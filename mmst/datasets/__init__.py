@@ -1,0 +1,205 @@
+"""Problem sets: one module a source, which makes a `Problem` of a row; a file is read whole or refused.
+
+    load(Source(format="gsm8k", path="train.jsonl"))      what a recipe names
+    import_file("svamp", Path("SVAMP.json"))              every problem of a file or folder
+    export(problems, Path("problems.jsonl"))              in our own JSONL, whole or absent
+
+A problem's id is the hash of its normalised question, and its split follows from the id, so no
+later import can move it from test to train.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from mmst.core.config import Source, percent_range
+from mmst.core.errors import ConfigError, DataError, UserError
+from mmst.core.output import Output, find
+from mmst.core.records import Problem, Split, to_json
+from mmst.datasets.identity import normalise_question, percent_of, problem_id, split_of
+from mmst.datasets.importing import Imported, Repeats, stream
+from mmst.grading import number
+
+FORMATS = {
+    "gsm8k": "gsm8k",
+    "svamp": "svamp",
+    "asdiv": "asdiv",
+    "mawps": "mawps",
+    "mawps-csv": "mawps_csv",
+    "math": "math",
+    "jsonl": "jsonl",
+}
+"""Format → module of this package with `problem(row) -> Problem`."""
+
+VERSION = 2
+"""Raised when a file gives other problems than before; part of the key of what is prepared from files."""
+
+PUBLISHED = "docs/recipes.md says where the published problem sets are"
+
+_VARIABLE = re.compile(r"\$(\w+)")
+_LINE_END = re.compile("\r\n?|[\n\v\f\x85\u2028\u2029]")
+
+__all__ = [
+    "FORMATS", "PUBLISHED", "VERSION", "describe", "export", "found", "import_file", "laid_out", "load", "located",
+    "make_problem", "normalise_question", "percent_of", "problem_id", "read_file", "split_of",
+]  # fmt: skip
+
+
+def load(source: Source) -> Iterator[Problem]:
+    """The problems that a recipe's source names, in file order, of its split and part, up to its limit."""
+    return (item.problem for item in found(source))
+
+
+def found(source: Source) -> Iterator[Imported]:
+    """As `load`, each with its place. A file is read to its end at once, so that it is refused whole."""
+    low, high = percent_range(source.part)
+
+    def wanted(items: Iterable[Imported]) -> Iterator[Imported]:
+        for item in items:
+            id, split = item.problem.id, item.problem.split
+            if source.split in ("all", split) and low <= percent_of(id) < high:
+                yield replace(item, problem=_annotated(item.problem, source.annotated))
+
+    if source.format != "generated":
+        held = list[Imported]()
+        for item in wanted(read_file(source.format, located(source.path))):
+            if not source.limit or len(held) < source.limit:
+                held.append(item)
+        return iter(held)
+    if source.count < 1:
+        raise ConfigError("a generated source needs count", value=source.count, remedy="count: 1000")
+    generated = importlib.import_module("mmst.datasets.generated")
+    problems = generated.generate(source.count, source.seed, source.task)
+    numbered = (Imported(problem, f"number {number}") for number, problem in enumerate(problems, 1))
+    return islice(wanted(numbered), source.limit or None)
+
+
+def located(path: str) -> Path:
+    """The file that a recipe's `path` names: `~` and `$NAME` stand for the home folder and a variable.
+
+    Raises `ConfigError` when the variable is not set.
+    """
+    unset = [name for name in _VARIABLE.findall(path) if not os.environ.get(name)]
+    if unset:
+        raise ConfigError(
+            f"the path of a problem file needs the environment variable {unset[0]}",
+            value=path,
+            remedy=f"export {unset[0]}=FOLDER; {PUBLISHED}",
+        )
+    return Path(_VARIABLE.sub(lambda name: os.environ[name[1]], path)).expanduser()
+
+
+def import_file(format: str, path: Path) -> list[Problem]:
+    """Every problem of a file or folder; `DataError` at the first bad line, and then nothing is imported."""
+    return [item.problem for item in read_file(format, path)]
+
+
+def read_file(format: str, path: Path) -> Iterator[Imported]:
+    """As `import_file`, a problem at a time, each with its place; the errors come as the file is read."""
+    if format not in FORMATS:
+        known = ", ".join(["generated", *FORMATS])
+        raise ConfigError("unknown problem format", value=format, remedy=f"formats: {known}")
+    path = path.expanduser()
+    if not path.exists():
+        raise UserError(
+            f"the {format} problem file does not exist", value=str(path), remedy=f"check the path; {PUBLISHED}"
+        )
+    items = stream(FORMATS[format], path)
+    first = next(items, None)
+    if first is None:
+        raise DataError(f"{path} holds no problem", remedy=f"is it a {format} file, and whole?")
+    return chain([first], items)
+
+
+def export(problems: Iterable[Problem], path: Path | Output) -> int:
+    """Write our own JSONL, which `format: jsonl` reads back; whole or absent. Returns the count."""
+    count = 0
+    with find(path).writing() as out:
+        for problem in problems:
+            out.write((to_json(problem) + "\n").encode())
+            count += 1
+    return count
+
+
+def describe(problems: Iterable[Problem]) -> dict[str, Any]:
+    """What a problem set holds: counts by split, family, task, kind of answer; question lengths in words."""
+    listed = list(problems)
+    words = sorted(len(p.question.split()) for p in listed)
+    repeats = Repeats()
+    for problem in listed:
+        repeats.first(Imported(problem, ""))
+    return {
+        "problems": len(listed),
+        "duplicates": repeats.count,
+        "contradictions": len(repeats.contradictions()),
+        "split": {str(s): sum(p.split == s for p in listed) for s in Split},
+        "task": _counts(p.task for p in listed),
+        "family": _counts(p.family or "(none)" for p in listed),
+        "answer": _counts(_answer_kind(p.answer) for p in listed),
+        "solutions": _counts(m for p in listed for m in p.solutions),
+        "question_words": {"least": words[0], "median": words[len(words) // 2], "most": words[-1]} if words else {},
+    }
+
+
+def make_problem(
+    question: str,
+    answer: str,
+    source: str,
+    *,
+    task: str = "main",
+    family: str = "",
+    solutions: Mapping[str, str] | None = None,
+) -> Problem:
+    """A problem with the id and split that its question has; `DataError` when it asks nothing."""
+    question, answer = laid_out(question), answer.strip()
+    if not normalise_question(question):
+        raise DataError("the question is empty", value=question)
+    if not answer:
+        raise DataError("the answer is empty", value=answer)
+    id = problem_id(question)
+    return Problem(
+        id=id,
+        question=question,
+        answer=answer,
+        source=source,
+        split=split_of(id),
+        task=task,
+        family=family,
+        solutions=dict(solutions or {}),
+    )
+
+
+def laid_out(question: str) -> str:
+    """The question with its lines; in one that has a single line, runs of spaces count as one.
+
+    >>> laid_out(" How  many \\n"), laid_out("Sum up:\\r\\n  1   2 \\r\\n  3   4")
+    ('How many', 'Sum up:\\n  1   2\\n  3   4')
+    """
+    lines = [line.rstrip() for line in _LINE_END.split(question.strip())]
+    return "\n".join(lines) if len(lines) > 1 else " ".join(question.split())
+
+
+def _annotated(problem: Problem, methods: tuple[str, ...]) -> Problem:
+    """The problem with the solutions of these methods alone; of all, when none is named."""
+    if not methods:
+        return problem
+    return replace(problem, solutions={m: text for m, text in problem.solutions.items() if m in methods})
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items(), key=lambda kv: (-kv[1], kv[0])))
+
+
+def _answer_kind(answer: str) -> str:
+    found = number(answer)
+    if found is None:
+        return "text"
+    return "integer" if found.value.denominator == 1 else "decimal" if found.decimal else "fraction"

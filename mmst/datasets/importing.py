@@ -1,0 +1,93 @@
+"""A problem file read row by row: each problem with the place where it stands, and what was noticed of it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mmst.core.errors import DataError
+from mmst.core.records import Problem
+from mmst.core.rows import Row
+from mmst.datasets.files import rows
+from mmst.grading import compare
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A problem; `place` is where it stands within its file or folder ("line 7"), whatever that is called."""
+
+    problem: Problem
+    place: str
+    notes: tuple[str, ...] = ()
+
+
+def stream(module: str, path: Path) -> Iterator[Imported]:
+    """The problems of a file or folder, one at a time; `DataError` at the first that is wrong."""
+    format: ModuleType = importlib.import_module(f"mmst.datasets.{module}")
+    where = str(path)
+    try:
+        for row in rows(path):
+            where = row.where
+            made = _problem(format, row)
+            yield Imported(made, where.removeprefix(str(path)).lstrip(",/ "), tuple(row.notes))
+    except RecursionError:
+        raise DataError(f"{where}: it, or what is behind it, is nested too deeply", remedy="flatten it") from None
+
+
+def _problem(format: ModuleType, row: Row) -> Problem:
+    try:
+        made: Problem = format.problem(row)
+    except DataError as e:
+        if e.what.startswith(row.where):
+            raise
+        raise DataError(f"{row.where}: {e.what}", value=e.value, remedy=e.remedy or "mend the entry") from None
+    if row.repaired and "\ufffd" in made.answer:
+        what = f"{row.where}: the answer holds half a character (a lone surrogate)"
+        raise DataError(what, value=made.answer, remedy="write the whole character, or remove the entry")
+    further = dict(made.further) | row.further()
+    return replace(made, further=further) if further else made
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A question that stands several times, with answers that are not shown to be the same."""
+
+    question: str
+    answers: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        shown = self.question if len(self.question) <= 100 else self.question[:100] + "…"
+        return f"{shown!r}: " + ", ".join(f"{answer!r} ({place})" for place, answer in self.answers)
+
+
+@dataclass(slots=True)
+class Repeats:
+    """Finds questions that stand several times, as problems are seen one by one; holds the first answer of each."""
+
+    count: int = 0
+    _first: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _others: dict[str, tuple[str, list[tuple[str, str]]]] = field(default_factory=dict)
+
+    def first(self, item: Imported) -> bool:
+        """Whether nothing seen before asks the same; else it is counted, and compared with the first."""
+        problem, here = item.problem, (item.place, item.problem.answer)
+        before = self._first.setdefault(problem.id, here)
+        if before is here:
+            return True
+        self.count += 1
+        if before[1] != here[1] and compare(before[1], here[1]).equal is not True:
+            self._others.setdefault(problem.id, (problem.question, []))[1].append(here)
+        return False
+
+    def contradictions(self) -> list[Contradiction]:
+        """The questions whose answers differ, with every place that differs from the first."""
+        return [Contradiction(q, (self._first[id], *others)) for id, (q, others) in self._others.items()]
+
+
+def as_data(found: Iterable[Contradiction]) -> list[dict[str, Any]]:
+    """The contradictions as plain values."""
+    return [{"question": c.question, "answers": [{"at": p, "answer": a} for p, a in c.answers]} for c in found]

@@ -1,0 +1,64 @@
+"""Our own JSONL, one problem a line: `{"question": …, "answer": …}`.
+
+Optional: `family`, `task`, `source`, `solutions` ({"text": …, "code": …}), and `id` and `split` as
+`mmst problems import` writes them: both follow from the question. `question` may be called `problem`. An id of your own
+and every further field stay with the problem, under `further`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from mmst.core.records import Problem
+from mmst.core.rows import Digits, Row, plain
+from mmst.datasets import make_problem
+
+FIELDS = ("id", "question", "answer", "source", "split", "task", "family", "solutions", "further")
+_OUR_ID = re.compile(r"p-[0-9a-f]{16}")
+_EDITED = "the question was edited after the import: leave out id and split, they follow from the question"
+
+
+def problem(row: Row) -> Problem:
+    """The problem of one line."""
+    task = row.text("task", "main") or "main"
+    if task not in ("main", "related"):
+        row.fail("task", "must be main or related", '"task": "main"')
+    made = make_problem(
+        row.text(row.first("question", "problem")),
+        row.answer("answer"),
+        row.text("source", "jsonl") or "jsonl",
+        task=task,
+        family=row.label("family"),
+        solutions=_solutions(row),
+    )
+    row.used.update(("family", "split", "further"))
+    id = row.fields.get("id")
+    if isinstance(id, str) and not isinstance(id, Digits) and _OUR_ID.fullmatch(id):
+        if id != made.id:
+            row.fail("id", f"the question's id is {made.id}", _EDITED)
+        row.used.add("id")
+    elif not row.has("id"):
+        row.used.add("id")
+    if row.has("split") and row.fields["split"] != made.split:
+        row.fail("split", f"the question's split is {made.split}", f"{_EDITED}; a split of your own needs another name")
+    return replace(made, further=_further(row))
+
+
+def _solutions(row: Row) -> dict[str, str]:
+    row.used.add("solutions")
+    found = row.fields["solutions"] if row.has("solutions") else {}
+    if isinstance(found, dict):
+        found = {name: text for name, text in found.items() if text is not None}
+    if not isinstance(found, dict) or not all(isinstance(s, str) and not isinstance(s, Digits) for s in found.values()):
+        row.fail("solutions", "must hold a text by method", '"solutions": {"text": "…", "code": "…"}')
+    return found
+
+
+def _further(row: Row) -> dict[str, Any]:
+    """What an import wrote before; what this file itself has beside our fields is added to it."""
+    found = row.fields["further"] if row.has("further") else {}
+    if not isinstance(found, dict):
+        row.fail("further", "must be an object", '"further": {"id": 17}')
+    return dict(plain(found))

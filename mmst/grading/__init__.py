@@ -1,0 +1,223 @@
+r"""When are two answers the same? `compare` says equal, different or undecided, and how it knows. Pure.
+
+    1,234.50 = 1234.5      $3 = 3           25% = 25           7 apples. = 7
+    1/2 = 0.5              1 1/2 = 1.5      −4 = -4            1.5e3 = 1500      1 000 = 1000
+    seven = 7              016 = 16         5 million = 5000000
+    \frac{1}{2} = 1/2      \boxed{7} = 7    2\sqrt{2} = \sqrt{8}    (x+1)^2 = x^2+2x+1
+    1, 2 = 2 and 1         x = 5 = 5        (A) = A            3:30 pm = 15:30
+    0.\overline{3} = 1/3   2 dozen = 24     two-thirds = 2/3   [Fraction(3, 4)] = 3/4
+    about 3.14 = 3.14      US$1,000 = 1000  2A_{16} = 42       the year 1990 = 1990
+
+The rules, in the order in which they are tried:
+
+1. exact. The same characters.
+2. number. Numbers are exact fractions, in digits or words (two-thirds, three and a half, minus five).
+   - Rounding. What shows no digits behind the point is exact: 7654321 ≠ 7654322.0. Tolerance is given to a number with
+     six digits or more, half a unit of its last one (2/3 = 0.666667; cut off too, 0.666666) and 1e-6 of its value at
+     most, when the other number has more digits; and to a float as Python prints it (15 digits or more, to 1e-10).
+     Nothing else is noise: 0.9999999999 is not 1. The same holds for 4.6e-24: there is no absolute tolerance, and
+     nothing but 0 is 0.
+   - Words that multiply or turn the sign: 3 tenths = 0.3, 3 dozen = 36, 2 lakh = 200000, $3 bn, 3k, 3M, 3 below zero
+     = -3. A second is a time. 3 K and 3 M with a space are no number, except of money. Three quarters are 3/4.
+   - Units may be left out, on one side. A unit is a known one, with others to a compound (km/h), or nouns that the
+     question or the gold answer names; where no question is given, nouns that look like a plural, with adjectives
+     (7 red apples). Every other word behind a number may change it (3 less, 3 squared, 3 out of 4, 3 only): then it is
+     text; "left", "each" and "in total" say nothing. Case tells 5 mg from 5 Mg, and the like; 5 Kg is 5 kg.
+     Two units must agree as a whole: 5 miles per hour ≠ 5 km per hour, $18 per day ≠ $18 per week, m² ≠ m³; of two
+     nouns one must be common: red apples, apples. Letters behind a number are variables unless they are units:
+     7x and 2pi are no 7 and 2.
+   - A percent sign is a unit: 25% is 25. A *gold* 25% also allows the fraction that it is, 1/4 or 0.25;
+     a gold 0.25 does not allow 25%. This is the one rule that is not symmetric.
+   - Against a number with a decimal point, a comma may be one (1,22 = 1.22).
+3. text. The same words, without regard to case, spacing, LaTeX dress and a closing period.
+4. form. Choices by their letter ("B" = "(B) 12"). Yes and no, also as True and False; what stands behind must be the
+   same ("Yes, 5" ≠ "Yes, 7"), or only say why: "Yes, it is." is yes; "Yes, 5", "Yes, but …" and "Yes, no" are not.
+   Times of day: h:mm with two digits of minutes is one, so 12:30 is neither 2:5 nor 0.4; without am or pm it is on a
+   clock of 24 hours. Ratios are 2:5, and 4 : 10 with spaces.
+5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
+   items without brackets in any order, also against a set or what Python prints for a list; in this order
+   against a tuple; (1, 2) ≠ (2, 1); (1, 2) ≠ {1, 2} (but ${1, 2}$ is a group, so a list); [0, 1) ≠ [0, 1]; matrices
+   entry by entry; 1:2 = 2:4.
+   - Labels. One that only one side has is left out (x = 5 is 5, so are f(2) = 5, Area = 5 and ∠ABC = 5°, but
+     2x + z = 5 is not). Two must agree: x = 5 ≠ y = 5, f(2) = 5 ≠ f(3) = 5, P(A) = … ≠ P(B) = …; f(x) = x² is
+     f(t) = t². The label of x = 1, 2 holds for all of the list. An area may be called A, not x.
+   - A value with its rounding is both: √3/3 ≈ 0.577 is √3/3 and 0.577, but 2/3 ≈ 0.6 is no 0.6.
+   - x < 5 is (-∞, 5). Equations are equal when one is a multiple of the other. Of equations between numbers, true
+     ones are equal by the value of their sides (2+2=4 is 4=1+3, not 3+3=6), false ones side by side.
+   - Scalars are equal when they have equal values, wherever variables are put (`evaluate`, `values`); so an expression
+     that is not simplified is equal. Points where one is not defined do not count (x²/x is x, x/x is 1), but where one
+     has no real value for a whole range where the other has one (ln x² and 2 ln x), the two are undecided. Decimals in
+     a formula may be rounded as in 2. What contains words is text.
+   - What Python, sympy and numpy print is read: (3+4j), [Fraction(3, 4)], [[1, 2], [3, 4]], {x: 3}, 0x2a. A list of
+     one is its item. A list of three or more is also a tuple or set; of two numbers, an interval or an unordered list.
+6. undecided. What takes algebra: an equation to solve, an inequality of second degree, an integral. Then
+   `settle` asks the algebra engine; what that does not decide in its time stays undecided, and so does what is
+   equal only in the range where both are defined, or always true, or never.
+
+Nothing here raises or takes long, whatever a model wrote: texts of more than `LONGEST` characters
+are compared as they stand, brackets nest at most 40 deep, values have at most 40,000 bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from mmst.grading.cleaned import cleaned
+from mmst.grading.match import same
+from mmst.grading.numbers import Number, normalise, number, same_number, written
+from mmst.grading.plain import LONGEST, labelled, plain, text_of
+from mmst.grading.reading import read
+from mmst.grading.spoken import same_form
+from mmst.grading.units import agree, unit_of
+
+__all__ = [
+    "LONGEST",
+    "Comparison",
+    "Number",
+    "compare",
+    "equal",
+    "normalise",
+    "number",
+    "read",
+    "settle",
+    "unit_of",
+    "written",
+]
+
+
+class Comparison(NamedTuple):
+    """Whether two answers are the same, None for undecided; and which rule says so."""
+
+    equal: bool | None
+    how: str
+
+
+EXACT = Comparison(True, "exact")
+_SAME, _OTHER = Comparison(True, "number"), Comparison(False, "number")
+_OTHER_TEXT = Comparison(False, "text")
+_FORMULA = {
+    True: Comparison(True, "formula"),
+    False: Comparison(False, "formula"),
+    None: Comparison(None, "undecided"),
+}
+_LABEL = re.compile(r"[\s$\\([{*`\"']*([a-zA-Z])\s*=(?!=)")
+_PLAIN = re.compile(r"\s*(-?)\s?\$?([1-9]\d{0,2}(?:,\d{3})+|\d{1,30})(?:\.(\d{1,11}))?\s*")
+_MEASURED = re.compile(r"[-+]?\$?[\d.,]+ ([A-Za-z]{1,3}(?:[ /][A-Za-z]{1,3})?)")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d{1,15},\d{1,15}")
+
+
+def equal(gold: str, answer: str, question: str = "") -> bool:
+    """Whether `answer` is surely the gold answer.
+
+    >>> equal("1234.5", "$1,234.50"), equal("1/3", "0.3333"), equal("5 hours", "5 minutes")
+    (True, False, False)
+    """
+    return compare(gold, answer, question).equal is True
+
+
+def compare(gold: str, answer: str, question: str = "") -> Comparison:
+    r"""Whether `answer` is the gold answer, as far as it can be said without algebra.
+
+    Words behind a number that are no known unit may be left out when the `question` or the gold answer names them;
+    where no question is given, when they look like a plural.
+
+    >>> compare("7", "7.0").how, compare("x^2 = 4", "x = \pm 2").equal, compare("(1, 2)", "(2, 1)").equal
+    ('number', None, False)
+    """
+    if gold == answer:
+        return EXACT
+    quick = _quick(gold, answer)
+    if quick is not None:
+        return quick
+    gold, answer = gold if gold.isdigit() else cleaned(gold), answer if answer.isdigit() else cleaned(answer)
+    a, b = number(gold), number(answer, f"{question} {gold}" if question else "")
+    if a is not None and b is not None:
+        return _SAME if same_number(a, b) and not _labels_differ(gold, answer) else _OTHER
+    if len(gold) > LONGEST or len(answer) > LONGEST:
+        return Comparison(gold.strip() == answer.strip(), "text")
+    (one, bare_gold), (two, bare_answer) = labelled(gold), labelled(answer)
+    if (one or two) and (one == two or not (one and two)):
+        if one != two and not _may_name(one or two, answer if one else gold):
+            return _OTHER_TEXT
+        return compare(bare_gold, bare_answer, question)
+    one, two = text_of(gold), text_of(answer)
+    if one == two and not _labels_differ(gold, answer) and _symbols(gold) == _symbols(answer):
+        return Comparison(True, "text")
+    form = same_form(plain(gold), plain(answer), lambda x, y: compare(x, y, question).equal is True)
+    if form is not None:
+        return Comparison(form, "form")
+    if (a is None) != (b is None) and _decimal_comma(gold, a, answer, b):
+        return _SAME
+    return _as_formulas(gold, answer, question)
+
+
+def _quick(gold: str, answer: str) -> Comparison | None:
+    """A short cut for the most frequent, two plain decimals; it says what `same_number` would."""
+    a, b = _PLAIN.fullmatch(gold), _PLAIN.fullmatch(answer)
+    if a is None or b is None:
+        return None
+    a_sign, a_whole, a_rest = a.groups("")
+    b_sign, b_whole, b_rest = b.groups("")
+    digits = max(len(a_rest), len(b_rest))
+    x = int(f"{a_sign}{a_whole.replace(',', '')}{a_rest:0<{digits}}")
+    y = int(f"{b_sign}{b_whole.replace(',', '')}{b_rest:0<{digits}}")
+    if x == y:
+        return _SAME
+    if digits and abs(x - y) * 10**6 <= max(abs(x), abs(y)) and (a_rest + b_rest).strip("0"):
+        return None  # one may be rounded
+    return _OTHER
+
+
+def _as_formulas(gold: str, answer: str, question: str) -> Comparison:
+    a, b = read(gold), read(answer, f"{question} {gold}" if question else "")
+    if a is None or b is None:
+        return _OTHER_TEXT
+    if not agree(a.unit, b.unit):
+        return _FORMULA[False]
+    return _FORMULA[same(a.tree, b.tree)]
+
+
+def _labels_differ(gold: str, answer: str) -> bool:
+    """x = 5 and y = 5."""
+    a, b = _LABEL.match(gold), _LABEL.match(answer)
+    return a is not None and b is not None and a[1] != b[1]
+
+
+def _symbols(text: str) -> list[str]:
+    """The short words behind a number, in which case tells units apart: 5 m and 5 M."""
+    found = _MEASURED.fullmatch(plain(text))
+    return [] if found is None else re.findall(r"[A-Za-z]+", found[1])
+
+
+def _may_name(words: str, other: str) -> bool:
+    """Whether a label in words is none that the other side's letter contradicts: an area may be A, not x."""
+    letter = _LABEL.match(other)
+    return letter is None or any(word[0] == letter[1].casefold() for word in words.split())
+
+
+def _decimal_comma(gold: str, a: Number | None, answer: str, b: Number | None) -> bool:
+    """Whether a comma is the decimal point that the other side has: 1,22 and 1.22."""
+    written_so, other = (answer, a) if b is None else (gold, b)
+    if other is None or not other.decimal or not _DECIMAL_COMMA.fullmatch(plain(written_so)):
+        return False
+    found = number(plain(written_so).replace(",", "."))
+    return found is not None and same_number(other, found)
+
+
+def settle(
+    pairs: Sequence[tuple[str, str]],
+    decide: Callable[[Sequence[tuple[str, str]]], list[bool | None]],
+    questions: Sequence[str] = (),
+) -> list[Comparison]:
+    """As `compare` for many pairs; `decide` (`ports.Algebra.decide`) is asked about those that are undecided."""
+    named = itertools.chain(questions, itertools.repeat(""))
+    found = [compare(gold, answer, question) for (gold, answer), question in zip(pairs, named, strict=False)]
+    open_ones = [i for i, comparison in enumerate(found) if comparison.equal is None]
+    decided = decide([pairs[i] for i in open_ones]) if open_ones else []
+    for i, verdict in zip(open_ones, decided, strict=True):
+        if verdict is not None:
+            found[i] = Comparison(verdict, "algebra")
+    return found

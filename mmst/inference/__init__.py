@@ -1,0 +1,1 @@
+"""Completions of a model: decoding, and who provides them."""

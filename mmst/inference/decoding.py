@@ -1,0 +1,305 @@
+"""The decode loop: many completions at once from one causal language model, row by row.
+
+Rows come and go while the others go on: a prompt is read once (prefill) and its keys and values
+are copied into the slots of its n completions; a slot whose row has ended takes the next one.
+
+A completion doesn't depend on its neighbours, to the last bit on a CPU in float32. Each row
+starts at column 0 of the cache (a left-padded row would be shifted by its batch's longest
+prompt, and sums over shifted columns round differently); columns are a multiple of 16 and rows
+at least `FLOOR`, because the matrix kernels change their order of summation for remainders
+below that. Each completion has its own random stream, keyed by its request's seed and index.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from mmst.core.errors import SamplerError
+from mmst.inference.sequences import ActiveSequence
+from mmst.inference.tokenizer import Tokens
+
+FLOOR = 64
+"""Rows decoded together at least (idle ones are computed and thrown away); 1 for a large model."""
+FLOOR_BELOW = 200_000_000
+"""Parameters below which idle rows cost less than they are worth."""
+COLUMNS = 16
+WIDER = 64
+"""Columns by which the cache grows, since growing copies it."""
+PREFILL_TOKENS = 8192
+"""Tokens of prompts read at once."""
+COLDEST = 1e-6
+"""Temperatures below are taken for it, or what is divided by them would overflow: the likeliest token is drawn."""
+SORTED_NUMBERS = 1 << 23
+"""Probabilities sorted or summed at once, which bounds memory for large vocabularies."""
+
+
+class Decoding:
+    """Rows under way in one model. `add` any time, `step` until not `busy`; one thread only."""
+
+    def __init__(self, model: Any, tokens: Tokens, most: int) -> None:
+        self.model, self.tokens, self.most = model, tokens, most
+        small = sum(p.numel() for p in model.parameters()) < FLOOR_BELOW
+        self.floor = FLOOR if small else 1
+        self.device = model.device
+        self.waiting: deque[ActiveSequence] = deque()
+        self.slots: list[ActiveSequence | None] = []
+        self.cache = AlignedCache()
+        self.length = torch.zeros(0, dtype=torch.long, device=self.device)
+        self.last = torch.zeros(0, dtype=torch.long, device=self.device)
+
+    @property
+    def busy(self) -> bool:
+        """Whether rows are under way or waiting."""
+        return bool(self.waiting) or any(self.slots)
+
+    def add(self, rows: Sequence[ActiveSequence]) -> None:
+        """Queue rows; those of one request stand together, so that its prompt is read once."""
+        self.waiting.extend(rows)
+
+    @torch.inference_mode()
+    def drop(self) -> None:
+        """Leave out the rows that are `gone`: their slots are free for the next step."""
+        self.waiting = deque(row for row in self.waiting if not row.gone)
+        for i, row in enumerate(self.slots):
+            if row is not None and row.gone:
+                self.slots[i] = None
+                self.length[i] = 0
+
+    @torch.inference_mode()
+    def step(self) -> list[ActiveSequence]:
+        """One token for every row under way; returns the rows that ended with it.
+
+        Rows that are `gone` when their prompts' turn comes are not read; call `drop` for those under way.
+        """
+        self._admit()
+        live = [(i, row) for i, row in enumerate(self.slots) if row is not None]
+        if not live:
+            return []
+        columns = _rounded(int(self.length.max()) + 1, COLUMNS)
+        self.cache.at(self.length, columns)
+        mask = (torch.arange(columns, device=self.device) <= self.length[:, None]).long()
+        logits = self.model(
+            input_ids=self.last[:, None],
+            attention_mask=mask,
+            position_ids=self.length[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+        ).logits[:, -1]
+        at = torch.tensor([i for i, _ in live], device=self.device)
+        chosen, logprobs = pick(logits[at], [row for _, row in live])
+        if logprobs.isnan().any():
+            raise ArithmeticError("the model's output is not a number (NaN): damaged weights, or dtype too narrow")
+        self.last[at] = chosen
+        self.length[at] += 1
+        ended = []
+        for (i, row), token, logprob in zip(live, chosen.tolist(), logprobs.tolist(), strict=True):
+            row.take(token, logprob)
+            if self.tokens.ends(row):
+                ended.append(row)
+                self.slots[i] = None
+                self.length[i] = 0
+        return ended
+
+    def _admit(self) -> None:
+        """Give waiting rows the free slots, when all of them or a quarter of the batch fit."""
+        busy = sum(row is not None for row in self.slots)
+        size = min(self.most, max(self.floor, _power(busy + len(self.waiting))))
+        if size > len(self.slots) or (not self.waiting and busy <= len(self.slots) // 2 and size < len(self.slots)):
+            self._resize(max(size, self.floor))
+        free = [i for i, row in enumerate(self.slots[: self.most]) if row is None]
+        if not self.waiting or (len(free) < len(self.waiting) and len(free) < self.most // 4 and busy):
+            return
+        rows = [self.waiting.popleft() for _ in range(min(len(free), len(self.waiting)))]
+        prompts: dict[int, list[int]] = {}
+        for row in rows:
+            prompts.setdefault(id(row.prompt), row.prompt)
+        for whole in _parts(list(prompts.values())):
+            members = {id(prompt) for prompt in whole}
+            mine = [row for row in rows if id(row.prompt) in members and not row.gone]
+            wanted = {id(row.prompt) for row in mine}
+            part = [prompt for prompt in whole if id(prompt) in wanted]
+            if not part:
+                continue
+            held = {id(prompt): n for n, prompt in enumerate(part)}
+            slots, free = free[: len(mine)], free[len(mine) :]
+            self._prefill(part, [held[id(row.prompt)] for row in mine], slots)
+            for slot, row in zip(slots, mine, strict=True):
+                self.slots[slot] = row
+
+    def _prefill(self, prompts: list[list[int]], source: list[int], slots: list[int]) -> None:
+        """Read prompts (all but the last token, which the next step feeds) into slots.
+
+        `source[i]` is the prompt of `slots[i]`.
+        """
+        width = _rounded(max(map(len, prompts)), COLUMNS)
+        height = max(len(prompts), -(-self.floor // width))
+        ids = torch.zeros(height, width, dtype=torch.long)
+        mask = torch.zeros(height, width, dtype=torch.long)
+        for i in range(height):
+            prompt = prompts[min(i, len(prompts) - 1)]
+            ids[i, : len(prompt)] = torch.tensor(prompt)
+            mask[i, : len(prompt)] = 1
+        read = DynamicCache()
+        positions = torch.arange(width, device=self.device).expand(height, -1)
+        self.model(
+            input_ids=ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            position_ids=positions,
+            past_key_values=read,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        to, of = torch.tensor(slots, device=self.device), torch.tensor(source, device=self.device)
+        self.cache.fill(read, to, of, len(self.slots))
+        self.length[to] = torch.tensor([len(prompts[s]) - 1 for s in source], device=self.device)
+        self.last[to] = torch.tensor([prompts[s][-1] for s in source], device=self.device)
+
+    def _resize(self, size: int) -> None:
+        """Have `size` slots, the rows under way in the first ones."""
+        live = [i for i, row in enumerate(self.slots) if row is not None]
+        kept = torch.tensor(live, dtype=torch.long, device=self.device)
+        self.cache.keep(kept, size)
+        self.length = torch.cat([self.length[kept], self.length.new_zeros(size - len(live))])
+        self.last = torch.cat([self.last[kept], self.last.new_zeros(size - len(live))])
+        self.slots = [self.slots[i] for i in live] + [None] * (size - len(live))
+
+
+class AlignedLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values [rows, heads, columns, size] of one layer, written at each row's own length."""
+
+    rows: torch.Tensor
+    length: torch.Tensor
+    columns: int
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write one new column a row; returns the columns in use."""
+        self.keys[self.rows, :, self.length] = key_states[:, :, 0]
+        self.values[self.rows, :, self.length] = value_states[:, :, 0]
+        return self.keys[:, :, : self.columns], self.values[:, :, : self.columns]
+
+    def get_seq_length(self) -> int:
+        """As if the new token stood in the last column: the mask alone says what is seen."""
+        return self.columns - 1
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """All columns in use, from the first."""
+        return self.columns, 0
+
+
+class AlignedCache(DynamicCache):  # type: ignore[misc]
+    """A cache in which every row starts at column 0 and has its own length."""
+
+    def at(self, length: torch.Tensor, columns: int) -> None:
+        """The next token of row i goes to column `length[i]`; `columns` are in use."""
+        rows = torch.arange(len(length), device=length.device)
+        for layer in self.layers:
+            layer.rows, layer.length, layer.columns = rows, length, columns
+            if (more := _rounded(columns - layer.keys.shape[2], WIDER)) > 0:
+                layer.keys = _wider(layer.keys, more)
+                layer.values = _wider(layer.values, more)
+
+    def fill(self, read: Any, to: torch.Tensor, of: torch.Tensor, size: int) -> None:
+        """Copy row `of[i]` of the cache `read` into row `to[i]` of this one of `size` rows."""
+        for n, source in enumerate(read.layers):
+            if n == len(self.layers):
+                layer = AlignedLayer()
+                layer.is_initialized = True
+                layer.keys = source.keys.new_zeros(size, *source.keys.shape[1:])
+                layer.values = source.values.new_zeros(size, *source.values.shape[1:])
+                self.layers.append(layer)
+            layer, width = self.layers[n], source.keys.shape[2]
+            if (more := width - layer.keys.shape[2]) > 0:
+                layer.keys, layer.values = _wider(layer.keys, more), _wider(layer.values, more)
+            layer.keys[to, :, :width] = source.keys[of]
+            layer.values[to, :, :width] = source.values[of]
+
+    def keep(self, rows: torch.Tensor, size: int) -> None:
+        """Keep these rows as the first ones of `size`."""
+        for layer in self.layers:
+            for name in ("keys", "values"):
+                old = getattr(layer, name)
+                new = old.new_zeros(size, *old.shape[1:])
+                new[: len(rows)] = old[rows]
+                setattr(layer, name, new)
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Whatever goes wrong in the model is a `SamplerError`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        raise SamplerError(f"out of GPU memory while sampling; set a smaller sampling.batch ({e})") from e
+    except MemoryError as e:
+        raise SamplerError("out of memory while sampling; set a smaller sampling.batch") from e
+    except (RuntimeError, ArithmeticError) as e:
+        raise SamplerError(f"the model failed while sampling: {e}") from e
+
+
+def pick(logits: torch.Tensor, rows: Sequence[ActiveSequence]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The next token of each row, and its log-probability under the model as it is.
+
+    `logits` is [rows, vocabulary]. The token is where the row's next random number falls in the
+    cumulated probabilities at its temperature, of the likeliest tokens that make up `top_p`.
+    """
+    logits = logits.float()
+    chosen = logits.argmax(-1)
+    drawn = [i for i, row in enumerate(rows) if row.request.temperature > 0]
+    at_once = max(1, SORTED_NUMBERS // logits.shape[-1])
+    # Rows with top_p go through sorted probabilities, the others don't: never mixed, or a
+    # neighbour's top_p would decide on which side of the split a row's number falls.
+    for nucleus in (False, True):
+        mine = [i for i in drawn if (rows[i].request.top_p < 1) is nucleus]
+        for part in (mine[i : i + at_once] for i in range(0, len(mine), at_once)):
+            at = torch.tensor(part, device=logits.device)
+            chosen[at] = _draw(logits[at], [rows[i] for i in part], nucleus)
+    logprobs = logits.log_softmax(-1).gather(-1, chosen[:, None])[:, 0]
+    return chosen, logprobs
+
+
+def _draw(logits: torch.Tensor, rows: Sequence[ActiveSequence], nucleus: bool) -> torch.Tensor:
+    def column(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=logits.device)[:, None]
+
+    p = (logits.double() / column([max(row.request.temperature, COLDEST) for row in rows])).softmax(-1)
+    order = None
+    if nucleus:
+        p, order = p.sort(dim=-1, descending=True, stable=True)
+        p = p * (p.cumsum(-1) - p < column([row.request.top_p for row in rows]))
+    cumulated = p.cumsum(-1)
+    u = column([row.draws[len(row.tokens)] for row in rows])
+    found = torch.searchsorted(cumulated, u * cumulated[:, -1:], right=True).clamp_(max=logits.shape[-1] - 1)
+    return (found if order is None else order.gather(-1, found))[:, 0]
+
+
+def _parts(prompts: list[list[int]]) -> list[list[list[int]]]:
+    """Prompts to be read together: of similar lengths, at most `PREFILL_TOKENS` with padding."""
+    parts: list[list[list[int]]] = []
+    for prompt in sorted(prompts, key=len, reverse=True):
+        if parts and (len(parts[-1]) + 1) * _rounded(len(parts[-1][0]), COLUMNS) <= PREFILL_TOKENS:
+            parts[-1].append(prompt)
+        else:
+            parts.append([prompt])
+    return parts
+
+
+def _wider(tensor: torch.Tensor, more: int) -> torch.Tensor:
+    return torch.cat([tensor, tensor.new_zeros(*tensor.shape[:2], more, tensor.shape[3])], 2)
+
+
+def _rounded(n: int, to: int) -> int:
+    return -(-n // to) * to
+
+
+def _power(n: int) -> int:
+    """The smallest power of two that is at least n."""
+    return 1 << max(0, n - 1).bit_length()

@@ -1,0 +1,183 @@
+"""What a server of the OpenAI completions protocol answers, read strictly. Pure.
+
+Nothing is taken on trust: sizes are bounded, types are checked, and what is not the protocol's is a
+`BadAnswer`, whatever it is. A server's own words reach people only through `words`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from mmst.core.ports import Completion, Request, failed
+from mmst.core.redaction import redacted
+from mmst.core.visible import line
+
+TOKEN_CHARACTERS = 256
+"""More than the longest token of any known vocabulary has (128 spaces)."""
+MOST_BYTES = 64 << 20
+MOST_TOKENS = 1 << 31
+FINISHES = ("stop", "length")
+FILTERED = "content_filter"
+
+
+class BadAnswer(Exception):
+    """An answer that is not the protocol's; the same request may be answered well the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The completions in order of their index, and what the server says that it is ("" where it does not)."""
+
+    completions: list[Completion]
+    model: str
+    fingerprint: str
+
+
+def most_bytes(request: Request) -> int:
+    """How long the answer to a request can be: every character escaped (6 bytes)."""
+    text = 6 * most_characters(request)
+    return min((64 << 10) + request.n * (4096 + text), MOST_BYTES)
+
+
+def most_characters(request: Request) -> int:
+    """How long a completion can be."""
+    return 1024 + request.max_tokens * TOKEN_CHARACTERS
+
+
+def read(raw: bytes, request: Request) -> Answer:
+    """The answer to a request; `BadAnswer` when it is none.
+
+    The protocol counts tokens per answer, so without our server's own count per choice they are
+    split evenly: the sum is right. A choice that a content filter took is a failed completion.
+    """
+    data = _object(raw)
+    choices = _choices(data, request.n)
+    usage = data.get("usage") or {}
+    if not isinstance(usage, dict):
+        raise BadAnswer("usage is no object")
+    prompt, total = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+    share, more = divmod(total, request.n)
+    made = [_completion(choice, request, prompt, share + (j < more)) for j, choice in enumerate(choices)]
+    return Answer(made, _name(data, "model"), _name(data, "system_fingerprint"))
+
+
+def models(raw: bytes) -> dict[str, str]:
+    """The models served, each with the checkpoint that the server says it is ("" where it does not)."""
+    data = _object(raw).get("data")
+    if not isinstance(data, list) or not all(isinstance(m, dict) and _name(m, "id") for m in data):
+        raise BadAnswer("it lists no models")
+    return {_name(m, "id"): _name(m, "checkpoint") for m in data}
+
+
+def message(raw: bytes) -> str:
+    """What a server says is wrong, for people."""
+    try:
+        return _said(_object(raw))
+    except BadAnswer:
+        return words(raw.decode("utf-8", "replace"))
+
+
+def words(text: str, most: int = 300) -> str:
+    r"""Text from a server for a line of ours: one line, bounded, what does not print made visible.
+
+    >>> words("slow\x1b[2J down\n")
+    'slow\\x1b[2J down'
+    """
+    return line(" ".join(redacted(text[: 1 << 16]).split()), most)
+
+
+def retry_after(header: str | None, now: float) -> float:
+    """The seconds that a server asks to wait; 0 for what is no such wish (negative, infinite, past, no date).
+
+    >>> retry_after("2", 0.0), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 0.0), retry_after("inf", 0.0)
+    (2.0, 60.0, 0.0)
+    """
+    header = (header or "").strip()[:64]
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", header):
+        return float(header)
+    try:
+        date = parsedate_to_datetime(header)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime.fromtimestamp(now, UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0.0
+    return max(0.0, seconds.total_seconds())
+
+
+def _said(data: dict[str, Any]) -> str:
+    error = data.get("error", data.get("detail", data.get("message", data)))
+    return words(str(error.get("message", error) if isinstance(error, dict) else error))
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise BadAnswer("no JSON") from None
+    if not isinstance(data, dict):
+        raise BadAnswer("JSON, but no object")
+    return data
+
+
+def _choices(data: dict[str, Any], n: int) -> list[dict[str, Any]]:
+    """The n choices by index."""
+    choices = data.get("choices")
+    if choices is None and data.get("error"):
+        raise BadAnswer(f"an error in place of completions: {_said(data)}")
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise BadAnswer("no list of choices")
+    if len(choices) != n:
+        raise BadAnswer(f"{len(choices)} choices for n={n}")
+    by_index = {choice["index"]: choice for choice in choices if type(choice.get("index")) is int}
+    if by_index.keys() != set(range(n)):
+        raise BadAnswer("choices without an index each")
+    return [by_index[j] for j in range(n)]
+
+
+def _completion(choice: dict[str, Any], request: Request, prompt: int, share: int) -> Completion:
+    text, finish = choice.get("text"), choice.get("finish_reason")
+    if finish == FILTERED:
+        return failed("content filter: the server withholds this completion")
+    if finish not in FINISHES:
+        raise BadAnswer(f"finish_reason {words(repr(finish), 40)}")
+    if not isinstance(text, str):
+        raise BadAnswer("a choice without text")
+    if len(text) > most_characters(request):
+        raise BadAnswer(f"{len(text):,} characters for max_tokens={request.max_tokens}")
+    if not text.isascii() and _lone_surrogate(text):
+        raise BadAnswer("text that is no Unicode")
+    tokens = share if choice.get("tokens") is None else _count(choice, "tokens")
+    return Completion(text=text, finish=finish, prompt_tokens=prompt, tokens=tokens)
+
+
+def _lone_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _count(data: dict[str, Any], name: str) -> int:
+    value = data.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= MOST_TOKENS:
+        raise BadAnswer(f"{name} {words(repr(value), 40)}")
+    return value
+
+
+def _name(data: dict[str, Any], name: str) -> str:
+    value = data.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > 1000:
+        raise BadAnswer(f"{name} {words(repr(value), 40)}")
+    return value

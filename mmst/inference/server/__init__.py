@@ -1,0 +1,1 @@
+"""`mmst serve`: one model folder behind the OpenAI completions protocol."""

@@ -1,0 +1,165 @@
+"""A KServe model server for one model folder, with the OpenAI completions protocol.
+
+    GET  /v2/health/ready   /v1/models   /metrics
+    GET  /openai/v1/models         with `checkpoint`, the digest of what is served, when it came from a store
+    POST /openai/v1/completions    model, prompt, n, temperature, top_p, max_tokens, stop, seed, logprobs (0)
+
+Requests of all clients share one decode loop: a request that arrives joins the rows under way. It
+is the loop that samples in process, so the same request and seed give the same text.
+
+    connection   bounds on what comes by a connection, in bytes and seconds
+    request      what a body asks, read strictly
+    routes       the protocol
+    batch        the decode loop
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from mmst.core.errors import SamplerError, SetupError
+from mmst.core.hashes import files_of
+from mmst.core.ports import Request
+from mmst.core.records import digest
+from mmst.inference.providers.transformers import LocalModel
+from mmst.inference.server.batch import Batcher
+from mmst.inference.server.connection import LINGER_SECONDS, bounded
+from mmst.inference.server.routes import ROOT, Completions
+from mmst.observe import terminal
+
+DRAIN = 30
+"""Seconds that requests under way have after SIGTERM."""
+LAST = 2.0
+"""Seconds more for a decoding step that was under way then."""
+
+
+def serve(
+    folder: str,
+    *,
+    name: str,
+    port: int,
+    host: str = "0.0.0.0",
+    batch: int = 256,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    checkpoint: str = "",
+) -> None:
+    """Serve a model folder as `name` until SIGTERM or Ctrl-C, which lets requests under way end within `DRAIN`.
+
+    Nothing listens before the model is loaded; two lines on standard error say what is loaded, and where it is
+    served then. `checkpoint` is the digest that clients are told.
+    `SetupError` when the address cannot be had, `ModelError` when the folder cannot be served. `host` other
+    than the default is only for servers that nobody else shall reach (127.0.0.1).
+    """
+    terminal.warn(f"mmst: loading {folder} as {dtype}")
+    with (
+        _address(host, port) as address,
+        LocalModel(Path(folder), dtype=dtype, batch=batch, trust_remote_code=trust_remote_code) as model,
+    ):
+        fingerprint = checkpoint or digest({e.name: e.sha256 for e in files_of(Path(folder))})
+        _warm(model)
+        batcher = Batcher(model)
+        batcher.start()
+        completions = Completions(batcher, model, name, checkpoint, fingerprint)
+        what = f"{name}, {model.model.num_parameters():,} parameters"
+        asyncio.run(Server(_config(completions, name, host, port), batcher, what).serve([address]))
+        if not batcher.abort(SamplerError(STOPPED), LAST):
+            sys.stdout.flush()
+            os._exit(0)  # a step of a large model takes longer than anybody waits for
+
+
+STOPPED = "the server is stopping"
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says what it serves and where, and whose end has a time."""
+
+    def __init__(self, config: uvicorn.Config, batcher: Batcher, what: str) -> None:
+        super().__init__(config)
+        self.batcher, self.what = batcher, what
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen, then say where."""
+        host, port = self.config.host, self.config.port
+        try:
+            await super().startup(sockets)
+        except OSError as e:  # another server took it as this one did, and was the first to listen
+            raise _no_address(host, port, e) from e
+        if self.started:
+            host = f"[{host}]" if ":" in host else host
+            terminal.warn(f"mmst: serving {self.what}, at http://{host}:{port}{ROOT}; Ctrl-C ends it")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second one ends at once; the process ends well either way."""
+        self.should_exit, self.force_exit = True, self.should_exit
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Let requests under way end. Who is not answered by then is told to come again, and nothing is decoded."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(DRAIN, self.batcher.abort, SamplerError(STOPPED))
+        await super().shutdown(sockets)
+
+
+def _address(host: str, port: int) -> socket.socket:
+    """The address, taken while the model loads so that nobody waits for a refusal; nothing listens there yet."""
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except OSError as e:
+        taken.close()
+        raise _no_address(host, port, e) from e
+    return taken
+
+
+def _no_address(host: str, port: int, e: OSError) -> SetupError:
+    remedy = "choose another --port, or a --host of this machine"
+    return SetupError(f"cannot serve at {host} port {port}", why=e.strerror or str(e), remedy=remedy)
+
+
+def _warm(model: LocalModel) -> None:
+    """What happens once happens before anybody waits for it, and what stays is no work for the garbage collector."""
+    model.rows(Request(id="warm", prompt="1", n=1, seed=0, temperature=0.0, top_p=1.0, max_tokens=1, stop=()))
+    gc.collect()
+    gc.freeze()
+
+
+def _config(completions: Completions, name: str, host: str, port: int) -> uvicorn.Config:
+    """KServe's application (health, models, metrics) with our routes, and our bounds around it."""
+    arguments, sys.argv = sys.argv, sys.argv[:1]
+    try:  # kserve parses the command line when it is imported
+        from kserve import Model
+        from kserve.logging import configure_logging
+        from kserve.model_repository import ModelRepository
+        from kserve.model_server import app
+        from kserve.protocol.dataplane import DataPlane
+        from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+        from kserve.protocol.rest.server import RESTServer
+    finally:
+        sys.argv = arguments
+
+    class Served(Model):  # type: ignore[misc]
+        """What KServe's own routes (health, models) know of."""
+
+        def __init__(self) -> None:
+            super().__init__(name)
+            self.ready = True
+
+    configure_logging()
+    models = ModelRepository()
+    models.update(Served())
+    rest = RESTServer("kserve.model_server:app", DataPlane(models), ModelRepositoryExtension(models), port)
+    rest.create_application()
+    config: uvicorn.Config = rest.config
+    config.app, config.host, config.http, config.ws = completions.around(app), host, bounded(), "none"
+    config.timeout_graceful_shutdown = DRAIN + int(LINGER_SECONDS)
+    return config

@@ -1,0 +1,87 @@
+"""Text and tokens of one model: prompts in, completions out, and where a completion ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmst.core.errors import PromptError
+
+if TYPE_CHECKING:
+    from mmst.inference.sequences import ActiveSequence
+
+LEAD = 4
+"""Prompt tokens decoded before a completion, since a token's text may depend on those before it."""
+
+
+class Tokens:
+    """A tokenizer with the tokens that end a text."""
+
+    def __init__(self, tokenizer: Any, ends: frozenset[int]) -> None:
+        self.tokenizer, self.end_tokens = tokenizer, ends
+        self.pieces: dict[int, str] = {}
+
+    def prompt(self, text: str, context: int, about: str = "") -> list[int]:
+        """The ids of a prompt, with the tokenizer's own start token, not doubled.
+
+        `PromptError` when there is none, or no room for a completion in the model's context.
+        """
+        bos = self.tokenizer.bos_token
+        ids: list[int] = self.tokenizer(text, add_special_tokens=not (bos and text.startswith(bos)))["input_ids"]
+        subject = f"the prompt of {about}" if about else "the prompt"
+        if not ids:
+            raise PromptError(f"{subject} has no tokens", value=text, remedy="ask something")
+        if len(ids) >= context:
+            raise PromptError(
+                f"{subject} has {len(ids)} tokens and the model's context holds {context}",
+                value=text,
+                remedy="leave the problem out, use fewer shots (prompt.shots), or a model with a longer context",
+            )
+        return ids
+
+    def text(self, prompt: list[int], tokens: list[int]) -> str:
+        """What `tokens` say after `prompt`; special tokens are left out."""
+        lead = prompt[-LEAD:]
+        before, whole = self._decode(lead), self._decode(lead + tokens)
+        return whole[len(before) :] if whole.startswith(before) else self._decode(tokens)
+
+    def offsets(self, prompt: list[int], tokens: list[int]) -> list[int]:
+        """Where in the text of `tokens` each of them begins, in characters."""
+        offsets, at, known = [], 0, prompt[-LEAD:] + tokens
+        for i in range(min(LEAD, len(prompt)), len(known)):
+            offsets.append(at)
+            lead = known[max(0, i - LEAD) : i]
+            at += len(self._decode([*lead, known[i]])) - len(self._decode(lead))
+        return offsets
+
+    def ends(self, row: ActiveSequence) -> bool:
+        """Whether `row` ends with its newest token; then its text and finish are set."""
+        token, stop = row.tokens[-1], row.request.stop
+        if token in self.end_tokens:
+            row.finish = "stop"
+        elif len(row.tokens) >= row.budget:
+            row.finish = "length"
+        elif not (stop and self._may_stop(token, stop) and self._tail_stops(row)):
+            return False
+        text = self.text(row.prompt, row.tokens)
+        found = [at for s in stop if (at := text.find(s)) >= 0]
+        if not (row.finish or found):
+            return False
+        row.text, row.finish = (text[: min(found)], "stop") if found else (text, row.finish)
+        return True
+
+    def _tail_stops(self, row: ActiveSequence) -> bool:
+        """Whether a stop string stands in the last few tokens: decoding all of a long text is slow."""
+        tail = row.tokens[-(max(len(s.encode()) for s in row.request.stop) + LEAD) :]
+        text = self.text(row.prompt, tail)
+        return any(s in text for s in row.request.stop)
+
+    def _may_stop(self, token: int, stop: tuple[str, ...]) -> bool:
+        """Whether a stop string can end within this token: nearly all tokens are dismissed by this."""
+        piece = self.pieces.get(token)
+        if piece is None:  # kept by the token alone, so that the vocabulary bounds what is kept, whatever clients ask
+            piece = self.pieces[token] = self._decode([token])
+        return "�" in piece or any(s[-1] == " " or s[-1] in piece for s in stop)
+
+    def _decode(self, tokens: list[int]) -> str:
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text

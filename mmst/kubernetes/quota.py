@@ -1,0 +1,58 @@
+"""What a run asks of each namespace at most, at one time, beside what its quota allows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmst.core.config import Config
+from mmst.core.quantities import quantity
+
+STAGE_CPU, STAGE_MEMORY = "2", "4Gi"
+"""What the pod of a stage may use (`pipelines.placement`)."""
+
+MOST_TASKS = 100
+"""Argo ends a run whose object is above 1 MiB: 45 KB and 10 KB a task were seen (docs/kubeflow.md)."""
+
+
+def demand(config: Config) -> dict[str, dict[str, float]]:
+    """For each namespace the most CPUs, bytes of memory, GPUs and pods at one time.
+
+    Stages of a round follow one another, but controls train beside it: a stage and a training
+    job an arm. A round has one model server per checkpoint in use: its own and one per arm.
+    """
+    c, arms = config.cluster, 1 + len(config.loop.controls)
+    here: dict[str, float] = {}
+    _add(here, arms, STAGE_CPU, STAGE_MEMORY)
+    if config.train.launcher != "local":
+        _add(here, arms * c.trainer_nodes, c.trainer_cpu, c.trainer_memory, c.gpu_resource, c.trainer_gpus)
+    if config.sampling.backend == "kserve":
+        _add(here, arms, c.server_cpu, c.server_memory, c.gpu_resource, c.server_gpus)
+    plans = {c.namespace: here}
+    if config.check.sandbox == "gvisor_job":
+        _add(plans.setdefault(c.sandbox_namespace, {}), arms * c.checkers, c.checker_cpu, c.checker_memory)
+    return plans
+
+
+def tasks(config: Config) -> int:
+    """How many tasks a run has on Kubeflow Pipelines at most: `pipelines.graph` with its rounds unrolled."""
+    return 7 + config.loop.rounds * (13 + 5 * len(config.loop.controls))
+
+
+def exceeded(wanted: Mapping[str, float], hard: Mapping[str, str]) -> list[str]:
+    """What of a plan a quota does not allow: "limits.cpu: 8 wanted, 4 allowed"."""
+    said = []
+    for name, most in hard.items():
+        resource = name.removeprefix("limits.").removeprefix("requests.").removeprefix("count/")
+        if resource in wanted and wanted[resource] > quantity(most):
+            said.append(f"{name}: {_shown(resource, wanted[resource])} wanted, {most} allowed")
+    return said
+
+
+def _add(to: dict[str, float], pods: int, cpu: str, memory: str, gpu: str = "", gpus: int = 0) -> None:
+    more = {"pods": 1.0, "cpu": quantity(cpu), "memory": quantity(memory)} | ({gpu: float(gpus)} if gpus else {})
+    for name, n in more.items():
+        to[name] = to.get(name, 0.0) + pods * n
+
+
+def _shown(resource: str, n: float) -> str:
+    return f"{n / 1024**3:g}Gi" if resource == "memory" else f"{n:g}"

@@ -1,0 +1,51 @@
+"""Whose turn it is: pods that find no room wait as long as others of ours hold some.
+
+The arms of a round train and are measured beside one another where there is room, else one after
+the other; how long that takes is no trouble. Without a queue (Kueue) it is Pending pods that wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from mmst.kubernetes import pods
+from mmst.kubernetes.client import Cluster
+from mmst.kubernetes.kinds import COMPONENT, MANAGED, POD, RUN, Object
+
+WORKERS = ("train", "serve", "check")
+
+
+class Turn:
+    """One wait for pods to start, in the namespaces where others may hold the room."""
+
+    def __init__(self, namespaces: Sequence[Cluster]) -> None:
+        self.namespaces, self.since = namespaces, time.monotonic()
+
+    def over(self, pod: Object, trouble: pods.Trouble) -> bool:
+        """Whether the pod has been in this trouble for longer than one has patience with it."""
+        if trouble.name != "unschedulable":
+            return pods.age(pod) > trouble.patience
+        if any(held(namespace.list(POD, MANAGED), pod) for namespace in self.namespaces):
+            self.since = time.monotonic()
+        return min(pods.age(pod), time.monotonic() - self.since) > trouble.patience
+
+
+def held(found: Iterable[Object], waiting: Object) -> bool:
+    """Whether a job or server of some run, other than that of `waiting`, is at work.
+
+    With all its pods, that is: two jobs that each hold a part of what they need wait for ever.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for pod in found:
+        labels = pod["metadata"].get("labels", {})
+        if labels.get(COMPONENT) in WORKERS and RUN in labels:
+            groups[_owner(pod)].append(pods.phase(pod))
+    groups.pop(_owner(waiting), None)
+    return any("Running" in phases and "Pending" not in phases for phases in groups.values())
+
+
+def _owner(pod: Object) -> str:
+    owners = [o["uid"] for o in pod["metadata"].get("ownerReferences", ())]
+    return str(owners[0] if owners else pod["metadata"]["name"])

@@ -1,0 +1,69 @@
+"""The model that a plan is for: its shape and tokenizer, from its folder if it is on this machine.
+
+Shapes are read from, in this order: the `config.json` that is asked for; the one in `model.base`;
+a shipped one (`mmst/architectures`) of the same name as the last part of `model.base`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmst import wiring
+from mmst.core.errors import ModelError
+from mmst.models import model_folder
+from mmst.planning.architecture import architecture
+from mmst.planning.plan import Model
+from mmst.planning.work import CHARACTERS, Count
+
+FOLDER = Path(__file__).parent / "architectures"
+
+
+def names() -> list[str]:
+    """The names of the shipped shapes: those of the models on the Hugging Face Hub."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def model_and_tokens(base: str, config: str = "") -> tuple[Model, Count]:
+    """The model of `model.base`, or of `config` (a file, or a shipped name), and what counts its tokens.
+
+    Without a tokenizer here, tokens are estimated from characters, and the model's name says so.
+    """
+    if base.startswith("mmst:") or (Path(base).expanduser() / "config.json").is_file():
+        folder: Path | None = model_folder(base)
+    else:
+        folder = None
+    file = _file(base, config, folder)
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise ModelError(f"{file} cannot be read ({e})", remedy="give a config.json of Hugging Face") from None
+    if not isinstance(data, dict):
+        raise ModelError(f"{file} is not a mapping of keys", remedy="give a config.json of Hugging Face")
+    shape = architecture(data, str(file))
+    name = file.stem if file.parent == FOLDER or file.name != "config.json" else file.parent.name
+    if folder is None:
+        about = f"{name}, not on this machine: tokens estimated as {CHARACTERS} characters each"
+        return Model(shape, about), lambda texts: [-(-len(t) // CHARACTERS) for t in texts]
+    sizes = {p: p.stat().st_size for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")}
+    weights = sum(size for path, size in sizes.items() if path.suffix == ".safetensors")
+    return Model(shape, name, weights, sum(sizes.values()) - weights), wiring.token_counter(folder)
+
+
+def _file(base: str, config: str, folder: Path | None) -> Path:
+    shipped = {name.casefold(): FOLDER / f"{name}.json" for name in names()}
+    if config:
+        path = Path(config).expanduser()
+        if path.is_file():
+            return path
+        if config.casefold() in shipped:
+            return shipped[config.casefold()]
+    elif folder:
+        return folder / "config.json"
+    elif (last := base.rstrip("/").rsplit("/", 1)[-1].casefold()) in shipped:
+        return shipped[last]
+    raise ModelError(
+        "no model of this name or path to plan for",
+        value=config or base,
+        remedy=f"give its config.json by --model-config, or a shipped shape: {', '.join(names())}",
+    )

@@ -1,0 +1,195 @@
+"""What must be held where, in training and in serving: figures, and what does not fit. Pure.
+
+The states follow DeepSpeed's own estimators (`estimate_zero2_model_states_mem_needs`,
+`estimate_zero3_model_states_mem_needs`, without offloading, which the worker does not do): per
+trained parameter 2 B of weights, 2 B of gradients, and 16 B of optimiser states (fp32 copies of
+weights and gradients, and Adam's two moments); what is sharded is divided among the ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mmst.core.config import Config, TrainConfig
+from mmst.planning.architecture import Architecture
+from mmst.planning.figures import Figure, counted, shown
+from mmst.planning.hardware import Hardware
+
+TRAINING, SERVING = "training memory", "serving memory"
+MOST_RANKS = 1024
+"""As many as `train.ranks` may be."""
+SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Bytes per rank that training holds from the first step to the last."""
+
+    weights: float
+    gradients: float
+    optimiser: float
+    gathered: float
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        return self.weights + self.gradients + self.optimiser + self.gathered
+
+
+def zero_stage(t: TrainConfig) -> int:
+    """The ZeRO stage that the worker will use: 0 is plain torch."""
+    return t.zero or (2 if t.ranks > 1 else 0)
+
+
+def lora_parameters(a: Architecture, rank: int) -> int:
+    """Parameters of LoRA adapters of this rank on every linear layer: rank x (inputs + outputs) each."""
+    h, q, k, f = a.hidden, a.queries, a.keys, a.mlp
+    attention = [(h, q + 2 * k)] if a.kind == "bloom" else [(h, q), (h, k), (h, k)]
+    feed_forward = [(h, f)] * (2 if a.gated else 1) + [(f, h)]
+    return a.layers * rank * sum(i + o for i, o in [*attention, (q, h), *feed_forward])
+
+
+def states(a: Architecture, t: TrainConfig) -> States:
+    """Weights, gradients and optimiser states of one rank, in bytes.
+
+    Plain torch: fp32 weights, gradients and Adam's moments, 16 B a parameter.
+    """
+    zero, ranks = zero_stage(t), t.ranks
+    trained = lora_parameters(a, t.lora_rank) if t.lora_rank else a.parameters
+    everything = a.parameters + (trained if t.lora_rank else 0)
+    if not zero:
+        copies = 2 * a.matrix_parameters if t.precision == "bfloat16" else 0
+        return States(4 * everything + copies, 4 * trained, 8 * trained, 0)
+    size = 2 if t.precision == "bfloat16" else 4
+    weights = size * everything / (ranks if zero == 3 else 1)
+    # In ZeRO-3 DeepSpeed counts 18 B in all: 2 of weights and 16, its gradients among them.
+    gradients = 0.0 if zero == 3 else size * trained / (ranks if zero == 2 else 1)
+    gathered = 2 * size * a.largest_module_parameters if zero == 3 else 0
+    return States(weights, gradients, 16 * trained / ranks, gathered)
+
+
+def compute_size(t: TrainConfig) -> int:
+    """Bytes of a number in the forward pass. Plain torch keeps fp32 beside bfloat16: counted as 4."""
+    return 2 if t.precision == "bfloat16" and zero_stage(t) else 4
+
+
+def logit_bytes(a: Architecture, size: int) -> int:
+    """Bytes of a token's logits: as computed and their gradient, and in fp32 the loss's copy and softmax."""
+    return a.vocabulary * (2 * size + 8)
+
+
+def training_bytes(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> float:
+    """What training holds at its peak per GPU, or per machine whose ranks share its memory."""
+    size = compute_size(t)
+    each = a.activation_bytes(size, row, t.gradient_checkpointing) + logit_bytes(a, size)
+    return (states(a, t).total + t.batch_tokens * each) * (1 if hardware.gpus else t.ranks)
+
+
+def least_ranks(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> int:
+    """The fewest GPUs on which this training fits; 0 when none of up to `MOST_RANKS` do."""
+    for ranks in range(1, MOST_RANKS + 1):
+        if training_bytes(a, replace(t, ranks=ranks), hardware, row) <= hardware.usable_bytes:
+            return ranks
+    return 0
+
+
+def export_bytes(a: Architecture) -> float:
+    """What the first rank holds in its node's memory at the end: weights and model, both whole and in fp32."""
+    return 8.0 * a.parameters
+
+
+def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> Iterator[Figure]:
+    """What training holds per GPU (or machine) and on the first node; `row` is the longest row's tokens."""
+    t, s, zero, p = config.train, states(a, config.train), zero_stage(config.train), f"{a.parameters:,} parameters"
+    shared = {0: "plain torch", 1: "ZeRO-1", 2: "ZeRO-2", 3: "ZeRO-3"}[zero] + f", {counted(t.ranks, 'rank')}"
+    size = compute_size(t)
+    trained = f"{lora_parameters(a, t.lora_rank):,} LoRA parameters" if t.lora_rank else p
+    divided = f" / {t.ranks}"
+
+    def figure(name: str, value: float, formula: str) -> Figure:
+        return Figure(group=TRAINING, name=name, value=value, unit="B", formula=formula)
+
+    copies = " + 2 B of each matrix, cast for bfloat16" if t.precision == "bfloat16" and not zero else ""
+    yield figure("weights", s.weights, f"{size} B x {p}{divided if zero == 3 else ''}{copies} ({shared})")
+    among = "among the optimiser states, as DeepSpeed counts" if zero == 3 else f"{size} B x {trained}"
+    yield figure("gradients", s.gradients, among + (divided if zero == 2 else ""))
+    parts = "fp32 weights, gradients, Adam's two moments" if zero else "Adam's two moments"
+    yield figure(
+        "optimiser states", s.optimiser, f"{16 if zero else 8} B x {trained}{divided if zero else ''} ({parts})"
+    )
+    if s.gathered:
+        largest = a.largest_module_parameters
+        yield figure("gathered weights", s.gathered, f"{2 * size} B x {largest:,} of the largest module")
+    tokens, each = t.batch_tokens, a.activation_bytes(size, row, t.gradient_checkpointing)
+    kept = f"the inputs of {a.layers} layers, and in one layer" if t.gradient_checkpointing else f"{a.layers} layers"
+    scores = f", attention matrix of rows of {row} tokens included" if a.keeps_scores else ""
+    yield figure("activations", tokens * each, f"{tokens:,} tokens x {each:,} B in {kept}{scores}")
+    logit = logit_bytes(a, size)
+    yield figure("logits", tokens * logit, f"{tokens:,} tokens x {a.vocabulary:,} words x {2 * size + 8} B")
+    ranks = 1 if hardware.gpus else t.ranks
+    yield figure(
+        f"in all, per {hardware.device}",
+        training_bytes(a, t, hardware, row),
+        f"their sum{f' x {ranks} ranks' if ranks > 1 else ''}; there are {usable(hardware)}",
+    )
+    if hardware.gpus:
+        formula = f"8 B x {p} (export: the trained weights, and the model that they are put into, in fp32)"
+        there = f"; there are {shown(hardware.node_bytes, 'B')}"
+        yield figure("first node's own memory", export_bytes(a), formula + there)
+
+
+def serving(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> Iterator[Figure]:
+    """What sampling holds per GPU with the model on `parallel` of them, and how many completions at once."""
+    size = SIZES[config.model.dtype]
+
+    def figure(name: str, value: float, unit: str, formula: str) -> Figure:
+        return Figure(group=SERVING, name=name, value=value, unit=unit, formula=formula)
+
+    weights, token = size * a.parameters / parallel, a.kv_bytes(size)
+    among = f" / {parallel}" if parallel > 1 else ""
+    yield figure("weights", weights, "B", f"{size} B x {a.parameters:,} parameters{among}")
+    heads = f"2 x {a.layers} layers x {a.kv_heads} key heads x {a.head_size} x {size} B"
+    yield figure("key-value cache of a token", token, "B", heads)
+    most = rows_wanted(config)
+    held = token * row / parallel
+    rows = rows_at_once(a, config, hardware, row, parallel)
+    formula = f"{most} wanted (batch, or concurrency x k); room for {usable(hardware)} - weights, {row} tokens each"
+    yield figure("completions at once", rows, "completions", formula)
+    yield figure("key-value cache", rows * held, "B", f"{rows} x {row} tokens x {token:,} B{among}")
+    whole = weights + rows * held
+    yield figure(f"in all, per {hardware.device}", whole, "B", f"their sum; there are {usable(hardware)}")
+    if config.sampling.backend == "openai":
+        formula = f"{size} B x {a.parameters:,} parameters: the server has the first model only"
+        yield figure("trained checkpoints, in process", size * a.parameters, "B", formula)
+
+
+def rows_wanted(config: Config) -> int:
+    """Completions that sampling has under way together."""
+    s = config.sampling
+    return s.batch if in_process(config) else s.concurrency * s.k
+
+
+def in_process(config: Config) -> bool:
+    """Whether the first model is sampled in the stage's own process."""
+    return config.sampling.backend in ("local", "recorded")
+
+
+def rows_at_once(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> int:
+    """How many of the wanted completions the key-value cache has room for."""
+    size = SIZES[config.model.dtype]
+    room: float = hardware.usable_bytes - size * a.parameters / parallel
+    return max(0, min(rows_wanted(config), int(room * parallel / (a.kv_bytes(size) * row))))
+
+
+def least_parallel(a: Architecture, config: Config, hardware: Hardware, row: int) -> int:
+    """The fewest GPUs of one node that hold the model and one completion: a power of two; 0 when none do."""
+    for parallel in (1 << i for i in range(hardware.devices.bit_length())):
+        if a.heads % parallel == 0 and rows_at_once(a, config, hardware, row, parallel):
+            return parallel
+    return 0
+
+
+def usable(hardware: Hardware) -> str:
+    """The memory that a plan may fill, in words."""
+    return f"{hardware.usable_share:.0%} of {shown(hardware.device_bytes, 'B')}"

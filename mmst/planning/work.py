@@ -1,0 +1,224 @@
+"""How much a run of a recipe has to do: samples, tokens, programs and bytes. No model is asked.
+
+The problems are really loaded and cleaned, and the requests really made, by the stages' own
+code; so counts and prompts are those of the run. What only the model could say is assumed:
+
+- a completion is as long as the annotated solutions of its method, if the problems have any;
+- of what could be translated a share is solved, and so translated: `SOLVED`, if nobody knows better.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import cast
+
+from mmst.core.config import Config
+from mmst.core.ports import Completion
+from mmst.core.records import CheckedSample, Example, Outcome, Problem, Sample, Verdict, to_json
+from mmst.methods import method
+from mmst.methods.prompts import Render, solve_prompt
+from mmst.stages import prepare
+from mmst.stages.build_trainset import annotated_examples
+from mmst.stages.sample import requests, sampled
+from mmst.stages.translate import requests as translations
+from mmst.stages.translate import translated
+from mmst.training.data import WINDOW, TokenizedExample, cut
+
+Count = Callable[[Sequence[str]], list[int]]
+"""Tokens of each text."""
+Sums = defaultdict[str, float]
+"""Sums by purpose: train, heldout or translate; or by stage."""
+
+SOLVED = 0.75
+"""Assumed share of (problem, method) of which some sample is right. The demo: 0.74."""
+WITHOUT_EXAMPLES = 0.5
+"""Assumed length of a completion, as a share of `sampling.max_tokens`, where nothing is annotated."""
+CHARACTERS = 4
+"""Assumed characters of a token where there is no tokenizer: what OpenAI's help says of English."""
+DIGEST = "sha256:" + 64 * "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Typical:
+    """A method's typical solution: tokens (with the end token), and a text of about its length."""
+
+    tokens: float
+    text: str
+    annotated: int
+    """Annotated solutions that it is the mean of; 0 when it is assumed."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What one run does in all its rounds and arms, by the purpose that it is done for."""
+
+    problems: dict[str, int]
+    typical: dict[str, Typical]
+    solved: float
+    """Share of (problem, method) of which some sample is right."""
+    samples: Sums = field(default_factory=lambda: Sums(float))
+    tokens: Sums = field(default_factory=lambda: Sums(float))
+    prompt_tokens: Sums = field(default_factory=lambda: Sums(float))
+    """Of each request once, however many completions it asks for."""
+    requests: Sums = field(default_factory=lambda: Sums(float))
+    programs: Sums = field(default_factory=lambda: Sums(float))
+    """Completions that are programs; identical ones run once."""
+    bytes: Sums = field(default_factory=lambda: Sums(float))
+    """Of shards, by stage; checkpoints are not among them."""
+    rows: list[int] = field(default_factory=list)
+    """Tokens of training examples: all annotated ones, and one per training problem and method."""
+    longest: int = 0
+    """Tokens of the longest prompt with the longest completion that is allowed."""
+    example: int = 0
+    """Tokens of the longest training prompt with a typical completion."""
+
+
+def work(config: Config, count: Count, solved: float) -> Work:
+    """The work of a recipe. `UserError` as from the run itself when its problems cannot be used."""
+    loaded = {role: prepare.read(role, getattr(config.problems, role)) for role in prepare.ROLES}
+    solutions = [p.solutions for problems in loaded.values() for p in problems]
+    typical = {name: typical_solution(config, name, solutions, count) for name in config.methods}
+    sets, _, _ = prepare.clean(loaded, config.problems)
+    rounds, arms = config.loop.rounds, (config.loop.arm, *config.loop.controls)
+    render: Render | None = _joined if config.prompt.style == "chat" else None
+    done = Work({name: len(problems) for name, problems in sets.items()}, typical, solved)
+    done.bytes["prepare"] = sum(map(_bytes, (p for problems in sets.values() for p in problems)))
+    for purpose, problems, times in (
+        ("train", sets["train"], rounds),
+        ("heldout", sets["heldout"], 1 + rounds * len(arms)),
+    ):
+        _sampling(done, config, purpose, problems, times, count, render)
+    _translating(done, config, sets["train"], rounds, count, render)
+    outcomes = (_outcome(p, name) for p in sets["heldout"] for name in config.methods)
+    done.bytes["evaluate"] = (1 + rounds * len(arms)) * sum(map(_bytes, outcomes))
+    examples = [e for p in sets["annotated"] for e in annotated_examples(p, config, render)]
+    done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
+    annotated = sum(map(_bytes, examples))
+    new = _new_examples(done, config, sets["train"], render)
+    done.bytes["build_trainset"] = rounds * sum(annotated + (new if arm != "annotated-only" else 0) for arm in arms)
+    return done
+
+
+def filled(rows: Sequence[int], budget: int) -> float:
+    """Share of the batches that is not padding: a window of rows of these tokens, sorted and cut as in training."""
+    fitting = sorted(n for n in rows if n <= budget)
+    if not fitting:
+        return 0.0
+    many = round(WINDOW * budget / fmean(fitting))
+    window = [TokenizedExample(cast(list[int], range(fitting[i * len(fitting) // many])), 0) for i in range(many)]
+    return sum(len(row.ids) for row in window) / (len(cut(window, budget)) * budget)
+
+
+def typical_solution(config: Config, name: str, solutions: Sequence[Mapping[str, str]], count: Count) -> Typical:
+    """What a completion of a method will be like, from the annotated solutions of it that there are."""
+    most = config.sampling.max_tokens
+    given = [s[name] for s in solutions if name in s]
+    if not given:
+        tokens = WITHOUT_EXAMPLES * most
+        return Typical(tokens, "x" * round(tokens * CHARACTERS), 0)
+    mean = fmean(map(len, given))
+    text = min(given, key=lambda s: abs(len(s) - mean))
+    return Typical(fmean(min(n + 1, most) for n in count(given)), text, len(given))
+
+
+def _sampling(
+    done: Work,
+    config: Config,
+    purpose: str,
+    problems: Sequence[Problem],
+    times: int,
+    count: Count,
+    render: Render | None,
+) -> None:
+    asks = list(requests(problems, config, purpose, render))
+    read = count([ask.request.prompt for ask in asks])
+    gold = {p.id: p.answer for p in problems}
+    for ask, prompt in zip(asks, read, strict=True):
+        r, typical = ask.request, done.typical[ask.request.method]
+        completion = Completion(text=typical.text, finish="stop", prompt_tokens=prompt, tokens=round(typical.tokens))
+        record = sampled(ask, ask.first, completion, DIGEST)
+        _add(done, config, purpose, record, gold[r.problem_id], r.n, times)
+
+
+def _translating(
+    done: Work, config: Config, problems: Sequence[Problem], times: int, count: Count, render: Render | None
+) -> None:
+    right = [_solved(p, name, done.typical[name].text) for p in problems for name in config.methods]
+    jobs = list(translations(right, {p.id: p.question for p in problems}, config, render))
+    read = count([job.request.prompt for job in jobs])
+    gold = {p.id: p.answer for p in problems}
+    share = done.solved * config.translate.sources * times
+    for job, prompt in zip(jobs, read, strict=True):
+        typical = done.typical[job.target]
+        completion = Completion(text=typical.text, finish="stop", prompt_tokens=prompt, tokens=round(typical.tokens))
+        record = translated(job, 0, completion, DIGEST)
+        _add(done, config, "translate", record, gold[job.request.problem_id], job.request.n, share)
+
+
+def _add(done: Work, config: Config, purpose: str, record: Sample, answer: str, n: int, times: float) -> None:
+    """Count a request `times` made, its `n` completions like this record, and their verdicts."""
+    checked = CheckedSample(sample=record, verdict=Verdict.PASSED, solution=record.completion, answer=answer)
+    completions = n * times
+    done.samples[purpose] += completions
+    done.tokens[purpose] += completions * done.typical[record.method].tokens
+    done.prompt_tokens[purpose] += record.prompt_tokens * times
+    done.requests[purpose] += times
+    done.programs[purpose] += completions if method(record.method).executes else 0
+    done.bytes["translate" if purpose == "translate" else "sample"] += completions * _bytes(record)
+    done.bytes["verify"] += completions * _bytes(checked)
+    if purpose == "train":
+        done.rows.append(record.prompt_tokens + record.tokens)
+        done.example = max(done.example, done.rows[-1])
+    done.longest = max(done.longest, record.prompt_tokens + config.sampling.max_tokens)
+
+
+def _solved(problem: Problem, name: str, text: str) -> CheckedSample:
+    """A correct solution of a problem, as it would come to be translated."""
+    sample = Sample(
+        id="s-" + 16 * "0",
+        problem_id=problem.id,
+        method=name,
+        index=0,
+        prompt="",
+        completion=text,
+        finish="stop",
+        prompt_tokens=0,
+        tokens=0,
+        seed=0,
+        model=DIGEST,
+    )
+    return CheckedSample(sample=sample, verdict=Verdict.PASSED, solution=text, answer=problem.answer)
+
+
+def _new_examples(done: Work, config: Config, problems: Sequence[Problem], render: Render | None) -> float:
+    """Bytes of the examples that an arm chooses: about one per solution that is translated."""
+
+    def made(p: Problem, name: str) -> Example:
+        prompt = solve_prompt(
+            method(name), p.question, config.prompt.style, config.prompt.shots, render, config.prompt.phrasing
+        )
+        own = ("s-" + 16 * "0",)
+        return Example(
+            problem_id=p.id, method=name, prompt=prompt, completion=done.typical[name].text, origin="own", lineage=own
+        )
+
+    return (
+        done.solved * config.translate.sources * sum(_bytes(made(p, name)) for p in problems for name in config.methods)
+    )
+
+
+def _outcome(problem: Problem, name: str) -> Outcome:
+    return Outcome(problem_id=problem.id, task=problem.task, family=problem.family, method=name, passed=True)
+
+
+def _bytes(record: object) -> int:
+    """Bytes of a record's line."""
+    return len(to_json(record).encode("utf-8", "surrogatepass")) + 1
+
+
+def _joined(messages: Sequence[Mapping[str, str]]) -> str:
+    """A chat without its template's few tokens."""
+    return "\n".join(m["content"] for m in messages)

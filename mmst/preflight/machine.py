@@ -1,0 +1,209 @@
+"""What this machine must have, each thing looked at for real: `mmst doctor`, and before every run.
+
+Each is a `Finding`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mmst import wiring
+from mmst.core.diagnostic import Diagnostic
+from mmst.core.errors import MmstError, SetupError
+from mmst.core.extras import install
+from mmst.core.redaction import without_user
+
+PYTHONS = ((3, 11), (3, 13))
+"""From the first, below the second."""
+
+PACKAGES = (
+    ("kfp", "pipeline", "runs and compiles the graph", True),
+    ("torch", "model", "sampling and training", True),
+    ("transformers", "model", "sampling and training", True),
+    ("safetensors", "model", "model weights", True),
+    ("mlflow", "registry", "tracking and the model registry", True),
+    ("peft", "model", "LoRA (train.lora_rank)", False),
+    ("deepspeed", "deepspeed", "ZeRO and more than one rank (train.zero, train.ranks)", False),
+    ("kserve", "serve", "`mmst serve`", False),
+    ("httpx", "http", "sampling from a server (sampling.backend=openai, kserve)", False),
+    ("kubernetes", "cluster", "providers in a cluster (gvisor_job, pytorchjob, kserve)", False),
+    ("sympy", "grade", "programs that import it (check.packages), answers that take algebra", False),
+    ("boto3", "s3", "runs stored in a bucket (--out s3://…)", False),
+)
+"""Distribution, our extra that brings it, what for, and whether every run needs it."""
+
+MEMORY_GIB = 3.0
+DISK_GIB = 2.0
+SHM_MIB = 64
+
+
+def examine(out: str) -> Iterator[Diagnostic]:
+    """Look at everything, for runs stored at `out`; one finding after the other, as they are made."""
+    yield python()
+    yield processors()
+    yield memory()
+    yield disk(out)
+    yield shared_memory()
+    for name, extra, why, needed in PACKAGES:
+        yield package(name, extra, why, needed)
+    yield gvisor()
+    yield model()
+    yield store(out)
+    yield tracking()
+
+
+def python(version: tuple[int, int] = sys.version_info[:2]) -> Diagnostic:
+    """The Python that runs this."""
+    low, below = PYTHONS
+    return Diagnostic(
+        what="Python",
+        ok=low <= version < below,
+        found=".".join(map(str, version)),
+        why="the pinned packages exist for these versions",
+        remedy=f"make the environment with Python {low[0]}.{low[1]} or {below[0]}.{below[1] - 1}",
+    )
+
+
+def processors() -> Diagnostic:
+    """The cores that this process may use."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Diagnostic(
+        what="processors",
+        ok=n >= 2,
+        found=f"{n}",
+        why="sampling, checks and training share them; one is enough, only slower",
+        remedy="use a machine with 2 cores or more",
+        needed=False,
+    )
+
+
+def memory(free: float | None = None) -> Diagnostic:
+    """The memory that is free in GiB, a container's limit included."""
+    gib = _free_memory() if free is None else free
+    return Diagnostic(
+        what="memory",
+        ok=gib >= MEMORY_GIB,
+        found=f"{gib:.1f} GiB free",
+        why=f"the demo needs {MEMORY_GIB:g} GiB; training a model of your own about 5 times its size",
+        remedy="end other programs, raise the container's limit, or use a larger machine",
+    )
+
+
+def disk(out: str, least_gib: float = DISK_GIB) -> Diagnostic:
+    """The space where runs are stored (for a bucket: where models are fetched to)."""
+    folder = Path.cwd() if out.startswith("s3://") else Path(out.removeprefix("file://")).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    gib = shutil.disk_usage(folder).free / (1 << 30)
+    return Diagnostic(
+        what="disk",
+        ok=gib >= least_gib,
+        found=f"{gib:.1f} GiB free at {folder}",
+        why=f"every sample and checkpoint is kept; at least {least_gib:g} GiB",
+        remedy=f"free some space there, or choose another place with --out (now {out})",
+    )
+
+
+def shared_memory(folder: Path = Path("/dev/shm")) -> Diagnostic:
+    """Shared memory, through which training processes on one machine talk."""
+    mib = shutil.disk_usage(folder).free / (1 << 20) if folder.is_dir() else 0.0
+    return Diagnostic(
+        what="shared memory",
+        ok=mib >= SHM_MIB,
+        found=f"{mib:.0f} MiB free at {folder}",
+        why="training with more than one rank uses it",
+        remedy="docker run --shm-size=1g; in Kubernetes an emptyDir of medium Memory at /dev/shm",
+        needed=False,
+    )
+
+
+def package(name: str, extra: str, why: str, needed: bool) -> Diagnostic:
+    """Whether a package is installed, and its version. It is not imported: that takes seconds."""
+    try:
+        version = importlib.metadata.version(name)
+        ok = importlib.util.find_spec(name) is not None
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        version, ok = "not installed", False
+    return Diagnostic(what=name, ok=ok, found=version, why=why, remedy=install(extra), needed=needed)
+
+
+def gvisor() -> Diagnostic:
+    """gVisor, by running a program in it."""
+    why = "runs the programs that the model writes; nothing falls back to running them unconfined"
+    return _try("gVisor", why, wiring.gvisor)
+
+
+def model() -> Diagnostic:
+    """The model that ships with MMST."""
+    from mmst.models import model_folder
+
+    return _try("shipped model", "the demo starts from it", lambda: f"mmst:{model_folder('mmst:tiny').name}")
+
+
+def store(out: str) -> Diagnostic:
+    """The store, by writing to it."""
+
+    def probe() -> str:
+        opened = wiring.open_store(out)
+        opened.probe()
+        return f"{opened.uri} is writable, also on conditions"
+
+    return _try("store", "everything that a run makes is kept there", probe)
+
+
+def tracking(uri: str = "") -> Diagnostic:
+    """Where MLflow will write; a server is asked whether it is there."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    why = "experiments and the model registry"
+    if not uri.startswith("http"):
+        return Diagnostic(what="MLflow", ok=True, found=uri or "SQLite in the run's folder", why=why)
+    remedy = "start it (`mlflow server`), or name none (MLFLOW_TRACKING_URI, promote.tracking_uri): SQLite"
+    return answering("MLflow", f"{uri.rstrip('/')}/health", why, remedy)
+
+
+def answering(what: str, url: str, why: str, remedy: str, seconds: float = 5.0) -> Diagnostic:
+    """Whether an HTTP server is there: any answer below 500 counts, also a refusal."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    address, headers = without_user(url)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=seconds):
+            found, ok = f"{url} answers", True
+    except urllib.error.HTTPError as e:
+        found, ok = f"{url} answers with {e.code}", e.code < 500
+    except (OSError, ValueError, http.client.HTTPException) as e:
+        found, ok = f"{url}: {getattr(e, 'reason', e)}", False
+    return Diagnostic(what=what, ok=ok, found=found, why=why, remedy=remedy)
+
+
+def _try(what: str, why: str, probe: Callable[[], str]) -> Diagnostic:
+    try:
+        return Diagnostic(what=what, ok=True, found=probe(), why=why)
+    except SetupError as e:
+        return Diagnostic(
+            what=what, ok=False, found=e.what + (f" ({e.why})" if e.why else ""), why=why, remedy=e.remedy
+        )
+    except (MmstError, ImportError, OSError) as e:
+        return Diagnostic(what=what, ok=False, found=str(e), why=why, remedy=getattr(e, "remedy", ""))
+
+
+def _free_memory() -> float:
+    available = float("inf")
+    with Path("/proc/meminfo").open() as lines:
+        for line in lines:
+            if line.startswith("MemAvailable:"):
+                available = int(line.split()[1]) / (1 << 20)
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (int((group / f).read_text()) / (1 << 30) for f in ("memory.max", "memory.current"))
+    except (OSError, ValueError):
+        return available  # no limit ("max"), or no control group of version 2
+    return min(available, limit - used)

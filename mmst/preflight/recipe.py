@@ -1,0 +1,143 @@
+"""What can be known to be wrong before anything expensive is done: `mmst run` begins with it.
+
+Each check raises the error that a stage would raise much later, with the value and the remedy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmst import wiring
+from mmst.core.config import Config, Source
+from mmst.core.diagnostic import Diagnostic
+from mmst.core.errors import ConfigError, DataError, SetupError
+from mmst.datasets import PUBLISHED, located
+from mmst.kubernetes.quota import MOST_TASKS, tasks
+from mmst.methods import method
+from mmst.models import model_folder
+from mmst.preflight import machine as preflight_machine
+from mmst.stages import champion
+
+LEAST_GIB = 0.5
+
+
+def check(config: Config) -> None:
+    """Look at all that the configuration names; raises for the first thing that cannot work."""
+    for name in config.methods:
+        method(name)
+    problem_files(config)
+    recorded_file(config)
+    model_folder(config.model.base)
+    champion.check_name(config.promote.name)
+    for finding in machine(config):
+        if not finding.ok:
+            raise SetupError(f"{finding.what}: {finding.found}", why=finding.why, remedy=finding.remedy)
+    wiring.open_store(config.out).probe()
+    engines(config)
+
+
+def problem_files(config: Config) -> None:
+    """Every problem file is there and not empty; there is something to sample and to hold out."""
+    p = config.problems
+    for part in ("train", "test"):
+        if not getattr(p, part):
+            raise ConfigError(f"problems.{part} names no problems", remedy="see `mmst recipes --keys` (problems.*)")
+    for part in ("train", "test", "related", "annotated"):
+        for i, source in enumerate(getattr(p, part)):
+            _source_file(f"problems.{part}.{i}", source)
+
+
+def _source_file(key: str, source: Source) -> None:
+    if source.format == "generated":
+        return
+    if not source.format:
+        raise ConfigError(f"{key}.format is empty", remedy=f"--set {key}.format=gsm8k (see `mmst problems list`)")
+    path = located(source.path)
+    if not source.path or not path.exists():
+        raise ConfigError(
+            f"{key}.path is not a file",
+            value=str(path) if source.path else "",
+            remedy=f"--set {key}.path=FILE; {PUBLISHED}",
+        )
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{path} is empty", remedy=f"give a file with problems of the format {source.format}")
+
+
+def recorded_file(config: Config) -> None:
+    """The file of recorded completions is there."""
+    s = config.sampling
+    if s.backend == "recorded" and not Path(s.recorded).expanduser().is_file():
+        raise ConfigError(
+            "sampling.recorded is not a file", value=s.recorded, remedy="--set sampling.recorded=completions.jsonl"
+        )
+
+
+def machine(config: Config) -> list[Diagnostic]:
+    """What this machine needs for this configuration."""
+    needed = {name for name, _, _, always in preflight_machine.PACKAGES if always}
+    trains_here, samples_here = config.train.launcher == "local", config.sampling.backend != "kserve"
+    if not trains_here and not samples_here:
+        needed -= {"torch", "safetensors"}
+    if trains_here and config.train.lora_rank:
+        needed.add("peft")
+    if trains_here and (config.train.ranks > 1 or config.train.zero):
+        needed.add("deepspeed")
+    if config.sampling.backend in ("openai", "kserve"):
+        needed.add("httpx")
+    if not trains_here or not samples_here or config.check.sandbox == "gvisor_job":
+        needed.add("kubernetes")
+    if config.out.startswith("s3://"):
+        needed.add("boto3")
+    packages = [
+        preflight_machine.package(name, extra, why, True)
+        for name, extra, why, _ in preflight_machine.PACKAGES
+        if name in needed
+    ]
+    return [preflight_machine.python(), *packages, preflight_machine.disk(config.out, LEAST_GIB)]
+
+
+def engines(config: Config) -> None:
+    """The servers that are named answer, and the sandbox starts."""
+    if config.sampling.backend == "openai":
+        wiring.api_key(config.sampling.api_key_env)
+        server = preflight_machine.answering("server", f"{config.sampling.url.rstrip('/')}/models", "", "")
+        if not server.ok:
+            raise ConfigError(
+                f"no model server answers at sampling.url ({server.found})",
+                value=config.sampling.url,
+                remedy="start one (`mmst serve MODEL`), or --set sampling.backend=local",
+            )
+    tracking = preflight_machine.tracking(config.promote.tracking_uri)
+    if not tracking.ok:
+        raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)
+    if config.check.sandbox == "gvisor":
+        wiring.gvisor(config.check.packages)
+
+
+def for_cluster(config: Config) -> None:
+    """What a recipe must say so that its stages can run as pods, which share no folder and no gVisor with us.
+
+    Only reads the configuration; `mmst preflight` looks at the cluster itself.
+    """
+    c = config.cluster
+    if (wanted := tasks(config)) > MOST_TASKS:
+        raise ConfigError(
+            f"the run would have {wanted} tasks, and Argo ends a run that has more than some {MOST_TASKS}",
+            value=f"loop.rounds={config.loop.rounds}, {len(config.loop.controls)} controls",
+            remedy="fewer rounds or controls; a second recipe can go on from the champion (model.base)",
+        )
+    if not config.out.startswith("s3://") and not (c.volume and Path(config.out).is_relative_to(c.mount)):
+        raise ConfigError(
+            "pods do not share this folder", value=config.out, remedy=f"--out s3://bucket/prefix, or below {c.mount}"
+        )
+    if config.check.sandbox == "gvisor":
+        raise ConfigError(
+            "check.sandbox=gvisor starts gVisor on one machine; a pod cannot",
+            remedy="--set check.sandbox=gvisor_job, or --cluster NAMESPACE for the settings of the release there",
+        )
+    if not config.promote.tracking_uri and not any(e.startswith("MLFLOW_TRACKING_URI=") for e in c.env):
+        raise ConfigError(
+            "pods need an MLflow server", remedy="--set promote.tracking_uri=http://mlflow.mmst:5000, or --cluster"
+        )
+    if config.train.launcher != "local" and not c.volume:
+        raise ConfigError("stages and training pods share no volume", remedy="--set cluster.volume=mmst-scratch")

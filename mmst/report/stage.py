@@ -1,0 +1,208 @@
+"""The report of a run: one self-contained HTML page, made from what the store holds.
+
+The stage's shard is the deterministic summary (`summary.jsonl`), so that the same run has the
+same manifest. The page also shows wall times, which differ from run to run: it is written beside
+the shard and not listed in the manifest, and again as `runs/<run>/report.html`.
+
+The page's size does not grow with the run: of each file of samples only the first `WINDOW`
+records are looked at, and what is shown of them is said to be a selection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mmst.core.config import Config
+from mmst.core.manifest import Manifest, Place
+from mmst.core.ports import Engines, Store
+from mmst.core.records import CheckedSample, Outcome, Problem, Verdict, to_data
+from mmst.core.stage import Stage, records
+from mmst.report.content import Content, Specimen
+from mmst.report.page import page
+from mmst.runs.summary import RoundSummary, RunSummary, StageState, summarise
+
+VERSION = 2
+WINDOW = 4096
+SAMPLES = 20
+PAIRS = 6
+
+
+def run(engines: Engines, place: Place, run: str) -> Manifest:
+    """Make the page of a run, complete or not; counts: `samples` and `translations` shown."""
+    store = engines.store
+    summary = summarise(store, run)
+    shown = [s for r in summary.rounds for s in r.stages if s.place.step != "report"]
+    inputs = {s.place.key: s.manifest for s in shown if s.manifest is not None}
+    stage = Stage.open(store, "report", version=VERSION, config={"run": run}, inputs=inputs, place=place)
+    name = f"runs/{run}/report.html"
+    html = stage.read("report.html")
+    if stage.manifest is None or html is None:
+        with engines.progress.task("report", 2, "steps") as task:
+            content = collect(store, summary, summary.config or engines.config)
+            task.advance()
+            html = page(content).encode("utf-8", "replace")
+            stage.write("report.html", html)
+            task.advance()
+        stage.write_records("summary.jsonl", [steady(content)])
+        # Before the manifest: whoever finds the stage complete also finds the page.
+        store.write(name, html)
+        counts = {"samples": len(content.samples), "translations": len(content.pairs)}
+        return stage.finish(shards=["summary.jsonl"], counts=counts)
+    if store.read(name) != html:
+        store.write(name, html)
+    return stage.manifest
+
+
+def collect(store: Store, summary: RunSummary, config: Config) -> Content:
+    """All that the page shows: the summary, who solves what, and a selection of real samples."""
+    latest = next((r for r in reversed(summary.rounds) if _complete(r, "verify")), None)
+    samples: list[CheckedSample] = []
+    pairs: list[tuple[CheckedSample, CheckedSample]] = []
+    if latest is not None:
+        window = list(_window(store, latest.stage("verify")))
+        samples = various(window, SAMPLES)
+        pairs = couples(window, list(_window(store, latest.stage("verify-translations"))), PAIRS)
+    wanted = {c.sample.problem_id for c in (*samples, *(source for source, _ in pairs))}
+    problems = _problems(store, summary, wanted)
+    return Content(
+        summary=summary,
+        config=config,
+        sizes=_sizes(summary),
+        round=latest.round if latest else 0,
+        funnels={r.round: funnels(r, config.methods) for r in summary.rounds if r.funnel},
+        verdicts=by_method(latest.stage("verify") if latest else None, config.methods),
+        solvers={r.round: solvers(store, r.stage("evaluate")) for r in summary.rounds if _complete(r, "evaluate")},
+        samples=[Specimen(problem=problems.get(c.sample.problem_id), checked=c) for c in samples],
+        pairs=[(Specimen(problem=problems.get(s.sample.problem_id), checked=s), t) for s, t in pairs],
+    )
+
+
+def various(window: Sequence[CheckedSample], most: int) -> list[CheckedSample]:
+    """Up to `most` samples that show each (method, verdict) in turn; the same ones each time.
+
+    Within a kind the choice is as good as random; no two are of the same problem and method.
+    """
+    kinds: dict[tuple[str, str], list[CheckedSample]] = {}
+    for c in sorted(window, key=lambda c: _rank(c.sample.id)):
+        kinds.setdefault((c.verdict.value, c.sample.method), []).append(c)
+    chosen: dict[tuple[str, str], CheckedSample] = {}
+    queues = [iter(kinds[k]) for k in sorted(kinds)]
+    while queues and len(chosen) < most:
+        for queue in list(queues):
+            free = next((c for c in queue if (c.sample.problem_id, c.sample.method) not in chosen), None)
+            if free is None:
+                queues.remove(queue)
+            elif len(chosen) < most:
+                chosen[free.sample.problem_id, free.sample.method] = free
+    return sorted(chosen.values(), key=lambda c: (c.sample.problem_id, c.sample.method))
+
+
+def couples(
+    sources: Sequence[CheckedSample], translations: Sequence[CheckedSample], most: int
+) -> list[tuple[CheckedSample, CheckedSample]]:
+    """Translations with their sources, in turn by direction and by whether they passed."""
+    by_id = {c.sample.id: c for c in sources}
+    kinds: dict[tuple[str, str, bool], list[CheckedSample]] = {}
+    for t in sorted(translations, key=lambda t: _rank(t.sample.id)):
+        if t.sample.source_sample in by_id:
+            kinds.setdefault((t.sample.source_method, t.sample.method, not t.passed), []).append(t)
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*(kinds[k] for k in sorted(kinds))))
+    return [(by_id[t.sample.source_sample], t) for t in itertools.islice((t for t in in_turn if t is not None), most)]
+
+
+def funnels(r: RoundSummary, methods: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The round's funnel per method; the training set counts `new.METHOD.ORIGIN`."""
+    chosen = r.stage("build_trainset")
+    counts = chosen.manifest.counts if chosen and chosen.manifest else {}
+    kept = {m: sum(n for name, n in counts.items() if name.startswith(f"new.{m}.")) for m in methods}
+    return {m: {**r.funnels.get(m, {}), **({"kept": kept[m]} if kept[m] else {})} for m in methods}
+
+
+def by_method(check: StageState | None, methods: Sequence[str]) -> dict[str, dict[str, int]]:
+    """{method: {verdict: samples}} of a verify stage, from its counts."""
+    counts = check.manifest.counts if check and check.manifest else {}
+    table = {m: {v.value: counts.get(f"{m}.{v.value}", 0) for v in Verdict} for m in methods}
+    return {m: found for m, found in table.items() if any(found.values())}
+
+
+def solvers(store: Store, evaluate: StageState | None) -> dict[str, dict[str, int]]:
+    """{"task/family": {"code+text": held-out problems that exactly these methods solve}}; "" is none.
+
+    Problems for which a request failed are left out.
+    """
+    table: dict[str, Counter[str]] = {}
+    if evaluate is None or evaluate.manifest is None:
+        return {}
+    # An evaluate stage keeps the outcomes of a problem together.
+    for _, group in itertools.groupby(records(store, evaluate.manifest, Outcome), key=lambda o: o.problem_id):
+        found = list(group)
+        if any(o.passed is None for o in found):
+            continue
+        solved = "+".join(sorted(o.method for o in found if o.passed))
+        table.setdefault(f"{found[0].task}/{found[0].family}", Counter())[solved] += 1
+    return {name: dict(sorted(counts.items())) for name, counts in sorted(table.items())}
+
+
+def steady(content: Content) -> dict[str, Any]:
+    """What of the content is the same whenever the same run is reported: no times, no addresses."""
+    return {
+        "run": content.summary.run,
+        "rounds": [
+            to_data(
+                {
+                    "round": r.round,
+                    "arms": dict(sorted(r.arms.items())),
+                    "funnel": r.funnel,
+                    "funnels": content.funnels.get(r.round, {}),
+                    "families": r.families,
+                    "decision": r.decision,
+                    "stopped": r.stopped,
+                    "solvers": content.solvers.get(r.round, {}),
+                }
+            )
+            for r in content.summary.rounds
+        ],
+        "verdicts": content.verdicts,
+        "notes": list(content.summary.notes),
+        "samples": [s.checked.sample.id for s in content.samples],
+        "translations": [t.sample.id for _, t in content.pairs],
+    }
+
+
+def _complete(r: RoundSummary, step: str) -> bool:
+    state = r.stage(step)
+    return state is not None and state.complete
+
+
+def _window(store: Store, state: StageState | None) -> Iterator[CheckedSample]:
+    if state is None or state.manifest is None:
+        return iter(())
+    return itertools.islice(records(store, state.manifest, CheckedSample), WINDOW)
+
+
+def _prepared(summary: RunSummary) -> Manifest | None:
+    found: Iterable[StageState | None] = (r.stage("prepare") for r in summary.rounds)
+    return next((s.manifest for s in found if s is not None and s.manifest is not None), None)
+
+
+def _sizes(summary: RunSummary) -> Mapping[str, int]:
+    prepared = _prepared(summary)
+    return prepared.counts if prepared else {}
+
+
+def _problems(store: Store, summary: RunSummary, wanted: set[str]) -> dict[str, Problem]:
+    prepared, found = _prepared(summary), dict[str, Problem]()
+    for p in records(store, prepared, Problem, "train-") if prepared and wanted else ():
+        if p.id in wanted:
+            found[p.id] = p
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _rank(sample_id: str) -> bytes:
+    return hashlib.sha256(sample_id.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,1 @@
+"""One pipeline run per content, as Git asks for it."""

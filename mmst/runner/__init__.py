@@ -1,0 +1,1 @@
+"""Runs one stage in a process of its own."""

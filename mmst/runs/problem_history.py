@@ -1,0 +1,139 @@
+"""One problem's way through a run: every sample, verdict, translation, training example and later outcome."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mmst.core.config import Config
+from mmst.core.errors import UserError
+from mmst.core.manifest import Manifest
+from mmst.core.ports import Store
+from mmst.core.records import CheckedSample, Example, Outcome, Problem, from_json
+from mmst.core.stage import records, shard
+from mmst.runs.summary import StageState, recorded_config, stages
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStory:
+    """What one round did with the problem.
+
+    `samples` and `translations` are checked; `trained` holds, per arm, the examples taken from it;
+    `outcomes`, per arm, how the round's model does on it when it is held out.
+    """
+
+    round: int
+    samples: tuple[CheckedSample, ...]
+    translations: tuple[CheckedSample, ...]
+    trained: dict[str, tuple[Example, ...]]
+    heldout: dict[str, tuple[CheckedSample, ...]]
+    outcomes: dict[str, tuple[Outcome, ...]]
+
+    def source_of(self, translation: CheckedSample) -> CheckedSample | None:
+        """The solution that a translation rewrites."""
+        return next((s for s in self.samples if s.sample.id == translation.sample.source_sample), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A problem and its rounds."""
+
+    run: str
+    problem: Problem
+    part: str
+    rounds: tuple[RoundStory, ...]
+
+
+def story(store: Store, run: str, problem_id: str = "", index: int | None = None) -> Story:
+    """The story of a problem by id, by its place among the problems sampled for training, or of a telling one.
+
+    Without either, it is one that a translation taught; else the first. Complete stages only.
+    """
+    found = [s for s in stages(store, run) if s.manifest is not None]
+    prepared = next((s.manifest for s in found if s.place.step == "prepare"), None)
+    if prepared is None:
+        raise UserError(f"run {run} has no problems yet", remedy=f"mmst status {run}")
+    wanted = problem_id or ("" if index is not None else _telling(store, found))
+    part, problem = _problem(store, prepared, wanted, index or 0)
+    by_round = itertools.groupby(found, key=lambda s: s.place.round)
+    rounds = [_round(store, number, list(states), problem.id) for number, states in by_round]
+    told = tuple(r for r in rounds if r.samples or r.outcomes)
+    return Story(run=run, problem=problem, part=part, rounds=told)
+
+
+def find_sample(store: Store, run: str, sample_id: str) -> tuple[CheckedSample, Config]:
+    """A checked sample or translation of a run by its id (its beginning is enough), with the run's recipe."""
+    recorded = recorded_config(store, run)
+    checks = [s.manifest for s in stages(store, run) if s.place.step.startswith("verify")]
+    found = {
+        c.sample.id: c
+        for manifest in checks
+        for c in _lines(store, manifest, CheckedSample, sample_id.encode())
+        if c.sample.id.startswith(sample_id)
+    }
+    if len(found) != 1 or recorded is None:
+        what = f"{len(found)} samples of run {run} have ids that begin so" if found else f"run {run} has no such sample"
+        raise UserError(what, value=sample_id, remedy=f"mmst show {run} shows the ids")
+    return next(iter(found.values())), recorded
+
+
+def lines_about(store: Store, manifest: Manifest | None, kind: type[R], problem_id: str) -> Iterator[R]:
+    """A stage's records of one problem. Other lines are skipped unread, so it is quick for millions."""
+    return _lines(store, manifest, kind, json.dumps(problem_id).encode())
+
+
+def _lines(store: Store, manifest: Manifest | None, kind: type[R], needle: bytes) -> Iterator[R]:
+    if manifest is None:
+        return
+    for entry in manifest.files:
+        if entry.name.endswith(".jsonl"):
+            data = shard(store, manifest, entry)
+            yield from (from_json(kind, line) for line in data.split(b"\n") if needle in line)
+
+
+def _problem(store: Store, prepared: Manifest, problem_id: str, index: int) -> tuple[str, Problem]:
+    if problem_id:
+        for part in ("train", "heldout", "annotated"):
+            for problem in records(store, prepared, Problem, f"{part}-"):
+                if problem.id == problem_id:
+                    return part, problem
+        raise UserError("no problem of the run has this id", value=problem_id, remedy="mmst show RUN --index 0")
+    chosen = next(itertools.islice(records(store, prepared, Problem, "train-"), index, None), None)
+    if chosen is None:
+        n = sum(e.records for e in prepared.files if e.name.startswith("train-"))
+        raise UserError("--index is beyond the problems of the run", value=index, remedy=f"0 to {n - 1}")
+    return "train", chosen
+
+
+def _telling(store: Store, found: list[StageState]) -> str:
+    for state in found:
+        if state.place.step == "build_trainset" and state.manifest is not None:
+            for example in records(store, state.manifest, Example, "new-"):
+                if example.origin == "translation":
+                    return example.problem_id
+    return ""
+
+
+def _round(store: Store, number: int, states: list[StageState], problem_id: str) -> RoundStory:
+    def about(step: str, kind: type[R]) -> dict[str, tuple[R, ...]]:
+        by_arm = {
+            s.place.arm: tuple(lines_about(store, s.manifest, kind, problem_id)) for s in states if s.place.step == step
+        }
+        return {arm: found for arm, found in by_arm.items() if found}
+
+    def main(step: str) -> tuple[CheckedSample, ...]:
+        return next(iter(about(step, CheckedSample).values()), ())
+
+    return RoundStory(
+        round=number,
+        samples=main("verify"),
+        translations=main("verify-translations"),
+        trained=about("build_trainset", Example),
+        heldout=about("verify-heldout", CheckedSample),
+        outcomes=about("evaluate", Outcome),
+    )

@@ -1,0 +1,247 @@
+"""What a run has done so far, read from the store alone: for `mmst status`, the final tables and the report.
+
+Nothing here computes a result; it follows the run's pointers (`runs/<run>/…`) to the manifests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mmst.core import sealed
+from mmst.core.config import Config, parse_stored, run_id, to_text
+from mmst.core.errors import UserError
+from mmst.core.manifest import ENTRY, Manifest, Place
+from mmst.core.ports import Store
+from mmst.core.records import Decision, Report, from_data
+from mmst.core.redaction import redacted_json
+from mmst.core.stage import made, pointers, timing
+from mmst.stages.champion import ALL_METHODS
+
+STEPS = (
+    "prepare",
+    "base_model",
+    "sample",
+    "verify",
+    "translate",
+    "verify-translations",
+    "build_trainset",
+    "enough",
+    "train",
+    "sample-heldout",
+    "verify-heldout",
+    "evaluate",
+    "promote",
+    "another",
+    "ended",
+    "report",
+)
+"""The steps of a run in the order in which people read them."""
+
+MAIN_ONLY = ("prepare", "sample")
+"""Steps that only a run's own arm has, never a control."""
+
+FUNNEL = ("asked", "passed", "translated", "passed_again", "kept")
+"""From problems to training examples: samples asked for, correct ones, translations, correct ones, examples kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageState:
+    """One stage of a run: complete (`manifest` is there) or under way with `shards` written.
+
+    `timing` is what the stage measured when it was made: seconds and, where it has them, tokens.
+    """
+
+    place: Place
+    ref: str
+    inputs: Mapping[str, str]
+    manifest: Manifest | None
+    shards: int
+    timing: Mapping[str, float]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stage's manifest is written."""
+        return self.manifest is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundSummary:
+    """One round (0: the base model): a report per arm, the way to the training set, the decision.
+
+    `funnel` has the keys of `FUNNEL`; `funnels` the same per method, where the stages counted so;
+    `families` is {arm: {"task/method/family": (passed, n)}}; `timings` {step: {"seconds": …}}.
+    """
+
+    round: int
+    arms: Mapping[str, Report]
+    funnel: Mapping[str, int]
+    funnels: Mapping[str, Mapping[str, int]]
+    verdicts: Mapping[str, int]
+    families: Mapping[str, Mapping[str, tuple[int, int]]]
+    decision: Decision | None
+    stopped: str
+    timings: Mapping[str, Mapping[str, float]]
+    stages: tuple[StageState, ...]
+
+    @property
+    def main_arm(self) -> str:
+        """The arm that the run itself follows: the one that samples; all others are controls."""
+        return next((s.place.arm for s in self.stages if s.place.step in MAIN_ONLY), "mmst")
+
+    def stage(self, step: str, arm: str = "") -> StageState | None:
+        """The stage of a step; of the main arm unless named."""
+        wanted = arm or self.main_arm
+        return next((s for s in self.stages if s.place.step == step and s.place.arm == wanted), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run: its rounds so far and, when it was started by `mmst run`, its recipe."""
+
+    run: str
+    config: Config | None
+    rounds: tuple[RoundSummary, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last decision that was made."""
+        return next((r.decision for r in reversed(self.rounds) if r.decision is not None), None)
+
+
+def record_config(store: Store, config: Config) -> None:
+    """Write a run's recipe beside its pointers, so that it can be read without the recipe's file."""
+    sealed.write(store, _recipe(run_id(config)), to_text(config))
+
+
+def recorded_config(store: Store, run: str) -> Config | None:
+    """The recipe that was written beside a run's pointers, if it was; `DamagedError` when it is not as it was."""
+    remedy = "delete it: `mmst run` with the same recipe writes it again"
+    text = sealed.read(store, _recipe(run), remedy)
+    try:
+        return None if text is None else parse_stored(json.loads(redacted_json(text.decode("utf-8", "surrogatepass"))))
+    except UserError as e:  # its hash is right
+        what = f"holds a recipe that this version of MMST cannot read ({e})"
+        raise sealed.damaged(store, _recipe(run), what, remedy) from e
+
+
+def _recipe(run: str) -> str:
+    return f"runs/{run}/config.json"
+
+
+def runs(store: Store) -> list[str]:
+    """The names of all runs in a store, sorted."""
+    return sorted({name.split("/")[1] for name in store.names("runs/") if name.count("/") >= 2})
+
+
+def find_run(store: Store, name: str) -> str:
+    """The run of this name or beginning; `UserError` lists those that there are."""
+    known = runs(store)
+    matching = [name] if name in known else [r for r in known if r.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    what = "several runs begin with that name" if matching else f"no such run in {store.uri}"
+    listed = ", ".join(matching or known) or "none; `mmst run --recipe demo` makes one, on a cluster `mmst submit`"
+    raise UserError(what, value=name, remedy=f"--out names the store; runs: {listed}")
+
+
+def stages(store: Store, run: str) -> Iterator[StageState]:
+    """Every stage that a run opened, in reading order."""
+    known = {step: i for i, step in enumerate(STEPS)}
+    found = sorted(
+        pointers(store, run),
+        key=lambda p: (p[0].round, p[0].arm not in ("base", "mmst"), p[0].arm, known.get(p[0].step, len(known))),
+    )
+    for place, ref, inputs in found:
+        manifest = made(store, ref)
+        yield StageState(
+            place=place,
+            ref=ref,
+            inputs=inputs,
+            manifest=manifest,
+            shards=len(manifest.files) if manifest else sum(not n.endswith(ENTRY) for n in store.names(f"{ref}/")),
+            timing=timing(store, ref),
+        )
+
+
+def summarise(store: Store, run: str) -> RunSummary:
+    """The whole run, complete or not. Reads manifests only, so it is quick for any amount of data."""
+    config = recorded_config(store, run)
+    by_round: dict[int, list[StageState]] = {}
+    for state in stages(store, run):
+        by_round.setdefault(state.place.round, []).append(state)
+    rounds = tuple(_round(number, tuple(found)) for number, found in sorted(by_round.items()))
+    return RunSummary(run=run, config=config, rounds=rounds, notes=tuple(_notes(config, rounds)))
+
+
+def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
+    facts = {(s.place.arm, s.place.step): s.manifest.facts for s in found if s.manifest is not None}
+    main = next((s.place.arm for s in found if s.place.step in MAIN_ONLY), "")
+    counts = {s.place.step: s.manifest.counts for s in found if s.manifest is not None and s.place.arm == main}
+    reports = {arm: f for (arm, step), f in facts.items() if step == "evaluate" and "report" in f}
+    decisions = [f["decision"] for (_, step), f in facts.items() if step == "promote" and "decision" in f]
+    stops = [f["reason"] for (_, step), f in facts.items() if step in ("enough", "another") and f.get("reason")]
+    methods = sorted({key.split(".")[0] for key in counts.get("verify", {}) if "." in key})
+    return RoundSummary(
+        round=number,
+        arms={arm: from_data(Report, f["report"]) for arm, f in reports.items()},
+        funnel=_funnel(counts),
+        funnels={m: _funnel(counts, m) for m in methods},
+        verdicts={k: v for k, v in counts.get("verify", {}).items() if "." not in k},
+        families={
+            arm: {name: (int(passed), int(n)) for name, (passed, n) in f.get("families", {}).items()}
+            for arm, f in reports.items()
+        },
+        decision=from_data(Decision, decisions[-1]) if decisions else None,
+        stopped=stops[-1] if stops else "",
+        timings={
+            s.place.step if s.place.arm == main else f"{s.place.arm}/{s.place.step}": s.timing
+            for s in found
+            if s.timing
+        },
+        stages=found,
+    )
+
+
+def _funnel(counts: Mapping[str, Mapping[str, int]], method: str = "") -> dict[str, int]:
+    """The counts along the way, of one method or all; only of the steps that are complete."""
+    where = {
+        "asked": ("verify", "asked"),
+        "passed": ("verify", "passed"),
+        "translated": ("verify-translations", "asked"),
+        "passed_again": ("verify-translations", "passed"),
+    }
+    keys = {name: (step, f"{method}.{count}" if method else count) for name, (step, count) in where.items()}
+    funnel = {name: counts[step].get(key, 0) for name, (step, key) in keys.items() if step in counts}
+    if "build_trainset" in counts:
+        kept = counts["build_trainset"]
+        mine = (n for key, n in kept.items() if key.startswith(f"new.{method}."))
+        funnel["kept"] = sum(mine) if method else kept.get("new", 0)
+    return funnel
+
+
+def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[str]:
+    """What a reader must know before believing the tables."""
+    scores = [(r, s) for r in rounds for report in r.arms.values() for s in report.scores if s.failed]
+    for r, s in scores:
+        if s.method != ALL_METHODS:
+            yield (
+                f"Round {r.round}, {s.task} by {s.method}: {s.failed} of {s.n + s.failed} problems are left out, since "
+                "the model server did not complete their requests. They count neither as right nor as wrong."
+            )
+    if config is None:
+        return
+    yield (
+        f"One seed (sampling.seed={config.sampling.seed}): the intervals cover the held-out problems, not the "
+        "luck of sampling and training. Run more seeds before believing a difference."
+    )
+    sources = (*config.problems.train, *config.problems.annotated)
+    if any(s.format == "generated" for s in sources):
+        yield (
+            "Generated problems: the generator sets which families are annotated for which method, so that "
+            "the methods' strengths differ on purpose. This shows the mechanism, not an effect in nature."
+        )
+    if rounds and not config.loop.controls and config.loop.arm == "mmst":
+        yield "No controls were trained beside it (loop.controls): a gain may come from the extra training steps alone."

@@ -1,0 +1,1 @@
+"""Programs that nobody trusts: as work, as verdicts, in batches."""

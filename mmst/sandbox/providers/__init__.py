@@ -1,0 +1,1 @@
+"""What runs programs: gVisor, Kubernetes Jobs of it, plain processes."""

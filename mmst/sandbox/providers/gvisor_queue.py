@@ -1,0 +1,102 @@
+"""What a pool of sandboxes does next: evaluate a batch of programs, or run one alone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from mmst.core import metrics
+from mmst.core.ports import Evaluation, Execution, Limits, Program
+from mmst.sandbox import recheck
+from mmst.sandbox.guest.wire import BATCH
+from mmst.sandbox.work import Waiting, Work
+
+TRIES = 3
+"""How many evaluators may fail in a row before programs are only run."""
+_PATIENCE = 0.5
+"""How many seconds a program may wait for others to be evaluated with."""
+
+
+class Queue:
+    """The works of one call: to evaluate, to run, to recheck, and to run when nothing else does."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._batch: list[Work] = []
+        self._run: deque[Work] = deque()
+        self._recheck: list[Work] = []
+        self._held_up: deque[Work] = deque()
+        self._failures = 0
+
+    def batch(self) -> list[Work]:
+        """The next works to evaluate together; empty while enough are waiting to run, or when none is left."""
+        began = time.monotonic()
+        while len(self._batch) < BATCH and len(self._run) < BATCH and (work := self._waiting.next()):
+            (self._batch if work.evaluate and self._failures < TRIES else self._run).append(work)
+            if time.monotonic() > began + _PATIENCE:
+                break
+        if len(self._run) >= BATCH:
+            return []
+        batch, self._batch = self._batch, []
+        return batch
+
+    def next(self, *, idle: bool) -> Work | None:
+        """The next work to run in a process of its own; works are rechecked when they are many, or all is `idle`."""
+        if self._run:
+            return self._run.popleft()
+        if self._recheck and (idle or len(self._recheck) >= BATCH):
+            some, self._recheck = self._recheck[:BATCH], self._recheck[BATCH:]
+            limits = Limits(timeout=10.0, memory_mib=some[0].limits.memory_mib, output_kib=some[0].limits.output_kib)
+            program = Program(id="recheck", source=recheck.program([work.program.source for work in some]))
+            return Work(program, limits, together=tuple(some))
+        return self._held_up.popleft() if self._held_up and idle else None
+
+    def evaluated(self, batch: Sequence[Work], texts: Sequence[str | None]) -> Iterator[Execution]:
+        """What an evaluator finished; the rest is run, and a share rechecked."""
+        self._failures = 0
+        for work, text in zip(batch, texts, strict=True):
+            known = replace(work, evaluate=False, evaluated=text)
+            if text is None:
+                self._run.append(known)
+            elif work.recheck:
+                self._recheck.append(known)
+            else:
+                yield _finished(known, Evaluation.FINISHED)
+
+    def not_evaluated(self, batch: Sequence[Work], why: object) -> None:
+        """An evaluator failed: its programs are run."""
+        metrics.retry("gvisor evaluator", why)
+        self._failures += 1
+        self._run.extend(replace(work, evaluate=False) for work in batch)
+
+    def rechecked(self, works: Sequence[Work], execution: Execution | None) -> Iterator[Execution]:
+        """What was rechecked together: confirmed as a whole, or each is run alone."""
+        texts = [work.evaluated or "" for work in works]
+        if execution and execution.exit_status == "ok" and recheck.agree(execution.stdout, texts):
+            yield from (_finished(work, Evaluation.CONFIRMED) for work in works)
+        else:
+            self._run.extend(works)
+
+    def back(self, works: Sequence[Work]) -> None:
+        """They were not begun: their sandbox did not start."""
+        for work in works:
+            if work.evaluate:
+                self._batch.append(work)
+            elif work.together:
+                self._recheck.extend(work.together)
+            else:
+                (self._held_up if work.in_peace else self._run).append(work)
+
+    def again(self, work: Work) -> None:
+        """Run it once more, first of all: it took its sandbox down, or was killed by nobody."""
+        self._run.appendleft(replace(work, tries=work.tries + 1))
+
+    def again_in_peace(self, work: Work) -> None:
+        """Run it once more when nothing else runs: it was kept from running."""
+        self._held_up.append(replace(work, in_peace=True))
+
+
+def _finished(work: Work, evaluation: Evaluation) -> Execution:
+    return Execution(id=work.id, exit_status="ok", stdout=work.evaluated or "", stderr="", evaluation=evaluation)

@@ -1,0 +1,1 @@
+"""What serves follows the champion on record."""

@@ -1,0 +1,257 @@
+"""Rollout: what serves becomes the champion on record, or stays what it was.
+
+`decide` looks at what there is and names the next step, which `carry_out` takes; all that must
+outlast this process stands in the services and in the registry's tags, so it may end anywhere:
+
+    no champion                        → idle
+    champion not served                → bring_up: a challenger beside the stable service
+    challenger there                   → try_out: on problems that the champion is known to solve; then switch
+    stable switched, not recorded      → confirm: the same through the stable service; then record
+    champion failed before             → back: what is on record serves again; then hold
+    champion served and on record      → clear what is left over, then rest
+
+The stable service's pods are replaced one by one, each when its successor is ready: no request
+is lost. Tags of a model version: `serving` (namespace/service), `serving.since`,
+`serving.failed` (the reason; remove it to have the version tried again).
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from mmst.core.errors import SamplerError, UserError
+from mmst.core.ports import Request, Sampler, Store
+from mmst.core.records import CheckedSample
+from mmst.core.stage import load, pointers, records
+from mmst.grading import equal
+from mmst.methods import method
+
+SERVING, SINCE, FAILED = "serving", "serving.since", "serving.failed"
+STABLE, NEXT = "champion", "champion-next"
+"""The service that clients use, and the challenger beside it."""
+ASKED = 24
+"""Problems of a smoke test at most."""
+ENOUGH = 0.8
+"""Share of them that must be solved again. The same model solves all, but for the numerics of another server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A registered model version: its checkpoint's digest and reference, where it was measured, its tags."""
+
+    version: str
+    checkpoint: str
+    ref: str
+    run: str = ""
+    evaluation: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What there is: the champion, the versions recorded as serving here, the services' checkpoints."""
+
+    champion: Version | None
+    serving: tuple[Version, ...] = ()
+    stable: str = ""
+    next: str = ""
+
+
+class Step(StrEnum):
+    """What is to be done next."""
+
+    IDLE = "idle"
+    BRING_UP = "bring_up"
+    TRY_OUT = "try_out"
+    CONFIRM = "confirm"
+    BACK = "back"
+    HOLD = "hold"
+    CLEAR = "clear"
+    REST = "rest"
+
+
+SETTLED = {Step.IDLE, Step.HOLD, Step.REST}
+
+
+class Services(Protocol):
+    """The two services. Raises `PlatformError`, or `ModelError` for a version that cannot be loaded."""
+
+    where: str
+
+    def checkpoint(self, name: str) -> str:
+        """The digest that a service is to serve; empty when there is none, or it was taken away."""
+
+    def put(self, name: str, version: Version) -> None:
+        """Make a service serve a version; does not wait."""
+
+    def remove(self, name: str) -> None:
+        """Take a service's pods away; it has no checkpoint any more."""
+
+    def sampler(self, name: str, version: Version) -> AbstractContextManager[Sampler]:
+        """Wait until all of a service serves this version, and no other; how to ask it."""
+
+
+class Versions(Protocol):
+    """The registry. Trouble raises `RegistryError`."""
+
+    def champion(self) -> Version | None:
+        """The version that is champion: by the record in the store where there is one, else by the alias."""
+
+    def tagged(self, name: str, value: str) -> Sequence[Version]:
+        """The versions that carry a tag."""
+
+    def tag(self, version: str, tags: Mapping[str, str | None]) -> None:
+        """Set tags, or remove those that are None."""
+
+
+def decide(seen: Seen) -> Step:
+    """The next step."""
+    champion = seen.champion
+    if champion is None:
+        return Step.IDLE
+    recorded = {v.checkpoint for v in seen.serving}
+    if champion.tags.get(FAILED):
+        others = recorded - {champion.checkpoint}
+        wrong = seen.stable not in others if others else seen.stable == champion.checkpoint
+        stale = seen.next or recorded - {seen.stable}
+        return Step.BACK if wrong else Step.CLEAR if stale else Step.HOLD
+    if seen.stable == champion.checkpoint:
+        if champion.checkpoint not in recorded:
+            return Step.CONFIRM
+        return Step.CLEAR if seen.next or len(seen.serving) > 1 else Step.REST
+    return Step.TRY_OUT if seen.next == champion.checkpoint else Step.BRING_UP
+
+
+class Rollout:
+    """Carries the steps out. `tell` is told what happens, a line for people."""
+
+    def __init__(
+        self,
+        services: Services,
+        versions: Versions,
+        check: Callable[[Version, Sampler], str],
+        tell: Callable[[str], None],
+    ) -> None:
+        self.services, self.versions, self.check, self.tell = services, versions, check, tell
+
+    def settle(self) -> tuple[Step, Seen]:
+        """Take steps until there is nothing to be done; the last one, and what there is then."""
+        while True:
+            seen = self.look()
+            step = decide(seen)
+            if step in SETTLED:
+                return step, seen
+            self.carry_out(step, seen)
+
+    def look(self) -> Seen:
+        """What there is."""
+        return Seen(
+            champion=self.versions.champion(),
+            serving=tuple(self.versions.tagged(SERVING, self.services.where)),
+            stable=self.services.checkpoint(STABLE),
+            next=self.services.checkpoint(NEXT),
+        )
+
+    def carry_out(self, step: Step, seen: Seen) -> None:
+        """Take one step."""
+        champion = seen.champion
+        assert champion is not None, "without a champion there is no step to take"
+        if step is Step.BRING_UP:
+            self.tell(f"version {champion.version}: bringing up {NEXT}")
+            self.services.put(NEXT, champion)
+        elif step is Step.TRY_OUT:
+            if reason := self._trouble(NEXT, champion):
+                self._failed(champion, reason)
+            else:
+                self.tell(f"version {champion.version}: {STABLE} is switched to it")
+                self.services.put(STABLE, champion)
+        elif step is Step.CONFIRM:
+            if reason := self._trouble(STABLE, champion):
+                self._failed(champion, reason)
+            else:
+                now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                self.versions.tag(champion.version, {SERVING: self.services.where, SINCE: now, FAILED: None})
+                self.tell(f"version {champion.version} serves at {self.services.where}")
+        elif step is Step.BACK:
+            before = max(
+                (v for v in seen.serving if v.checkpoint != champion.checkpoint),
+                key=lambda v: v.tags.get(SINCE, ""),
+                default=None,
+            )
+            if before is None:
+                self.tell(f"{STABLE} is removed: nothing served before")
+                self.services.remove(STABLE)
+            else:
+                self.tell(f"version {before.version} serves again")
+                self.services.put(STABLE, before)
+        elif step is Step.CLEAR:
+            self.services.remove(NEXT)
+            for other in seen.serving:
+                if other.checkpoint != seen.stable:
+                    self.versions.tag(other.version, {SERVING: None})
+
+    def _trouble(self, name: str, version: Version) -> str:
+        """Why this version must not be served; empty when it may. Trouble of the platform raises: it is no verdict."""
+        try:
+            with self.services.sampler(name, version) as sampler:
+                return self.check(version, sampler)
+        except UserError as e:  # its files cannot be loaded
+            return str(e)
+
+    def _failed(self, version: Version, reason: str) -> None:
+        self.tell(f"version {version.version} is not served: {reason}")
+        self.versions.tag(version.version, {FAILED: reason[:4000]})
+
+
+def smoke_test(store: Store, version: Version, sampler: Sampler) -> str:
+    """Ask what the evaluation asked; why the answers are not those of this model, or nothing.
+
+    Of the held-out problems that the version solved greedily when it was measured, `ENOUGH` must
+    come out the same: the same answer, or the same program.
+    """
+    solved = known_solved(store, version)
+    if not solved:
+        return f"the evaluation {version.evaluation or '(none)'} holds no greedy solution to compare with"
+    requests = [
+        Request(
+            id=c.sample.id, prompt=c.sample.prompt, n=1, seed=0, temperature=0.0, top_p=1.0,
+            max_tokens=max(1, c.sample.tokens), stop=(), problem_id=c.sample.problem_id, method=c.sample.method,
+        )
+        for c in solved
+    ]  # fmt: skip
+    answers = sampler.sample(requests)
+    if failure := next((c.failure for answer in answers for c in answer if c.failure), ""):
+        raise SamplerError(f"a request of the smoke test failed: {failure}")
+    same = sum(_same(c, texts[0].text) for c, texts in zip(solved, answers, strict=True))
+    if same >= ENOUGH * len(solved):
+        return ""
+    return f"it solves {same} of {len(solved)} problems that this version is known to solve"
+
+
+def known_solved(store: Store, version: Version) -> list[CheckedSample]:
+    """Greedy solutions of the version's evaluation that passed, `ASKED` at most, evenly of all methods."""
+    place = next((p for p in pointers(store, version.run) if p[1] == version.evaluation), None)
+    if place is None or "checked" not in place[2]:
+        return []
+    found: dict[str, list[CheckedSample]] = {}
+    for c in records(store, load(store, place[2]["checked"]), CheckedSample):
+        kept = found.setdefault(c.sample.method, [])
+        if c.passed and not c.nondeterministic and c.sample.index == 0 and len(kept) < ASKED:
+            kept.append(c)
+    rounds = itertools.chain.from_iterable(itertools.zip_longest(*found.values()))
+    return [c for c in rounds if c is not None][:ASKED]
+
+
+def _same(known: CheckedSample, text: str) -> bool:
+    by = method(known.sample.method)
+    solution = by.solution(text)
+    if by.canonical(solution) == by.canonical(known.solution):
+        return True
+    answer = None if by.executes else by.answer(solution, None)
+    return answer is not None and known.answer is not None and equal(known.answer, answer)

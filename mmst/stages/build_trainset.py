@@ -1,0 +1,243 @@
+"""The training set: which verified solutions, and which annotated ones, the model learns from.
+
+Multi-method self-training (arXiv 2307.10633, section 3) trains every method on its own correct
+solutions and on the other methods' solutions rewritten into it. The controls leave parts out:
+
+    mmst            own correct samples and translations, of every method
+    no-translation  own correct samples of every method
+    own-METHOD      own correct samples of that method alone: single-method self-training
+    METHOD-to-OTHER as mmst, but only translations of that direction: which teaches which
+    equal-data      as mmst, cut per method to the count that no-translation has
+    annotated-only  nothing new; the same number of steps on the annotated examples
+
+Every correct solution ends in one count: `nondeterministic` (its output depends on time or chance),
+`unused` (the arm leaves it out), `duplicate`, `capped`, `cut` (balance, or equal-data) or `new`;
+these add up to `passed` + `translated_passed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+from mmst.core.config import Config, arms, identity
+from mmst.core.errors import ConfigError, LeakError
+from mmst.core.manifest import Manifest, Place
+from mmst.core.ports import Engines
+from mmst.core.records import CheckedSample, Example, Problem
+from mmst.core.stage import Stage, records, sharded
+from mmst.methods import method
+from mmst.methods.prompts import Render, solve_prompt, translate_prompt
+
+T = TypeVar("T")
+
+VERSION = 2
+SHARD = 4096
+COUNTS = ("asked", "passed", "translated", "translated_passed", "nondeterministic", "new", "annotated", "pair")
+
+
+class Candidate(NamedTuple):
+    """A correct solution, as small as choosing needs it; `form` hashes what it says.
+
+    `origin` is the method that it was translated from; empty of the model's own samples.
+    """
+
+    id: str
+    problem_id: str
+    method: str
+    origin: str
+    form: bytes
+
+    @property
+    def rank(self) -> bytes:
+        """Its place in every choice: as good as random, the same each time."""
+        return hashlib.sha256(self.id.encode()).digest()
+
+
+def run(
+    engines: Engines,
+    place: Place,
+    problems: Manifest,
+    checked: Manifest,
+    translated: Manifest,
+    checkpoint: Manifest,
+    arm: str = "mmst",
+) -> Manifest:
+    """Choose the examples of one arm from own samples (`checked`) and checked translations.
+
+    Shards `new-…` and `annotated-…` hold `Example` records. Counts: the way from `asked` to `new` as
+    above, `new.METHOD.ORIGIN`, `annotated` and `pair` (annotated solutions, and translation pairs
+    of problems annotated for several methods). `LeakError` when an example is held out.
+
+    Samples are streamed twice; each correct one costs about 400 bytes of memory in between.
+    """
+    config, store = engines.config, engines.store
+    if arm not in arms(config.methods):
+        raise ConfigError("unknown arm", value=arm, remedy=f"arms: {', '.join(arms(config.methods))}")
+    stage = Stage.open(
+        store,
+        "build_trainset",
+        version=VERSION,
+        config=config_slice(config, arm),
+        place=place,
+        inputs={"problems": problems, "checked": checked, "translated": translated, "checkpoint": checkpoint},
+    )
+    if stage.manifest is not None:
+        return stage.manifest
+    started = time.monotonic()
+    heldout = {p.id for p in records(store, problems, Problem, "heldout-")}
+    render = engines.renderer(checkpoint) if config.prompt.style == "chat" else None
+    counts = Counter(dict.fromkeys(COUNTS, 0))
+
+    def samples() -> Iterator[CheckedSample]:
+        yield from records(store, checked, CheckedSample)
+        yield from records(store, translated, CheckedSample)
+
+    total = sum(e.records for e in (*checked.files, *translated.files))
+    with engines.progress.task("training set", total, "samples") as task:
+        pool = list(candidates(samples(), counts, task.advance))
+    chosen, fates = select(pool, config.methods, arm, config.trainset.cap, config.trainset.balance)
+    counts.update(fates)
+    new = (example(c) for c in samples() if c.passed and c.sample.id in chosen)
+    annotated = (
+        e for p in records(store, problems, Problem, "annotated-") for e in annotated_examples(p, config, render)
+    )
+    shards = []
+    for prefix, examples in (("new", new), ("annotated", annotated)):
+        for shard, part in sharded(examples, SHARD, prefix):
+            refuse_leaks(part, heldout)
+            shards.append(shard)
+            stage.write_records(shard, part)
+            counts.update("new" if prefix == "new" else e.origin for e in part)
+            counts.update(f"new.{e.method}.{e.origin}" for e in part if prefix == "new")
+    seconds = time.monotonic() - started
+    return stage.finish(
+        shards=shards, counts=dict(sorted(counts.items())), facts={"arm": arm}, timing={"seconds": seconds}
+    )
+
+
+def config_slice(config: Config, arm: str) -> dict[str, object]:
+    """The settings that a training set depends on."""
+    return {
+        "arm": arm,
+        "methods": list(config.methods),
+        "cap": config.trainset.cap,
+        "balance": config.trainset.balance,
+        "prompt": list(identity(config.prompt).values()),
+    }
+
+
+def candidates(
+    samples: Iterable[CheckedSample], counts: Counter[str], advance: Callable[[int], None] = lambda n: None
+) -> Iterator[Candidate]:
+    """The correct ones among the samples; counts what goes by."""
+    for c in samples:
+        s = c.sample
+        counts["translated" if s.source_sample else "asked"] += 1
+        advance(1)
+        if c.passed:
+            counts["translated_passed" if s.source_sample else "passed"] += 1
+            if c.nondeterministic:
+                counts["nondeterministic"] += 1
+                continue
+            form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
+            yield Candidate(s.id, s.problem_id, s.method, s.source_method, form)
+
+
+def select(
+    pool: Sequence[Candidate], methods: Sequence[str], arm: str, cap: int, balance: bool
+) -> tuple[frozenset[str], dict[str, int]]:
+    """The ids that an arm trains on, and the fate of the others as counts. Pure; order-free.
+
+    Of solutions that say the same, an own sample is kept before a translation. The cap takes own
+    samples and translations in turn, so that a problem's examples differ in where they come from.
+    """
+    usable = [c for c in pool if _uses(arm, methods, c)]
+    distinct: dict[tuple[str, str, bytes], Candidate] = {}
+    for c in sorted(usable, key=lambda c: (c.origin != "", c.rank)):
+        distinct.setdefault((c.problem_id, c.method, c.form), c)
+    capped = _capped(distinct.values(), cap)
+    if arm == "equal-data":
+        single, _ = select(pool, methods, "no-translation", cap, balance)
+        kept = _cut(capped, Counter(c.method for c in pool if c.id in single))
+    elif balance:
+        sizes = Counter(c.method for c in capped)
+        kept = _cut(capped, dict.fromkeys(sizes, 2 * min(sizes.values(), default=0)))
+    else:
+        kept = capped
+    fates = {
+        "unused": len(pool) - len(usable),
+        "duplicate": len(usable) - len(distinct),
+        "capped": len(distinct) - len(capped),
+        "cut": len(capped) - len(kept),
+    }
+    return frozenset(c.id for c in kept), fates
+
+
+def _uses(arm: str, methods: Sequence[str], c: Candidate) -> bool:
+    if c.method not in methods:
+        return False
+    if c.origin:
+        return arm in ("mmst", "equal-data", f"{c.origin}-to-{c.method}")
+    return arm == f"own-{c.method}" or not arm.startswith(("own-", "annotated-only"))
+
+
+def _capped(distinct: Iterable[Candidate], cap: int) -> list[Candidate]:
+    groups: dict[tuple[str, str], dict[bool, list[Candidate]]] = defaultdict(lambda: {True: [], False: []})
+    for c in distinct:
+        groups[c.problem_id, c.method][not c.origin].append(c)
+    kept: list[Candidate] = []
+    for group in groups.values():
+        in_turn = itertools.zip_longest(*(sorted(cs, key=lambda c: c.rank) for cs in group.values()))
+        kept += [c for pair in in_turn for c in pair if c is not None][:cap]
+    return kept
+
+
+def _cut(examples: Iterable[Candidate], limits: Mapping[str, int]) -> list[Candidate]:
+    by_method: dict[str, list[Candidate]] = defaultdict(list)
+    for c in sorted(examples, key=lambda c: c.rank):
+        by_method[c.method].append(c)
+    return [c for name, cs in by_method.items() for c in cs[: limits.get(name, 0)]]
+
+
+def example(c: CheckedSample) -> Example:
+    """What is learnt from a correct sample: to solve the problem directly, also by a translation."""
+    s = c.sample
+    translated = bool(s.source_sample)
+    return Example(
+        problem_id=s.problem_id,
+        method=s.method,
+        prompt=s.target_prompt if translated else s.prompt,
+        completion=c.solution,
+        origin="translation" if translated else "own",
+        lineage=(s.id, s.source_sample) if translated else (s.id,),
+    )
+
+
+def annotated_examples(problem: Problem, config: Config, render: Render | None = None) -> Iterator[Example]:
+    """An annotated problem's examples: each solution, and each ordered pair as a translation."""
+    p = config.prompt
+    solutions = {name: problem.solutions[name] for name in config.methods if name in problem.solutions}
+    for name, solution in solutions.items():
+        prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
+        yield Example(problem_id=problem.id, method=name, prompt=prompt, completion=solution, origin="annotated")
+    for (source, given), (target, wanted) in itertools.permutations(solutions.items(), 2):
+        prompt = translate_prompt(
+            method(source), method(target), problem.question, given, p.style, p.shots, render, p.phrasing
+        )
+        yield Example(problem_id=problem.id, method=target, prompt=prompt, completion=wanted, origin="pair")
+
+
+def refuse_leaks(examples: Iterable[Example], heldout: set[str]) -> None:
+    """`LeakError` when an example's problem is held out."""
+    for e in examples:
+        if e.problem_id in heldout:
+            raise LeakError(
+                f"a {e.origin} example is of a problem in this run's own test set",
+                value=e.problem_id,
+                remedy="take the problem out of problems.train and problems.annotated, or out of the test sets",
+            )

@@ -1,0 +1,227 @@
+"""The stage that says which samples are right: run what is to be run, compare answers.
+
+Expected answers never enter the sandbox. Identical programs of a shard run once; those that pass
+run a second time, unless they were evaluated, which knows neither time nor chance: what then prints
+something else depends on them, and is not to be learned from.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from mmst import grading
+from mmst.core.config import identity
+from mmst.core.errors import DataError, SandboxError
+from mmst.core.manifest import Manifest, Place
+from mmst.core.ports import Algebra, Engines, Evaluation, Execution, Limits, Program, Sandbox
+from mmst.core.records import CheckedSample, Problem, Sample, Verdict, short_id
+from mmst.core.stage import Stage, records, sharded
+from mmst.methods import method
+from mmst.sandbox.exit_status import counted
+
+VERSION = 5
+SANDBOX_TRIES = 2
+MARKS = ("nondeterministic", "contradicted")
+"""What is counted of samples besides their verdicts."""
+LACKS = 10
+"""How many missing packages are named: programs may ask for any."""
+_GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
+
+def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -> Manifest:
+    """Check `samples` (shards of `Sample` or `Translation`) against the answers of `problems`.
+
+    Shards of `CheckedSample`, in the samples' order, `check.shard` samples each. Counts:
+    `asked`, every verdict, `MARKS`, and the same per method (`code.asked`, `code.passed`, …).
+    """
+    config = engines.config.check
+    inputs = {"problems": problems, "samples": samples}
+    stage = Stage.open(engines.store, "verify", version=VERSION, config=identity(config), inputs=inputs, place=place)
+    if stage.manifest is not None:
+        return stage.manifest
+    began, total, counts, ran = time.monotonic(), _size(samples), Counter[str](), Counter[str]()
+    known = {p.id: p for p in records(engines.store, problems, Problem)}
+    limits = Limits(timeout=config.timeout, memory_mib=config.memory_mib, output_kib=config.output_kib)
+    there, names = stage.files(), []
+    with ExitStack() as stack, engines.progress.task("verify", total, "samples") as task:
+        sandbox: Sandbox | None = None
+        algebra = stack.enter_context(engines.algebra())
+        for name, shard in sharded(records(engines.store, samples, Sample), config.shard):
+            names.append(name)
+            if name in there:
+                counts.update(tally(stage.read_records(name, CheckedSample)))
+                task.found(len(shard))
+                continue
+            asked = [_problem(known, s) for s in shard]
+            solutions = ["" if s.failed else method(s.method).solution(s.completion) for s in shard]
+            programs = to_run(shard, solutions)
+            executions: dict[str, Execution] = {}
+            if programs:
+                sandbox = sandbox or stack.enter_context(engines.sandbox())
+                for execution in _execute(sandbox, programs, limits):
+                    executions[execution.id] = execution
+                    task.advance()
+            task.advance(len(shard) - len(programs))
+            checked = [judge(s, c, p, executions) for s, c, p in zip(shard, solutions, asked, strict=True)]
+            checked = settle(checked, [p.answer for p in asked], algebra)
+            again = to_repeat(checked, executions)
+            if again and sandbox:
+                repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
+                checked = [compare(c, executions, repeated) for c in checked]
+            stage.write_records(name, checked)
+            counts.update(tally(checked))
+            ran.update(programs=len(programs) + len(again), evaluated=sum(map(_evaluated, executions.values())))
+    return stage.finish(
+        shards=names,
+        counts=complete(counts),
+        timing={"seconds": time.monotonic() - began, **ran},
+    )
+
+
+def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]:
+    """The different programs among the solutions, each once; its id is its source's hash."""
+    sources = {c: None for s, c in zip(samples, solutions, strict=True) if c and method(s.method).executes}
+    return [Program(id=program_id(source), source=source) for source in sources]
+
+
+def to_repeat(checked: Iterable[CheckedSample], executions: Mapping[str, Execution]) -> list[Program]:
+    """The different programs that passed and whose output may depend on more than their text."""
+    sources = {c.solution: None for c in checked if c.passed and method(c.sample.method).executes}
+    programs = [Program(id=program_id(source), source=source) for source in sources]
+    return [program for program in programs if not _evaluated(executions[program.id])]
+
+
+def compare(c: CheckedSample, first: Mapping[str, Execution], second: Mapping[str, Execution]) -> CheckedSample:
+    """The checked sample, marked `nondeterministic` when its program ended in another way the second time."""
+    name = program_id(c.solution)
+    if not c.passed or name not in second:
+        return c
+    once, again = first[name], second[name]
+    if again.exit_status == "ok" and steady(once.stdout) == steady(again.stdout):
+        return c
+    what = f"printed {steady(again.stdout)[-80:]!r}" if again.exit_status == "ok" else again.exit_status
+    return replace(c, nondeterministic=True, detail=f"nondeterministic: run again, it {what}")
+
+
+def program_id(source: str) -> str:
+    """The name under which a solution's execution is found."""
+    return short_id("x", source)
+
+
+def judge(sample: Sample, solution: str, problem: Problem, executions: Mapping[str, Execution]) -> CheckedSample:
+    """The verdict on one sample, from its solution and (for programs) what running it gave."""
+    if sample.failed:
+        return CheckedSample(
+            sample=sample, verdict=Verdict.FAILED, solution="", answer=None, detail=sample.failure[:200]
+        )
+    by, stdout, contradicted = method(sample.method), None, False
+    if by.executes and not solution:
+        detail = "the completion holds no program"
+        return CheckedSample(sample=sample, verdict=Verdict.NO_PROGRAM, solution="", answer=None, detail=detail)
+    if by.executes:
+        execution = executions[program_id(solution)]
+        contradicted = execution.evaluation is Evaluation.CONTRADICTED
+        if execution.exit_status != "ok":
+            return CheckedSample(
+                sample=sample,
+                verdict=Verdict(execution.exit_status),
+                solution=solution,
+                answer=None,
+                detail=steady(execution.detail),
+                contradicted=contradicted,
+            )
+        stdout = steady(execution.stdout)
+    answer = by.answer(solution, stdout)
+    if answer is None:
+        verdict, detail = Verdict.NO_ANSWER, "printed no answer" if by.executes else "states no answer"
+    else:
+        verdict = _GRADES[grading.compare(problem.answer, answer, problem.question).equal]
+        detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {problem.answer[:80]}"
+    return CheckedSample(
+        sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail, contradicted=contradicted
+    )
+
+
+def settle(checked: Sequence[CheckedSample], golds: Sequence[str], algebra: Algebra) -> list[CheckedSample]:
+    """The checked samples; what comparing left undecided, the algebra engine decides where it can."""
+    pairs = {(g, c.answer): None for c, g in zip(checked, golds, strict=True) if c.verdict is Verdict.UNDECIDED}
+    asked = [(gold, answer) for gold, answer in pairs if answer is not None]
+    decided = dict(zip(asked, algebra.decide(asked), strict=True)) if asked else {}
+    settled = []
+    for c, gold in zip(checked, golds, strict=True):
+        verdict = _GRADES[decided[gold, c.answer]] if c.verdict is Verdict.UNDECIDED and c.answer else c.verdict
+        settled.append(replace(c, verdict=verdict, detail="" if verdict is Verdict.PASSED else c.detail))
+    return settled
+
+
+def steady(text: str) -> str:
+    """Output without the memory addresses in it, which differ from run to run.
+
+    >>> steady("<function f at 0x7f21c0>")
+    '<function f at 0x…>'
+    """
+    return _ADDRESS.sub("at 0x…", text)
+
+
+def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
+    """Counts of `asked` and of each verdict, over all and per method (`code.asked`); of missing packages, over all."""
+    counts = Counter[str]()
+    for c in checked:
+        if c.nondeterministic:
+            counts.update(("nondeterministic", f"{c.sample.method}.nondeterministic"))
+        if c.contradicted:
+            counts.update(("contradicted", f"{c.sample.method}.contradicted"))
+        counts.update(("asked", f"{c.sample.method}.asked", f"{c.sample.method}.{c.verdict.value}"))
+        counts.update(counted(c.verdict.value, c.detail))
+    return counts
+
+
+def complete(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts with every verdict named, also those that nobody got; in a fixed order.
+
+    At the end the packages that most programs lacked ("lacks requests").
+    """
+    methods = sorted({name.split(".")[0] for name in counts if "." in name})
+    names = ("asked", *(v.value for v in Verdict), *MARKS)
+    found = {f"{m}{n}": counts.get(f"{m}{n}", 0) for m in ("", *(f"{m}." for m in methods)) for n in names}
+    lacks = sorted((-n, name) for name, n in counts.items() if name.startswith("lacks "))
+    return found | {name: -n for n, name in lacks[:LACKS]}
+
+
+def _execute(sandbox: Sandbox, programs: Sequence[Program], limits: Limits) -> Iterator[Execution]:
+    """Run a shard's programs, and once more those that a failing sandbox left unanswered."""
+    left = {p.id: p for p in programs}
+    for tries_left in reversed(range(SANDBOX_TRIES)):
+        try:
+            for execution in sandbox.run(list(left.values()), limits):
+                del left[execution.id]
+                yield execution
+            return
+        except SandboxError:
+            if not tries_left:
+                raise
+
+
+def _evaluated(execution: Execution) -> bool:
+    """Whether it is known to depend on nothing but the program's text."""
+    return execution.evaluation in (Evaluation.FINISHED, Evaluation.CONFIRMED)
+
+
+def _problem(known: Mapping[str, Problem], sample: Sample) -> Problem:
+    if sample.problem_id not in known:
+        raise DataError(
+            f"sample {sample.id} is of a problem that is not in the problem set",
+            value=sample.problem_id,
+            remedy="check samples against the problems that they were drawn for",
+        )
+    return known[sample.problem_id]
+
+
+def _size(samples: Manifest) -> int:
+    return sum(f.records for f in samples.files if f.name.endswith(".jsonl"))

@@ -1,0 +1,1 @@
+"""What fulfils `ports.Store`: a folder, or a prefix of an S3 bucket."""

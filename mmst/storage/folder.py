@@ -1,0 +1,198 @@
+"""The store as a folder: plain files that any tool can read, safe among processes and kills.
+
+A file is written aside (`.tmp-…` in the same folder), synced and renamed, so a reader sees all
+of it or nothing. The rename of every writer happens under one `flock`, which the kernel lets go
+of when a process dies: that makes `create` and `replace` atomic among processes.
+
+All of it is its owner's alone, but for what a model server of another user reads in a pod: weights, and
+the folders on the way to them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mmst.core import private
+from mmst.core.disk import trouble
+from mmst.core.errors import StoreError
+from mmst.core.stage import checked_name, checked_prefix
+
+_WORK = "work"
+_STALE_SECONDS = 86_400.0
+_IN_POD = "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+class FolderStore:
+    """Fulfils `ports.Store` with a folder, made when first written to.
+
+    Names are paths below `root`. Hidden from `names`: the lock, files being written, and
+    `work/`, which holds the scratch folders.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser()
+        self.uri = str(root)
+
+    def read(self, name: str) -> bytes | None:
+        """The content, or None when there is no such name."""
+        path = self._path(name)
+        with trouble("read", path):
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or overwrite."""
+        self._put(self._path(name), lambda aside: _save(aside, data))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write only if absent, atomically among processes; False when the name exists."""
+        return self.replace(name, data, None)
+
+    def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
+        """Compare-and-set: write only while the content is `expected` (None: absent)."""
+        return self.read(name) == expected and self._put(
+            self._path(name), lambda aside: _save(aside, data), lambda: self.read(name) == expected
+        )
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """All names that start with `prefix`, in the order of their UTF-8 bytes; a folder at a time."""
+        checked_prefix(prefix)
+        base = prefix.rpartition("/")[0]
+        with trouble("list", self.root / base):
+            yield from self._walk(f"{base}/" if base else "", prefix)
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Store a local file of any size, streamed (a copy: later changes to it don't matter)."""
+        target = self._path(name)
+        with trouble("write", target):
+            self._sweep(target.parent)
+        self._put(target, lambda aside: _copy(path, aside))
+
+    def get_file(self, name: str, path: Path) -> None:
+        """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
+        source = self._path(name)
+        with trouble("read", source):
+            if not source.is_file():
+                raise StoreError(f"{source} does not exist")
+        with _aside(path) as aside:
+            _copy(source, aside)
+            aside.replace(path)
+
+    def folder(self, prefix: str) -> Path:
+        """The local folder that is `prefix`."""
+        return self.root / checked_prefix(prefix)
+
+    def probe(self) -> None:
+        """Prove that it can be written to, also on conditions, and leave nothing behind."""
+        name = f"probe-{uuid.uuid4().hex}"
+        try:
+            if not self.create(name, b"") or self.create(name, b""):
+                raise StoreError(f"{self.root} does not keep a file from being made twice")
+        finally:
+            with contextlib.suppress(OSError):
+                self._path(name).unlink(missing_ok=True)
+
+    def scratch(self, prefix: str) -> Path:
+        """`work/<prefix>`, made if need be."""
+        path = self.root / _WORK / checked_prefix(prefix)
+        with trouble("make", path):
+            private.folder(path)
+        return path
+
+    def _path(self, name: str) -> Path:
+        return self.root / checked_name(name)
+
+    def _put(self, path: Path, save: Callable[[Path], None], may: Callable[[], bool] = lambda: True) -> bool:
+        """Save aside, then, under the lock and if still allowed, rename."""
+        with trouble("write", path), _aside(path) as aside:
+            save(aside)
+            with self._lock():
+                if not may():
+                    return False
+                aside.replace(path)
+            _sync_folder(path.parent)
+        return True
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private.FILE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            os.close(fd)
+
+    def _walk(self, base: str, prefix: str) -> Iterator[str]:
+        try:
+            with os.scandir(self.root / base) as entries:
+                found = [base + e.name + ("/" if e.is_dir() else "") for e in entries if not e.name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in sorted(found):
+            if name == f"{_WORK}/":
+                continue
+            if name.endswith("/"):
+                if name.startswith(prefix) or prefix.startswith(name):
+                    yield from self._walk(name, prefix)
+            elif name.startswith(prefix):
+                yield name
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what killed writers of large files left here, once nobody can be writing it."""
+        for left in folder.glob(".tmp-*") if folder.is_dir() else ():
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                    left.unlink()
+
+
+def _folder(path: Path) -> None:
+    """Make a folder of the store, with those above it."""
+    if _IN_POD and "runs" not in path.parts:
+        path.mkdir(parents=True, exist_ok=True)
+    else:
+        private.folder(path)
+
+
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to first; gone afterwards, whatever happens."""
+    aside = path.parent / f".tmp-{uuid.uuid4().hex}"
+    with trouble("write", path):
+        _folder(path.parent)
+        try:
+            yield aside
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def _save(path: Path, data: bytes) -> None:
+    with open(path, "xb", opener=private.opener) as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not _IN_POD:
+        target.touch(private.FILE, exist_ok=False)
+    shutil.copyfile(source, target)
+    with target.open("rb") as f:
+        os.fsync(f.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,254 @@
+"""The store as a prefix of an S3 bucket: AWS, or any server that knows conditional writes.
+
+Credentials, region and address come from where boto3 looks for them (`AWS_PROFILE`,
+`AWS_ENDPOINT_URL`, a pod's role …). An object is there when its upload is complete, so readers
+never see half of one. What a killed upload leaves is invisible but billed: give the bucket a
+lifecycle rule that aborts incomplete multipart uploads.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
+
+from mmst.core import disk, private
+from mmst.core.errors import ConfigError, MmstError, StoreError
+from mmst.core.stage import checked_name, checked_prefix
+from mmst.storage.s3_patience import TROUBLE, Exhausted, Patience, code
+
+T = TypeVar("T")
+
+_CLIENT = Config(
+    # Patience of our own: botocore's ends after so many tries, however short the trouble.
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=3,
+    read_timeout=60,
+    # The checksums that newer clients add to every request are refused by older servers; the
+    # manifests hold the hash of every file anyway.
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+_MOVER = _CLIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 8}))
+"""Of a large file's parts, only the one in trouble is asked again."""
+_TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20, max_concurrency=4)
+_WRITER = "mmst-writer"
+_ABSENT = {"NoSuchKey", "404", "NotFound"}
+_REFUSED = {"PreconditionFailed", "412"}
+_REMEDIES = {
+    "NoSuchBucket": "create the bucket, or correct --out",
+    "AccessDenied": "the credentials need s3:GetObject, PutObject and ListBucket on this bucket",
+    "403": "the credentials need s3:GetObject, PutObject and ListBucket on this bucket",
+    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL",
+    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "log in again; the same command then continues",
+    "NotImplemented": "this server does not know conditional writes (If-Match, If-None-Match); use one that does",
+}
+
+
+class S3Store:
+    """Fulfils `ports.Store` with the objects below `s3://bucket/prefix`."""
+
+    def __init__(self, uri: str, client: Any = None) -> None:
+        self.bucket, _, prefix = uri.removeprefix("s3://").rstrip("/").partition("/")
+        if not uri.startswith("s3://") or not self.bucket:
+            raise ConfigError("not the address of a bucket", value=uri, remedy="--out s3://bucket/prefix")
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.uri = f"s3://{self.bucket}/{prefix}".rstrip("/")
+        self._given = client
+        self._patience = Patience()
+        self.client = client or self._client(_CLIENT)
+
+    def _client(self, config: Config) -> Any:
+        with self._trouble("open", ""):
+            try:
+                return boto3.Session().client("s3", config=config)
+            except ValueError as e:  # of the address, or of a file with settings
+                remedy = "check AWS_ENDPOINT_URL (http://host:port), AWS_DEFAULT_REGION and AWS_CONFIG_FILE"
+                raise StoreError(f"cannot open {self.uri}: {e}", remedy=remedy) from e
+
+    @cached_property
+    def _mover(self) -> Any:
+        return self._given or self._client(_MOVER)
+
+    def read(self, name: str) -> bytes | None:
+        """The content, or None when there is no such name."""
+        found = self._get(name)
+        return found and found[0]
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or overwrite."""
+        key = self._key(name)
+        self._ask("write", name, lambda: self._put(key, data))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write only if absent, atomically among processes; False when the name exists."""
+        return self._put_if(name, data, {"IfNoneMatch": "*"})
+
+    def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
+        """Compare-and-set: write only while the content is `expected` (None: absent)."""
+        if expected is None:
+            return self.create(name, data)
+        found = self._get(name)
+        return found is not None and found[0] == expected and self._put_if(name, data, {"IfMatch": found[1]})
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """All names that start with `prefix`, in the order of their UTF-8 bytes; paged."""
+        checked_prefix(prefix)
+        where, following = {"Bucket": self.bucket, "Prefix": self.prefix + prefix}, dict[str, str]()
+        while True:
+            page = self._ask("list", prefix, lambda at=following: self.client.list_objects_v2(**where, **at))  # type: ignore[misc]
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):
+                    yield item["Key"].removeprefix(self.prefix)
+            if not page.get("IsTruncated"):
+                return
+            following = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Store a local file of any size, streamed in parts."""
+        key = self._key(name)
+        with disk.trouble(f"write {self.uri}/{name} from", path), path.open("rb"):
+            pass
+        self._ask("write", name, lambda: self._mover.upload_file(str(path), self.bucket, key, Config=_TRANSFER))
+
+    def get_file(self, name: str, path: Path) -> None:
+        """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
+        key = self._key(name)
+        aside = path.parent / f".tmp-{uuid.uuid4().hex}"
+        with self._scratch_trouble(name, path.parent):
+            private.folder(path.parent)
+            try:
+                self._ask(
+                    "read", name, lambda: self._mover.download_file(self.bucket, key, str(aside), Config=_TRANSFER)
+                )
+                aside.replace(path)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def folder(self, prefix: str) -> None:
+        """None: a bucket is no local folder."""
+        checked_prefix(prefix)
+
+    def probe(self) -> None:
+        """Prove that it can be written to, also on conditions, and leave nothing behind.
+
+        A server that does not know conditional writes takes the second one too: then two runs
+        could both make themselves champion. Runs never delete, so it is no error if we may not.
+        """
+        name = f"probe-{uuid.uuid4().hex}"
+        try:
+            if not self.create(name, b"") or self.create(name, b""):
+                raise StoreError(f"{self.uri} ignores If-None-Match", remedy=_REMEDIES["NotImplemented"])
+        finally:
+            with contextlib.suppress(StoreError), self._trouble("delete", name):
+                self.client.delete_object(Bucket=self.bucket, Key=self._key(name))
+
+    def scratch(self, prefix: str) -> Path:
+        """`<base>/<hash of the store's address>/<prefix>`, made if need be.
+
+        The base is `$MMST_SCRATCH` (in a cluster, the volume that stages and training share), else
+        `$XDG_CACHE_HOME/mmst`.
+        """
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        base = Path(os.environ.get("MMST_SCRATCH") or cache / "mmst")
+        path = base / hashlib.sha256(self.uri.encode()).hexdigest()[:16] / checked_prefix(prefix)
+        with self._scratch_trouble(prefix, path):
+            private.folder(path)
+        return path
+
+    def _key(self, name: str) -> str:
+        return self.prefix + checked_name(name)
+
+    def _ask(self, doing: str, name: str, ask: Callable[[], T]) -> T:
+        with self._trouble(doing, name):
+            return self._patience(ask)
+
+    def _put(self, key: str, data: bytes, **further: Any) -> None:
+        # Every server compares this hash with what arrives; it knows nothing newer for certain.
+        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentMD5=md5, **further)
+
+    def _get(self, name: str) -> tuple[bytes, str] | None:
+        """Content and ETag."""
+        key = self._key(name)
+
+        def get() -> tuple[bytes, str] | None:
+            try:
+                found = self.client.get_object(Bucket=self.bucket, Key=key)
+                return found["Body"].read(), found["ETag"]
+            except ClientError as e:
+                if code(e) in _ABSENT:
+                    return None
+                raise
+
+        return self._ask("read", name, get)
+
+    def _put_if(self, name: str, data: bytes, condition: dict[str, Any]) -> bool:
+        """A conditional write; False when the condition does not hold.
+
+        A retry after a lost reply meets our own object: its writer's token tells.
+        """
+        key, token = self._key(name), uuid.uuid4().hex
+
+        def put() -> bool:
+            try:
+                self._put(key, data, Metadata={_WRITER: token}, **condition)
+                return True
+            except ClientError as e:
+                if code(e) in _REFUSED:
+                    return self._writer(key) == token
+                if code(e) in _ABSENT:
+                    return False
+                raise
+
+        return self._ask("write", name, put)
+
+    def _writer(self, key: str) -> str:
+        try:
+            return str(self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"].get(_WRITER, ""))
+        except ClientError as e:
+            if code(e) in _ABSENT:
+                return ""
+            raise
+
+    @contextlib.contextmanager
+    def _scratch_trouble(self, name: str, folder: Path) -> Iterator[None]:
+        """Whatever this machine refuses about the local folder for a name."""
+        try:
+            yield
+        except OSError as e:
+            where = (
+                "free space there, or set MMST_SCRATCH (or XDG_CACHE_HOME) to a folder with space that can be written"
+            )
+            raise StoreError(f"cannot keep {self.uri}/{name} in {folder}: {e.strerror or e}", remedy=where) from e
+
+    @contextlib.contextmanager
+    def _trouble(self, doing: str, name: str) -> Iterator[None]:
+        """Whatever boto3 raises, as a `StoreError` that says what to do."""
+        try:
+            yield
+        except MmstError:
+            raise
+        except (NoCredentialsError, PartialCredentialsError) as e:
+            remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}", remedy=remedy) from e
+        except (*TROUBLE, Exhausted) as e:
+            said = e.__cause__ if isinstance(e, Exhausted) and isinstance(e.__cause__, Exception) else e
+            known = _REMEDIES.get(code(said), "")
+            if not isinstance(said, ClientError):
+                known = next((r for c, r in _REMEDIES.items() if c in str(said)), "")
+            network = "check AWS_ENDPOINT_URL and the network; the same command then continues"
+            remedy = known or ("" if e is said and isinstance(said, ClientError) else network)
+            raise StoreError(f"cannot {doing} {self.uri}/{name}: {e}", remedy=remedy) from e

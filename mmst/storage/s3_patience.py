@@ -1,0 +1,135 @@
+"""Trouble with an S3 server: what may pass is waited out, what will not is said at once.
+
+Server errors, `SlowDown`, timeouts, resets and broken answers are asked again with growing, jittered
+pauses, never sooner than the server asks (`Retry-After`), for `TOTAL` seconds a request, as long as a
+request to a model server may take (`sampling.deadline`). A server that has never answered here is
+waited for `REACH` seconds only: then its address is probably wrong.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    InvalidProxiesConfigError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as NoConnection
+from botocore.parsers import ResponseParserError
+
+from mmst.core import metrics
+from mmst.core.redaction import redacted
+
+T = TypeVar("T")
+
+TOTAL = 600.0
+REACH = 20.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+CONFLICTS = {"ConditionalRequestConflict", "OperationAborted", "409"}
+"""Another writer is at it: the condition is asked again."""
+_PASSING = CONFLICTS | {
+    "SlowDown",
+    "SlowDownRead",
+    "SlowDownWrite",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "RequestTimeout",
+    "InternalError",
+    "ServiceUnavailable",
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentSHA256Mismatch",
+}
+TROUBLE = (ClientError, BotoCoreError, Boto3Error, ResponseParserError)
+"""All that boto3 raises about a server."""
+
+
+class Exhausted(Exception):
+    """Trouble that did not pass in its time; its cause is the last of it."""
+
+
+class Patience:
+    """Repeats requests to one server.
+
+    Example:
+        patience = Patience()
+        data = patience(lambda: client.get_object(Bucket=b, Key=k)["Body"].read())
+    """
+
+    def __init__(self) -> None:
+        self.answered = False
+
+    def __call__(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns; what it raises when that cannot pass, `Exhausted` when it did not."""
+        began, pause, troubles = time.monotonic(), FIRST_PAUSE, Counter[str]()
+        while True:
+            try:
+                found = ask()
+            except TROUBLE as e:
+                error = root(e)
+                if not passing(error):
+                    raise error from None
+                self.answered = self.answered or isinstance(error, ClientError)
+                troubles[" ".join(redacted(str(error)).split())[:160] or type(error).__name__] += 1
+                total = TOTAL if self.answered else REACH
+                left, after = began + total - time.monotonic(), asked_pause(error)
+                if left < max(after, FIRST_PAUSE):
+                    tries = "; ".join(f"{n} × {what}" for what, n in troubles.items())
+                    raise Exhausted(f"it did not pass within {total:g} s: {tries}") from error
+                metrics.retry("s3", error)
+                # Never past the end, nor up to it: trouble may pass in its second half too.
+                time.sleep(max(after, min(pause * random.uniform(0.5, 1.5), left / 2)))
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self.answered = True
+                return found
+
+
+def root(error: Exception) -> Exception:
+    """The error of the request itself, out of what a transfer of files made of it."""
+    found: BaseException | None = error
+    while isinstance(found, Boto3Error):
+        found = getattr(found, "last_exception", None) or found.__cause__ or found.__context__
+    return found if isinstance(found, Exception) else error
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same request may go well a little later."""
+    if isinstance(error, ClientError):
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return code(error) in _PASSING or status in (408, 425, 429) or (status >= 500 and status != 501)
+    if isinstance(error, SSLError) and "CERTIFICATE" in str(error).upper():
+        return False
+    if isinstance(error, InvalidProxiesConfigError):
+        return False
+    return isinstance(error, HTTPClientError | NoConnection | IncompleteReadError | ResponseParserError)
+
+
+def asked_pause(error: Exception) -> float:
+    """The seconds that a server asks to be left alone; 0 for what is no number of them, or more than all patience."""
+    if not isinstance(error, ClientError):
+        return 0.0
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        seconds = float(headers.get("retry-after", "0"))
+    except ValueError:
+        return 0.0
+    return seconds if 0 <= seconds < TOTAL else 0.0
+
+
+def code(error: Exception) -> str:
+    """The S3 code of a server's refusal; empty for other errors."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""

@@ -1,0 +1,1 @@
+"""Fine-tuning: the worker, and what it is made of."""

@@ -1,0 +1,1 @@
+"""What starts the training worker: torchrun here, a training job in a cluster."""

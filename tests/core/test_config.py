@@ -1,0 +1,202 @@
+"""Configurations: strict, said with key, value and remedy, and the same after travelling as text."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst import recipes
+from mmst.cli.options import configured
+from mmst.core.config import Config, from_text, identity, options, override, parse, run_id, to_text
+from mmst.core.errors import ConfigError
+from mmst.core.stage import checked_name
+from mmst.experiments import definition
+from mmst.runs import summary
+from mmst.storage.folder import FolderStore
+
+PATHS = {path: (kind, default) for path, kind, default, _ in options()}
+INTEGERS = sorted(
+    p
+    for p, (kind, _) in PATHS.items()
+    if kind == "int" and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots", "prompt.phrasing")
+)
+
+
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    return override({}, settings)
+
+
+def test_the_empty_recipe_is_all_defaults() -> None:
+    assert parse({}) == Config()
+
+
+@given(st.dictionaries(st.sampled_from(INTEGERS), st.integers(40, 60), max_size=6))
+def test_a_config_travels_as_text(settings: dict[str, int]) -> None:
+    config = parse(nested(settings))
+    assert from_text(to_text(config)) == config
+
+
+@given(st.sampled_from(sorted(PATHS)), st.text("abcxyz", min_size=1, max_size=4))
+def test_an_unknown_key_is_named_whole_with_a_remedy(path: str, suffix: str) -> None:
+    wrong = f"{path}_{suffix}"
+    with pytest.raises(ConfigError, match=rf"unknown recipe key '{wrong}'.*Remedy") as caught:
+        parse(nested({wrong: 1}))
+    assert "mmst recipes --keys" in caught.value.remedy
+
+
+def test_a_misspelt_key_gets_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean sampling\.temperature"):
+        parse({"sampling": {"temprature": 1.0}})
+
+
+@given(st.sampled_from(sorted(p for p, (kind, _) in PATHS.items() if kind in ("int", "float", "bool"))))
+def test_a_wrong_type_names_the_key(path: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{path} must be"):
+        parse(nested({path: "many"}))
+
+
+@given(st.sampled_from(INTEGERS), st.integers(-(10**6), -1))
+def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^{path} must be at least \d+, got {value}\."):
+        parse(nested({path: value}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"sampling.temperature": float("nan")}, "must be a number"),
+        ({"check.sandbox": "docker"}, r"one of gvisor, gvisor_job, subprocess, got 'docker'"),
+        ({"loop.controls": ["own-text", "magic"]}, "got 'magic'"),
+        ({"methods": []}, "each method once"),
+        ({"methods": ["text", "text"]}, "each method once"),
+        ({"sampling.backend": "openai"}, r"needs sampling\.url"),
+        ({"sampling.backend": "recorded"}, r"needs sampling\.recorded"),
+        ({"problems.train": [{"format": "svamp", "limit": -1}]}, r"problems\.train\[0\]\.limit must be at least 0"),
+        ({"problems.train": [{"fromat": "svamp"}]}, r"unknown recipe key 'problems\.train\[0\]\.fromat'"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        parse(nested(settings))
+
+
+@pytest.mark.parametrize("part", ["20", "20-20", "30-20", "0-101", "-5-20", "0 - 20", "a-b", ""])
+def test_a_part_that_is_no_range_of_percents_is_refused(part: str) -> None:
+    with pytest.raises(ConfigError, match=r"range of whole percents.*e\.g\. part: 0-20"):
+        parse({"problems": {"annotated": [{"format": "gsm8k", "part": part}]}})
+
+
+def test_an_annotation_of_a_method_that_the_recipe_has_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"problems\.annotated\[0\]\.annotated must be among methods.*'cod'"):
+        parse({"problems": {"annotated": [{"format": "gsm8k", "annotated": ["cod"]}]}})
+
+
+@given(st.dictionaries(st.sampled_from(INTEGERS), st.integers(40, 60), max_size=4), st.sampled_from(INTEGERS))
+def test_the_later_setting_wins_and_the_rest_stays(settings: dict[str, int], path: str) -> None:
+    base = nested(settings)
+    changed = override(base, {path: 70})
+    assert base == nested(settings)
+    assert changed == nested({**settings, path: 70})
+
+
+def test_an_item_of_a_list_can_be_overridden() -> None:
+    recipe = {"problems": {"train": [{"format": "svamp", "path": "a"}]}}
+    assert parse(override(recipe, {"problems.train.0.path": "b"})).problems.train[0].path == "b"
+
+
+def test_a_setting_below_a_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"sampling\.k is not a section"):
+        override({"sampling": {"k": 4}}, {"sampling.k.x": 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("out", "elsewhere"), ("sampling.batch", 2), ("check.sandbox", "subprocess")]
+)
+def test_what_cannot_change_a_result_does_not_name_the_run(path: str, value: object) -> None:
+    assert run_id(parse(nested({path: value}))) == run_id(Config())
+
+
+@pytest.mark.parametrize(("path", "value"), [("sampling.k", 2), ("train.lr", 0.5), ("methods", ["code"])])
+def test_what_can_does(path: str, value: object) -> None:
+    assert run_id(parse(nested({path: value}))) != run_id(Config())
+
+
+def test_every_option_has_a_help_text_and_a_valid_default() -> None:
+    assert all(help for *_, help in options())
+    assert identity(Config())["sampling"]["k"] == dataclasses.asdict(Config())["sampling"]["k"]
+
+
+# --- names ------------------------------------------------------------------------------------
+
+NAMES = ["demo", "a", "A", "0", "my-recipe", "my_recipe", "v1.2", "a..b", "a--b", "GSM8K-7b.v2", "1e3x", "x" * 54]
+NO_NAMES = [
+    "", " ", ".", "..", "...", "/", "a/b", "/a", "a/", "../a", "a/../b", "a\\b", "-a", "a-", "_a", "a_", ".a", "a.",
+    "a b", " a", "a ", "a\n", "a\nb", "a\tb", "a\0b", "ä", "名", "a:b", "a@b", "a%b", "a*", "a?", "~", "a'b", 'a"b',
+    "a|b", "a;b", "$(a)", "a,b", "a=b", "[a]", "x" * 55, "x" * 300, "\x1b[2J", "\u202ea", "a\u200b", "１", "ａ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_can_be_folder_prefix_label_and_word_is_taken(name: str) -> None:
+    config = parse({"name": name})
+    assert config.name == name
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", run_id(config)), "a label in Kubernetes"
+    assert checked_name(f"runs/{run_id(config)}/config.json")
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_cannot_is_refused_with_one_that_can(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^name must be 1 to 54 of") as refused:
+        parse({"name": name})
+    near = re.search(r"Remedy: --set name=(\S+)$", str(refused.value))
+    assert near
+    assert parse({"name": near[1]}).name == near[1]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a b"])
+def test_a_name_is_refused_wherever_it_enters(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(f"name: {name!r}")
+    other = tmp_path / f"{name.replace('/', ' ')}.x.yaml"
+    other.write_text("title: named by its file")
+    experiment = tmp_path / "e.yaml"
+    experiment.write_text(f"{{name: {name!r}, recipe: demo, vary: {{sampling.seed: 1}}, arms: {{base: {{}}}}}}")
+    ways: list[Callable[[], object]] = [
+        lambda: recipes.load(str(file)),
+        lambda: recipes.load("demo", [f"name={name}"]),
+        lambda: configured("demo", [f"name={name}"]),
+        lambda: from_text(json.dumps({"name": name})),
+        lambda: definition.load(str(experiment)),
+    ]
+    if name != "..":
+        ways.append(lambda: recipes.load(str(other)))
+    for way in ways:
+        with pytest.raises(ConfigError, match="name must be 1 to 54 of"):
+            way()
+
+
+def test_a_run_that_was_stored_under_another_rule_can_be_read(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    old = dataclasses.replace(parse({}), name="mine and yours")
+    summary.record_config(store, old)
+    assert summary.recorded_config(store, run_id(old)) == old
+
+
+@pytest.mark.parametrize(
+    ("recipe", "new"),
+    [
+        ({"problems": {"seeds": []}}, "problems.annotated"),
+        ({"trainset": {"seed_share": 0.1}}, "trainset.annotated_share"),
+        ({"loop": {"controls": ["seed-only"]}}, "annotated-only"),
+        ({"loop": {"arm": "seed-only"}}, "annotated-only"),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(recipe: dict[str, Any], new: str) -> None:
+    with pytest.raises(ConfigError, match=f"Remedy: it is called {new} now"):
+        parse(recipe)

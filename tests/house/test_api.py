@@ -1,0 +1,83 @@
+"""`import mmst`: the public functions, and the page that shows them."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mmst
+from mmst.cli import run as run_command
+from mmst.core import config
+from tests.support.runs import Made
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/python.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def asked(line: str) -> str:
+    """A line of the page that shows a value, as a call that hands over the value and what is shown."""
+    code, mark, said = line.partition("  # ")
+    expression = code.strip()
+    if not mark or expression.startswith(("import ", "with ")):
+        return line
+    return f"{code[: -len(expression)]}shown(({expression}), {said!r})"
+
+
+@pytest.mark.gvisor
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_what_the_page_shows_is_what_comes_out(block: str) -> None:
+    values: list[tuple[object, str]] = []
+    exec("\n".join(map(asked, block.splitlines())), {"shown": lambda value, said: values.append((value, said))})
+    assert values
+    for value, said in values:
+        assert repr(value) == said or value == ast.literal_eval(said)
+
+
+def test_every_public_name_is_there_and_no_other_is() -> None:
+    assert all(getattr(mmst, name) is not None for name in mmst.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'grde'"):
+        _ = mmst.grde
+
+
+def test_to_grade_and_to_check_programs_takes_no_engine() -> None:
+    engines = ["torch", "kfp", "kubernetes", "mlflow", "boto3", "transformers", "sympy"]
+    calls = ["grade('1/2', '0.5')", "extract('The answer is 7.')", "Sandbox(backend='subprocess')"]
+    source = "; ".join(
+        ["import sys, mmst", *(f"mmst.{call}" for call in calls), f"print({{*{engines}}} & {{*sys.modules}})"]
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_programs_come_back_in_their_order() -> None:
+    with mmst.Sandbox(backend="subprocess") as sandbox:
+        done = sandbox.check([f"import time; time.sleep({0.3 if i == 0 else 0}); print({i})" for i in range(12)])
+    assert [d.stdout for d in done] == [f"{i}\n" for i in range(12)]
+
+
+def test_a_sandbox_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(mmst.MmstError, match=r"unknown sandbox, got 'docker'\. Remedy: backend: gvisor or subprocess"):
+        mmst.Sandbox(backend="docker")
+
+
+def test_what_takes_algebra_is_decided() -> None:
+    assert mmst.grade("x^2 > 4", "x > 2 or x < -2").how in ("algebra", "formula")
+
+
+def test_a_run_is_loaded_by_the_beginning_of_its_name(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.whole()
+    found = mmst.load_run("made", out=str(tmp_path))
+    assert found.rounds
+    assert found == mmst.load_run(found.run, out=str(tmp_path))
+
+
+def test_a_run_ends_in_its_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = mmst.load_recipe("demo", [f"out={tmp_path}"])
+    ran: list[object] = []
+    monkeypatch.setattr(run_command, "run_here", ran.append)
+    assert mmst.run(recipe).run == config.run_id(recipe)
+    assert ran == [recipe]

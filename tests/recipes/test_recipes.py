@@ -1,0 +1,65 @@
+"""Recipes: found by name or file, changed by --set, refused with the place of the mistake."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst import recipes
+from mmst.core.config import identity, parse
+from mmst.core.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> str:
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_every_shipped_recipe_is_valid_and_says_what_it_is() -> None:
+    for name in recipes.SHIPPED.names():
+        config = recipes.load(name)
+        assert config.name == name
+        assert config.title
+
+
+def test_settings_are_yaml_and_the_last_one_wins(tmp_path: Path) -> None:
+    file = write(tmp_path, "sampling: {k: 2}")
+    config = recipes.load(file, ["sampling.k=3", "sampling.k=5", "loop.controls=[annotated-only]", "train.lr=1e-3"])
+    assert (config.sampling.k, config.loop.controls, config.train.lr) == (5, ("annotated-only",), 0.001)
+
+
+def test_a_setting_reaches_into_a_list(tmp_path: Path) -> None:
+    file = write(tmp_path, "problems: {train: [{format: gsm8k, path: a}]}")
+    assert recipes.load(file, ["problems.train.0.limit=7"]).problems.train[0].limit == 7
+
+
+@pytest.mark.parametrize("setting", ["sampling.k", "=3", "problems.train.4.limit=7", "problems.train.x.limit=7"])
+def test_a_setting_that_leads_nowhere_is_refused(tmp_path: Path, setting: str) -> None:
+    file = write(tmp_path, "problems: {train: [{format: gsm8k}]}")
+    with pytest.raises(ConfigError):
+        recipes.load(file, [setting])
+
+
+def test_a_misspelt_key_is_named_with_its_likely_meaning(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean sampling\.temperature"):
+        recipes.load(write(tmp_path, "sampling: {temprature: 1}"))
+
+
+@given(st.floats(min_value=1e-9, max_value=1.0))
+def test_any_number_that_python_prints_is_read_back(value: float) -> None:
+    data = recipes.override_all({}, [f"train.lr={value!r}"])
+    assert parse(data).train.lr == value
+
+
+@given(st.text(max_size=40))
+def test_no_setting_gives_anything_but_a_config_or_a_config_error(text: str) -> None:
+    try:
+        data = recipes.override_all({"name": "x"}, [text])
+    except ConfigError:
+        return
+    try:
+        identity(parse(data))
+    except ConfigError:
+        return

@@ -1,0 +1,212 @@
+"""Which verified solutions are trained on, and that none is lost on the way or held out."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst.core.config import arms, parse
+from mmst.core.errors import ConfigError, LeakError
+from mmst.core.manifest import Manifest, Place
+from mmst.core.records import CheckedSample, Example, Problem, Sample, Split, Verdict
+from mmst.core.stage import Stage, records
+from mmst.stages import build_trainset
+from mmst.stages.build_trainset import Candidate, select
+from mmst.storage.folder import FolderStore
+from tests.support.fakes import Fakes
+
+METHODS = ("text", "code")
+ARMS = arms(METHODS)
+OTHER = {"text": "code", "code": "text"}
+PLACE = Place(run="r", round=1, arm="mmst", step="build_trainset")
+SOLUTIONS = {"text": "3 + 4 = 7 .\nThe answer is 7", "code": "print(3 + 4)"}
+
+candidates = st.lists(
+    st.builds(
+        Candidate,
+        id=st.uuids().map(str),
+        problem_id=st.sampled_from(["p-1", "p-2", "p-3"]),
+        method=st.sampled_from(METHODS),
+        origin=st.sampled_from(["", *METHODS]),
+        form=st.sampled_from([b"a", b"b", b"c", b"d", b"e"]),
+    ),
+    max_size=60,
+    unique_by=lambda c: c.id,
+)
+
+
+def candidate(n: int, *, problem: int = 1, method: str = "code", origin: str = "", form: str = "") -> Candidate:
+    return Candidate(f"s-{n}", f"p-{problem}", method, origin, (form or str(n)).encode())
+
+
+def chosen(pool: Iterable[Candidate], arm: str = "mmst", cap: int = 9, balance: bool = False) -> list[Candidate]:
+    pool = list(pool)
+    ids, _ = select(pool, METHODS, arm, cap, balance)
+    return [c for c in pool if c.id in ids]
+
+
+@given(candidates, st.sampled_from(ARMS), st.integers(1, 5), st.booleans())
+def test_every_candidate_has_one_fate(pool: Any, arm: str, cap: int, balance: bool) -> None:
+    ids, fates = select(pool, METHODS, arm, cap, balance)
+    assert len(ids) + sum(fates.values()) == len(pool)
+
+
+@given(candidates, st.sampled_from(ARMS), st.integers(1, 5), st.booleans(), st.randoms())
+def test_the_choice_does_not_depend_on_the_order(pool: Any, arm: str, cap: int, balance: bool, random: Any) -> None:
+    shuffled = random.sample(pool, len(pool))
+    assert select(pool, METHODS, arm, cap, balance) == select(shuffled, METHODS, arm, cap, balance)
+
+
+@given(candidates, st.sampled_from(ARMS), st.integers(1, 5))
+def test_no_problem_has_more_than_the_cap_or_the_same_solution_twice(pool: Any, arm: str, cap: int) -> None:
+    kept = chosen(pool, arm, cap)
+    assert max(Counter((c.problem_id, c.method) for c in kept).values(), default=0) <= cap
+    assert len({(c.problem_id, c.method, c.form) for c in kept}) == len(kept)
+
+
+@given(candidates, st.integers(1, 5), st.booleans())
+def test_equal_data_has_the_counts_of_no_translation(pool: Any, cap: int, balance: bool) -> None:
+    counts = [Counter(c.method for c in chosen(pool, arm, cap, balance)) for arm in ("equal-data", "no-translation")]
+    assert counts[0] == counts[1]
+
+
+def test_balance_cuts_to_twice_the_smallest_method() -> None:
+    pool = [candidate(n, problem=n) for n in range(10)] + [candidate(99, method="text"), candidate(98, method="text")]
+    assert Counter(c.method for c in chosen(pool, balance=True)) == {"code": 4, "text": 2}
+
+
+def test_a_single_method_is_not_balanced_away() -> None:
+    assert len(chosen([candidate(n, problem=n) for n in range(10)], balance=True)) == 10
+
+
+def test_an_own_sample_is_kept_before_a_translation_that_says_the_same() -> None:
+    pool = [candidate(n, origin="" if n == 5 else "text", form="same") for n in range(9)]
+    assert [c.id for c in chosen(pool)] == ["s-5"]
+
+
+def test_under_the_cap_own_samples_and_translations_take_turns() -> None:
+    pool = [candidate(n, origin="" if n < 8 else "text") for n in range(10)]
+    assert Counter(c.origin for c in chosen(pool, cap=4)) == {"": 2, "text": 2}
+
+
+@pytest.mark.parametrize(
+    ("arm", "kept"),
+    [
+        ("mmst", {("text", ""), ("text", "code"), ("code", ""), ("code", "text")}),
+        ("no-translation", {("text", ""), ("code", "")}),
+        ("own-text", {("text", "")}),
+        ("own-code", {("code", "")}),
+        ("text-to-code", {("text", ""), ("code", ""), ("code", "text")}),
+        ("code-to-text", {("text", ""), ("code", ""), ("text", "code")}),
+        ("annotated-only", set()),
+    ],
+)
+def test_what_an_arm_trains_on(arm: str, kept: Any) -> None:
+    pool = [
+        candidate(i, method=m, origin=o) for i, (m, o) in enumerate((m, o) for m in METHODS for o in ("", OTHER[m]))
+    ]
+    assert {(c.method, c.origin) for c in chosen(pool, arm)} == kept
+
+
+# --- the stage ----------------------------------------------------------------------------------
+
+
+class Engines(Fakes):
+    def __init__(self, folder: Path, **settings: object) -> None:
+        super().__init__(parse(settings), FolderStore(folder))
+
+    def stage(self, name: str, **shards: Sequence[object]) -> Manifest:
+        stage = Stage.open(self.store, name, version=1, config=sorted(shards), inputs={})
+        for shard, content in shards.items():
+            stage.write_records(f"{shard}-00000.jsonl", content)
+        return stage.finish(shards=[f"{shard}-00000.jsonl" for shard in shards])
+
+
+def problem(name: str) -> Problem:
+    return Problem(id=name, question=f"{name}?", answer="7", source="made", split=Split.TRAIN, solutions=SOLUTIONS)
+
+
+def sample(
+    n: int, method: str = "code", *, passed: bool = True, of: str = "", problem_id: str = "p-train"
+) -> CheckedSample:
+    made = Sample(
+        id=f"{'t' if of else 's'}-{n}",
+        problem_id="p-train",
+        method=method,
+        index=n,
+        prompt="asked",
+        completion="chatter",
+        finish="stop",
+        prompt_tokens=1,
+        tokens=1,
+        seed=n,
+        model="m",
+        source_sample=of,
+        target_prompt="solve directly" if of else "",
+    )
+    verdict = Verdict.PASSED if passed else Verdict.WRONG
+    return CheckedSample(sample=made, verdict=verdict, solution=f"print({n})", answer="7")
+
+
+def make(engines: Engines, arm: str = "mmst", **problems: Sequence[object]) -> Manifest:
+    given: dict[str, Sequence[object]] = {
+        "train": [problem("p-train")],
+        "heldout": [problem("p-held")],
+        "annotated": [problem("p-seed")],
+    } | problems
+    inputs = {
+        "problems": engines.stage("prepare", **given),
+        "checked": engines.stage("verify", shard=[sample(0), sample(1, passed=False), sample(2)]),
+        "translated": engines.stage(
+            "retranslate", shard=[sample(3, "text", of="s-0"), sample(4, "text", of="s-2", passed=False)]
+        ),
+        "checkpoint": engines.stage("base"),
+    }
+    return build_trainset.run(engines, PLACE, **inputs, arm=arm)
+
+
+def test_the_stage_writes_examples_with_their_lineage_and_counts_the_way(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    made = make(engines)
+    new = list(records(engines.store, made, Example, "new-"))
+    assert [(e.prompt, e.completion, e.origin, e.lineage) for e in new] == [
+        ("asked", "print(0)", "own", ("s-0",)),
+        ("asked", "print(2)", "own", ("s-2",)),
+        ("solve directly", "print(3)", "translation", ("t-3", "s-0")),
+    ]
+    expected = {"asked": 3, "passed": 2, "translated": 2, "translated_passed": 1, "new": 3, "annotated": 2, "pair": 2}
+    assert made.counts.items() >= {**expected, "new.code.own": 2, "new.text.translation": 1}.items()
+    assert make(engines) == made
+
+
+def test_annotated_problems_teach_each_method_and_both_ways_of_translation(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    annotated = list(records(engines.store, make(engines), Example, "annotated-"))
+    assert {(e.prompt, e.completion, e.origin) for e in annotated} == {
+        ("Question: p-seed?\nText:\n", SOLUTIONS["text"], "annotated"),
+        ("Question: p-seed?\nPython:\n", SOLUTIONS["code"], "annotated"),
+        (f"Question: p-seed?\nText:\n{SOLUTIONS['text']}\nPython:\n", SOLUTIONS["code"], "pair"),
+        (f"Question: p-seed?\nPython:\n{SOLUTIONS['code']}\nText:\n", SOLUTIONS["text"], "pair"),
+    }
+
+
+def test_the_arms_are_different_work_with_the_same_seeds(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    mmst, annotated_only = make(engines), make(engines, "annotated-only")
+    assert mmst.key != annotated_only.key
+    assert (annotated_only.counts["new"], annotated_only.counts["annotated"]) == (0, mmst.counts["annotated"])
+
+
+@pytest.mark.parametrize("held", ["p-train", "p-seed"])
+def test_an_example_of_a_held_out_problem_is_refused(tmp_path: Path, held: Any) -> None:
+    with pytest.raises(LeakError, match=held):
+        make(Engines(tmp_path), heldout=[problem(held)])
+
+
+def test_an_unknown_arm_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="annotated-only"):
+        make(Engines(tmp_path), "mnst")

@@ -1,0 +1,157 @@
+"""The order in which examples are seen, and what becomes of a trainer's folder."""
+
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmst.core.config import parse
+from mmst.core.errors import UserError
+from mmst.core.manifest import Manifest, Place
+from mmst.core.ports import TrainSpec
+from mmst.core.records import Example, from_json
+from mmst.core.stage import Stage
+from mmst.core.weights import checkpoint_folder
+from mmst.stages import train
+from mmst.stages.train import annotated_share, enough, epochs, order
+from mmst.storage.folder import FolderStore
+from tests.support.fakes import Fakes
+
+PLACE = Place(run="r", round=1, arm="mmst", step="train")
+
+
+def example(n: int, origin: str = "own") -> Example:
+    return Example(problem_id=f"p-{n}", method="code", prompt="What is it ?", completion=f"print({n})", origin=origin)
+
+
+@given(st.floats(0, 1), st.integers(1, 200))
+def test_any_stretch_has_the_share_of_annotated_examples(share: float, length: int) -> None:
+    seen = list(itertools.islice(order(["new"], ["seed"], share, 1), length))
+    assert abs(seen.count("seed") - share * length) <= 1
+
+
+def test_every_example_is_seen_once_before_any_is_seen_again() -> None:
+    seen = list(itertools.islice(epochs(range(10), seed=3), 30))
+    assert [sorted(seen[i : i + 10]) for i in (0, 10, 20)] == [list(range(10))] * 3
+    assert seen[:10] != seen[10:20]
+
+
+def test_the_order_depends_on_the_seed_alone() -> None:
+    first, again, other = (list(itertools.islice(order(range(9), range(9, 20), 0.5, s), 50)) for s in (1, 1, 2))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("new", "annotated", "wanted", "arm", "share"),
+    [(5, 5, 0.3, "mmst", 0.3), (0, 5, 0.3, "mmst", 1.0), (5, 0, 0.3, "mmst", 0.0), (5, 5, 0.3, "annotated-only", 1.0)],
+)
+def test_the_share_of_annotated_examples_follows_from_what_there_is(
+    new: int, annotated: Any, wanted: float, arm: str, share: float
+) -> None:
+    assert annotated_share(new, annotated, wanted, arm) == share
+
+
+@pytest.mark.parametrize(
+    ("new", "annotated", "wanted", "arm"), [(0, 0, 0.5, "mmst"), (5, 0, 0.5, "annotated-only"), (0, 5, 0.0, "mmst")]
+)
+def test_nothing_to_train_on_is_said_with_a_remedy(new: int, annotated: Any, wanted: float, arm: str) -> None:
+    with pytest.raises(UserError, match=r"nothing to train on.*Remedy"):
+        annotated_share(new, annotated, wanted, arm)
+
+
+def test_enough_examples_for_the_steps_are_laid_out() -> None:
+    assert len(list(enough(itertools.repeat(example(1)), 60))) == 12  # 4 words and the end token each
+
+
+# --- the stage ----------------------------------------------------------------------------------
+
+
+OnStep = Callable[[int, float], None]
+
+
+class Trainer:
+    """Writes a folder and keeps the specification and the examples that it was given."""
+
+    def train(self, spec: TrainSpec, on_step: OnStep = lambda step, loss: None) -> dict[str, float]:
+        self.spec = spec
+        self.seen = [from_json(Example, line) for line in Path(spec.examples).read_bytes().splitlines()]
+        Path(spec.out).mkdir()
+        (Path(spec.out) / "model.safetensors").write_bytes(b"weights")
+        on_step(3, 0.5)
+        return {"loss": 0.5, "tokens": 99, "steps": 3}
+
+
+class Engines(Fakes):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(parse({"train": {"steps": 3, "batch_tokens": 64}}), FolderStore(folder))
+        self.made = Trainer()
+
+    def trainer(self) -> Trainer:
+        return self.made
+
+    def stage(self, name: str, arm: str = "mmst", **shards: list[Example]) -> Manifest:
+        stage = Stage.open(self.store, name, version=1, config=[arm, sorted(shards)], inputs={})
+        for shard, content in shards.items():
+            stage.write_records(f"{shard}-00000.jsonl", content)
+        return stage.finish(shards=[f"{s}-00000.jsonl" for s in shards], facts={"arm": arm})
+
+    def train(self, arm: str = "mmst", **shards: list[Example]) -> Manifest:
+        return train.run(self, PLACE, self.stage("build_trainset", arm, **shards), self.stage("base"))
+
+
+def test_the_stage_is_the_folder_that_the_trainer_wrote(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    made = engines.train(new=[example(1)], annotated=[example(2, "annotated")])
+    assert (checkpoint_folder(engines.store, made) / "model.safetensors").read_bytes() == b"weights"
+    assert made.facts == {"arm": "mmst", "loss": 0.5, "tokens": 99, "steps": 3}
+    assert not Path(engines.made.spec.scratch).exists()
+
+
+def test_seed_only_sees_no_new_example(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    engines.train("annotated-only", new=[example(1)], annotated=[example(2, "annotated")])
+    assert Counter(e.origin for e in engines.made.seen).keys() == {"annotated"}
+
+
+def test_a_complete_stage_is_not_trained_again(tmp_path: Path) -> None:
+    first, second = Engines(tmp_path), Engines(tmp_path)
+    assert second.train(new=[example(1)]) == first.train(new=[example(1)])
+    assert not hasattr(first.made, "spec")
+
+
+def test_two_runs_that_come_to_the_same_stage_at_once_train_it_once(tmp_path: Path) -> None:
+    """The second must neither write into the first's scratch folder nor find it cleared away in the middle."""
+    both, calls = threading.Barrier(2), []
+
+    class Slow(Trainer):
+        def train(self, spec: TrainSpec, on_step: OnStep = lambda step, loss: None) -> dict[str, float]:
+            calls.append(spec)
+            time.sleep(0.3)
+            return super().train(spec, on_step)
+
+    def one(_: int) -> Manifest:
+        engines = Engines(tmp_path)
+        engines.made = Slow()
+        both.wait()
+        return engines.train(new=[example(1)])
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(one, range(2))
+    assert first == second
+    assert len(calls) == 1
+    assert not Path(calls[0].scratch).exists()
+
+
+def test_an_empty_training_set_fails_before_the_trainer_is_asked(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    with pytest.raises(UserError, match="nothing to train on"):
+        engines.train()
+    assert not hasattr(engines.made, "spec")
