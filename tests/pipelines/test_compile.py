@@ -42,7 +42,7 @@ def test_objects_for_git_are_named_after_their_content(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_cannot_be_compiled_leaves_no_file(tmp_path: Path) -> None:
-    config = parse(RECIPE | {"cluster": {"trainer_cpu": "a lot"}})
+    config = parse(RECIPE | {"cluster": {"trainer_cpu": "1e1"}})
     with pytest.raises(ConfigError, match="Invalid cpu string"):
         compile_to(tmp_path / "p.yaml", config)
     assert list(tmp_path.iterdir()) == []
