@@ -29,7 +29,7 @@ _STARTS_PROCESS = re.compile(
 
 
 def exit_status(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool = True) -> tuple[str, str]:
-    """(`Execution.outcome`, `Execution.detail`) of a process that is gone.
+    """(`Execution.exit_status`, `Execution.detail`) of a process that is gone.
 
     `status` is its exit status, negative for a signal; `cut` says why the sandbox killed it
     ("time", "output", or "" when it did not); `keyed` says whether check.packages decides what it may import.

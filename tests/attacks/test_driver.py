@@ -49,7 +49,7 @@ with subprocess.SubprocessSandbox(2) as box:
         assert e.id == "attack" or e.stdout == "1\\n", e
         found = e if e.id == "attack" else found
 after = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
-print(json.dumps([found.outcome, found.stdout, found.stderr, secret.value.decode(), before, after]))
+print(json.dumps([found.exit_status, found.stdout, found.stderr, secret.value.decode(), before, after]))
 """
 
 RUNNER = """

@@ -286,7 +286,7 @@ def test_a_pointer_is_mended_by_the_run_and_names_what_is_not_there(tmp_path: Pa
     path = tmp_path / "runs/run/01.mmst.verify.json"
     for damage in (flip(0.3), cut, zeroed, written(b"")):
         damage(path)
-        with pytest.raises(DamagedError, match=r"01\.mmst\.check\.json.*Remedy: delete it"):
+        with pytest.raises(DamagedError, match=r"01\.mmst\.verify\.json.*Remedy: delete it"):
             list(pointers(store, "run"))
         assert stage_process.run(store) == digests
 

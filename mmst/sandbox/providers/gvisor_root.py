@@ -117,6 +117,7 @@ def fill(root: Path, packages: Sequence[str] = DEFAULT) -> None:
         "dev",
         "sys",
         "tmp",
+        "in",  # where a pod finds its programs; a mount point that runsc would make in here otherwise
         "etc",
         "opt/mmst/sandbox/guest",
         "usr/lib/shared",
