@@ -110,7 +110,7 @@ def test_the_dashboard_shows_metrics_that_the_server_has(repo_root: Path) -> Non
     text = (repo_root / "manifests/components/grafana/mmst.json").read_text(encoding="utf-8")
     panels = json.loads(text)["panels"]
     shown = {re.sub(r"_(total|bucket)$", "", name) for name in re.findall(r"mmst_[a-z_]+(?=\{)", text)}
-    server = "".join(path.read_text(encoding="utf-8") for path in (repo_root / "mmst").glob("serve*.py"))
+    server = "".join(path.read_text(encoding="utf-8") for path in (repo_root / "mmst/inference/server").glob("*.py"))
     served = set(re.findall(r'"(mmst_[a-z_]+)"', server))
     assert shown == served
     assert len({panel["id"] for panel in panels}) == len(panels) > 5
