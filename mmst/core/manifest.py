@@ -60,7 +60,7 @@ class Place:
     """Where in a run a stage stands. Its key is spelt `<round>.<arm>.<step>` in names, events and metrics alike.
 
     >>> Place.parse("demo-1", "01.mmst.verify").title
-    'check (round 1, mmst)'
+    'verify (round 1, mmst)'
     """
 
     run: str

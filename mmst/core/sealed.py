@@ -28,7 +28,7 @@ def seal(name: str, text: str) -> bytes:
     """The bytes of a JSON text that ends with an object, with the hash as that object's last field.
 
     >>> seal("runs/demo/a.json", '{"ref":"x"}')[:27]
-    b'{"ref":"x","sha256":"c02b2a'
+    b'{"ref":"x","sha256":"0badf6'
     """
     data = text.encode("utf-8", "surrogatepass")
     comma = b"" if data[:-1].endswith(b"{") else b","

@@ -7,7 +7,7 @@ A program without a statement is none (`no_program`): it is not run. "gold" and 
 
 For programs in memory, ask a sandbox directly:
 
-    >>> from mmst import wiring                                               # doctest: +SKIP
+    >>> from mmst import wiring
     >>> from mmst.core.ports import Limits, Program
     >>> from mmst.sandbox.batch import once
     >>> with wiring.sandbox("gvisor", workers=2) as box:

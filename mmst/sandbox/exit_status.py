@@ -35,7 +35,7 @@ def exit_status(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bo
     ("time", "output", or "" when it did not); `keyed` says whether check.packages decides what it may import.
 
     >>> text = 'Traceback:\\n  File "<program>", line 3, in <module>\\nZeroDivisionError: division by zero\\n'
-    >>> outcome(status=1, cut="", stderr=text, limits=Limits())
+    >>> exit_status(status=1, cut="", stderr=text, limits=Limits())
     ('crashed', 'ZeroDivisionError, line 3: division by zero')
     """
     if cut == "time" or status == -signal.SIGXCPU:

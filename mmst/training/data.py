@@ -108,7 +108,7 @@ def _without(ids: list[int], end: int) -> list[int]:
 def cut(rows: Sequence[TokenizedExample], budget: int) -> list[list[TokenizedExample]]:
     """Neighbours in groups whose padded size is within the budget. `rows` are sorted by length.
 
-    >>> [len(g) for g in cut([Row([1] * n, 0) for n in (2, 3, 3, 8)], 9)]
+    >>> [len(g) for g in cut([TokenizedExample([1] * n, 0) for n in (2, 3, 3, 8)], 9)]
     [3, 1]
     """
     groups: list[list[TokenizedExample]] = []
