@@ -13,7 +13,7 @@ import urllib3
 
 from mmst.core import metrics
 from mmst.core.errors import ClusterError, SetupError
-from mmst.core.extras import install
+from mmst.core.extras import needed
 from mmst.kubernetes.kinds import Kind, Object
 
 PATIENCE = 60.0
@@ -30,10 +30,8 @@ class Api:
     @classmethod
     def connect(cls) -> Api:
         """The cluster around this pod, else the current context of $KUBECONFIG (~/.kube/config)."""
-        try:
+        with needed("cluster", "the Kubernetes client is missing"):
             from kubernetes import client, config
-        except ImportError as e:
-            raise SetupError("the Kubernetes client is missing", why=str(e), remedy=install("cluster")) from None
         settings = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=settings)

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from mmst.core.errors import MmstError, PlatformError
 from mmst.kubernetes import pods
@@ -87,8 +88,8 @@ def failures(cluster: Cluster, run: str, since: float = 0.0) -> list[MmstError]:
     """Why stages of a run failed (`runner.events`), the newest last; `since` in seconds of 1970."""
     first = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
     events = cluster.list(EVENT, fields="reason=StageFailed")
-    ours = [e for e in events if e.get("message", "").startswith(f"{run}: ") and e.get("lastTimestamp", "") >= first]
-    return [_error(e) for e in sorted(ours, key=lambda e: str(e["lastTimestamp"]))]
+    found = [(str(e.get("lastTimestamp") or ""), e) for e in events if str(e.get("message")).startswith(f"{run}: ")]
+    return [_error(e) for moment, e in sorted(found, key=itemgetter(0)) if moment >= first]
 
 
 def _error(event: Object) -> MmstError:
