@@ -137,10 +137,22 @@ def check_file(
     ids = _ids(source)
 
     def executions(done: Container[str]) -> Iterator[Execution]:
-        yield from (_none(p) for p in read(source) if p.id in ids and p.id not in done and not _says(p.source))
-        missing = (p for p in read(source) if p.id in ids and p.id not in done and _says(p.source))
+        none: deque[Execution] = deque()
+
+        def missing() -> Iterator[Program]:
+            for program in read(source):
+                if program.id in ids and program.id not in done:
+                    if _says(program.source):
+                        yield program
+                    else:
+                        none.append(_none(program))
+
         with sandbox() as box:
-            yield from once(box, missing, limits) if dedupe else box.run(missing, limits)
+            for execution in once(box, missing(), limits) if dedupe else box.run(missing(), limits):
+                while none:
+                    yield none.popleft()
+                yield execution
+        yield from none
 
     if place.path is None:
         return _stream(place, ids, executions, progress, source)

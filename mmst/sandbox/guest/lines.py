@@ -7,8 +7,10 @@ its text is entered into `linecache`, when something imports that.
 from __future__ import annotations
 
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from typing import Any
+
+from mmst.sandbox.guest.imports import spec_with
 
 _MODULE = "linecache"
 
@@ -31,18 +33,7 @@ class Lines:
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """The module whose import is waited for."""
-        if name != _MODULE:
-            return None
-        spec = PathFinder.find_spec(name, path)
-        if spec and spec.loader:
-            execute = spec.loader.exec_module
-
-            def entered(module: Any) -> None:
-                execute(module)
-                cls._enter(module)
-
-            spec.loader.exec_module = entered  # type: ignore[method-assign]
-        return spec
+        return spec_with(name, path, cls._enter) if name == _MODULE else None
 
     @classmethod
     def _enter(cls, module: Any) -> None:

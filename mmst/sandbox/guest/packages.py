@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from typing import Any
+
+from mmst.sandbox.guest.imports import spec_with
 
 KNOWN = ("numpy", "sympy", "scipy", "pandas")
 """Distributions, each of which is also the name of its module."""
@@ -46,15 +48,4 @@ class Seeds:
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`; only for modules that have something to seed."""
-        if name not in cls.modules:
-            return None
-        spec = PathFinder.find_spec(name, path)
-        if spec and spec.loader:
-            execute = spec.loader.exec_module
-
-            def seeded(module: Any) -> None:
-                execute(module)
-                module.seed(0)
-
-            spec.loader.exec_module = seeded  # type: ignore[method-assign]
-        return spec
+        return spec_with(name, path, lambda module: module.seed(0)) if name in cls.modules else None
