@@ -22,6 +22,8 @@ from mmst.methods import method
 from mmst.runs.summary import RunSummary
 from mmst.sandbox.guest.packages import DEFAULT
 
+_LIMITS = Limits()
+
 
 def grade(gold: str, answer: str, question: str = "") -> Comparison:
     """Whether an answer equals the gold one: `equal` is True, False, or None where that was not found out.
@@ -76,7 +78,12 @@ class Sandbox:
         self._opened.__exit__(kind, error, at)
 
     def check(
-        self, programs: Iterable[str], *, timeout: float = 2.0, memory_mib: int = 256, output_kib: int = 64
+        self,
+        programs: Iterable[str],
+        *,
+        timeout: float = _LIMITS.timeout,
+        memory_mib: int = _LIMITS.memory_mib,
+        output_kib: int = _LIMITS.output_kib,
     ) -> list[Execution]:
         """What became of each program, in their order.
 
@@ -89,7 +96,11 @@ class Sandbox:
 
 
 def check_programs(
-    programs: Iterable[str], *, timeout: float = 2.0, memory_mib: int = 256, output_kib: int = 64
+    programs: Iterable[str],
+    *,
+    timeout: float = _LIMITS.timeout,
+    memory_mib: int = _LIMITS.memory_mib,
+    output_kib: int = _LIMITS.output_kib,
 ) -> list[Execution]:
     """What became of each program, in a sandbox for these alone; see `Sandbox`."""
     with Sandbox() as sandbox:

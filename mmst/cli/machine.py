@@ -10,7 +10,7 @@ import typer
 
 from mmst.cli.options import DEFAULT_OUT, Json, StoreOut, emit
 from mmst.core.errors import ConfigError, SetupError
-from mmst.core.extras import install
+from mmst.core.extras import needed
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -84,10 +84,8 @@ def serve(
         )
     if dtype not in DTYPES:
         raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}", value=dtype, remedy="--dtype float32")
-    try:
+    with needed("serve", "the server cannot be loaded"):
         from mmst.inference.server.app import serve as start
-    except ImportError as e:
-        raise SetupError("the server cannot be loaded", why=str(e), remedy=install("serve")) from None
     digest = ""
     if store:
         opened = open_store(store)

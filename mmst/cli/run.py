@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
-from mmst.core.extras import install
+from mmst.core.extras import needed
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
@@ -50,7 +50,6 @@ def run_here(config: Config) -> None:
     """Run the graph on this machine, with its progress shown; what is complete is found."""
     from mmst.core import disk, locks, private
     from mmst.core.config import run_id
-    from mmst.core.errors import SetupError
     from mmst.observe import progress
     from mmst.preflight import recipe as preflight_recipe
     from mmst.runs import summary
@@ -58,10 +57,8 @@ def run_here(config: Config) -> None:
 
     preflight_recipe.check(config)
     summary.record_config(open_store(config.out), config)
-    try:
+    with needed("pipeline", "the pipeline cannot be loaded"):
         from mmst.pipelines import local
-    except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
     name = run_id(config)
     folder = logs_folder(config.out, name)
 
@@ -106,15 +103,12 @@ def compile(
       mmst compile --recipe demo --cluster mmst --manifest --file pipeline-version.yaml
     """
     from mmst.core import output
-    from mmst.core.errors import SetupError
     from mmst.observe.console import escape
 
     config = configured(recipe, settings, out, cluster)
     place = output.find(file, option="--file")
-    try:
+    with needed("pipeline", "the pipeline cannot be loaded"):
         from mmst.pipelines.compile import compile_to
-    except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
     compile_to(place, config, namespace=config.cluster.namespace if manifest else "")
     emit(str(file), False, escape(place.shown), aside=place.to_stdout)
 

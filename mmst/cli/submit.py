@@ -10,7 +10,7 @@ import typer
 
 from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
-from mmst.core.extras import install
+from mmst.core.extras import needed
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
@@ -110,10 +110,8 @@ def reached(endpoint: str, config: Config) -> Kubeflow:
             remedy="--endpoint URL or KFP_ENDPOINT; `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8888:80` "
             "gives http://localhost:8888",
         )
-    try:
+    with needed("pipeline", "the pipeline cannot be loaded"):
         from mmst.pipelines.kubeflow import Kubeflow
-    except ImportError as e:
-        raise SetupError("the pipeline cannot be loaded", why=str(e), remedy=install("pipeline")) from None
     return Kubeflow(endpoint, config)
 
 

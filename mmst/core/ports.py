@@ -107,8 +107,10 @@ def failed(why: str) -> Completion:
 class Unfinished(SamplerError):
     """The model failed under way; `answers` holds what each request got, None for those without an answer."""
 
-    def __init__(self, what: str, answers: Sequence[list[Completion] | None] = ()) -> None:
-        super().__init__(what)
+    def __init__(
+        self, what: str, answers: Sequence[list[Completion] | None] = (), *, why: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
         self.answers = answers
 
 

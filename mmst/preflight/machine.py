@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmst import wiring
 from mmst.core.diagnostic import Diagnostic
-from mmst.core.errors import MmstError, SetupError
+from mmst.core.errors import MmstError, SetupError, sentence
 from mmst.core.extras import install
 from mmst.core.redaction import without_user
 
@@ -188,9 +188,7 @@ def _try(what: str, why: str, probe: Callable[[], str]) -> Diagnostic:
     try:
         return Diagnostic(what=what, ok=True, found=probe(), why=why)
     except SetupError as e:
-        return Diagnostic(
-            what=what, ok=False, found=e.what + (f" ({e.why})" if e.why else ""), why=why, remedy=e.remedy
-        )
+        return Diagnostic(what=what, ok=False, found=sentence(e.what, why=e.why), why=why, remedy=e.remedy)
     except (MmstError, ImportError, OSError) as e:
         return Diagnostic(what=what, ok=False, found=str(e), why=why, remedy=getattr(e, "remedy", ""))
 

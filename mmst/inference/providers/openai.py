@@ -143,7 +143,7 @@ class OpenAIServer:
         try:
             await asyncio.gather(*workers)
         except SamplerError as e:
-            raise Unfinished(str(e), answers) from e
+            raise Unfinished(e.what, answers, why=e.why, remedy=e.remedy) from e
         finally:
             for worker in workers:
                 worker.cancel()
