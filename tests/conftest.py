@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.data import DATA, NO_DATA
 
@@ -20,6 +21,9 @@ os.environ.update(
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
 )
+
+settings.register_profile("mmst", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("mmst")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -115,6 +115,7 @@ def compile(
 
 def recipes(
     keys: Annotated[bool, typer.Option("--keys", help="List every key that a recipe may set, instead.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a recipe, instead.")] = False,
     json: Json = False,
 ) -> None:
     """List the shipped recipes and experiments, or with --keys all that a recipe can set.
@@ -124,14 +125,20 @@ def recipes(
       mmst recipes
 
       mmst recipes --keys
+
+      mmst recipes --schema > recipe.schema.json
     """
     from rich.table import Table
 
-    from mmst.core.config import options
+    from mmst.core.codec import json_schema
+    from mmst.core.config import Config, options
     from mmst.core.records import to_data
     from mmst.experiments.definition import SHIPPED as EXPERIMENTS
     from mmst.recipes import SHIPPED as RECIPES
 
+    if schema:
+        emit(json_schema(Config), True)
+        return
     if keys:
         rows = [
             {"key": k, "type": t, "default": None if callable(d) else to_data(d), "help": h} for k, t, d, h in options()

@@ -7,19 +7,19 @@ Every record reads and writes itself: `to_json(record)` and `from_json(Sample, l
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import hashlib
-import json
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from mmst.core.errors import DataError
-
-R = TypeVar("R")
+from mmst.core.codec import digest as digest
+from mmst.core.codec import from_data as from_data
+from mmst.core.codec import from_json as from_json
+from mmst.core.codec import seed_of as seed_of
+from mmst.core.codec import sha256 as sha256
+from mmst.core.codec import short_id as short_id
+from mmst.core.codec import to_data as to_data
+from mmst.core.codec import to_json as to_json
 
 FAILED = "failed"
 """The `finish` of a sample whose request failed for good."""
@@ -273,118 +273,3 @@ class Decision:
     gain: float
     p_value: float
     checks: tuple[str, ...] = ()
-
-
-def to_data(record: Any) -> Any:
-    """The plain JSON value of a record (dicts, lists, strings, numbers)."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        fields = ((f, getattr(record, f.name)) for f in dataclasses.fields(record))
-        return {f.name: to_data(v) for f, v in fields if v or "if_any" not in f.metadata}
-    if isinstance(record, enum.Enum):
-        return record.value
-    if isinstance(record, Mapping):
-        return {str(k): to_data(v) for k, v in record.items()}
-    if isinstance(record, (list, tuple)):
-        return [to_data(v) for v in record]
-    return record
-
-
-def to_json(record: Any) -> str:
-    """One line of canonical JSON: the same record is the same bytes everywhere.
-
-    Raises `ValueError` for NaN and infinities, which JSON does not have.
-    """
-    return json.dumps(to_data(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def from_json(kind: type[R], line: str | bytes) -> R:
-    """Read a record back; raises `DataError` for anything that is not such a record."""
-    try:
-        data = json.loads(line, parse_constant=_no_number)
-    except (ValueError, RecursionError) as e:
-        raise DataError(f"not a JSON object ({e})", value=line[:80]) from None
-    return from_data(kind, data)
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def from_data(kind: type[R], data: Any, where: str = "") -> R:
-    """Build a record from a plain JSON value, strictly: unknown or missing fields raise."""
-    return typing.cast(R, _build(kind, data, where or getattr(kind, "__name__", str(kind))))
-
-
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
-def _build(kind: Any, data: Any, where: str) -> Any:
-    origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
-        options = typing.get_args(kind)
-        if data is None and type(None) in options:
-            return None
-        return _build(next(o for o in options if o is not type(None)), data, where)
-    if origin is tuple:
-        if not isinstance(data, (list, tuple)):
-            raise DataError(f"{where} must be a list", value=data)
-        item = typing.get_args(kind)[0]
-        return tuple(_build(item, v, f"{where}[{i}]") for i, v in enumerate(data))
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(data, Mapping):
-            raise DataError(f"{where} must be an object", value=data)
-        item = typing.get_args(kind)[1]
-        return {str(k): _build(item, v, f"{where}.{k}") for k, v in data.items()}
-    if kind is Any or kind is object:
-        return data
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        if not isinstance(data, Mapping):
-            raise DataError(f"{where} must be an object", value=data)
-        hints = _HINTS.get(kind)
-        if hints is None:
-            hints = _HINTS[kind] = typing.get_type_hints(kind)
-        fields = {f.name: f for f in dataclasses.fields(kind)}
-        for name in data:
-            if name not in fields:
-                raise DataError(f"{where} has no field '{name}'", remedy=f"fields: {', '.join(fields)}")
-        for name, f in fields.items():
-            no_default = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-            if no_default and name not in data:
-                raise DataError(f"{where} lacks the field '{name}'")
-        return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in data.items()})
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        try:
-            return kind(data)
-        except ValueError:
-            allowed = ", ".join(str(m.value) for m in kind)
-            raise DataError(f"{where} is not one of {allowed}", value=data) from None
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        try:
-            return float(data)
-        except OverflowError:
-            raise DataError(f"{where} is beyond every float") from None
-    if isinstance(kind, type) and (not isinstance(data, kind) or (kind is int and isinstance(data, bool))):
-        raise DataError(f"{where} must be {kind.__name__}", value=data)
-    return data
-
-
-def sha256(data: bytes | str) -> str:
-    """`sha256:<hex>` of bytes, or of a string as UTF-8 (lone surrogates kept)."""
-    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
-
-
-def digest(value: Any) -> str:
-    """The digest of any record or plain JSON value: the hash of its canonical JSON."""
-    text = json.dumps(to_data(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return sha256(text)
-
-
-def short_id(prefix: str, *parts: object) -> str:
-    """A stable id such as `s-3fa9…` (64 bits) from the parts that define the thing."""
-    return f"{prefix}-{digest([str(p) for p in parts])[7:23]}"
-
-
-def seed_of(*parts: object) -> int:
-    """A 31-bit seed that depends on nothing but its parts."""
-    return int(digest([str(p) for p in parts])[7:15], 16) & 0x7FFFFFFF

@@ -1,6 +1,7 @@
 """Configurations: strict, said with key, value and remedy, and the same after travelling as text."""
 
 import dataclasses
+import datetime
 import json
 import re
 from collections.abc import Callable
@@ -50,9 +51,20 @@ def test_an_unknown_key_is_named_whole_with_a_remedy(path: str, suffix: str) -> 
     assert "mmst recipes --keys" in caught.value.remedy
 
 
-def test_a_misspelt_key_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean sampling\.temperature"):
-        parse({"sampling": {"temprature": 1.0}})
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        ({"sampling": {"temprature": 1.0}}, "sampling.temperature"),
+        ({"problems": {"test": [{"fromat": "svamp"}]}}, "problems.test[0].format"),
+        ({"sampel": {"k": 1}}, "sampling"),
+        ({"train": {"seed": 1}}, "sampling.seed"),
+        ({"temperature": 1.0}, "sampling.temperature or translate.temperature or evaluate.temperature"),
+        ({"sampling_temperature": 1.0}, "sampling.temperature"),
+    ],
+)
+def test_a_misspelt_key_gets_a_suggestion(wrong: dict[str, Any], near: str) -> None:
+    with pytest.raises(ConfigError, match=rf"Remedy: did you mean {re.escape(near)}\? see `mmst recipes --keys`"):
+        parse(wrong)
 
 
 @given(st.sampled_from(sorted(p for p, (kind, _) in PATHS.items() if kind in ("int", "float", "bool"))))
@@ -70,7 +82,15 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"sampling.temperature": float("nan")}, "must be a number"),
+        ({"sampling.temperature": float("nan")}, "must be a finite number, got nan"),
+        ({"train.clip": float("inf")}, "must be a finite number, got inf"),
+        ({"sampling.k": "4"}, r"sampling\.k must be int, got '4'"),
+        ({"sampling.k": 4.0}, r"sampling\.k must be int, got 4\.0"),
+        ({"trainset.balance": 1}, r"trainset\.balance must be bool, got 1"),
+        ({"train.lora_targets": "q_proj"}, r"train\.lora_targets must be a list, got 'q_proj'"),
+        ({"sampling": None}, "sampling must be an object, got None"),
+        ({"title": datetime.date(2026, 1, 2)}, r"title must be str, got datetime\.date\(2026, 1, 2\)"),
+        ({"train.lr": 2}, r"train\.lr must be at most 1, got 2\."),
         ({"check.sandbox": "docker"}, r"one of gvisor, gvisor_job, subprocess, got 'docker'"),
         ({"loop.controls": ["own-text", "magic"]}, "got 'magic'"),
         ({"methods": []}, "each method once"),

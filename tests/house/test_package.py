@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-BARE = ("typer", "rich", "pyyaml", "click", "shellingham", "markdown-it-py", "mdurl", "pygments", "annotated-doc")
+BARE = (
+    "typer", "rich", "pyyaml", "click", "shellingham", "markdown-it-py", "mdurl", "pygments", "annotated-doc",
+    "pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection",
+)  # fmt: skip
 """The wheel's own requirements with theirs; the tests' environment lends them by reference."""
 
 

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst import recipes
-from mmst.core.config import identity, parse
+from mmst.core.codec import json_schema, to_data
+from mmst.core.config import Config, identity, options, parse
 from mmst.core.errors import ConfigError
+
+SCHEMA = json_schema(Config)
 
 
 def write(folder: Path, text: str) -> str:
@@ -22,6 +26,37 @@ def test_every_shipped_recipe_is_valid_and_says_what_it_is() -> None:
         config = recipes.load(name)
         assert config.name == name
         assert config.title
+
+
+@pytest.mark.parametrize("name", recipes.SHIPPED.names())
+def test_every_shipped_recipe_is_what_the_schema_describes(name: str) -> None:
+    jsonschema.validate(recipes.read(name), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sampling": {"temprature": 1}},
+        {"problems": {"train": [{"fromat": "svamp"}]}},
+        {"sampling": {"k": 0}},
+        {"train": {"lr": 2}},
+        {"check": {"sandbox": "docker"}},
+        {"check": {"packages": ["requests"]}},
+        {"methods": "text"},
+    ],
+)
+def test_a_typo_is_not(wrong: dict[str, object]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, SCHEMA)
+
+
+def test_the_schema_says_what_each_key_is_for() -> None:
+    for path, _, default, help in options():
+        node = SCHEMA
+        for part in path.split("."):
+            node = SCHEMA["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+            node = node["properties"][part]
+        assert (node["description"], node["default"]) == (help, to_data(default))
 
 
 def test_settings_are_yaml_and_the_last_one_wins(tmp_path: Path) -> None:

@@ -1,0 +1,240 @@
+"""Records as JSON: written canonically, so that the same record is the same bytes everywhere; read by pydantic.
+
+Any dataclass is a record. What is read must be that record: no field more or less, and no value made of another
+(`"3"` is no number, 1 no truth, 1.0 no int). A text may hold lone surrogates, as completions do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import functools
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mmst.core.errors import DataError
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator, ValidationError
+
+R = TypeVar("R")
+Loc = tuple[str | int, ...]
+"""Where in plain data something is: keys and indices from the top."""
+
+
+class Misfit(ValueError):
+    """Plain data are not what they should be: `says` of the `value` at `loc` what it must be ("must be int").
+
+    A field that is not `known` or is missing says so by its `fault`, `unknown` or `missing`; else that is `wrong`.
+    """
+
+    def __init__(self, fault: str, loc: Loc, says: str, value: object, known: Iterable[str]) -> None:
+        super().__init__(f"{spelt(loc)} {says}")
+        self.fault, self.loc, self.says, self.value, self.known = fault, loc, says, value, tuple(known)
+
+
+def spelt(loc: Loc, root: str = "") -> str:
+    """A place as people write it.
+
+    >>> spelt(("train", 0, "path"), "problems")
+    'problems.train[0].path'
+    """
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return f"{root}{path}" if root else path.removeprefix(".")
+
+
+def to_json(record: Any) -> str:
+    """One line of canonical JSON: the same record is the same bytes everywhere.
+
+    Raises `ValueError` for NaN and infinities, which JSON does not have.
+    """
+    return _LINE.encode(record)
+
+
+def to_data(record: Any) -> Any:
+    """The plain JSON value of a record (dicts, lists, strings, numbers)."""
+    return json.loads(_DATA.encode(record))
+
+
+def from_json(kind: type[R], line: str | bytes) -> R:
+    """Read a record back; raises `DataError` for anything that is not such a record."""
+    raw = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
+    if b"NaN" not in raw and b"Infinity" not in raw:
+        try:
+            return typing.cast(R, _validator(kind).validate_json(raw, extra="forbid"))
+        except ValueError:
+            pass  # `json` reads half characters and any depth, and what is wrong is told in one way
+    try:
+        data = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"not a JSON object ({e})", value=line[:80]) from None
+    return from_data(kind, data)
+
+
+def from_data(kind: type[R], data: Any, where: str = "") -> R:
+    """Build a record from a plain JSON value, strictly; `DataError` names the field after `where` (the record)."""
+    try:
+        return validated(kind, data)
+    except Misfit as e:
+        root = where or getattr(kind, "__name__", str(kind))
+        if e.fault == "wrong":
+            raise DataError(f"{spelt(e.loc, root)} {e.says}", value=e.value) from None
+        has = "has no" if e.fault == "unknown" else "lacks the"
+        near = difflib.get_close_matches(str(e.loc[-1]), e.known, n=1) if e.fault == "unknown" else ()
+        remedy = "".join(f"did you mean '{name}'? " for name in near) + f"fields: {', '.join(e.known)}"
+        raise DataError(f"{spelt(e.loc[:-1], root)} {has} field '{e.loc[-1]}'", remedy=remedy) from None
+
+
+def validated(kind: type[R], data: Any) -> R:
+    """As `from_data`, for a caller with words of its own: raises `Misfit`."""
+    from pydantic_core import ValidationError
+
+    try:
+        return typing.cast(R, _validator(kind).validate_python(data, extra="forbid"))
+    except ValidationError as e:
+        raise _misfit(kind, e) from None
+
+
+def json_schema(kind: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of a record: what each field is for, its values and its default."""
+    from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Closed(GenerateJsonSchema):
+        def dataclass_schema(self, schema: Any) -> dict[str, Any]:
+            return super().dataclass_schema(schema) | {"additionalProperties": False}
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    return TypeAdapter(kind).json_schema(schema_generator=Closed)
+
+
+def sha256(data: bytes | str) -> str:
+    """`sha256:<hex>` of bytes, or of a string as UTF-8 (lone surrogates kept)."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """The digest of any record or plain JSON value: the hash of its canonical JSON."""
+    return sha256(_SORTED.encode(value))
+
+
+def short_id(prefix: str, *parts: object) -> str:
+    """A stable id such as `s-3fa9…` (64 bits) from the parts that define the thing."""
+    return f"{prefix}-{digest([str(p) for p in parts])[7:23]}"
+
+
+def seed_of(*parts: object) -> int:
+    """A 31-bit seed that depends on nothing but its parts."""
+    return int(digest([str(p) for p in parts])[7:15], 16) & 0x7FFFFFFF
+
+
+def _plain(value: Any) -> Any:
+    """What the encoder cannot write by itself, a level at a time."""
+    if dataclasses.is_dataclass(value):
+        return {name: v for name, if_any in _names(type(value)) if (v := getattr(value, name)) or not if_any}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
+
+
+def _named(kind: Any) -> list[tuple[str, bool]]:
+    return [(f.name, "if_any" in f.metadata) for f in dataclasses.fields(kind)]
+
+
+_names: Callable[[Any], list[tuple[str, bool]]] = functools.cache(_named)
+
+_Encoder = functools.partial(
+    json.JSONEncoder, default=_plain, ensure_ascii=False, separators=(",", ":"), check_circular=False
+)
+_LINE, _DATA, _SORTED = _Encoder(allow_nan=False), _Encoder(), _Encoder(sort_keys=True)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _built(kind: Any) -> SchemaValidator:
+    # Imported when first needed: it takes 0.2 s, and many a command reads no record.
+    from pydantic import TypeAdapter
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(_strict(TypeAdapter(kind).core_schema))
+
+
+_validator: Callable[[Any], SchemaValidator] = functools.cache(_built)
+
+
+def _strict(schema: Any) -> Any:
+    """A schema of pydantic's in which a list is still a tuple and a text an enum's member, but no number a text.
+
+    Its own strict mode takes no list for a tuple and no dict for a dataclass, unless they come as JSON, which it
+    reads without lone surrogates.
+    """
+    if isinstance(schema, list):
+        return [_strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {key: _strict(part) for key, part in schema.items()}
+    if schema.get("type") in ("int", "bool", "str", "float"):
+        strict["strict"] = True
+    if schema.get("type") == "float":  # an int of 400 digits in JSON would be an infinity
+        return {"type": "json-or-python", "json_schema": strict | {"allow_inf_nan": False}, "python_schema": strict}
+    return strict
+
+
+_WORDS = {
+    "dataclass_type": "must be an object",
+    "dict_type": "must be an object",
+    "mapping_type": "must be an object",
+    "tuple_type": "must be a list",
+    "int_type": "must be int",
+    "float_type": "must be float",
+    "bool_type": "must be bool",
+    "string_type": "must be str",
+    "string_unicode": "must have names without half characters",
+    "finite_number": "must be a finite number",
+    "enum": "must be one of {expected}",
+    "literal_error": "must be one of {expected}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+}
+_FAULTS = {"unexpected_keyword_argument": "unknown", "missing": "missing"}
+
+
+def _misfit(kind: type[Any], error: ValidationError) -> Misfit:
+    """The first thing that is wrong: of an unknown field, as a rule, others are consequences."""
+    errors = error.errors(include_url=False)
+    first = next((e for wanted in _FAULTS for e in errors if e["type"] == wanted), errors[0])
+    loc, value, context = first["loc"], first["input"], dict(first.get("ctx", {}))
+    if "expected" in context:
+        context["expected"] = context["expected"].replace("'", "").replace(" or ", ", ")
+    says = _WORDS.get(first["type"], first["msg"].replace("Input should", "must")).format(**context)
+    if first["type"] == "float_type" and type(value) is int:
+        says = "is beyond every float"
+    if loc[-1:] == ("[key]",):
+        loc, says = loc[:-1], "must be in quotes, as a name"
+    fault = _FAULTS.get(first["type"], "wrong")
+    return Misfit(fault, loc, says, value, () if fault == "wrong" else _fields_at(kind, loc[:-1]))
+
+
+def _fields_at(kind: Any, loc: Loc) -> Iterable[str]:
+    """The names of the fields of the record at a place."""
+    for part in loc:
+        kind = typing.get_type_hints(kind)[str(part)] if dataclasses.is_dataclass(kind) else _item(kind)
+        kind = _item(kind) if isinstance(kind, types.UnionType) else kind
+    return [f.name for f in dataclasses.fields(kind)]
+
+
+def _item(kind: Any) -> Any:
+    """Of what a tuple, a mapping or an optional value is made."""
+    return next(a for a in typing.get_args(kind) if a not in (str, ..., types.NoneType))

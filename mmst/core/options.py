@@ -1,0 +1,78 @@
+"""How a recipe's option is declared, and what is said of all options from that.
+
+Bounds and help texts are metadata by the names that pydantic reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import field
+from typing import Any
+
+from mmst.core.codec import to_data
+
+T = typing.TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    affects: bool = True,
+    quiet: bool = False,
+) -> Any:
+    """A config field: its default, what it does, and the least and the largest value.
+
+    `affects=False` marks an option that cannot change any result (batch sizes, addresses),
+    so it is left out of the keys under which stages are stored; `quiet=True` one that is left out
+    while it has its default, so that what was stored before there was such an option stays valid.
+    """
+    bounds = {name: bound for name, bound in (("ge", low), ("le", high)) if bound is not None}
+    finite = {"allow_inf_nan": False} if isinstance(default, float) else {}
+    return field(
+        default=default, metadata={"description": help, "affects": affects, "quiet": quiet, **bounds, **finite}
+    )
+
+
+def section(kind: type[T], *, affects: bool = True) -> T:
+    """A nested section with its defaults; with `affects=False` none of its options can change a result."""
+    return field(default_factory=kind, metadata={"affects": affects})
+
+
+def declared(kind: type, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
+    """Every option as (path, type, default, help), for help texts and docs."""
+    hints = typing.get_type_hints(kind)
+    for f in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[f.name]):
+            yield from declared(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", _type_name(hints[f.name]), f.default, f.metadata["description"]
+
+
+def identity(config: Any) -> dict[str, Any]:
+    """The part of a config (or section) that can change results, as plain data."""
+    return {
+        f.name: identity(v) if dataclasses.is_dataclass(v := getattr(config, f.name)) else _identities(v)
+        for f in dataclasses.fields(config)
+        if f.metadata.get("affects", True) and not (f.metadata.get("quiet") and getattr(config, f.name) == f.default)
+    }
+
+
+def _identities(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [identity(v) if dataclasses.is_dataclass(v) else v for v in value]
+    return to_data(value)
+
+
+def _type_name(hint: Any) -> str:
+    args = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return f"list of {_type_name(args[0])}"
+    if isinstance(hint, types.UnionType):
+        return _type_name(args[0])
+    return "str" if typing.get_origin(hint) is typing.Literal else str(getattr(hint, "__name__", hint))

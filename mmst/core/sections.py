@@ -1,0 +1,283 @@
+"""The sections of a recipe: every option, with its help text, its values and its default, declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mmst.core.options import option
+from mmst.sandbox.guest.packages import DEFAULT, KNOWN
+from mmst.version import __version__
+
+if TYPE_CHECKING:
+    Package = str
+else:
+    Package = Literal[KNOWN]
+
+RECHECK = 0.01
+"""Share of the programs that were evaluated which CPython runs as well, if nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where problems come from."""
+
+    format: str = option("", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math or jsonl")
+    path: str = option("", "file to import (empty for generated)")
+    split: Literal["all", "train", "dev", "test"] = option(
+        "all", "all, or the problems whose content hash says train, dev or test"
+    )
+    part: str = option("0-100", "percent range of a second content hash, e.g. 0-20: the ranges of a file are disjoint")
+    annotated: tuple[str, ...] = option((), "methods whose annotated solutions are kept (empty: all that there are)")
+    limit: int = option(0, "at most this many problems, in file order (0: all)", low=0)
+    count: int = option(0, "generated: how many problems", low=0)
+    seed: int = option(0, "generated: the generator's seed", low=0)
+    task: Literal["main", "related"] = option("main", "generated: main, or related (different questions)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemsConfig:
+    """Which problems are trained on, held out, and held out of a related task."""
+
+    train: tuple[Source, ...] = option((), "problems to sample, whose verified solutions are trained on")
+    test: tuple[Source, ...] = option((), "held-out problems of the same task")
+    related: tuple[Source, ...] = option((), "held-out problems of a related but different task")
+    annotated: tuple[Source, ...] = option((), "annotated problems, whose solutions training replays")
+    near_duplicate: float = option(
+        0.8, "share of common word 5-grams from which two questions are near duplicates", low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The model that the first round starts from."""
+
+    base: str = option("mmst:tiny", "mmst:tiny (shipped), or a Hugging Face folder")
+    trust_remote_code: str = option("", "name of a model folder whose own Python code may run (empty: none)")
+    dtype: Literal["float32", "bfloat16", "float16"] = option("float32", "dtype for sampling")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptConfig:
+    """How a problem is put to the model."""
+
+    style: Literal["plain", "instruct", "few-shot", "chat"] = option(
+        "plain", "plain (no instruction), instruct, few-shot, or chat (the tokenizer's template)"
+    )
+    shots: int = option(4, "few-shot: how many worked examples", low=1, high=8)
+    phrasing: int = option(
+        1,
+        "which of the phrasings of each method asks (the shipped small model knows only 1)",
+        low=1,
+        high=3,
+        quiet=True,
+    )
+    stop: tuple[str, ...] | None = option(
+        None,
+        r'texts at which a completion ends, e.g. ["\n\n"] ([]: none; left out: "\nQuestion:" for instruct and few-shot,'
+        r' "\n\n" and "\nQuestion:" for plain, none for chat)',
+        quiet=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """How solutions are drawn."""
+
+    backend: Literal["local", "kserve", "openai", "recorded"] = option(
+        "local",
+        "local (in process), kserve (an InferenceService per checkpoint), openai (a completions server that serves "
+        "model.base), recorded (a file)",
+        affects=False,
+    )
+    k: int = option(4, "solutions per problem and method", low=1)
+    temperature: float = option(0.8, "sampling temperature", low=0.0, high=5.0)
+    top_p: float = option(1.0, "nucleus sampling: share of probability kept", low=0.01, high=1.0)
+    max_tokens: int = option(96, "longest completion in tokens", low=1)
+    seed: int = option(1, "seed of the run: samples and training follow from it", low=0)
+    shard: int = option(64, "problems per shard: what a killed run loses at most", low=1)
+    batch: int = option(256, "local: rows decoded together", low=1, affects=False)
+    url: str = option("", "openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
+    served_model: str = option("", "openai: the model's name on the server (empty: its only model)", affects=False)
+    answered_model: str = option(
+        "", "openai: the model's name in the server's answers, where that is another (an alias)", affects=False
+    )
+    api_key_env: str = option("", "openai: the environment variable that holds the API key, e.g. KEY", affects=False)
+    concurrency: int = option(16, "openai, kserve: requests in flight", low=1, affects=False)
+    deadline: float = option(
+        600.0, "openai, kserve: seconds that a request has, with all its retries", low=0.1, affects=False
+    )
+    failures: float = option(
+        0.01,
+        "share of a stage's completions that may fail for good, and are left out; more stop it",
+        low=0.0,
+        high=1.0,
+        affects=False,
+    )
+    recorded: str = option("", "recorded: JSONL of {question or problem_id, method, completion}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckConfig:
+    """How programs are run and answers compared."""
+
+    sandbox: Literal["gvisor", "gvisor_job", "subprocess"] = option(
+        "gvisor",
+        "gvisor (on this machine), gvisor_job (Kubernetes Jobs), or subprocess (unconfined; only for code you would "
+        "run yourself)",
+        affects=False,
+    )
+    timeout: float = option(2.0, "seconds a program may run", low=0.05, high=600.0)
+    memory_mib: int = option(256, "memory a program may use, in MiB", low=32)
+    output_kib: int = option(64, "output a program may write, in KiB", low=1)
+    packages: tuple[Package, ...] = option(
+        DEFAULT,
+        "packages that programs may import beside the standard library: numpy, sympy (with mpmath), scipy, pandas; in "
+        "the versions that are installed here (gvisor_job: those that cluster.checker_image holds; subprocess: all "
+        "that are installed)",
+        quiet=True,
+    )
+    workers: int = option(0, "programs at once (0: as many as cores)", low=0, affects=False)
+    recheck: float = option(
+        RECHECK,
+        "share of the programs that the evaluator finished which CPython runs as well, to compare",
+        low=0.0,
+        high=1.0,
+        affects=False,
+    )
+    shard: int = option(2048, "samples per shard", low=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranslateConfig:
+    """How correct solutions are rewritten into the other methods."""
+
+    n: int = option(2, "translations per source solution and target method", low=1)
+    temperature: float = option(0.6, "sampling temperature", low=0.0, high=5.0)
+    sources: int = option(2, "different correct solutions translated per problem and method", low=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainsetConfig:
+    """How training examples are chosen from verified solutions."""
+
+    cap: int = option(4, "examples per problem and method at most", low=1)
+    balance: bool = option(True, "cut each method to at most twice the count of the smallest")
+    annotated_share: float = option(0.5, "share of the steps spent on annotated data (0: none)", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """How the model is fine-tuned."""
+
+    launcher: Literal["local", "pytorchjob", "trainjob"] = option(
+        "local",
+        "where the training processes run: local, pytorchjob (training-operator) or trainjob (Kubeflow Trainer)",
+        affects=False,
+    )
+    steps: int = option(100, "optimiser steps (the same for every arm)", low=1)
+    batch_tokens: int = option(4096, "tokens per step and rank, padding included", low=16)
+    lr: float = option(1e-3, "peak learning rate", low=1e-9, high=1.0)
+    warmup: float = option(0.1, "share of the steps spent warming up", low=0.0, high=1.0)
+    weight_decay: float = option(0.01, "AdamW weight decay", low=0.0, high=1.0)
+    clip: float = option(1.0, "gradient norm clip", low=0.0)
+    precision: Literal["float32", "bfloat16"] = option(
+        "float32", "float32, or bfloat16 where the hardware does it well"
+    )
+    lora_rank: int = option(0, "LoRA rank (0: train all weights); merged on export", low=0)
+    lora_alpha: float = option(16.0, "LoRA alpha", low=0.1)
+    lora_targets: tuple[str, ...] = option((), "module names that get LoRA (empty: every linear layer)")
+    ranks: int = option(1, "training processes, on this machine or over all nodes", low=1, high=1024)
+    zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
+    gradient_checkpointing: bool = option(
+        False,
+        "compute activations again in the backward pass instead of keeping them: far less memory, a third more work",
+        affects=False,
+    )
+    checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
+    spike: float = option(
+        4.0,
+        "stop when the loss stays above this multiple of what it was at the start, or of its best running mean "
+        "(0: never; mmst/training/guard.py)",
+        low=0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateConfig:
+    """How a checkpoint is measured on held-out problems."""
+
+    k: int = option(0, "samples for pass@k and majority vote beside the greedy one (0: greedy only)", low=0)
+    temperature: float = option(0.8, "temperature of those samples", low=0.0, high=5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteConfig:
+    """When a challenger becomes champion, and where it is registered."""
+
+    name: str = option("mmst", "registered model name")
+    alpha: float = option(0.05, "significance level of the paired test", low=0.0001, high=0.5)
+    tolerance: float = option(0.03, "no method and no related task may be worse by more (fraction)", low=0.0, high=1.0)
+    tracking_uri: str = option(
+        "", "MLflow address (empty: $MLFLOW_TRACKING_URI, else SQLite in the run's folder)", affects=False
+    )
+    experiment: str = option("mmst", "MLflow experiment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopConfig:
+    """How often, and when to stop."""
+
+    rounds: int = option(1, "rounds at most", low=1, high=10)
+    arm: str = option(
+        "mmst",
+        "what the run trains on: mmst, annotated-only, no-translation, equal-data, own-METHOD or METHOD-to-METHOD",
+    )
+    controls: tuple[str, ...] = option((), "arms trained beside each round, from the same checkpoint and samples")
+    min_new: int = option(20, "stop when a round finds fewer new examples", low=0)
+    min_gain: float = option(0.0, "stop when a round gains less (fraction of the aggregate)", low=-1.0, high=1.0)
+    plateau: Literal["stop", "continue"] = option(
+        "stop", "when a round's challenger is rejected or gains less: stop, or go on to the last round (experiments)"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """Where and with what a run's pods run. Nothing here can change a result."""
+
+    namespace: str = option("mmst", "namespace of stages, training and model servers")
+    sandbox_namespace: str = option("mmst-sandbox", "namespace of the code checks")
+    runtime_class: str = option("gvisor", "RuntimeClass of the code checks; must be gVisor")
+    pipeline_image: str = option(f"mmst/pipeline:{__version__}", "image of the stages")
+    checker_image: str = option(f"mmst/checker:{__version__}", "image of the code checks")
+    trainer_image: str = option(f"mmst/trainer:{__version__}", "image of the training processes")
+    server_image: str = option(f"mmst/server:{__version__}", "image of our own model server")
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = option("IfNotPresent", "imagePullPolicy of all pods")
+    pull_secrets: tuple[str, ...] = option((), "Secrets for pulling the images")
+    secrets: tuple[str, ...] = option(
+        (), "Secrets whose keys become environment variables of stages, training and servers"
+    )
+    env: tuple[str, ...] = option((), "further environment variables of these, as NAME=value")
+    volume: str = option("mmst-scratch", "volume claim that stages and training share (ReadWriteMany)")
+    mount: str = option("/mnt/mmst", "where that volume is mounted")
+    queue: str = option("", "Kueue LocalQueue for training and checks (empty: none)")
+    node_selector: tuple[str, ...] = option((), "labels of the nodes for training and servers: key=value")
+    tolerations: tuple[str, ...] = option(
+        (), "taints that training and servers tolerate: key=value:Effect or key:Effect"
+    )
+    gpu_resource: str = option("nvidia.com/gpu", "resource name of a GPU")
+    shm_gib: float = option(1.0, "shared memory of training and server pods, in GiB", low=0.0)
+    checkers: int = option(4, "code-check pods at once", low=1, high=10_000)
+    checker_cpu: str = option("1", "CPU of a code-check pod")
+    checker_memory: str = option("1Gi", "memory of a code-check pod")
+    trainer_nodes: int = option(1, "training pods; train.ranks is divided among them", low=1)
+    trainer_gpus: int = option(0, "GPUs of a training pod", low=0)
+    trainer_cpu: str = option("1", "CPU of a training pod")
+    trainer_memory: str = option("4Gi", "memory of a training pod")
+    server_runtime: Literal["mmst", "vllm"] = option(
+        "mmst", "model server: mmst (ours, small models) or vllm (KServe's)"
+    )
+    server_gpus: int = option(0, "GPUs of a server pod; vllm: its tensor parallelism", low=0)
+    server_cpu: str = option("1", "CPU of a server pod")
+    server_memory: str = option("4Gi", "memory of a server pod")
+    start_timeout: float = option(900.0, "seconds that a pod may take to start", low=1.0)
