@@ -147,11 +147,9 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
-def _named(kind: Any) -> list[tuple[str, bool]]:
-    return [(f.name, "if_any" in f.metadata) for f in dataclasses.fields(kind)]
-
-
-_names: Callable[[Any], list[tuple[str, bool]]] = functools.cache(_named)
+_names: Callable[[Any], list[tuple[str, bool]]] = functools.cache(
+    lambda kind: [(f.name, "if_any" in f.metadata) for f in dataclasses.fields(kind)]
+)
 
 _Encoder = functools.partial(
     json.JSONEncoder, default=_plain, ensure_ascii=False, separators=(",", ":"), check_circular=False
@@ -195,20 +193,18 @@ def _strict(schema: Any) -> Any:
 _WORDS = {
     "dataclass_type": "must be an object",
     "dict_type": "must be an object",
-    "mapping_type": "must be an object",
     "tuple_type": "must be a list",
     "int_type": "must be int",
     "float_type": "must be float",
     "bool_type": "must be bool",
     "string_type": "must be str",
     "string_unicode": "must have names without half characters",
-    "finite_number": "must be a finite number",
     "enum": "must be one of {expected}",
     "literal_error": "must be one of {expected}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
 }
-_FAULTS = {"unexpected_keyword_argument": "unknown", "missing": "missing"}
+_FAULTS = {"unexpected_keyword_argument": "unknown", "invalid_key": "unknown", "missing": "missing"}
 
 
 def _misfit(kind: type[Any], error: ValidationError) -> Misfit:
@@ -218,12 +214,15 @@ def _misfit(kind: type[Any], error: ValidationError) -> Misfit:
     loc, value, context = first["loc"], first["input"], dict(first.get("ctx", {}))
     if "expected" in context:
         context["expected"] = context["expected"].replace("'", "").replace(" or ", ", ")
-    says = _WORDS.get(first["type"], first["msg"].replace("Input should", "must")).format(**context)
+    words = _WORDS.get(first["type"])
+    says = words.format(**context) if words else first["msg"].replace("Input should", "must")
     if first["type"] == "float_type" and type(value) is int:
         says = "is beyond every float"
-    if loc[-1:] == ("[key]",):
-        loc, says = loc[:-1], "must be in quotes, as a name"
     fault = _FAULTS.get(first["type"], "wrong")
+    if loc[-1:] == ("[key]",):
+        loc, says = (*loc[:-2], str(value)), "must be in quotes, as a name"
+    elif first["type"] == "invalid_key":
+        loc = (*loc[:-1], str(value))
     return Misfit(fault, loc, says, value, () if fault == "wrong" else _fields_at(kind, loc[:-1]))
 
 

@@ -90,6 +90,8 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
         ({"train.lora_targets": "q_proj"}, r"train\.lora_targets must be a list, got 'q_proj'"),
         ({"sampling": None}, "sampling must be an object, got None"),
         ({"title": datetime.date(2026, 1, 2)}, r"title must be str, got datetime\.date\(2026, 1, 2\)"),
+        ({1: 2}, "unknown recipe key '1'"),
+        ({"problems.train": [{True: 2}]}, r"unknown recipe key 'problems\.train\[0\]\.True'"),
         ({"train.lr": 2}, r"train\.lr must be at most 1, got 2\."),
         ({"check.sandbox": "docker"}, r"one of gvisor, gvisor_job, subprocess, got 'docker'"),
         ({"loop.controls": ["own-text", "magic"]}, "got 'magic'"),
@@ -103,7 +105,7 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
 )
 def test_values_that_cannot_be_are_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        parse(nested(settings))
+        parse(nested(settings) if all(isinstance(key, str) for key in settings) else settings)
 
 
 @pytest.mark.parametrize("part", ["20", "20-20", "30-20", "0-101", "-5-20", "0 - 20", "a-b", ""])

@@ -77,6 +77,11 @@ def test_a_setting_that_leads_nowhere_is_refused(tmp_path: Path, setting: str) -
         recipes.load(file, [setting])
 
 
+def test_what_json_does_not_have_is_refused_by_its_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^title must be str, got datetime\.date"):
+        recipes.load(write(tmp_path, "title: 2026-01-02"), ["sampling.k=3"])
+
+
 def test_a_misspelt_key_is_named_with_its_likely_meaning(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"did you mean sampling\.temperature"):
         recipes.load(write(tmp_path, "sampling: {temprature: 1}"))
