@@ -1,7 +1,7 @@
-"""Records as JSON: written canonically, so that the same record is the same bytes everywhere; read by pydantic.
+"""Records as canonical JSON, the same bytes everywhere; reading is checked by pydantic.
 
-Any dataclass is a record. What is read must be that record: no field more or less, and no value made of another
-(`"3"` is no number, 1 no truth, 1.0 no int). A text may hold lone surrogates, as completions do.
+Any dataclass is a record. Reading is strict: no unknown or missing field, and no value is converted (`"3"` is not a
+number, 1 is not a bool, 1.0 is not an int). Strings may hold lone surrogates, as completions do.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Loc = tuple[str | int, ...]
-"""Where in plain data something is: keys and indices from the top."""
+"""A place in plain data: keys and indices from the top."""
 
 
 class Misfit(ValueError):
-    """Plain data are not what they should be: `says` of the `value` at `loc` what it must be ("must be int").
+    """Plain data that do not fit a record, at `loc`.
 
-    A field that is not `known` or is missing says so by its `fault`, `unknown` or `missing`; else that is `wrong`.
+    `fault` is `unknown` or `missing` for a field, and `known` lists the fields there are. For a value it is `wrong`,
+    and `says` is what the `value` must be ("must be int").
     """
 
     def __init__(self, fault: str, loc: Loc, says: str, value: object, known: Iterable[str]) -> None:
@@ -68,7 +69,7 @@ def from_json(kind: type[R], line: str | bytes) -> R:
         try:
             return typing.cast(R, _validator(kind).validate_json(raw, extra="forbid"))
         except ValueError:
-            pass  # `json` reads half characters and any depth, and what is wrong is told in one way
+            pass  # `json` reads lone surrogates and deep nesting as well, and `from_data` says what is wrong
     try:
         data = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError) as e:
@@ -91,7 +92,7 @@ def from_data(kind: type[R], data: Any, where: str = "") -> R:
 
 
 def validated(kind: type[R], data: Any) -> R:
-    """As `from_data`, for a caller with words of its own: raises `Misfit`."""
+    """`from_data` for a caller that words its own errors: raises `Misfit`."""
     from pydantic_core import ValidationError
 
     try:
@@ -101,7 +102,7 @@ def validated(kind: type[R], data: Any) -> R:
 
 
 def json_schema(kind: type[Any]) -> dict[str, Any]:
-    """The JSON Schema of a record: what each field is for, its values and its default."""
+    """The JSON Schema of a record, with each field's description, values and default."""
     from pydantic import TypeAdapter
     from pydantic.json_schema import GenerateJsonSchema
 
@@ -137,7 +138,7 @@ def seed_of(*parts: object) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """What the encoder cannot write by itself, a level at a time."""
+    """The plain form of what `json` cannot encode, one level deep."""
     if dataclasses.is_dataclass(value):
         return {name: v for name, if_any in _names(type(value)) if (v := getattr(value, name)) or not if_any}
     if isinstance(value, enum.Enum):
@@ -162,7 +163,7 @@ def _no_number(text: str) -> None:
 
 
 def _built(kind: Any) -> SchemaValidator:
-    # Imported when first needed: it takes 0.2 s, and many a command reads no record.
+    # Imported on first use: it takes 0.2 s, and many commands read no record.
     from pydantic import TypeAdapter
     from pydantic_core import SchemaValidator
 
@@ -173,10 +174,9 @@ _validator: Callable[[Any], SchemaValidator] = functools.cache(_built)
 
 
 def _strict(schema: Any) -> Any:
-    """A schema of pydantic's in which a list is still a tuple and a text an enum's member, but no number a text.
+    """A pydantic schema with strict scalars, which still takes a list for a tuple and a dict for a dataclass.
 
-    Its own strict mode takes no list for a tuple and no dict for a dataclass, unless they come as JSON, which it
-    reads without lone surrogates.
+    Pydantic's own strict mode takes these only from JSON, and its JSON reader refuses lone surrogates.
     """
     if isinstance(schema, list):
         return [_strict(part) for part in schema]
@@ -185,7 +185,7 @@ def _strict(schema: Any) -> Any:
     strict = {key: _strict(part) for key, part in schema.items()}
     if schema.get("type") in ("int", "bool", "str", "float"):
         strict["strict"] = True
-    if schema.get("type") == "float":  # an int of 400 digits in JSON would be an infinity
+    if schema.get("type") == "float":  # else an int of 400 digits in JSON would become infinity
         return {"type": "json-or-python", "json_schema": strict | {"allow_inf_nan": False}, "python_schema": strict}
     return strict
 
@@ -198,7 +198,7 @@ _WORDS = {
     "float_type": "must be float",
     "bool_type": "must be bool",
     "string_type": "must be str",
-    "string_unicode": "must have names without half characters",
+    "string_unicode": "must have names without lone surrogates",
     "enum": "must be one of {expected}",
     "literal_error": "must be one of {expected}",
     "greater_than_equal": "must be at least {ge:g}",
@@ -208,7 +208,7 @@ _FAULTS = {"unexpected_keyword_argument": "unknown", "invalid_key": "unknown", "
 
 
 def _misfit(kind: type[Any], error: ValidationError) -> Misfit:
-    """The first thing that is wrong: of an unknown field, as a rule, others are consequences."""
+    """The error to report: an unknown or missing field before a wrong value, which may follow from it."""
     errors = error.errors(include_url=False)
     first = next((e for wanted in _FAULTS for e in errors if e["type"] == wanted), errors[0])
     loc, value, context = first["loc"], first["input"], dict(first.get("ctx", {}))
@@ -220,7 +220,7 @@ def _misfit(kind: type[Any], error: ValidationError) -> Misfit:
         says = "is beyond every float"
     fault = _FAULTS.get(first["type"], "wrong")
     if loc[-1:] == ("[key]",):
-        loc, says = (*loc[:-2], str(value)), "must be in quotes, as a name"
+        loc, says = (*loc[:-2], str(value)), "must be a string: put it in quotes"
     elif first["type"] == "invalid_key":
         loc = (*loc[:-1], str(value))
     return Misfit(fault, loc, says, value, () if fault == "wrong" else _fields_at(kind, loc[:-1]))
@@ -235,5 +235,5 @@ def _fields_at(kind: Any, loc: Loc) -> Iterable[str]:
 
 
 def _item(kind: Any) -> Any:
-    """Of what a tuple, a mapping or an optional value is made."""
+    """The type of the items of a tuple or mapping, or of an optional value."""
     return next(a for a in typing.get_args(kind) if a not in (str, ..., types.NoneType))

@@ -204,7 +204,7 @@ def _refused(e: Misfit) -> ConfigError:
 
 
 def _nearest(*loc: str | int, known: Sequence[str]) -> str:
-    """The key that was meant, as it seems: one spelt alike there, one of that name elsewhere, or one like the whole."""
+    """The key that was probably meant: a similar one in that section, the same name in another, or a similar path."""
     *section, name = loc
     if near := difflib.get_close_matches(str(name), known, n=1):
         return spelt((*section, near[0]))

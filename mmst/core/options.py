@@ -1,6 +1,6 @@
-"""How a recipe's option is declared, and what is said of all options from that.
+"""How a recipe's options are declared, and what is derived from the declarations.
 
-Bounds and help texts are metadata by the names that pydantic reads.
+Bounds and help texts are field metadata under the names that pydantic reads.
 """
 
 from __future__ import annotations
