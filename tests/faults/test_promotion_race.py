@@ -25,7 +25,7 @@ from mmst.registry.mlflow import MlflowRegistry
 from mmst.stages import champion as champions
 from mmst.stages import promote
 from mmst.stages.decision import decide
-from tests.support.promotion import LightRegistry, candidate, engines, place, problem, promotion, promotion
+from tests.support.promotion import LightRegistry, candidate, engines, place, problem, promotion
 
 ROOT = Path(__file__).parents[2]
 PROBLEMS = [problem(n) for n in range(40)] + [problem(n, "related") for n in range(10)]

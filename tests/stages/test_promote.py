@@ -17,7 +17,6 @@ from mmst.core.config import PromoteConfig
 from mmst.core.errors import ConfigError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Champion
-from mmst.core.results import Promoted
 from mmst.core.records import Decision, Outcome, Report, from_data, to_data
 from mmst.core.results import Promoted
 from mmst.stages import champion as champions

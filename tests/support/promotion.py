@@ -14,7 +14,6 @@ from mmst.core.config import Config, override, parse
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Progress, Registry, Store
 from mmst.core.provenance import Provenance
-from mmst.core.provenance import Provenance
 from mmst.core.records import CheckedSample, Problem, Sample, Split, Verdict, short_id
 from mmst.core.stage_folder import StageFolder
 from mmst.observe.progress import Quiet
