@@ -99,7 +99,12 @@ def run_all(config: Config, folder: Path, made: Outputs) -> dict[str, str]:
     def step(name: str, **inputs: str) -> None:
         first = name in ("prepare", "base_model")
         at = Place(run="r", round=0 if first else 1, arm="base" if first else config.loop.arm, step=name)
-        found = stage(name).run(world, at, {kind: refs[ref] for kind, ref in inputs.items()})
+        declared = stage(name)
+        found = declared.run(world, at, {kind: refs[ref] for kind, ref in inputs.items()})
+        written = [
+            r for prefix, kind in declared.writes.items() for r in records(world.store, found, kind, f"{prefix}-")
+        ]
+        assert len(written) == sum(e.records for e in found.files), "every shard holds what is declared"
         shards = [world.store.read(f"{found.ref}/{e.name}") for e in found.files if e.name.endswith(".jsonl")]
         keys[name], refs[name] = found.key, found
         made[found.stage, found.key].add(digest([found.digest, [s.decode() for s in shards if s is not None]]))
@@ -255,6 +260,12 @@ def test_of_recorded_completions_nothing_is_said_to_have_been_drawn(base: dict[s
     keys = [run_all(parse(override(recorded, c)), tmp_path / f"{i}", made)["sample"] for i, c in enumerate(changes)]
     assert len(set(keys)) == 1
     assert len(made["sample", keys[0]]) == 1
+
+
+def test_what_a_stage_reads_another_one_writes() -> None:
+    stages = [stage(step) for step in STEPS]
+    written = {kind for declared in stages for kind in declared.writes.values()}
+    assert {read.record for declared in stages for read in declared.reads().values()} - {None} <= written
 
 
 @pytest.mark.parametrize("step", STEPS)
