@@ -101,9 +101,10 @@ def run_all(config: Config, folder: Path, made: Outputs) -> dict[str, str]:
         at = Place(run="r", round=0 if first else 1, arm="base" if first else config.loop.arm, step=name)
         declared = stage(name)
         found = declared.run(world, at, {kind: refs[ref] for kind, ref in inputs.items()})
-        written = [
-            r for prefix, kind in declared.writes.items() for r in records(world.store, found, kind, f"{prefix}-")
-        ]
+        written: list[Any] = []
+        for prefix, kind in declared.writes.items():
+            of: type[Any] = kind
+            written += records(world.store, found, of, f"{prefix}-")
         assert len(written) == sum(e.records for e in found.files), "every shard holds what is declared"
         shards = [world.store.read(f"{found.ref}/{e.name}") for e in found.files if e.name.endswith(".jsonl")]
         keys[name], refs[name] = found.key, found
