@@ -17,6 +17,7 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Accuracy on held-out problems, with intervals."""
+    from mmst.core.results import Measured
     from mmst.runner.run_stage import launch
 
     made = launch(
@@ -27,6 +28,6 @@ def evaluate(
         step=step,
         refs={"problems": problems, "checked": checked, "checkpoint": checkpoint},
     )
-    for score in made.facts["report"]["scores"]:
-        metrics.log_metric(f"{score['task']} {score['method']} pass@1", score["pass_at_1"])
+    for score in made.result(Measured).report.scores:
+        metrics.log_metric(f"{score.task} {score.method} pass@1", score.pass_at_1)
     return made.ref

@@ -13,18 +13,10 @@ def sample(
     step: str,
     problems: str,
     checkpoint: str,
-    purpose: str,
 ) -> str:
     """Solutions drawn from a checkpoint, by every method."""
     from mmst.runner.run_stage import launch
 
-    made = launch(
-        "sample",
-        config,
-        round=round,
-        arm=arm,
-        step=step,
-        refs={"problems": problems, "checkpoint": checkpoint},
-        purpose=purpose,
-    )
+    refs = {"problems": problems, "checkpoint": checkpoint}
+    made = launch("sample", config, round=round, arm=arm, step=step, refs=refs)
     return made.ref

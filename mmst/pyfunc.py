@@ -33,7 +33,7 @@ from mmst.core.errors import ConfigError, DataError, MmstError, ModelError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Execution, Limits, Program, Request
 from mmst.core.records import from_json
-from mmst.core.stage import load
+from mmst.core.stored import load
 from mmst.core.weights import checkpoint_folder
 from mmst.methods import method
 from mmst.methods.prompts import solve_prompt, stop_strings

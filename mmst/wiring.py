@@ -6,17 +6,20 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmst.core.config import RECHECK, ClusterConfig, Config, run_id
+from mmst.core.config import RECHECK, ClusterConfig, Config, TrainConfig, run_id
 from mmst.core.errors import MmstError, SetupError
 from mmst.core.manifest import Manifest
-from mmst.core.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer
+from mmst.core.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer, TrainSpec
+from mmst.core.provenance import Provenance
 from mmst.core.redaction import remember
 from mmst.core.weights import checkpoint_folder
+from mmst.models import trusted
 from mmst.observe import progress as progress_module
 from mmst.retrain.trigger import Records
 from mmst.sandbox.guest.packages import DEFAULT
@@ -150,6 +153,16 @@ class Wired:
         """The run's store."""
         return open_store(self.config.out)
 
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Which run this is."""
+        return Provenance.of(self.config)
+
+    @property
+    def failures(self) -> float:
+        """See `ports.Ports.failures`."""
+        return self.config.sampling.failures
+
     @contextlib.contextmanager
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> Iterator[Sampler]:
         """The sampler of a checkpoint; see `ports.Engines.sampler`.
@@ -181,8 +194,7 @@ class Wired:
             from mmst.inference.providers.transformers import LocalModel
 
             folder = checkpoint_folder(self.store, checkpoint)
-            trust = bool(m.trust_remote_code) and m.trust_remote_code == m.base
-            with LocalModel(folder, dtype=m.dtype, batch=s.batch, trust_remote_code=trust) as model:
+            with LocalModel(folder, dtype=m.dtype, batch=s.batch, trust_remote_code=bool(trusted(m))) as model:
                 yield model
 
     @contextlib.contextmanager
@@ -249,14 +261,15 @@ class Wired:
 
     def trainer(self) -> Trainer:
         """The training engine."""
-        if self.config.train.launcher != "local":
+        c, t = self.config.cluster, self.config.train
+        if t.launcher != "local":
             from mmst.training.providers.kubernetes_job import TrainingJobs
 
-            c, t = self.config.cluster, self.config.train
-            return TrainingJobs(cluster(c.namespace), c, form=t.launcher, ranks=t.ranks, run=run_id(self.config))
+            jobs = TrainingJobs(cluster(c.namespace), c, form=t.launcher, ranks=t.ranks, run=run_id(self.config))
+            return Configured(jobs, t)
         from mmst.training.providers.torchrun import Torchrun
 
-        return Torchrun(ranks=self.config.train.ranks)
+        return Configured(Torchrun(ranks=t.ranks), t)
 
     def registry(self) -> Registry:
         """The tracking server and registry; SQLite beside the run's store by default."""
@@ -286,6 +299,20 @@ class Wired:
                 here.delete_owned(kind, {kube.RUN: run})
         for kind in (kube.JOB, kube.CONFIG_MAP):
             here.beside(self.config.cluster.sandbox_namespace).delete_owned(kind, {kube.RUN: run})
+
+
+class Configured:
+    """A trainer that is told, beside what the stage says, how the recipe has it work: what changes no result."""
+
+    def __init__(self, trainer: Trainer, config: TrainConfig) -> None:
+        self.trainer = trainer
+        self.how = {f.name: getattr(config, f.name) for f in fields(config) if not f.metadata.get("affects", True)}
+
+    def train(
+        self, spec: TrainSpec, on_step: Callable[[int, float], None] = lambda step, loss: None
+    ) -> Mapping[str, float]:
+        """See `ports.Trainer.train`."""
+        return self.trainer.train(replace(spec, settings={**spec.settings, **self.how}), on_step)
 
 
 def algebra() -> contextlib.AbstractContextManager[Algebra]:

@@ -49,7 +49,7 @@ class Drawing:
 
 def annotated_problems(config: ProblemsConfig) -> list[Problem]:
     """The annotated problems of a recipe, without what its run would leave out; `LeakError` when one is held out."""
-    sets, _, _ = clean({role: read(role, getattr(config, role)) for role in ROLES}, config)
+    sets, _ = clean({role: read(role, getattr(config, role)) for role in ROLES}, config.near_duplicate)
     return sets["annotated"]
 
 

@@ -85,17 +85,7 @@ def options(
 PANELS = {
     "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, stages.report),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
-    "Single stages, each on what the one before made": (
-        stages.prepare,
-        stages.base_model,
-        stages.sample,
-        stages.verify,
-        stages.translate,
-        stages.build_trainset,
-        stages.train,
-        stages.evaluate,
-        stages.promote,
-    ),
+    "Single stages, each on what the one before made": tuple(stages.commands().values()),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
     "Around them": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }

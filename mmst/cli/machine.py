@@ -71,7 +71,7 @@ def serve(
 
       mmst run -r demo -s sampling.backend=openai -s sampling.url=http://127.0.0.1:8080/openai/v1
     """
-    from mmst.core.stage import load
+    from mmst.core.stored import load
     from mmst.core.weights import checkpoint_folder
     from mmst.models import model_folder
     from mmst.wiring import open_store

@@ -1,8 +1,10 @@
-"""The single stages: each on the manifests of the stages before it, given as `stages/<stage>/<key>`."""
+"""The single stages: each a command made of its declaration, on the manifests of the stages before it."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,9 +12,14 @@ import typer
 from mmst.cli.options import DEFAULT_OUT, Json, Recipe, RecipeOut, RunName, Settings, StoreOut, configured, emit
 from mmst.core.errors import ConfigError
 from mmst.observe.terminal import say
+from mmst.stages import STEPS, stage
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
+    from mmst.core.stage import Stage
+
+WITHIN = ("enough", "another", "report")
+"""Stages without a command of their kind: what they say only a run asks; `report` is of a whole run."""
 
 Round = Annotated[int, typer.Option("--round", min=0, help="Which round of the run it counts as (0: the base model).")]
 Arm = Annotated[
@@ -20,211 +27,10 @@ Arm = Annotated[
 ]
 
 
-def _ref(flag: str, help: str) -> Any:
-    return typer.Option(flag, metavar="REF", help=help)
-
-
-Problems = Annotated[str, _ref("--problems", "What `mmst prepare` made.")]
-Samples = Annotated[str, _ref("--samples", "What `mmst sample` or `mmst translate` made.")]
-Checked = Annotated[str, _ref("--checked", "What `mmst verify` made of samples.")]
-Translated = Annotated[str, _ref("--translated", "What `mmst verify` made of translations.")]
-Checkpoint = Annotated[str, _ref("--checkpoint", "A model: what `mmst base-model` or `mmst train` made.")]
-Trainset = Annotated[str, _ref("--trainset", "What `mmst build-trainset` made.")]
-Evaluation = Annotated[str, _ref("--evaluation", "What `mmst evaluate` made.")]
-
-
-def prepare(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = False) -> None:
-    """Import or generate the recipe's problems; find duplicates and overlaps.
-
-    Example:
-
-      mmst prepare --recipe demo
-    """
-    _stage("prepare", configured(recipe, settings, out), json)
-
-
-def base_model(recipe: Recipe, settings: Settings, out: RecipeOut = "", json: Json = False) -> None:
-    """Put the model that everything starts from into the store.
-
-    Example:
-
-      mmst base-model --recipe demo --set model.base=/models/bloom-560m
-    """
-    _stage("base_model", configured(recipe, settings, out), json)
-
-
-def sample(
-    recipe: Recipe,
-    settings: Settings,
-    problems: Problems,
-    checkpoint: Checkpoint,
-    purpose: Annotated[str, typer.Option(help="train, or heldout (greedy, for evaluation).")] = "train",
-    out: RecipeOut = "",
-    round: Round = 1,
-    arm: Arm = "",
-    json: Json = False,
-) -> None:
-    """Draw solutions of the problems from a model, by every method.
-
-    Example:
-
-      mmst sample -r demo --problems stages/prepare/3f… --checkpoint stages/base/9a… --purpose train
-    """
-    if purpose not in ("train", "heldout"):
-        raise ConfigError("--purpose must be train or heldout", value=purpose, remedy="--purpose train")
-    step = "sample" if purpose == "train" else "sample-heldout"
-    refs = {"problems": problems, "checkpoint": checkpoint}
-    _stage("sample", configured(recipe, settings, out), json, round, arm, step, refs, purpose=purpose)
-
-
-def verify(
-    recipe: Recipe,
-    settings: Settings,
-    problems: Problems,
-    samples: Samples,
-    out: RecipeOut = "",
-    round: Round = 1,
-    arm: Arm = "",
-    step: Annotated[
-        str, typer.Option(help="Its name in the run: verify, verify-translations or verify-heldout.")
-    ] = "verify",
-    json: Json = False,
-) -> None:
-    """Run the programs in the sandbox and compare every answer with the gold one.
-
-    Example:
-
-      mmst verify -r demo --problems stages/prepare/3f… --samples stages/sample/77…
-    """
-    refs = {"problems": problems, "samples": samples}
-    if step == "verify" and "stages/translate/" in samples:
-        step = "verify-translations"
-    _stage("verify", configured(recipe, settings, out), json, round, arm, step, refs)
-
-
-def translate(
-    recipe: Recipe,
-    settings: Settings,
-    problems: Problems,
-    checked: Checked,
-    checkpoint: Checkpoint,
-    out: RecipeOut = "",
-    round: Round = 1,
-    arm: Arm = "",
-    json: Json = False,
-) -> None:
-    """Let the model rewrite correct solutions of one method into the others.
-
-    Example:
-
-      mmst translate -r demo --problems stages/prepare/3f… --checked stages/verify/c1… --checkpoint stages/base/9a…
-    """
-    refs = {"problems": problems, "checked": checked, "checkpoint": checkpoint}
-    _stage("translate", configured(recipe, settings, out), json, round, arm, "translate", refs)
-
-
-def build_trainset(
-    recipe: Recipe,
-    settings: Settings,
-    problems: Problems,
-    checked: Checked,
-    translated: Translated,
-    checkpoint: Checkpoint,
-    out: RecipeOut = "",
-    round: Round = 1,
-    arm: Arm = "",
-    json: Json = False,
-) -> None:
-    """Choose the training examples from verified solutions and translations.
-
-    Example:
-
-      mmst build-trainset -r demo --arm own-text --problems stages/prepare/3f… --checked stages/verify/c1… \\
-      --translated stages/verify/d2… --checkpoint stages/base/9a…
-    """
-    refs = {"problems": problems, "checked": checked, "translated": translated, "checkpoint": checkpoint}
-    _stage("build_trainset", configured(recipe, settings, out), json, round, arm, "build_trainset", refs)
-
-
-def train(
-    recipe: Recipe,
-    settings: Settings,
-    trainset: Trainset,
-    checkpoint: Checkpoint,
-    out: RecipeOut = "",
-    round: Round = 1,
-    arm: Arm = "",
-    json: Json = False,
-) -> None:
-    """Fine-tune a model on a training set.
-
-    Example:
-
-      mmst train -r demo --trainset stages/build_trainset/e4… --checkpoint stages/base/9a… --set train.lora_rank=8
-    """
-    refs = {"trainset": trainset, "checkpoint": checkpoint}
-    _stage("train", configured(recipe, settings, out), json, round, arm, "train", refs)
-
-
-def evaluate(
-    recipe: Recipe,
-    settings: Settings,
-    problems: Problems,
-    checked: Checked,
-    checkpoint: Checkpoint,
-    out: RecipeOut = "",
-    round: Round = 1,
-    arm: Arm = "",
-    json: Json = False,
-) -> None:
-    """Measure a model: accuracy per method and task with 95 % intervals.
-
-    Example:
-
-      mmst evaluate -r demo --problems stages/prepare/3f… --checked stages/verify/f0… --checkpoint stages/train/b7…
-    """
-    refs = {"problems": problems, "checked": checked, "checkpoint": checkpoint}
-    _stage("evaluate", configured(recipe, settings, out), json, round, arm, "evaluate", refs)
-
-
-def promote(
-    recipe: Recipe,
-    settings: Settings,
-    evaluation: Evaluation,
-    checkpoint: Checkpoint,
-    control: Annotated[
-        list[str],
-        typer.Option(
-            "--control", metavar="NAME=REF", default_factory=list, help="A control's evaluation, logged beside it."
-        ),
-    ],
-    out: RecipeOut = "",
-    round: Round = 1,
-    arm: Arm = "",
-    json: Json = False,
-) -> None:
-    """Decide whether a model becomes the champion, and carry that out in the registry.
-
-    Example:
-
-      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7… \\
-      --control annotated-only=stages/evaluate/c9…
-    """
-    from mmst.core.stage import load
-    from mmst.wiring import open_store
-
-    config = configured(recipe, settings, out)
-    named: dict[str, Any] = {}
-    for item in control:
-        name, equals, ref = item.partition("=")
-        if not equals:
-            raise ConfigError(
-                "--control takes NAME=REF", value=item, remedy="--control annotated-only=stages/evaluate/c9…"
-            )
-        named[name] = load(open_store(config.out), ref)
-    extra = {"controls": named} if named else {}
-    refs = {"evaluation": evaluation, "checkpoint": checkpoint}
-    _stage("promote", config, json, round, arm, "promote", refs, **extra)
+def commands() -> dict[str, Callable[..., None]]:
+    """The commands of single stages, by name, in the order of a run."""
+    declared = {made.name: made for made in map(stage, STEPS) if made.name not in WITHIN}
+    return {name.replace("_", "-"): _command(made) for name, made in declared.items()}
 
 
 def report(
@@ -247,20 +53,71 @@ def report(
     recorded = summary.recorded_config(store, name)
     if recorded is None:
         raise ConfigError("the run has no recorded recipe", value=name, remedy="start it with `mmst run`")
-    _stage("report", dataclasses.replace(recorded, out=out), json, 0, "base")
+    _run("report", dataclasses.replace(recorded, out=out), json)
     if not json:
         say(f"{out.rstrip('/')}/runs/{name}/report.html")
 
 
-def _stage(
-    stage: str,
+def _command(declared: Stage[Any]) -> Callable[..., None]:
+    """A function with the options that a stage's declaration asks for; what has no inputs is of round 0."""
+    reads, needed = declared.reads(), inspect.Parameter.empty
+    options: dict[str, tuple[Any, Any]] = {"recipe": (Recipe, needed), "settings": (Settings, needed)}
+    options |= {name: (Annotated[str, _option(name, "REF", read.help)], needed) for name, read in reads.items()}
+    if declared.beside:
+        option = _option("control", "NAME=REF", declared.beside.help, default_factory=list, show_default=False)
+        options["control"] = Annotated[list[str], option], needed
+    if declared.steps:
+        listed = "; ".join(f"{step}, {what}" for step, what in declared.steps.items())
+        options["step"] = (
+            Annotated[str, _option("step", "STEP", f"Its name in a run: {listed}.", show_default=False)],
+            "",
+        )
+    options["out"] = RecipeOut, ""
+    if reads:
+        options |= {"round": (Round, 1), "arm": (Arm, "")}
+    options["json"] = Json, False
+
+    def command(recipe: str, settings: list[str], out: str, json: bool, **given: Any) -> None:
+        refs = {name: given[name] for name in reads}
+        step = given.get("step") or declared.step(refs)
+        if step not in (declared.steps or {declared.name}):
+            first, known = next(iter(declared.steps)), ", ".join(declared.steps)
+            raise ConfigError(f"--step must be one of {known}", value=step, remedy=f"--step {first}")
+        beside = dict(map(_named, given.get("control", ())))
+        at = {"round": given.get("round", 0), "arm": given.get("arm", "")}
+        _run(declared.name, configured(recipe, settings, out), json, **at, step=step, refs=refs, beside=beside)
+
+    command.__name__, command.__doc__ = declared.name, declared.__doc__
+    command.__annotations__ = {name: kind for name, (kind, _) in options.items()}
+    parameters = (
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in options.items()
+    )
+    command.__signature__ = inspect.Signature(list(parameters))  # type: ignore[attr-defined]
+    return command
+
+
+def _option(name: str, metavar: str, help: str, **more: Any) -> Any:
+    return typer.Option(f"--{name}", metavar=metavar, help=help, **more)
+
+
+def _named(item: str) -> tuple[str, str]:
+    name, equals, ref = item.partition("=")
+    if not equals:
+        raise ConfigError("--control takes NAME=REF", value=item, remedy="--control annotated-only=stages/evaluate/c9…")
+    return name, ref
+
+
+def _run(
+    name: str,
     config: Config,
     as_json: bool,
+    *,
     round: int = 0,
     arm: str = "",
     step: str = "",
-    refs: dict[str, str] | None = None,
-    **settings: Any,
+    refs: Mapping[str, str] | None = None,
+    beside: Mapping[str, str] | None = None,
 ) -> None:
     """Run a stage here and print what it made."""
     from mmst.core.config import run_id
@@ -270,7 +127,7 @@ def _stage(
 
     summary.record_config(open_store(config.out), config)
     arm = arm or ("base" if round == 0 else config.loop.arm)
-    made = run_stage.run(stage, config, round=round, arm=arm, step=step, refs=refs or {}, **settings)
+    made = run_stage.run(name, config, round=round, arm=arm, step=step, refs=refs or {}, beside=beside or {})
     result = {"ref": made.ref, "digest": made.digest, "run": run_id(config), "manifest": made}
     counts = ", ".join(f"{name} {n}" for name, n in made.counts.items()) or "none"
     emit(result, as_json, f"ref     {made.ref}", f"digest  {made.digest}", f"counts  {counts}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from mmst.core.records import digest, to_data
+from mmst.core.records import digest, from_data, to_data
+
+R = TypeVar("R")
+C = TypeVar("C", covariant=True)
 
 ENTRY = ".entry"
 """`shard-00000.jsonl.entry` holds the `FileEntry` of the file beside it, from the moment that this is whole."""
@@ -25,13 +28,21 @@ class FileEntry:
     records: int = 0
 
 
+class Counted(Protocol[C]):
+    """A kind of counts (`mmst.core.results`)."""
+
+    def read(self, stored: Mapping[str, int]) -> C:
+        """From a manifest's counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a complete stage made: all that travels between components.
 
     `digest` covers everything but `location`, so the same work has the same digest wherever it
     is stored. `location` is where the files are: "" for beside the manifest, else a folder that
-    is used by reference (a large base model). `facts` holds the small results.
+    is used by reference (a large base model). `facts` holds the small results. `result` and `counted`
+    read facts and counts as the stage's own records.
     """
 
     stage: str
@@ -53,6 +64,14 @@ class Manifest:
         data = to_data(self)
         del data["location"]
         return digest(data)
+
+    def result(self, kind: type[R]) -> R:
+        """The small results as the record that they are (`mmst.core.results`); `DataError` when they are another's."""
+        return from_data(kind, self.facts)
+
+    def counted(self, kind: Counted[C]) -> C:
+        """The counts as the record that they are."""
+        return kind.read(self.counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

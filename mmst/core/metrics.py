@@ -58,12 +58,12 @@ def retry(engine: str, why: object) -> None:
     log.info("retry", extra={"engine": engine, "why": redacted(str(why))})
 
 
-def verdicts(counts: Mapping[str, int]) -> None:
-    """Count what a verify stage found: its manifest's `code.passed`, `text.wrong` …"""
-    for name, n in counts.items():
-        method, dot, verdict = name.partition(".")
-        if dot and n and verdict not in ("asked", "nondeterministic", "contradicted"):
-            count("mmst_verdicts_total", n, method=method, verdict=verdict)
+def verdicts(found: Mapping[str, Mapping[str, int]]) -> None:
+    """Count what a verify stage found: for each method, how many samples had which verdict."""
+    for method, counts in found.items():
+        for verdict, n in counts.items():
+            if n:
+                count("mmst_verdicts_total", n, method=method, verdict=verdict)
 
 
 def text() -> str:

@@ -1,6 +1,7 @@
 """What the stages need from the outside, as protocols; providers fulfil them.
 
-A stage gets one `Engines` and asks it for what it needs; `wiring.connect(config)` builds it.
+A stage's work gets `Ports` and asks them for what it needs. They know no recipe: that is `Engines`, which
+`wiring.connect(config)` builds, and of which each stage is shown its settings alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from mmst.core.config import Config
 from mmst.core.errors import SamplerError
 from mmst.core.manifest import Manifest
+from mmst.core.provenance import Provenance
 from mmst.core.records import FAILED
 
 # --- storage ----------------------------------------------------------------------------------
@@ -321,12 +323,8 @@ class Progress(Protocol):
 # --- all of them ------------------------------------------------------------------------------
 
 
-class Engines(Protocol):
+class Ports(Protocol):
     """The engines that a configuration selects; each is made when first asked for."""
-
-    @property
-    def config(self) -> Config:
-        """The configuration."""
 
     @property
     def store(self) -> Store:
@@ -335,6 +333,14 @@ class Engines(Protocol):
     @property
     def progress(self) -> Progress:
         """Where progress is told."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Which run this is, for the registry."""
+
+    @property
+    def failures(self) -> float:
+        """The share of a stage's completions that may fail for good; more stop it."""
 
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> AbstractContextManager[Sampler]:
         """The sampler of a checkpoint. Recorded completions only where `recorded` is true."""
@@ -353,3 +359,11 @@ class Engines(Protocol):
 
     def registry(self) -> Registry:
         """The registry."""
+
+
+class Engines(Ports, Protocol):
+    """The ports, and the configuration that they are of."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""

@@ -1,339 +1,174 @@
-"""Content-addressed stages over a `Store`: nothing is lost, nothing is done twice.
+"""A stage, declared once: its name and version, the records that it reads and writes, its settings, and its work.
 
-A stage's key is the hash of its config slice, its inputs' digests and its code version. Its
-output is a set of shards and, written last, a manifest. Opened again, a stage whose manifest is
-there is complete; one that has some shards makes the others.
+The settings are a view of the recipe, and the whole of what `work` sees of it; the key under which the stage
+is stored is made of them. So what a stage reads and what its key says cannot differ.
 
-    stages/<stage>/<key>/shard-00000.jsonl …  manifest.json  timing.json
-    stages/<stage>/<key>/shard-00000.jsonl.entry   its hash: of what is not finished, only what has it counts
-    runs/<run>/<round>.<arm>.<step>.json      which stage a run used where: {"ref": "stages/…"}
+    class Verify(Stage[Settings]):
+        \"""Run the programs in the sandbox and compare every answer with the gold one. …\"""   the command's help
 
-Whatever is read is what was written: shards by their entries and manifests, these and all other small
-files by the hash at their own end (`mmst.core.sealed`). `DamagedError` names what is not, and the remedy.
+        name, version = "verify", 5
+        writes = {"shard": CheckedSample}
 
-Example:
-    stage = Stage.open(store, "sample", version=1, config=slice_, inputs={"problems": problems})
-    if stage.manifest is None:
-        for shard, part in sharded(things, 1000):
-            if not stage.has(shard):
-                stage.write_records(shard, make(part))
-        manifest = stage.finish(counts={"samples": n})
+        def settings(self, config: Config, place: Place) -> Settings: …
+        def work(self, job: Job[Settings], problems: Problems, samples: Samples) -> Made: …
+
+`Stage.run` does the rest, for every stage: it opens the folder, returns what is there, has the work done by one
+process at a time, times it, counts it, and writes the manifest.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import json
-import logging
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+import dataclasses
+import inspect
+import time
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, TypeVar
 
-from mmst.core import disk, locks, metrics, private, sealed
-from mmst.core.errors import DamagedError, StoreError, UserError
-from mmst.core.hashes import file_entries as file_entries
-from mmst.core.hashes import file_sha256 as file_sha256
-from mmst.core.manifest import ENTRY, FileEntry, Manifest, Place
-from mmst.core.ports import Store
-from mmst.core.records import digest, sha256, to_json
-from mmst.core.weights import checkpoint_folder as checkpoint_folder
+from mmst.core.config import Config, identity
+from mmst.core.manifest import FileEntry, Manifest, Place
+from mmst.core.ports import Engines, Ports, Progress, Task
+from mmst.core.records import to_data
+from mmst.core.results import Counts
+from mmst.core.stage_folder import StageFolder
 
-log = logging.getLogger(__name__)
-
-R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T")
 
-AGAIN = "the same command makes it again"
-"""The remedy for what a stage that is not finished finds damaged."""
+QUIET = {"quiet": True}
+"""Of a setting: not in the key while it has its default, so that what was stored before there was one stays valid."""
+WHERE = {"affects": False}
+"""Of a setting: it says where something is, whose content another setting holds; it is not in the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pointer:
-    """A run's file about one of its stages: where it is, and where its inputs are."""
+class Reads:
+    """An input of a stage: the record that its shards hold (None: a checkpoint's files), and where it comes from."""
 
-    ref: str
-    inputs: Mapping[str, str]
+    record: type | None
+    help: str
 
 
-class Stage:
-    """One content-addressed unit of work, complete (`manifest` is there) or to be made."""
+@dataclass(frozen=True, slots=True)
+class Job(Generic[S]):
+    """All that a stage's work gets beside its inputs: its settings, the ports, and the folder that it fills."""
 
-    def __init__(self, store: Store, name: str, key: str, inputs: Mapping[str, str]) -> None:
-        self.store, self.name, self.key, self.inputs = store, name, key, dict(inputs)
-        self.prefix = f"stages/{name}/{key}"
-        self.manifest = made(store, self.prefix)
-        self._entries: dict[str, FileEntry] = {}
+    settings: S
+    ports: Ports
+    folder: StageFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What the work has come to: the manifest's content.
+
+    `shards` are of the stage's folder; `files` were hashed already. `measured` (tokens, programs …) is stored
+    beside the manifest with the seconds. For `location` see `Manifest`.
+    """
+
+    counts: Counts | None = None
+    result: Any = None
+    shards: Sequence[str] = ()
+    files: Sequence[FileEntry] = ()
+    measured: Mapping[str, float] = field(default_factory=dict)
+    location: str = ""
+
+
+class Stage(Generic[S]):
+    """One kind of work on a run's way; its docstring is the help of its command.
+
+    `steps` are its names in a run, each with what it then does, the usual one first. `stored` is its name in the
+    store, where that is another. `beside` are further manifests, by name, which are told to `afterwards` alone.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    stored: ClassVar[str] = ""
+    steps: ClassVar[Mapping[str, str]] = {}
+    writes: ClassVar[Mapping[str, type]] = {}
+    beside: ClassVar[Reads | None] = None
+    work: Callable[..., Made]
+
+    def settings(self, config: Config, place: Place) -> S:
+        """What the work depends on; a `UserError` for what cannot be done. Raise `version` when the code changes."""
+        raise NotImplementedError
+
+    def stands(self, folder: StageFolder) -> bool:
+        """Whether what is there is complete and final."""
+        return folder.manifest is not None
+
+    def afterwards(self, job: Job[S], made: Manifest, beside: Mapping[str, Manifest], **inputs: Manifest) -> None:
+        """Done each time that the stage is asked for, complete or not: what a kill may have left undone."""
+
+    def publish(self, counts: Any) -> None:
+        """Tell the metrics what was counted, once."""
+
+    def step(self, refs: Mapping[str, str]) -> str:
+        """Its name in a run where nobody says it, given the references of its inputs."""
+        return next(iter(self.steps), self.name)
 
     @classmethod
-    def open(
-        cls,
-        store: Store,
-        name: str,
-        *,
-        version: int,
-        config: Any,
-        inputs: Mapping[str, Manifest],
-        place: Place | None = None,
-    ) -> Stage:
-        """The stage that this work has; `place` records it as part of a run.
+    def reads(cls) -> dict[str, Reads]:
+        """Its inputs, as `work` declares them."""
+        hints = typing.get_type_hints(cls.work, include_extras=True)
+        said = {name: typing.get_args(hints[name]) for name in inspect.signature(cls.work).parameters if name in hints}
+        return {name: args[1] for name, args in said.items() if len(args) > 1 and isinstance(args[1], Reads)}
 
-        Raise `version` whenever the stage's code would make something else of the same inputs.
-        """
-        digests = {k: m.digest for k, m in sorted(inputs.items())}
-        key = digest({"stage": name, "version": version, "config": config, "inputs": digests})[7:23]
-        stage = cls(store, name, key, digests)
-        if place is not None:
-            pointer = Pointer(ref=stage.prefix, inputs={k: m.ref for k, m in inputs.items()})
-            sealed.write(store, place.name, to_json(pointer))
-        return stage
-
-    def has(self, file: str) -> bool:
-        """Whether a file of this stage is there, as it was written."""
-        entry = self._entry(file)
-        data = None if entry is None else self.store.read(f"{self.prefix}/{file}")
-        if entry is None or data is None or sha256(data) != entry.sha256:
-            return False
-        self._entries[file] = entry
-        return True
-
-    def files(self) -> set[str]:
-        """The names of all files that are there, as they were written; ask once before a loop over shards.
-
-        Every one is read: what is damaged, or was cut off by a kill, is to be made again.
-        """
-        names = {name.removeprefix(f"{self.prefix}/") for name in self.store.names(f"{self.prefix}/")}
-        entered = {name for name in names if f"{name}{ENTRY}" in names}
-        whole = {name for name in entered if self.has(name)}
-        if entered != whole:
-            log.warning("damaged, and made again: %s", ", ".join(sorted(entered - whole)))
-        return whole
-
-    def write_records(self, file: str, records: Iterable[Any]) -> None:
-        """Write a shard, whole or absent."""
-        data = "".join(to_json(r) + "\n" for r in records).encode("utf-8", "surrogatepass")
-        self.write(file, data)
-        log.info("shard written", extra={"shard": file, "records": data.count(b"\n"), "bytes": len(data)})
-
-    def read_records(self, file: str, kind: type[R]) -> Iterator[R]:
-        """The records of a shard of this stage, complete or not; `DamagedError` when it is not what was written."""
-        return _records(self.store, f"{self.prefix}/{file}", kind, self._read_back(file)[1], AGAIN)
-
-    def read(self, file: str) -> bytes | None:
-        """A file that `write` wrote; None when it is not there or is not what was written."""
-        entry = self._entry(file)
-        data = None if entry is None else self.store.read(f"{self.prefix}/{file}")
-        return data if entry is not None and data is not None and sha256(data) == entry.sha256 else None
-
-    def write(self, file: str, data: bytes) -> None:
-        """Write a file, whole or absent, and beside it its entry."""
-        entry = FileEntry(name=file, sha256=sha256(data), bytes=len(data), records=data.count(b"\n"))
-        self.store.write(f"{self.prefix}/{file}", data)
-        # After the file: killed between the two, it is made again; nothing is ever refused for good.
-        beside = f"{self.prefix}/{file}{ENTRY}"
-        self.store.write(beside, sealed.seal(beside, to_json(entry)))
-        self._entries[file] = entry
-
-    def put_file(self, file: str, path: Path) -> None:
-        """Store a local file of any size."""
-        self.store.put_file(f"{self.prefix}/{file}", path)
-
-    @contextlib.contextmanager
-    def alone(self, waiting: Callable[[str], None] = lambda holder: None) -> Iterator[Path]:
-        """The local folder for this stage's work in progress, for one process at a time; survives a restart.
-
-        Two runs may come to the same stage at once: the second waits here, and then finds `manifest`. Meanwhile
-        `waiting` is told, again and again, who works at it.
-        The folder is cleared away when the stage is complete.
-        """
-        folder = self.store.scratch(self.prefix)
-        lock = folder.with_name(f"{folder.name}.lock")
-        with disk.trouble("work in", folder), locks.held(lock, waiting):
-            self.manifest = made(self.store, self.prefix)
-            private.folder(folder)  # who was here before has cleared it away
-            yield folder
-            if self.manifest is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                lock.unlink(missing_ok=True)
-
-    def finish(
+    def run(
         self,
-        *,
-        files: Iterable[FileEntry] = (),
-        shards: Iterable[str] = (),
-        counts: Mapping[str, int] | None = None,
-        facts: Mapping[str, Any] | None = None,
-        timing: Mapping[str, float] | None = None,
-        location: str = "",
+        engines: Engines,
+        place: Place,
+        inputs: Mapping[str, Manifest],
+        beside: Mapping[str, Manifest] = MappingProxyType({}),
     ) -> Manifest:
-        """Write the manifest, last. `shards` are hashed here; `files` were hashed by the caller.
+        """What the stage makes of its inputs: found, or made now."""
+        settings = self.settings(engines.config, place)
+        key = identity(settings)
+        name = self.stored or self.name
+        folder = StageFolder.open(engines.store, name, version=self.version, config=key, inputs=inputs, place=place)
+        job = Job(settings, engines, folder)
+        if not self.stands(folder):
+            with _waiting(engines.progress) as waiting, folder.alone(waiting):
+                if not self.stands(folder):
+                    self._make(job, inputs)
+        assert folder.manifest is not None
+        self.afterwards(job, folder.manifest, beside, **inputs)
+        return folder.manifest
 
-        `timing` (seconds, tokens …) is stored beside the manifest, not in it: two runs of the
-        same work have the same manifest.
-        """
-        entries = [*files, *(self._read_back(name)[0] for name in shards)]
-        manifest = Manifest(
-            stage=self.name,
-            key=self.key,
-            inputs=self.inputs,
-            files=tuple(entries),
-            counts=dict(counts or {}),
-            facts=dict(facts or {}),
-            location=location,
+    def _make(self, job: Job[S], inputs: Mapping[str, Manifest]) -> None:
+        began = time.monotonic()
+        made = self.work(job, **inputs)
+        job.folder.finish(
+            files=made.files,
+            shards=made.shards,
+            counts=made.counts.stored() if made.counts else {},
+            facts=to_data(made.result) if made.result else {},
+            timing={"seconds": time.monotonic() - began, **made.measured},
+            location=made.location,
         )
-        if timing is not None:
-            sealed.write(self.store, f"{self.prefix}/timing.json", json.dumps(dict(timing)))
-        sealed.write(self.store, f"{self.prefix}/manifest.json", to_json(manifest))
-        self.manifest = manifest
-        metrics.verdicts(manifest.counts if self.name == "verify" else {})
-        log.info("stage complete", extra={"ref": manifest.ref, "digest": manifest.digest, "counts": manifest.counts})
-        return manifest
-
-    def _read_back(self, file: str) -> tuple[FileEntry, bytes]:
-        """A file with its entry; `DamagedError` unless it is what was written, here or by who began this stage."""
-        name = f"{self.prefix}/{file}"
-        entry = self._entries.get(file) or self._entry(file)
-        if entry is None:
-            raise sealed.damaged(self.store, name, "is not whole: nothing beside it says what was written", AGAIN)
-        data = verified(self.store, name, entry, AGAIN)
-        self._entries[file] = entry
-        return entry, data
-
-    def _entry(self, file: str) -> FileEntry | None:
-        try:
-            return sealed.read_as(self.store, f"{self.prefix}/{file}{ENTRY}", FileEntry, AGAIN)
-        except DamagedError:
-            return None
+        if made.counts:
+            self.publish(made.counts)
 
 
-def shard_name(index: int, prefix: str = "shard") -> str:
-    """`shard-00042.jsonl`."""
-    return f"{prefix}-{index:05d}.jsonl"
+def effective(section: T) -> T:
+    """A recipe's section in which what cannot change a result has its default: all that settings may hold of it."""
+    assert dataclasses.is_dataclass(section)
+    assert not isinstance(section, type)
+    default, named = type(section)(), (f for f in dataclasses.fields(section) if not f.metadata.get("affects", True))
+    return dataclasses.replace(section, **{f.name: getattr(default, f.name) for f in named})
 
 
-def sharded(items: Iterable[T], size: int, prefix: str = "shard") -> Iterator[tuple[str, list[T]]]:
-    """The items, `size` to a shard, each shard with its name.
+@contextlib.contextmanager
+def _waiting(progress: Progress) -> Iterator[Callable[[str], None]]:
+    """Shows who is at this stage already, in another run."""
+    with contextlib.ExitStack() as stack:
+        tasks: list[Task] = []
 
-    >>> [(name, part) for name, part in sharded("abc", 2)]
-    [('shard-00000.jsonl', ['a', 'b']), ('shard-00001.jsonl', ['c'])]
-    """
-    iterator, index = iter(items), 0
-    while part := list(itertools.islice(iterator, size)):
-        yield shard_name(index, prefix), part
-        index += 1
+        def waiting(holder: str) -> None:
+            tasks[:] = tasks or [stack.enter_context(progress.task("wait for another run", 1, "stage"))]
+            tasks[0].advance(0, f"held by {holder}")
 
-
-def load(store: Store, ref: str) -> Manifest:
-    """The manifest at a reference (`stages/sample/3fa9…`, a path or URI to it in this store)."""
-    prefix = ref.removesuffix("/manifest.json").removesuffix("/")
-    at = prefix.find("stages/")
-    prefix = prefix[at:] if at >= 0 else prefix
-    found = made(store, prefix)
-    if found is None:
-        raise UserError(
-            f"no complete stage '{prefix}' in {store.uri}",
-            remedy="see `mmst status`; a stage that was stopped is completed by the same command again",
-        )
-    return found
-
-
-def made(store: Store, prefix: str) -> Manifest | None:
-    """The manifest of the stage at `stages/<stage>/<key>`, None while it is not complete; checked."""
-    name = f"{prefix}/manifest.json"
-    remedy = "delete it: the same run then makes the stage again, and keeps those of its shards that are whole"
-    return sealed.read_as(store, name, Manifest, remedy)
-
-
-def timing(store: Store, prefix: str) -> Mapping[str, float]:
-    """What the stage at `stages/<stage>/<key>` measured when it was made; empty where it did not.
-
-    One without a hash, from before there were any, is taken as it is: it is only shown.
-    """
-    name, remedy = f"{prefix}/timing.json", "delete it: only the times that are shown are lost"
-    text = store.read(name)
-    if text is None or b'"sha256"' in text or len(text) < 3 or not text.startswith(b"{"):
-        text = sealed.read(store, name, remedy)
-        if text is None:
-            return {}
-    found: Mapping[str, Any] = sealed.parsed(store, name, Mapping[str, Any], text, remedy)  # type: ignore[type-abstract]
-    if not all(type(v) in (int, float) and 0 <= v < 1e15 for v in found.values()):
-        raise sealed.damaged(store, name, "holds what is no number of seconds or tokens", remedy)
-    return found
-
-
-def records(store: Store, manifest: Manifest, kind: type[R], prefix: str = "") -> Iterator[R]:
-    """The records of a stage's shards whose names start with `prefix`, a shard at a time.
-
-    Verifies each shard's hash; `DamagedError` when one is missing or changed.
-    """
-    for entry in manifest.files:
-        if entry.name.startswith(prefix) and entry.name.endswith(".jsonl"):
-            data = shard(store, manifest, entry)
-            yield from _records(store, f"{manifest.ref}/{entry.name}", kind, data, _remedy(store, manifest))
-
-
-def shard(store: Store, manifest: Manifest, entry: FileEntry) -> bytes:
-    """The content of one of a complete stage's files; `DamagedError` when it is missing or changed."""
-    return verified(store, f"{manifest.ref}/{entry.name}", entry, _remedy(store, manifest))
-
-
-def verified(store: Store, name: str, entry: FileEntry, remedy: str) -> bytes:
-    """The content of a file that has the hash of its entry; else `DamagedError`, with what to do."""
-    data: bytes | None = None
-    for _ in range(sealed.READS):
-        data = store.read(name)
-        if data is not None and sha256(data) == entry.sha256:
-            return data
-    if data is None:
-        raise sealed.damaged(store, name, "is missing though its manifest or entry is there", remedy)
-    what = "does not have the hash that its manifest or entry states"
-    raise sealed.damaged(store, name, f"{what} ({len(data)} bytes, of {entry.bytes})", remedy)
-
-
-def pointers(store: Store, run: str) -> Iterator[tuple[Place, str, Mapping[str, str]]]:
-    """Every stage of a run as (place, reference, input references); complete or not."""
-    remedy = "delete it: the same run writes it again"
-    for name in store.names(f"runs/{run}/"):
-        key = name.removeprefix(f"runs/{run}/").removesuffix(".json")
-        try:
-            place = Place.parse(run, key)
-        except ValueError:
-            continue  # a run's other files, such as its page
-        if place.name == name and (found := sealed.read_as(store, name, Pointer, remedy)):
-            yield place, found.ref, found.inputs
-
-
-def _records(store: Store, name: str, kind: type[R], data: bytes, remedy: str) -> Iterator[R]:
-    return (sealed.parsed(store, name, kind, line, remedy) for line in data.split(b"\n") if line)
-
-
-def _remedy(store: Store, manifest: Manifest) -> str:
-    at = f"{store.uri}/{manifest.ref}/manifest.json"
-    return f"delete {at}: the same run then makes again what is damaged, and keeps the shards that are whole"
-
-
-def checked_name(name: str) -> str:
-    """`name` when any store can hold it; `StoreError` otherwise, above all for one that climbs out.
-
-    Segments are separated by `/`, none is empty or starts with a dot, none is longer than 200 bytes.
-    """
-    try:
-        segments = name.encode().split(b"/")
-    except UnicodeEncodeError:
-        segments = []
-    if not all(s and len(s) <= 200 and s[:1] != b"." for s in segments) or not segments or len(name) > 800:
-        raise StoreError(f"{name[:80]!r} cannot be a name in a store")
-    if name.startswith("work/") or name == "work":
-        raise StoreError(f"{name[:80]!r} cannot be a name in a store: work/ holds scratch folders")
-    if not name.isprintable() or "\\" in name:
-        raise StoreError(f"{name[:80]!r} cannot be a name in a store: control characters or backslashes")
-    return name
-
-
-def checked_prefix(prefix: str) -> str:
-    """`prefix` when names can start with it; `StoreError` otherwise."""
-    if prefix:
-        checked_name(prefix.removesuffix("/"))
-    return prefix
+        yield waiting

@@ -15,7 +15,8 @@ from mmst.core.errors import DataError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
 from mmst.core.records import Outcome
-from mmst.core.stage import records
+from mmst.core.results import TrainsetCounts
+from mmst.core.stored import records
 from mmst.experiments.definition import Experiment
 from mmst.experiments.inference import Array
 from mmst.runs.summary import StageState, stages
@@ -132,6 +133,5 @@ def _matrix(outcomes: Sequence[Outcome], methods: Sequence[str]) -> tuple[tuple[
 
 
 def _counts(trainset: Manifest, methods: Sequence[str]) -> dict[str, int]:
-    counts = trainset.counts
-    by_method = {m: sum(n for key, n in counts.items() if key.startswith(f"new.{m}.")) for m in methods}
-    return {"all": counts.get("new", 0), **by_method}
+    counts = trainset.counted(TrainsetCounts)
+    return {"all": counts.new, **{m: counts.new_by(m) for m in methods}}

@@ -15,8 +15,9 @@ are the headings of the methods' first phrasings; the others have headings and i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from mmst.core.config import PromptConfig, identity
+from mmst.core.config import PromptConfig
 from mmst.core.errors import ConfigError
 from mmst.methods import Method, Phrasing
 
@@ -82,7 +83,7 @@ def stop_strings(style: str, chosen: tuple[str, ...] | None = None) -> tuple[str
     return STOP[style] if chosen is None else chosen
 
 
-def prompt_identity(prompt: PromptConfig) -> dict[str, object]:
-    """What samples depend on of how they are asked for; the stop strings, where they are not what they always were."""
+def asked(prompt: PromptConfig) -> PromptConfig:
+    """How a problem is put, with the stop strings where they are not what they always were: what samples depend on."""
     same = prompt.stop is None and prompt.style in ("plain", "chat")
-    return identity(prompt) | ({} if same else {"stop": list(stop_strings(prompt.style, prompt.stop))})
+    return prompt if same else replace(prompt, stop=stop_strings(prompt.style, prompt.stop))

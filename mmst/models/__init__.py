@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmst.core.config import ModelConfig
 from mmst.core.errors import ModelError
 
 TRAINED_BY = {"word-base": "make word-base"}
@@ -41,3 +42,8 @@ def model_folder(name: str) -> Path:
     if not any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise ModelError(f"model folder {folder} has no tokenizer", remedy="tokenizer.save_pretrained(folder)")
     return folder
+
+
+def trusted(model: ModelConfig) -> str:
+    """The model whose own Python code may run: `model.base`, where the recipe names it; empty for none."""
+    return model.trust_remote_code if model.trust_remote_code == model.base else ""

@@ -20,8 +20,6 @@ from mmst.planning.work import SOLVED, Count, Work, filled, work
 from mmst.stages.base_model import COPY_BELOW
 from mmst.training.checkpoints import KEEP
 
-RECORDS = {"prepare", "sample", "translate", "verify", "build_trainset", "evaluate"}
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -204,7 +202,7 @@ def _storage(a: Architecture, config: Config, model: Model, done: Work) -> Itera
         return Figure(group="storage", name=name, value=value, unit="B", formula=formula)
 
     rounds, arms = config.loop.rounds, _arms(config)
-    records = sum(done.bytes[stage] for stage in RECORDS)
+    records = sum(done.bytes.values())
     formula = ", ".join(f"{stage} {shown(done.bytes[stage], 'B')}" for stage in sorted(done.bytes))
     yield figure("records", records, f"the run's own records with typical completions: {formula}")
     base = model.weights_bytes + model.other_bytes

@@ -20,11 +20,8 @@ from mmst.core.ports import Completion
 from mmst.core.records import CheckedSample, Example, Outcome, Problem, Sample, Verdict, to_json
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt
-from mmst.stages import prepare
+from mmst.stages import prepare, sample, translate
 from mmst.stages.build_trainset import annotated_examples
-from mmst.stages.sample import requests, sampled
-from mmst.stages.translate import requests as translations
-from mmst.stages.translate import translated
 from mmst.training.data import WINDOW, TokenizedExample, cut
 
 Count = Callable[[Sequence[str]], list[int]]
@@ -81,7 +78,7 @@ def work(config: Config, count: Count, solved: float) -> Work:
     loaded = {role: prepare.read(role, getattr(config.problems, role)) for role in prepare.ROLES}
     solutions = [p.solutions for problems in loaded.values() for p in problems]
     typical = {name: typical_solution(config, name, solutions, count) for name in config.methods}
-    sets, _, _ = prepare.clean(loaded, config.problems)
+    sets, _ = prepare.clean(loaded, config.problems.near_duplicate)
     rounds, arms = config.loop.rounds, (config.loop.arm, *config.loop.controls)
     render: Render | None = _joined if config.prompt.style == "chat" else None
     done = Work({name: len(problems) for name, problems in sets.items()}, typical, solved)
@@ -94,7 +91,7 @@ def work(config: Config, count: Count, solved: float) -> Work:
     _translating(done, config, sets["train"], rounds, count, render)
     outcomes = (_outcome(p, name) for p in sets["heldout"] for name in config.methods)
     done.bytes["evaluate"] = (1 + rounds * len(arms)) * sum(map(_bytes, outcomes))
-    examples = [e for p in sets["annotated"] for e in annotated_examples(p, config, render)]
+    examples = [e for p in sets["annotated"] for e in annotated_examples(p, config.methods, config.prompt, render)]
     done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
     annotated = sum(map(_bytes, examples))
     new = _new_examples(done, config, sets["train"], render)
@@ -133,13 +130,13 @@ def _sampling(
     count: Count,
     render: Render | None,
 ) -> None:
-    asks = list(requests(problems, config, purpose, render))
+    asks = list(sample.requests(problems, sample.Settings.of(config, purpose), render))
     read = count([ask.request.prompt for ask in asks])
     gold = {p.id: p.answer for p in problems}
     for ask, prompt in zip(asks, read, strict=True):
         r, typical = ask.request, done.typical[ask.request.method]
         completion = Completion(text=typical.text, finish="stop", prompt_tokens=prompt, tokens=round(typical.tokens))
-        record = sampled(ask, ask.first, completion, DIGEST)
+        record = sample.sampled(ask, ask.first, completion, DIGEST)
         _add(done, config, purpose, record, gold[r.problem_id], r.n, times)
 
 
@@ -147,15 +144,16 @@ def _translating(
     done: Work, config: Config, problems: Sequence[Problem], times: int, count: Count, render: Render | None
 ) -> None:
     right = [_solved(p, name, done.typical[name].text) for p in problems for name in config.methods]
-    jobs = list(translations(right, {p.id: p.question for p in problems}, config, render))
-    read = count([job.request.prompt for job in jobs])
+    questions = {p.id: p.question for p in problems}
+    asks = list(translate.requests(right, questions, translate.Settings.of(config), render))
+    read = count([ask.request.prompt for ask in asks])
     gold = {p.id: p.answer for p in problems}
     share = done.solved * config.translate.sources * times
-    for job, prompt in zip(jobs, read, strict=True):
-        typical = done.typical[job.target]
+    for ask, prompt in zip(asks, read, strict=True):
+        typical = done.typical[ask.target]
         completion = Completion(text=typical.text, finish="stop", prompt_tokens=prompt, tokens=round(typical.tokens))
-        record = translated(job, 0, completion, DIGEST)
-        _add(done, config, "translate", record, gold[job.request.problem_id], job.request.n, share)
+        record = translate.translated(ask, 0, completion, DIGEST)
+        _add(done, config, "translate", record, gold[ask.request.problem_id], ask.request.n, share)
 
 
 def _add(done: Work, config: Config, purpose: str, record: Sample, answer: str, n: int, times: float) -> None:
@@ -177,7 +175,7 @@ def _add(done: Work, config: Config, purpose: str, record: Sample, answer: str, 
 
 def _solved(problem: Problem, name: str, text: str) -> CheckedSample:
     """A correct solution of a problem, as it would come to be translated."""
-    sample = Sample(
+    drawn = Sample(
         id="s-" + 16 * "0",
         problem_id=problem.id,
         method=name,
@@ -190,7 +188,7 @@ def _solved(problem: Problem, name: str, text: str) -> CheckedSample:
         seed=0,
         model=DIGEST,
     )
-    return CheckedSample(sample=sample, verdict=Verdict.PASSED, solution=text, answer=problem.answer)
+    return CheckedSample(sample=drawn, verdict=Verdict.PASSED, solution=text, answer=problem.answer)
 
 
 def _new_examples(done: Work, config: Config, problems: Sequence[Problem], render: Render | None) -> float:

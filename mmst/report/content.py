@@ -8,6 +8,7 @@ from html import escape
 
 from mmst.core.config import Config
 from mmst.core.records import CheckedSample, Problem
+from mmst.core.results import PrepareCounts
 from mmst.core.visible import replaced
 from mmst.runs.summary import RunSummary
 from mmst.stages.champion import ALL_METHODS
@@ -25,14 +26,14 @@ class Specimen:
 class Content:
     """All that the page shows.
 
-    `sizes` are the prepare stage's counts; `funnels` {round: {method: {step: count}}}; `verdicts`
+    `sizes` are the prepare stage's counts, when it is complete; `funnels` {round: {method: {step: count}}}; `verdicts`
     {method: {verdict: samples}} of round `round`; `solvers` {round: {"task/family": {"code+text":
     problems}}}; samples and pairs are selections of that round.
     """
 
     summary: RunSummary
     config: Config
-    sizes: Mapping[str, int]
+    sizes: PrepareCounts | None
     round: int
     funnels: Mapping[int, Mapping[str, Mapping[str, int]]]
     verdicts: Mapping[str, Mapping[str, int]]

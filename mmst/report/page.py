@@ -63,7 +63,7 @@ def opening(content: Content) -> Iterator[str]:
     """What was run, in a sentence, and the figures to take away."""
     c, sizes = content.config, content.sizes
     many = {"train": "problems to learn from", "heldout": "held out", "annotated": "annotated"}
-    counted = ", ".join(f"<b>{sizes[k]:,}</b> {name}" for k, name in many.items() if k in sizes)
+    counted = ", ".join(f"<b>{getattr(sizes, k):,}</b> {name}" for k, name in many.items() if sizes)
     methods = " and ".join(f'<span class="{css_class(content, m)}">{safe(m)}</span>' for m in c.methods)
     yield f'<p class="lead">{safe(c.model.base)} by {methods}{": " if counted else ""}{counted}.</p>'
     yield '<div class="tiles">'

@@ -14,47 +14,91 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from mmst.core.config import Config
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Engines, Store
-from mmst.core.records import CheckedSample, Outcome, Problem, Verdict, to_data
-from mmst.core.stage import Stage, records
+from mmst.core.records import CheckedSample, Outcome, Problem, to_data
+from mmst.core.results import PrepareCounts, ReportCounts, TrainsetCounts, VerifyCounts
+from mmst.core.stage import WHERE, Job, Made, Stage
+from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import records
 from mmst.report.content import Content, Specimen
 from mmst.report.page import page
 from mmst.runs.summary import RoundSummary, RunSummary, StageState, summarise
 
-VERSION = 2
 WINDOW = 4096
 SAMPLES = 20
 PAIRS = 6
 
 
-def run(engines: Engines, place: Place, run: str) -> Manifest:
-    """Make the page of a run, complete or not; counts: `samples` and `translations` shown."""
-    store = engines.store
-    summary = summarise(store, run)
-    shown = [s for r in summary.rounds for s in r.stages if s.place.step != "report"]
-    inputs = {s.place.key: s.manifest for s in shown if s.manifest is not None}
-    stage = Stage.open(store, "report", version=VERSION, config={"run": run}, inputs=inputs, place=place)
-    name = f"runs/{run}/report.html"
-    html = stage.read("report.html")
-    if stage.manifest is None or html is None:
-        with engines.progress.task("report", 2, "steps") as task:
-            content = collect(store, summary, summary.config or engines.config)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Which run is shown. Its recipe's digest stands in its name."""
+
+    run: str
+    recipe: Config = field(metadata=WHERE)
+
+    @property
+    def page(self) -> str:
+        """The name, in the store, of the run's page."""
+        return f"runs/{self.run}/report.html"
+
+
+class Report(Stage[Settings]):
+    """Write the HTML report of a run, complete or not.
+
+    Example:
+
+      mmst report demo
+    """
+
+    name, version = "report", 2
+    writes: ClassVar = {"summary": dict}
+
+    def settings(self, config: Config, place: Place) -> Settings:
+        """Those of the run in which the stage stands."""
+        return Settings(run=place.run, recipe=config)
+
+    def run(
+        self,
+        engines: Engines,
+        place: Place,
+        inputs: Mapping[str, Manifest] = MappingProxyType({}),
+        beside: Mapping[str, Manifest] = MappingProxyType({}),
+    ) -> Manifest:
+        """Of all that the run has made so far."""
+        found = (s for r in summarise(engines.store, place.run).rounds for s in r.stages if s.place.step != "report")
+        return super().run(engines, place, {s.place.key: s.manifest for s in found if s.manifest is not None}, beside)
+
+    def stands(self, folder: StageFolder) -> bool:
+        """Only with its page."""
+        return folder.manifest is not None and folder.read("report.html") is not None
+
+    def work(self, job: Job[Settings], **inputs: Manifest) -> Made:
+        """Make the page, and the summary that is the same each time."""
+        store, settings, folder = job.ports.store, job.settings, job.folder
+        with job.ports.progress.task("report", 2, "steps") as task:
+            summary = summarise(store, settings.run)
+            content = collect(store, summary, summary.config or settings.recipe)
             task.advance()
-            html = page(content).encode("utf-8", "replace")
-            stage.write("report.html", html)
+            folder.write("report.html", page(content).encode("utf-8", "replace"))
             task.advance()
-        stage.write_records("summary.jsonl", [steady(content)])
-        # Before the manifest: whoever finds the stage complete also finds the page.
-        store.write(name, html)
-        counts = {"samples": len(content.samples), "translations": len(content.pairs)}
-        return stage.finish(shards=["summary.jsonl"], counts=counts)
-    if store.read(name) != html:
-        store.write(name, html)
-    return stage.manifest
+        folder.write_records("summary.jsonl", [steady(content)])
+        counts = ReportCounts(samples=len(content.samples), translations=len(content.pairs))
+        return Made(shards=["summary.jsonl"], counts=counts)
+
+    def afterwards(
+        self, job: Job[Settings], made: Manifest, beside: Mapping[str, Manifest], **inputs: Manifest
+    ) -> None:
+        """Put the page where people look for it."""
+        html = job.folder.read("report.html")
+        assert html is not None, "the stage stands only with its page"
+        if job.ports.store.read(job.settings.page) != html:
+            job.ports.store.write(job.settings.page, html)
 
 
 def collect(store: Store, summary: RunSummary, config: Config) -> Content:
@@ -115,18 +159,17 @@ def couples(
 
 
 def funnels(r: RoundSummary, methods: Sequence[str]) -> dict[str, dict[str, int]]:
-    """The round's funnel per method; the training set counts `new.METHOD.ORIGIN`."""
+    """The round's funnel per method."""
     chosen = r.stage("build_trainset")
-    counts = chosen.manifest.counts if chosen and chosen.manifest else {}
-    kept = {m: sum(n for name, n in counts.items() if name.startswith(f"new.{m}.")) for m in methods}
+    counts = chosen.manifest.counted(TrainsetCounts) if chosen and chosen.manifest else TrainsetCounts()
+    kept = {m: counts.new_by(m) for m in methods}
     return {m: {**r.funnels.get(m, {}), **({"kept": kept[m]} if kept[m] else {})} for m in methods}
 
 
 def by_method(check: StageState | None, methods: Sequence[str]) -> dict[str, dict[str, int]]:
     """{method: {verdict: samples}} of a verify stage, from its counts."""
-    counts = check.manifest.counts if check and check.manifest else {}
-    table = {m: {v.value: counts.get(f"{m}.{v.value}", 0) for v in Verdict} for m in methods}
-    return {m: found for m, found in table.items() if any(found.values())}
+    tallies = check.manifest.counted(VerifyCounts).methods if check and check.manifest else {}
+    return {m: dict(tallies[m].verdicts) for m in methods if m in tallies and any(tallies[m].verdicts.values())}
 
 
 def solvers(store: Store, evaluate: StageState | None) -> dict[str, dict[str, int]]:
@@ -189,9 +232,9 @@ def _prepared(summary: RunSummary) -> Manifest | None:
     return next((s.manifest for s in found if s is not None and s.manifest is not None), None)
 
 
-def _sizes(summary: RunSummary) -> Mapping[str, int]:
+def _sizes(summary: RunSummary) -> PrepareCounts | None:
     prepared = _prepared(summary)
-    return prepared.counts if prepared else {}
+    return prepared.counted(PrepareCounts) if prepared else None
 
 
 def _problems(store: Store, summary: RunSummary, wanted: set[str]) -> dict[str, Problem]:

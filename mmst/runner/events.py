@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from mmst import wiring
 from mmst.core.errors import MmstError, Stopped
 from mmst.core.manifest import Manifest
+from mmst.core.results import Promoted
 
 
 def started(run: str) -> None:
@@ -25,10 +24,10 @@ def started(run: str) -> None:
 
 def finished(run: str, made: Manifest) -> None:
     """A stage is complete; only what was decided is worth an Event."""
-    decision: Mapping[str, Any] | None = made.facts.get("decision")
-    if made.stage == "promote" and decision:
-        word = "promoted" if decision["promote"] else "rejected"
-        _leave(word.capitalize(), f"{run}: round {decision['round']} {word}: {decision['reason']}")
+    if made.stage == "promote":
+        decision = made.result(Promoted).decision
+        word = "promoted" if decision.promote else "rejected"
+        _leave(word.capitalize(), f"{run}: round {decision.round} {word}: {decision.reason}")
 
 
 def failed(run: str, error: MmstError) -> None:

@@ -7,20 +7,19 @@ become environment variables, as `envFrom` would have it, which Kubeflow Pipelin
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from mmst import stages
 from mmst.core import config as configuration
 from mmst.core import metrics, private
 from mmst.core.errors import MmstError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.process import end_with_owner, stop_on_signals
-from mmst.core.stage import load, pointers
+from mmst.core.stored import load
 from mmst.observe import logs, progress, terminal
 from mmst.runner import events
 from mmst.runs import summary
@@ -37,13 +36,12 @@ def launch(
     arm: str = "base",
     step: str = "",
     refs: Mapping[str, str] | None = None,
-    **settings: Any,
+    beside: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Run a stage's `run` in this process, which belongs to the stage alone.
+    """Run a stage in this process, which belongs to the stage alone.
 
-    `config` is JSON text; `refs` maps the stage's manifest arguments to references
-    (`stages/sample/3fa9…`); `settings` are its other arguments. Round, arm and step say where in
-    the run it stands.
+    `config` is JSON text; `refs` maps the stage's inputs to references (`stages/sample/3fa9…`), `beside` those
+    further ones that its declaration speaks of. Round, arm and step say where in the run it stands.
     """
     end_with_owner()
     stop_on_signals()
@@ -61,7 +59,7 @@ def launch(
                 summary.record_config(open_store(parsed.out), parsed)
                 events.started(name)
                 connect(parsed).rehearse()
-            made = run(stage, parsed, round=round, arm=arm, step=step, refs=refs or {}, **settings)
+            made = run(stage, parsed, round=round, arm=arm, step=step, refs=refs or {}, beside=beside or {})
             events.finished(name, made)
             return made
     except MmstError as error:
@@ -80,30 +78,13 @@ def run(
     arm: str,
     step: str,
     refs: Mapping[str, str],
-    **settings: Any,
+    beside: Mapping[str, str],
 ) -> Manifest:
     """`launch` without its hold on the process."""
     engines = connect(config)
     place = Place(run=configuration.run_id(config), round=round, arm=arm, step=step or stage)
-    manifests = {name: load(engines.store, ref) for name, ref in refs.items()}
-    if stage == "promote" and "controls" not in settings:
-        settings["controls"] = {
-            p.arm: load(engines.store, ref)
-            for p, ref, _ in pointers(engines.store, place.run)
-            if p.round == round and p.step == "evaluate" and p.arm in config.loop.controls
-        }
-    if stage == "build_trainset":
-        settings["arm"] = arm
-    if stage == "report":
-        settings["run"] = place.run
-    made = importlib.import_module(module(stage)).run(engines, place, **manifests, **settings)
-    assert isinstance(made, Manifest)
-    return made
-
-
-def module(stage: str) -> str:
-    """The module in which a stage is; the report is one that reads all others, and has a room of its own."""
-    return "mmst.report.stage" if stage == "report" else f"mmst.stages.{stage}"
+    inputs, further = ({name: load(engines.store, ref) for name, ref in given.items()} for given in (refs, beside))
+    return stages.stage(stage).run(engines, place, inputs, further)
 
 
 def clean_up(config: str) -> None:

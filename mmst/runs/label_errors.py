@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from mmst.core.errors import UserError
 from mmst.core.ports import Store
 from mmst.core.records import CheckedSample, Problem
-from mmst.core.stage import records
+from mmst.core.stored import records
 from mmst.grading import equal, normalise
 from mmst.runs.summary import stages
 

@@ -13,7 +13,7 @@ from mmst.core.errors import UserError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
 from mmst.core.records import CheckedSample, Example, Outcome, Problem, from_json
-from mmst.core.stage import records, shard
+from mmst.core.stored import records, shard
 from mmst.runs.summary import StageState, recorded_config, stages
 
 R = TypeVar("R")

@@ -14,30 +14,12 @@ from mmst.core.config import Config, parse_stored, run_id, to_text
 from mmst.core.errors import UserError
 from mmst.core.manifest import ENTRY, Manifest, Place
 from mmst.core.ports import Store
-from mmst.core.records import Decision, Report, from_data
+from mmst.core.records import Decision, Report
 from mmst.core.redaction import redacted_json
-from mmst.core.stage import made, pointers, timing
+from mmst.core.results import Measured, Next, Promoted, Tally, TrainsetCounts, VerifyCounts
+from mmst.core.stored import made, pointers, timing
+from mmst.stages import STEPS
 from mmst.stages.champion import ALL_METHODS
-
-STEPS = (
-    "prepare",
-    "base_model",
-    "sample",
-    "verify",
-    "translate",
-    "verify-translations",
-    "build_trainset",
-    "enough",
-    "train",
-    "sample-heldout",
-    "verify-heldout",
-    "evaluate",
-    "promote",
-    "another",
-    "ended",
-    "report",
-)
-"""The steps of a run in the order in which people read them."""
 
 MAIN_ONLY = ("prepare", "sample")
 """Steps that only a run's own arm has, never a control."""
@@ -177,25 +159,23 @@ def summarise(store: Store, run: str) -> RunSummary:
 
 
 def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
-    facts = {(s.place.arm, s.place.step): s.manifest.facts for s in found if s.manifest is not None}
+    made = {(s.place.arm, s.place.step): s.manifest for s in found if s.manifest is not None}
     main = next((s.place.arm for s in found if s.place.step in MAIN_ONLY), "")
-    counts = {s.place.step: s.manifest.counts for s in found if s.manifest is not None and s.place.arm == main}
-    reports = {arm: f for (arm, step), f in facts.items() if step == "evaluate" and "report" in f}
-    decisions = [f["decision"] for (_, step), f in facts.items() if step == "promote" and "decision" in f]
-    stops = [f["reason"] for (_, step), f in facts.items() if step in ("enough", "another") and f.get("reason")]
-    methods = sorted({key.split(".")[0] for key in counts.get("verify", {}) if "." in key})
+    measured = {arm: m.result(Measured) for (arm, step), m in made.items() if step == "evaluate"}
+    decisions = [m.result(Promoted).decision for (_, step), m in made.items() if step == "promote"]
+    stops = [m.result(Next).reason for (_, step), m in made.items() if step in ("enough", "another")]
+    verified = m.counted(VerifyCounts) if (m := made.get((main, "verify"))) else None
+    again = m.counted(VerifyCounts) if (m := made.get((main, "verify-translations"))) else None
+    chosen = m.counted(TrainsetCounts) if (m := made.get((main, "build_trainset"))) else None
     return RoundSummary(
         round=number,
-        arms={arm: from_data(Report, f["report"]) for arm, f in reports.items()},
-        funnel=_funnel(counts),
-        funnels={m: _funnel(counts, m) for m in methods},
-        verdicts={k: v for k, v in counts.get("verify", {}).items() if "." not in k},
-        families={
-            arm: {name: (int(passed), int(n)) for name, (passed, n) in f.get("families", {}).items()}
-            for arm, f in reports.items()
-        },
-        decision=from_data(Decision, decisions[-1]) if decisions else None,
-        stopped=stops[-1] if stops else "",
+        arms={arm: m.report for arm, m in measured.items()},
+        funnel=_funnel(verified, again, chosen),
+        funnels={m: _funnel(verified, again, chosen, m) for m in (verified.methods if verified else ())},
+        verdicts=verified.overall() if verified else {},
+        families={arm: {name: (f[0], f[1]) for name, f in m.families.items()} for arm, m in measured.items()},
+        decision=decisions[-1] if decisions else None,
+        stopped=next((reason for reason in reversed(stops) if reason), ""),
         timings={
             s.place.step if s.place.arm == main else f"{s.place.arm}/{s.place.step}": s.timing
             for s in found
@@ -205,20 +185,17 @@ def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
     )
 
 
-def _funnel(counts: Mapping[str, Mapping[str, int]], method: str = "") -> dict[str, int]:
+def _funnel(
+    verified: VerifyCounts | None, again: VerifyCounts | None, chosen: TrainsetCounts | None, method: str = ""
+) -> dict[str, int]:
     """The counts along the way, of one method or all; only of the steps that are complete."""
-    where = {
-        "asked": ("verify", "asked"),
-        "passed": ("verify", "passed"),
-        "translated": ("verify-translations", "asked"),
-        "passed_again": ("verify-translations", "passed"),
-    }
-    keys = {name: (step, f"{method}.{count}" if method else count) for name, (step, count) in where.items()}
-    funnel = {name: counts[step].get(key, 0) for name, (step, key) in keys.items() if step in counts}
-    if "build_trainset" in counts:
-        kept = counts["build_trainset"]
-        mine = (n for key, n in kept.items() if key.startswith(f"new.{method}."))
-        funnel["kept"] = sum(mine) if method else kept.get("new", 0)
+    funnel = dict[str, int]()
+    for counts, asked, passed in ((verified, "asked", "passed"), (again, "translated", "passed_again")):
+        if counts:
+            tally = counts.methods.get(method, Tally()) if method else counts.total
+            funnel |= {asked: tally.asked, passed: tally.passed}
+    if chosen:
+        funnel["kept"] = chosen.new_by(method) if method else chosen.new
     return funnel
 
 

@@ -72,16 +72,6 @@ def missing_package(detail: str) -> str | None:
     return found[1] if found else None
 
 
-def counted(what: str, detail: str) -> tuple[str, ...]:
-    """The names under which a program is counted: its verdict, and "lacks requests" when it failed for want of that.
-
-    >>> counted("crashed", "requests is not in the sandbox")
-    ('crashed', 'lacks requests')
-    """
-    package = missing_package(detail)
-    return (what,) if package is None else (what, f"lacks {package}")
-
-
 @dataclass(slots=True)
 class Tally:
     """How many programs had which verdict, and how many of those that crashed lacked which package.

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from mmst.core.config import ClusterConfig
 from mmst.core.errors import SamplerError
 from mmst.core.ports import Sampler, Store
-from mmst.core.stage import load
+from mmst.core.stored import load
 from mmst.inference.providers.kserve import SERVED_BY, ready
 from mmst.inference.providers.kserve_objects import CHECKPOINT, inference_service
 from mmst.kubernetes.client import Cluster

@@ -28,7 +28,7 @@ from typing import Protocol
 from mmst.core.errors import SamplerError, UserError
 from mmst.core.ports import Request, Sampler, Store
 from mmst.core.records import CheckedSample
-from mmst.core.stage import load, pointers, records
+from mmst.core.stored import load, pointers, records
 from mmst.grading import equal
 from mmst.methods import method
 

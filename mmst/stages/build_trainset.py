@@ -19,25 +19,42 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
-from mmst.core.config import Config, arms, identity
+from mmst.core.config import Config, PromptConfig, arms, identity
 from mmst.core.errors import ConfigError, LeakError
-from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Engines
+from mmst.core.manifest import Place
 from mmst.core.records import CheckedSample, Example, Problem
-from mmst.core.stage import Stage, records, sharded
+from mmst.core.results import Trainset, TrainsetCounts
+from mmst.core.stage import Job, Made, Stage
+from mmst.core.stage_folder import sharded
+from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
+from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
 
-T = TypeVar("T")
-
-VERSION = 2
 SHARD = 4096
-COUNTS = ("asked", "passed", "translated", "translated_passed", "nondeterministic", "new", "annotated", "pair")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a training set depends on. `prompt`: the values of that section, as the keys have them from the first."""
+
+    arm: str
+    methods: tuple[str, ...]
+    cap: int
+    balance: bool
+    prompt: tuple[Any, ...]
+
+    @property
+    def asking(self) -> PromptConfig:
+        """How a problem is put to the model. Stop strings are not asked for here."""
+        style, shots, *rest = self.prompt
+        phrasing = next((v for v in rest if isinstance(v, int)), PromptConfig().phrasing)
+        return PromptConfig(style=style, shots=shots, phrasing=phrasing)
 
 
 class Candidate(NamedTuple):
@@ -58,77 +75,71 @@ class Candidate(NamedTuple):
         return hashlib.sha256(self.id.encode()).digest()
 
 
-def run(
-    engines: Engines,
-    place: Place,
-    problems: Manifest,
-    checked: Manifest,
-    translated: Manifest,
-    checkpoint: Manifest,
-    arm: str = "mmst",
-) -> Manifest:
-    """Choose the examples of one arm from own samples (`checked`) and checked translations.
+class BuildTrainset(Stage[Settings]):
+    """Choose the training examples from verified solutions and translations.
 
-    Shards `new-…` and `annotated-…` hold `Example` records. Counts: the way from `asked` to `new` as
-    above, `new.METHOD.ORIGIN`, `annotated` and `pair` (annotated solutions, and translation pairs
-    of problems annotated for several methods). `LeakError` when an example is held out.
+    Example:
 
-    Samples are streamed twice; each correct one costs about 400 bytes of memory in between.
+      mmst build-trainset -r demo --arm own-text --problems stages/prepare/3f… --checked stages/verify/c1… \\
+      --translated stages/verify/d2… --checkpoint stages/base/9a…
     """
-    config, store = engines.config, engines.store
-    if arm not in arms(config.methods):
-        raise ConfigError("unknown arm", value=arm, remedy=f"arms: {', '.join(arms(config.methods))}")
-    stage = Stage.open(
-        store,
-        "build_trainset",
-        version=VERSION,
-        config=config_slice(config, arm),
-        place=place,
-        inputs={"problems": problems, "checked": checked, "translated": translated, "checkpoint": checkpoint},
-    )
-    if stage.manifest is not None:
-        return stage.manifest
-    started = time.monotonic()
-    heldout = {p.id for p in records(store, problems, Problem, "heldout-")}
-    render = engines.renderer(checkpoint) if config.prompt.style == "chat" else None
-    counts = Counter(dict.fromkeys(COUNTS, 0))
 
-    def samples() -> Iterator[CheckedSample]:
-        yield from records(store, checked, CheckedSample)
-        yield from records(store, translated, CheckedSample)
+    name, version = "build_trainset", 2
+    writes: ClassVar = {"new": Example, "annotated": Example}
 
-    total = sum(e.records for e in (*checked.files, *translated.files))
-    with engines.progress.task("training set", total, "samples") as task:
-        pool = list(candidates(samples(), counts, task.advance))
-    chosen, fates = select(pool, config.methods, arm, config.trainset.cap, config.trainset.balance)
-    counts.update(fates)
-    new = (example(c) for c in samples() if c.passed and c.sample.id in chosen)
-    annotated = (
-        e for p in records(store, problems, Problem, "annotated-") for e in annotated_examples(p, config, render)
-    )
-    shards = []
-    for prefix, examples in (("new", new), ("annotated", annotated)):
-        for shard, part in sharded(examples, SHARD, prefix):
-            refuse_leaks(part, heldout)
-            shards.append(shard)
-            stage.write_records(shard, part)
-            counts.update("new" if prefix == "new" else e.origin for e in part)
-            counts.update(f"new.{e.method}.{e.origin}" for e in part if prefix == "new")
-    seconds = time.monotonic() - started
-    return stage.finish(
-        shards=shards, counts=dict(sorted(counts.items())), facts={"arm": arm}, timing={"seconds": seconds}
-    )
+    def settings(self, config: Config, place: Place) -> Settings:
+        """Those of the arm at which the stage stands in the run."""
+        if place.arm not in arms(config.methods):
+            raise ConfigError("unknown arm", value=place.arm, remedy=f"arms: {', '.join(arms(config.methods))}")
+        return Settings(
+            arm=place.arm,
+            methods=config.methods,
+            cap=config.trainset.cap,
+            balance=config.trainset.balance,
+            prompt=tuple(identity(config.prompt).values()),
+        )
 
+    def work(
+        self,
+        job: Job[Settings],
+        problems: Problems,
+        checked: Checked,
+        translated: Translated,
+        checkpoint: Checkpoint,
+    ) -> Made:
+        """Choose the examples of one arm from own samples (`checked`) and checked translations.
 
-def config_slice(config: Config, arm: str) -> dict[str, object]:
-    """The settings that a training set depends on."""
-    return {
-        "arm": arm,
-        "methods": list(config.methods),
-        "cap": config.trainset.cap,
-        "balance": config.trainset.balance,
-        "prompt": list(identity(config.prompt).values()),
-    }
+        `LeakError` when an example is held out. Samples are streamed twice; each correct one costs about 400
+        bytes of memory in between.
+        """
+        settings, ports = job.settings, job.ports
+        heldout = {p.id for p in records(ports.store, problems, Problem, "heldout-")}
+        prompt = settings.asking
+        render = ports.renderer(checkpoint) if prompt.style == "chat" else None
+        counts, methods = Counter[str](), Counter[tuple[str, str]]()
+
+        def samples() -> Iterator[CheckedSample]:
+            yield from records(ports.store, checked, CheckedSample)
+            yield from records(ports.store, translated, CheckedSample)
+
+        total = sum(e.records for e in (*checked.files, *translated.files))
+        with ports.progress.task("training set", total, "samples") as task:
+            pool = list(candidates(samples(), counts, task.advance))
+        chosen, fates = select(pool, settings.methods, settings.arm, settings.cap, settings.balance)
+        new = (example(c) for c in samples() if c.passed and c.sample.id in chosen)
+        solved = records(ports.store, problems, Problem, "annotated-")
+        annotated = (e for p in solved for e in annotated_examples(p, settings.methods, prompt, render))
+        shards = []
+        for prefix, examples in (("new", new), ("annotated", annotated)):
+            for shard, part in sharded(examples, SHARD, prefix):
+                refuse_leaks(part, heldout)
+                shards.append(shard)
+                job.folder.write_records(shard, part)
+                counts.update("new" if prefix == "new" else e.origin for e in part)
+                methods.update((e.method, e.origin) for e in part if prefix == "new")
+        return Made(
+            shards=shards, counts=TrainsetCounts(**counts, **fates, methods=methods), result=Trainset(arm=settings.arm)
+        )
 
 
 def candidates(
@@ -218,10 +229,11 @@ def example(c: CheckedSample) -> Example:
     )
 
 
-def annotated_examples(problem: Problem, config: Config, render: Render | None = None) -> Iterator[Example]:
+def annotated_examples(
+    problem: Problem, methods: Sequence[str], p: PromptConfig, render: Render | None = None
+) -> Iterator[Example]:
     """An annotated problem's examples: each solution, and each ordered pair as a translation."""
-    p = config.prompt
-    solutions = {name: problem.solutions[name] for name in config.methods if name in problem.solutions}
+    solutions = {name: problem.solutions[name] for name in methods if name in problem.solutions}
     for name, solution in solutions.items():
         prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
         yield Example(problem_id=problem.id, method=name, prompt=prompt, completion=solution, origin="annotated")

@@ -19,7 +19,8 @@ from mmst.core.errors import ConfigError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Champion, Registry, Store
 from mmst.core.records import to_json
-from mmst.core.stage import made
+from mmst.core.results import Measured
+from mmst.core.stored import made
 
 ALL_METHODS = "*"
 """The method of a `Score` that is the mean over all methods."""
@@ -95,6 +96,14 @@ def report_name(heldout: str, protocol: str, checkpoint: str) -> str:
     return f"reports/{heldout[7:23]}-{protocol[7:15]}/{checkpoint[7:23]}.ref"
 
 
+def remember(store: Store, evaluation: Manifest) -> None:
+    """Leave the reference of an evaluation where `measured` looks for it."""
+    at = evaluation.result(Measured)
+    name = report_name(at.report.heldout, at.protocol, at.report.checkpoint)
+    if store.read(name) != evaluation.ref.encode():
+        store.write(name, evaluation.ref.encode())
+
+
 def measured(store: Store, heldout: str, protocol: str, checkpoint: str) -> Manifest | None:
     """The evaluate stage that measured a checkpoint on a held-out set (three digests), if one did.
 
@@ -109,8 +118,8 @@ def measured(store: Store, heldout: str, protocol: str, checkpoint: str) -> Mani
     found = made(store, ref) if re.fullmatch(r"stages/evaluate/[0-9a-f]+", ref) else None
     if found is None:
         raise sealed.damaged(store, name, "leads to no evaluation that is there", remedy)
-    report = found.facts["report"]
-    if (report["heldout"], found.facts["protocol"], report["checkpoint"]) != (heldout, protocol, checkpoint):
+    at = found.result(Measured)
+    if (at.report.heldout, at.protocol, at.report.checkpoint) != (heldout, protocol, checkpoint):
         raise sealed.damaged(store, name, "leads to the evaluation of something else", remedy)
     return found
 

@@ -10,90 +10,109 @@ of the figures that would need it, and counted as failed.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from mmst.core import stats
+from mmst.core.config import Config, PromptConfig, identity
 from mmst.core.errors import DataError, LeakError
 from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Engines, Store
-from mmst.core.records import CheckedSample, Outcome, Problem, Report, Score, Verdict, digest, to_data
-from mmst.core.stage import Stage, records, shard_name
+from mmst.core.ports import Store
+from mmst.core.records import CheckedSample, Outcome, Problem, Report, Score, Verdict, digest
+from mmst.core.results import EvaluateCounts, Measured
+from mmst.core.stage import Job, Made, Stage
+from mmst.core.stage_folder import sharded
+from mmst.core.stored import records
 from mmst.grading import normalise
-from mmst.methods.prompts import prompt_identity
-from mmst.stages.champion import ALL_METHODS, report_name
+from mmst.methods.prompts import asked
+from mmst.stages.champion import ALL_METHODS, remember
+from mmst.stages.reads import Checked, Checkpoint, Problems
 
-VERSION = 2
 SHARD = 8192
 
 
-def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, checkpoint: Manifest) -> Manifest:
-    """Report on `checkpoint`, whose solutions of the held-out `problems` are `checked`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How the problems were put: only reports with the same one may be compared. Methods in alphabetical order."""
 
-    Shards hold `Outcome`. facts: `report` (a `Report`), `families` ({"task/method/family":
-    [passed, problems]}), `protocol` (the digest of how the problems were put). Raises `LeakError`
-    when a held-out problem is also trained on, `DataError` when one lacks its greedy sample.
+    methods: tuple[str, ...]
+    prompt: PromptConfig
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an evaluation depends on."""
+
+    k: int
+    protocol: Protocol
+    round: int
+    arm: str
+
+
+class Evaluate(Stage[Settings]):
+    """Measure a model: accuracy per method and task with 95 % intervals.
+
+    Example:
+
+      mmst evaluate -r demo --problems stages/prepare/3f… --checked stages/verify/f0… --checkpoint stages/train/b7…
     """
-    config = engines.config
-    protocol = {
-        "methods": sorted(config.methods),
-        "prompt": prompt_identity(config.prompt),
-        "max_tokens": config.sampling.max_tokens,
-    }
-    slice_ = {"k": config.evaluate.k, "protocol": protocol, "round": place.round, "arm": place.arm}
-    inputs = {"problems": problems, "checked": checked, "checkpoint": checkpoint}
-    stage = Stage.open(engines.store, "evaluate", version=VERSION, config=slice_, inputs=inputs, place=place)
-    if stage.manifest is None:
-        _evaluate(engines, stage, place, problems, checked, checkpoint, digest(protocol))
-    assert stage.manifest is not None
-    # Outside the condition: a run that was killed between the two writes mends itself.
-    report = stage.manifest.facts["report"]
-    name = report_name(report["heldout"], stage.manifest.facts["protocol"], checkpoint.digest)
-    if engines.store.read(name) != stage.prefix.encode():
-        engines.store.write(name, stage.prefix.encode())
-    return stage.manifest
 
+    name, version = "evaluate", 2
+    writes: ClassVar = {"shard": Outcome}
 
-def _evaluate(
-    engines: Engines,
-    stage: Stage,
-    place: Place,
-    problems: Manifest,
-    checked: Manifest,
-    checkpoint: Manifest,
-    protocol: str,
-) -> None:
-    started = time.monotonic()
-    heldout = held_out(engines.store, problems)
-    tallies: dict[tuple[str, str], Tally] = {}
-    with engines.progress.task("evaluate", checked.counts.get("samples", 0), "samples") as task:
-        for sample in records(engines.store, checked, CheckedSample):
-            tallies.setdefault((sample.sample.problem_id, sample.sample.method), Tally()).add(sample)
-            task.advance()
-    results = list(outcomes(heldout, engines.config.methods, tallies))
-    shards = []
-    for i in range(0, len(results), SHARD):
-        shards.append(shard_name(i // SHARD))
-        stage.write_records(shards[-1], results[i : i + SHARD])
-    report = Report(
-        checkpoint=checkpoint.digest,
-        heldout=digest(sorted([p.id, p.answer] for p in heldout)),
-        round=place.round,
-        arm=place.arm,
-        scores=tuple(scores(results)),
-    )
-    stage.finish(
-        shards=shards,
-        counts={
-            "problems": len(heldout),
-            "outcomes": len(results),
-            "passed": sum(o.passed is True for o in results),
-            "failed": sum(o.passed is None for o in results),
-        },
-        facts={"report": to_data(report), "families": families(results), "protocol": protocol},
-        timing={"seconds": time.monotonic() - started},
-    )
+    def settings(self, config: Config, place: Place) -> Settings:
+        """Those of the place in the run, which stands in the report."""
+        protocol = Protocol(
+            methods=tuple(sorted(config.methods)), prompt=asked(config.prompt), max_tokens=config.sampling.max_tokens
+        )
+        return Settings(k=config.evaluate.k, protocol=protocol, round=place.round, arm=place.arm)
+
+    def work(self, job: Job[Settings], problems: Problems, checked: Checked, checkpoint: Checkpoint) -> Made:
+        """Report on `checkpoint`, whose solutions of the held-out `problems` are `checked`.
+
+        Raises `LeakError` when a held-out problem is also trained on, `DataError` when one lacks its greedy sample.
+        """
+        settings, store = job.settings, job.ports.store
+        heldout = held_out(store, problems)
+        tallies: dict[tuple[str, str], Tally] = {}
+        total = sum(e.records for e in checked.files)
+        with job.ports.progress.task("evaluate", total, "samples") as task:
+            for sample in records(store, checked, CheckedSample):
+                tallies.setdefault((sample.sample.problem_id, sample.sample.method), Tally()).add(sample)
+                task.advance()
+        sampled = list(dict.fromkeys(method for _, method in tallies))  # in the recipe's order
+        methods = [m for m in sampled if m in settings.protocol.methods]
+        methods += [m for m in settings.protocol.methods if m not in sampled]
+        results = list(outcomes(heldout, methods, tallies))
+        shards = []
+        for shard, part in sharded(results, SHARD):
+            shards.append(shard)
+            job.folder.write_records(shard, part)
+        report = Report(
+            checkpoint=checkpoint.digest,
+            heldout=digest(sorted([p.id, p.answer] for p in heldout)),
+            round=settings.round,
+            arm=settings.arm,
+            scores=tuple(scores(results)),
+        )
+        return Made(
+            shards=shards,
+            counts=EvaluateCounts(
+                problems=len(heldout),
+                outcomes=len(results),
+                passed=sum(o.passed is True for o in results),
+                failed=sum(o.passed is None for o in results),
+            ),
+            result=Measured(report=report, families=families(results), protocol=digest(identity(settings.protocol))),
+        )
+
+    def afterwards(
+        self, job: Job[Settings], made: Manifest, beside: Mapping[str, Manifest], **inputs: Manifest
+    ) -> None:
+        """Leave where later challengers find it: a run that was killed between the two writes mends itself."""
+        remember(job.ports.store, made)
 
 
 def held_out(store: Store, problems: Manifest) -> list[Problem]:
@@ -181,15 +200,14 @@ def scores(results: Sequence[Outcome]) -> Iterator[Score]:
         yield _mean(task, single)
 
 
-def families(results: Iterable[Outcome]) -> dict[str, list[int]]:
-    """{"task/method/family": [passed, problems]} of the greedy samples; where a request failed, it is in neither."""
-    table: dict[str, list[int]] = {}
+def families(results: Iterable[Outcome]) -> dict[str, tuple[int, int]]:
+    """{"task/method/family": (passed, problems)} of the greedy samples; where a request failed, it is in neither."""
+    table: dict[str, tuple[int, int]] = {}
     for o in results:
-        if o.passed is None:
-            continue
-        cell = table.setdefault(f"{o.task}/{o.method}/{o.family}", [0, 0])
-        cell[0] += o.passed
-        cell[1] += 1
+        if o.passed is not None:
+            name = f"{o.task}/{o.method}/{o.family}"
+            passed, n = table.get(name, (0, 0))
+            table[name] = passed + o.passed, n + 1
     return dict(sorted(table.items()))
 
 

@@ -17,9 +17,10 @@ from typing import Any, Protocol, TypeVar
 from mmst.core import metrics
 from mmst.core.errors import SamplerError, StoreError
 from mmst.core.manifest import Manifest
-from mmst.core.ports import Completion, Engines, Request, Sampler, Stating, Unfinished, failed
+from mmst.core.ports import Completion, Request, Sampler, Stating, Unfinished, failed
 from mmst.core.records import FAILED, Sample
-from mmst.core.stage import Stage
+from mmst.core.stage import Job
+from mmst.core.stage_folder import StageFolder
 
 SERVER = "server.json"
 """Where an unfinished stage keeps what the server said that it is: another one must not go on with it."""
@@ -40,50 +41,65 @@ Record = Callable[[A, int, Completion], Sample]
 
 
 def draw(
-    engines: Engines,
-    stage: Stage,
+    job: Job[Any],
     checkpoint: Manifest,
     parts: Callable[[], Iterable[tuple[str, Sequence[A]]]],
     record: Record[A],
     *,
+    asked: Callable[[Sequence[A]], None],
+    answered: Callable[[Sample], None],
     unit: str,
     recorded: bool = False,
-) -> None:
-    """Write every shard of `parts()` that is not there yet; the model is loaded only if one is missing.
+) -> list[str]:
+    """Write every shard of `parts()` that is not there yet; the model is loaded only if one is missing. All shards.
 
     `parts` tells shard names with what is asked in each, and is gone through twice, so that no
     more than one shard's requests are held at once. `record` makes the record of a request's
-    i-th completion. Finished shards stay, with what failed in them: that alone is asked again.
+    i-th completion. `asked` and `answered` are told of each shard's requests and of every record, once.
+    Finished shards stay, with what failed in them: that alone is asked again.
     Raises `SamplerError` when the model fails, or more than `sampling.failures` of all requests.
     """
-    done, share = stage.files(), engines.config.sampling.failures
+    folder, ports = job.folder, job.ports
+    done, whole = folder.files(), dict[str, bool]()
     total = missing = 0
     for shard, part in parts():
-        total += sum(asked.request.n for asked in part)
-        missing += sum(asked.request.n for asked, _ in _left(part, _there(stage, shard, part, done)))
+        asked(part)
+        there = _there(folder, shard, done)
+        left = _left(part, _by_request(part, there))
+        whole[shard] = there is not None and not any(sample.failed for sample in there)
+        total += sum(a.request.n for a in part)
+        if whole[shard]:
+            for sample in there or ():
+                answered(sample)
+        else:
+            missing += sum(a.request.n for a, _ in left)
     if not missing:
-        return
+        return list(whole)
     failures = Failures()
     with (
-        engines.progress.task(stage.name, missing, unit) as task,
-        engines.sampler(checkpoint, recorded=recorded) as sampler,
+        ports.progress.task(folder.name, missing, unit) as task,
+        ports.sampler(checkpoint, recorded=recorded) as sampler,
     ):
         for shard, part in parts():
-            there = _there(stage, shard, part, done)
-            if not (left := _left(part, there)):
+            if whole[shard]:
                 continue
-            answers, trouble = _ask(sampler, [asked.request for asked, _ in left], task.advance)
-            _same_server(stage, sampler)
+            old = _by_request(part, _there(folder, shard, done))
+            left = _left(part, old)
+            answers, trouble = _ask(sampler, [a.request for a, _ in left], task.advance)
+            _same_server(folder, sampler)
             made = dict(zip((i for _, i in left), answers, strict=True))
-            samples = list(_records(part, there or {}, made, record))
+            samples = list(_records(part, old, made, record))
             if trouble is None or any(c.finish != FAILED for answer in answers for c in answer):
-                stage.write_records(shard, samples)
+                folder.write_records(shard, samples)
                 metrics.count("mmst_stage_items_total", sum(c.tokens for a in answers for c in a), unit="tokens")
             if trouble is not None:
                 raise trouble
+            for sample in samples:
+                answered(sample)
             failures.add(samples)
-            if failures.count / total > share:
-                raise failures.error(stage.name, total, share)
+            if failures.count / total > ports.failures:
+                raise failures.error(folder.name, total, ports.failures)
+    return list(whole)
 
 
 def drawn(request: Request, completion: Completion) -> dict[str, Any]:
@@ -154,46 +170,46 @@ def _ask(
         ], e
 
 
-def _same_server(stage: Stage, sampler: Sampler) -> None:
+def _same_server(folder: StageFolder, sampler: Sampler) -> None:
     """`SamplerError` when the server says that it is another than the one that the stage was begun with."""
     if not isinstance(sampler, Stating):
         return
-    raw, said = stage.store.read(f"{stage.prefix}/{SERVER}"), dict(sampler.stated())
+    raw, said = folder.store.read(f"{folder.prefix}/{SERVER}"), dict(sampler.stated())
     try:
         known = dict[str, str](json.loads(raw or b"{}"))
     except (ValueError, TypeError):
-        what = f"{stage.prefix}/{SERVER} cannot be read"
+        what = f"{folder.prefix}/{SERVER} cannot be read"
         raise StoreError(what, remedy="delete it, if the server is still the same") from None
     for name in known.keys() & said.keys():
         if known[name] != said[name]:
             raise SamplerError(
-                f"{stage.name} was begun with a server of {name} {known[name]!r:.100}, and this one says "
+                f"{folder.name} was begun with a server of {name} {known[name]!r:.100}, and this one says "
                 f"{said[name]!r:.100}",
-                remedy=f"start the first again, or delete {stage.prefix} to begin anew",
+                remedy=f"start the first again, or delete {folder.prefix} to begin anew",
             )
     if known | said != known:
-        stage.write(SERVER, json.dumps(known | said, sort_keys=True).encode())
+        folder.write(SERVER, json.dumps(known | said, sort_keys=True).encode())
 
 
 Records = dict[int, list[Sample]]
 """By the number of a request in its shard, the records of its completions."""
 
 
-def _there(stage: Stage, shard: str, part: Sequence[A], done: set[str]) -> Records | None:
-    """What a shard holds already when something in it failed; nothing when it is not there, None when it is whole."""
-    if shard not in done:
-        return {}
-    samples = list(stage.read_records(shard, Sample))
-    if not any(sample.failed for sample in samples):
-        return None
-    each = iter(samples)  # only recorded completions may be fewer than were asked for, and those do not fail
-    return {i: list(itertools.islice(each, asked.request.n)) for i, asked in enumerate(part)}
+def _there(folder: StageFolder, shard: str, done: set[str]) -> list[Sample] | None:
+    """What a shard holds already; None when it is not there."""
+    return list(folder.read_records(shard, Sample)) if shard in done else None
 
 
-def _left(part: Sequence[A], there: Records | None) -> list[tuple[A, int]]:
-    """What of a shard is still to be asked, each with its number."""
+def _by_request(part: Sequence[A], there: Iterable[Sample] | None) -> Records:
+    """What of a shard was asked already, where something in it failed."""
     if there is None:
-        return []
+        return {}
+    each = iter(there)  # only recorded completions may be fewer than were asked for, and those do not fail
+    return {i: list(itertools.islice(each, a.request.n)) for i, a in enumerate(part)}
+
+
+def _left(part: Sequence[A], there: Records) -> list[tuple[A, int]]:
+    """What of a shard is still to be asked, each with its number."""
     return [(a, i) for i, a in enumerate(part) if i not in there or any(s.failed for s in there[i])]
 
 

@@ -12,70 +12,119 @@ problems lose their annotated solutions; only annotated ones keep them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
-from mmst.core.config import ProblemsConfig, Source, identity
+from mmst.core.config import Config, Source
 from mmst.core.errors import LeakError, UserError
 from mmst.core.hashes import file_sha256
-from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Engines
+from mmst.core.manifest import Place
 from mmst.core.records import Problem, digest
-from mmst.core.stage import Stage, sharded
+from mmst.core.results import NearDuplicate, PrepareCounts, Prepared
+from mmst.core.stage import QUIET, WHERE, Job, Made, Stage
+from mmst.core.stage_folder import sharded
 from mmst.datasets import PUBLISHED, found, load, located
 from mmst.datasets import VERSION as READING
 from mmst.datasets.files import members
 from mmst.datasets.importing import Imported, Repeats, as_data
 from mmst.datasets.near import NearIndex
 
-VERSION = 1
 SHARD = 1024
 EXAMPLES = 20
 ROLES = ("train", "test", "related", "annotated")
 
 
-def run(engines: Engines, place: Place) -> Manifest:
-    """The problems that the configuration names; `UserError` when they cannot be used."""
-    config = engines.config.problems
-    key = {role: [content(s) for s in getattr(config, role)] for role in ROLES}
-    key["near_duplicate"] = [{"share": config.near_duplicate}]
-    stage = Stage.open(engines.store, "prepare", version=VERSION, config=key, inputs={}, place=place)
-    if stage.manifest is not None:
-        return stage.manifest
-    with engines.progress.task("problems", len(ROLES), "sets") as task:
-        items = {}
-        for role in ROLES:
-            items[role] = collect(role, getattr(config, role))
-            task.advance(note=f"{len(items[role])} {role}")
-    sets, counts, near = clean({role: [item.problem for item in found] for role, found in items.items()}, config)
-    reported = noticed(items)
-    counts |= {name: len(what) for name, what in reported.items()}
-    facts = {"near_duplicates": near, **{name: what[:EXAMPLES] for name, what in reported.items()}}
-    shards = []
-    for role, problems in sets.items():
-        for shard, part in sharded(problems, SHARD, role):
-            shards.append(shard)
-            stage.write_records(shard, part)
-    return stage.finish(shards=shards, counts=counts, facts=facts)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content(Source):
+    """A source by its content: what decides which problems it yields, wherever the file is."""
+
+    path: str = field(default="", metadata=WHERE)
+    reading: int | None = field(default=None, metadata=QUIET)
+    sha256: str
+
+    @classmethod
+    def of(cls, source: Source) -> Content:
+        """The content that a source has now; `UserError` when its file is not there."""
+        given = {f.name: getattr(source, f.name) for f in fields(Source)}
+        if source.format == "generated":
+            return cls(**given, sha256=digest(list(load(source))))
+        file = located(source.path)
+        if not file.exists():
+            raise UserError(
+                f"the {source.format} problem file does not exist",
+                value=source.path,
+                remedy=f"correct `path` in the recipe; {PUBLISHED}",
+            )
+        if file.is_dir():
+            named = {f.relative_to(file).as_posix(): file_sha256(f) for f in members(file)}
+            return cls(**given, reading=READING, sha256=digest(named))
+        return cls(**given, reading=READING, sha256=file_sha256(file))
 
 
-def content(source: Source) -> dict[str, Any]:
-    """What decides which problems a source yields: the file's content, wherever it is, or what is generated."""
-    slice_ = identity(source)
-    path = slice_.pop("path")
-    if source.format == "generated":
-        return {**slice_, "sha256": digest(list(load(source)))}
-    file = located(path)
-    if not file.exists():
-        raise UserError(
-            f"the {source.format} problem file does not exist",
-            value=path,
-            remedy=f"correct `path` in the recipe; {PUBLISHED}",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """From which share of common word 5-grams on two questions are near duplicates."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the problems of a run depend on."""
+
+    train: tuple[Content, ...]
+    test: tuple[Content, ...]
+    related: tuple[Content, ...]
+    annotated: tuple[Content, ...]
+    near_duplicate: tuple[Near]
+    """Alone in a list, as the keys have it from the first."""
+
+
+class Prepare(Stage[Settings]):
+    """Import or generate the recipe's problems; find duplicates and overlaps.
+
+    Example:
+
+      mmst prepare --recipe demo
+    """
+
+    name, version = "prepare", 1
+    writes: ClassVar = dict.fromkeys(("train", "heldout", "annotated"), Problem)
+
+    def settings(self, config: Config, place: Place) -> Settings:
+        """The content of the sources."""
+        sources = {role: tuple(map(Content.of, getattr(config.problems, role))) for role in ROLES}
+        return Settings(**sources, near_duplicate=(Near(share=config.problems.near_duplicate),))
+
+    def work(self, job: Job[Settings]) -> Made:
+        """The problems of the sources; `UserError` when they cannot be used."""
+        with job.ports.progress.task("problems", len(ROLES), "sets") as task:
+            items = {}
+            for role in ROLES:
+                items[role] = collect(role, getattr(job.settings, role))
+                task.advance(note=f"{len(items[role])} {role}")
+        loaded = {role: [item.problem for item in found] for role, found in items.items()}
+        sets, near = clean(loaded, job.settings.near_duplicate[0].share)
+        reported = noticed(items)
+        shards = []
+        for role, problems in sets.items():
+            for shard, part in sharded(problems, SHARD, role):
+                shards.append(shard)
+                job.folder.write_records(shard, part)
+        return Made(
+            shards=shards,
+            counts=PrepareCounts(
+                **{role: len(problems) for role, problems in sets.items()},
+                related=sum(p.task == "related" for p in sets["heldout"]),
+                duplicates=sum(map(len, loaded.values())) - sum(map(len, sets.values())) - len(near),
+                near_duplicates=len(near),
+                **{name: len(what) for name, what in reported.items()},
+            ),
+            result=Prepared(
+                near_duplicates=tuple(near[:EXAMPLES]),
+                **{name: tuple(what[:EXAMPLES]) for name, what in reported.items()},
+            ),
         )
-    if file.is_dir():
-        named = {f.relative_to(file).as_posix(): file_sha256(f) for f in members(file)}
-        return {**slice_, "reading": READING, "sha256": digest(named)}
-    return {**slice_, "reading": READING, "sha256": file_sha256(file)}
 
 
 def read(role: str, sources: Sequence[Source]) -> list[Problem]:
@@ -109,26 +158,23 @@ def noticed(items: Mapping[str, Sequence[Imported]]) -> dict[str, list[Any]]:
 
 
 def clean(
-    loaded: dict[str, list[Problem]], config: ProblemsConfig
-) -> tuple[dict[str, list[Problem]], dict[str, int], list[dict[str, Any]]]:
-    """The sets to write by role (train, heldout, annotated), the counts, and examples of near duplicates."""
+    loaded: Mapping[str, Sequence[Problem]], near_duplicate: float
+) -> tuple[dict[str, list[Problem]], list[NearDuplicate]]:
+    """The sets to write by role (train, heldout, annotated), and the near duplicates that were taken out of them."""
     heldout = unique(
         [replace(p, task="main", solutions={}) for p in loaded["test"]]
         + [replace(p, task="related", solutions={}) for p in loaded["related"]]
     )
     train = unique(replace(p, solutions={}) for p in loaded["train"])
     sets = {"train": train, "heldout": heldout, "annotated": unique(loaded["annotated"])}
-    duplicates = sum(map(len, loaded.values())) - sum(map(len, sets.values()))
     refuse_overlap(sets)
-    near = drop_near(sets, config.near_duplicate)
+    near = drop_near(sets, near_duplicate)
     if not sets["train"]:
         raise UserError(
             "every training problem is a near duplicate of a held-out one",
             remedy="hold out another file or split; or raise problems.near_duplicate",
         )
-    counts = {role: len(problems) for role, problems in sets.items()}
-    counts["related"] = sum(p.task == "related" for p in sets["heldout"])
-    return sets, counts | {"duplicates": duplicates, "near_duplicates": len(near)}, near[:EXAMPLES]
+    return sets, near
 
 
 def unique(problems: Iterable[Problem]) -> list[Problem]:
@@ -152,7 +198,7 @@ def refuse_overlap(sets: dict[str, list[Problem]]) -> None:
         )
 
 
-def drop_near(sets: dict[str, list[Problem]], threshold: float) -> list[dict[str, Any]]:
+def drop_near(sets: dict[str, list[Problem]], threshold: float) -> list[NearDuplicate]:
     """Take the near duplicates of held-out questions out of train and annotated; returns what was taken."""
     index = NearIndex(threshold)
     index.add(p.question for p in sets["heldout"])
@@ -164,6 +210,7 @@ def drop_near(sets: dict[str, list[Problem]], threshold: float) -> list[dict[str
                 kept.append(problem)
             else:
                 like, share = found
-                dropped.append({"role": role, "question": problem.question, "heldout": like, "share": round(share, 3)})
+                what = {"role": role, "question": problem.question, "heldout": like}
+                dropped.append(NearDuplicate(**what, share=round(share, 3)))
         sets[role] = kept
     return dropped

@@ -8,102 +8,110 @@ doubles. Complete or not, every run sets an alias right that some other process 
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from mmst.core.config import Config, identity
+from mmst.core.config import Config, PromoteConfig
 from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Champion, Engines, Registry, Store
-from mmst.core.records import Decision, Outcome, Report, from_data, to_data, to_json
-from mmst.core.stage import Stage, records
+from mmst.core.ports import Champion, Ports, Registry, Store
+from mmst.core.records import Decision, Outcome, Report, to_json
+from mmst.core.results import Measured, Promoted
+from mmst.core.stage import Job, Made, Reads, Stage, effective
+from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import records
 from mmst.core.weights import checkpoint_folder
 from mmst.stages import champion as champions
 from mmst.stages.champion import ALL_METHODS, follow
 from mmst.stages.decision import Evaluated, decide
+from mmst.stages.reads import Checkpoint, Evaluation
 
-VERSION = 1
 COPY_BELOW = 2 << 30
 """Checkpoints of fewer bytes are copied into the registry; larger ones are referred to."""
 
 
-def run(
-    engines: Engines, place: Place, evaluation: Manifest, checkpoint: Manifest, controls: Mapping[str, Manifest]
-) -> Manifest:
-    """Decide on `checkpoint`, measured by `evaluation`, and carry the decision out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a promotion depends on."""
 
-    `controls` are the evaluations logged beside it, by arm; one named `base` is logged as the
-    main line at its own round (0). facts: `decision` (a `Decision`), `version` (the candidate's
-    in the registry), `compared` (False when the champion has no report on this held-out set: then
-    the next call decides anew).
+    promote: PromoteConfig
+
+
+class Promote(Stage[Settings]):
+    """Decide whether a model becomes the champion, and carry that out in the registry.
+
+    Example:
+
+      mmst promote -r demo --evaluation stages/evaluate/a8… --checkpoint stages/train/b7… \\
+      --control annotated-only=stages/evaluate/c9…
     """
-    config = engines.config
-    champions.check_name(config.promote.name)
-    stage = Stage.open(
-        engines.store,
-        "promote",
-        version=VERSION,
-        config={"promote": identity(config.promote)},
-        inputs={"evaluation": evaluation, "checkpoint": checkpoint},
-        place=place,
-    )
-    if stage.manifest is None or not stage.manifest.facts["compared"]:
-        with engines.progress.task("promote", 3, "steps") as task:
-            started = time.monotonic()
-            registry = engines.registry()
-            version = _register(engines, registry, place, evaluation, checkpoint, {"mmst.decision": "pending"})
+
+    name, version = "promote", 1
+    beside: ClassVar = Reads(record=Outcome, help="A control's evaluation, logged beside it.")
+
+    def settings(self, config: Config, place: Place) -> Settings:
+        """The rule, and under which name."""
+        champions.check_name(config.promote.name)
+        return Settings(promote=effective(config.promote))
+
+    def stands(self, folder: StageFolder) -> bool:
+        """Not where the champion had no report on this held-out set: then the next call decides anew."""
+        return folder.manifest is not None and folder.manifest.result(Promoted).compared
+
+    def work(self, job: Job[Settings], evaluation: Evaluation, checkpoint: Checkpoint) -> Made:
+        """Decide on `checkpoint`, measured by `evaluation`, and carry the decision out."""
+        ports, name = job.ports, job.settings.promote.name
+        with ports.progress.task("promote", 2, "steps") as task:
+            registry = ports.registry()
+            version = _register(ports, registry, name, evaluation, checkpoint, {"mmst.decision": "pending"})
             task.advance(note="registered")
-            decision, compared = _settle(engines.store, config, stage.prefix, evaluation, checkpoint, version)
+            decision, compared = _settle(job, evaluation, checkpoint, version)
             tags = {"mmst.decision": "promoted" if decision.promote else "rejected", "mmst.reason": decision.reason}
-            _register(engines, registry, place, evaluation, checkpoint, tags)
+            _register(ports, registry, name, evaluation, checkpoint, tags)
             task.advance(note="decided")
-            follow(engines.store, registry, config.promote.name)
-            task.advance(note="alias set")
-        stage.finish(
-            facts={"decision": to_data(decision), "version": version, "compared": compared},
-            timing={"seconds": time.monotonic() - started},
-        )
-    else:
-        follow(engines.store, engines.registry(), config.promote.name)
-    assert stage.manifest is not None
-    _log(engines, place, stage.manifest, evaluation, controls)
-    return stage.manifest
+        return Made(result=Promoted(decision=decision, version=version, compared=compared))
+
+    def afterwards(
+        self, job: Job[Settings], made: Manifest, beside: Mapping[str, Manifest], **inputs: Manifest
+    ) -> None:
+        """Set the alias right, and log the round with its controls (`beside`).
+
+        A control named `base` is logged as the main line at its own round (0).
+        """
+        registry = job.ports.registry()
+        follow(job.ports.store, registry, job.settings.promote.name)
+        _log(job.ports, registry, made, inputs["evaluation"], beside)
 
 
-def _settle(
-    store: Store, config: Config, by: str, evaluation: Manifest, checkpoint: Manifest, version: str
-) -> tuple[Decision, bool]:
+def _settle(job: Job[Settings], evaluation: Manifest, checkpoint: Manifest, version: str) -> tuple[Decision, bool]:
     """Decide against the champion that stands, until the outcome also stands in the record."""
-    name, rule = config.promote.name, config.promote
+    rule, store, by = job.settings.promote, job.ports.store, job.folder.prefix
     challenger = evaluated(store, evaluation)
     reign = champions.Reign(champion=Champion(checkpoint=checkpoint.digest, ref=checkpoint.ref, version=version), by=by)
     while True:
-        record = champions.read(store, name)
+        record = champions.read(store, rule.name)
         done = next((i for i, r in enumerate(record) if r.by == by), None)
         # Killed after it was crowned: the decision is the one against its predecessor.
         against = record[:done] if done is not None else record
         opponent = against[-1].champion if against else None
         measured = None if opponent is None else _report_of(store, opponent, evaluation)
         if opponent is not None and measured is None:
-            return _incomparable(challenger.report, opponent, name), False
+            return _incomparable(challenger.report, opponent, rule.name), False
         decision = decide(challenger, measured, rule)
-        if done is not None or not decision.promote or champions.crown(store, name, record, reign):
+        if done is not None or not decision.promote or champions.crown(store, rule.name, record, reign):
             return decision, True
 
 
 def evaluated(store: Store, evaluation: Manifest) -> Evaluated:
     """An evaluate stage's report and outcomes."""
-    return Evaluated(
-        report=from_data(Report, evaluation.facts["report"]), outcomes=list(records(store, evaluation, Outcome))
-    )
+    return Evaluated(report=_report(evaluation), outcomes=list(records(store, evaluation, Outcome)))
 
 
 def _report_of(store: Store, opponent: Champion, evaluation: Manifest) -> Evaluated | None:
     """The opponent's evaluation on the problems of `evaluation`, put the same way."""
-    heldout, protocol = evaluation.facts["report"]["heldout"], evaluation.facts["protocol"]
-    measured = champions.measured(store, heldout, protocol, opponent.checkpoint)
+    at = evaluation.result(Measured)
+    measured = champions.measured(store, at.report.heldout, at.protocol, opponent.checkpoint)
     return None if measured is None else evaluated(store, measured)
 
 
@@ -124,15 +132,15 @@ def _incomparable(report: Report, opponent: Champion, name: str) -> Decision:
 
 
 def _register(
-    engines: Engines,
+    ports: Ports,
     registry: Registry,
-    place: Place,
+    name: str,
     evaluation: Manifest,
     checkpoint: Manifest,
     outcome: Mapping[str, str],
 ) -> str:
     """The candidate's version, tagged with where it comes from and what became of it."""
-    config, store = engines.config, engines.store
+    store, run = ports.store, ports.provenance
     source: Path | str
     if sum(entry.bytes for entry in checkpoint.files) < COPY_BELOW:
         source = checkpoint_folder(store, checkpoint)
@@ -141,54 +149,42 @@ def _register(
         source = str(folder.absolute()) if folder else f"{store.uri.rstrip('/')}/{checkpoint.ref}"
     lineage = {f"mmst.input.{name}": value for name, value in {**evaluation.inputs, **checkpoint.inputs}.items()}
     return registry.register(
-        config.promote.name,
+        name,
         source,
-        run=place.run,
+        run=run.run,
         checkpoint=checkpoint.digest,
         ref=checkpoint.ref,
-        tags={**_provenance(config, evaluation), "mmst.round": str(place.round), **lineage, **outcome},
-        answering=answering(config),
+        tags={**_tags(ports, evaluation), "mmst.round": str(_report(evaluation).round), **lineage, **outcome},
+        answering=run.answering,
     )
 
 
-def answering(config: Config) -> dict[str, Any]:
-    """What a consumer needs to put a problem to the model as the evaluation did: a recipe's part."""
+def _tags(ports: Ports, evaluation: Manifest) -> dict[str, str]:
     return {
-        "methods": list(config.methods),
-        "prompt": identity(config.prompt),
-        "sampling": {"max_tokens": config.sampling.max_tokens},
-        "model": {"dtype": config.model.dtype},
-        "check": {"timeout": config.check.timeout, "memory_mib": config.check.memory_mib},
-    }
-
-
-def _provenance(config: Config, evaluation: Manifest) -> dict[str, str]:
-    return {
-        "mmst.recipe": config.name,
-        "mmst.heldout": evaluation.facts["report"]["heldout"],
+        "mmst.recipe": ports.provenance.recipe,
+        "mmst.heldout": _report(evaluation).heldout,
         "mmst.evaluation": evaluation.ref,
         "mmst.problems": evaluation.inputs["problems"],
     }
 
 
 def _log(
-    engines: Engines, place: Place, promotion: Manifest, evaluation: Manifest, controls: Mapping[str, Manifest]
+    ports: Ports, registry: Registry, promotion: Manifest, evaluation: Manifest, controls: Mapping[str, Manifest]
 ) -> None:
     """Log the round into the run's experiment, once a run: several runs may share one decision."""
+    run = ports.provenance
     inputs = {"promotion": promotion, **{f"control.{arm}": m for arm, m in controls.items()}}
-    done = Stage.open(engines.store, "log", version=VERSION, config={"run": place.run}, inputs=inputs)
+    done = StageFolder.open(ports.store, "log", version=1, config={"run": run.run}, inputs=inputs)
     if done.manifest is not None:
         return
-    config, registry = engines.config, engines.registry()
-    report, decision = _report(evaluation), from_data(Decision, promotion.facts["decision"])
-    params = {name: v if isinstance(v, str) else json.dumps(v) for name, v in _flat(identity(config))}
-    tags = _provenance(config, evaluation)
+    report, decision = _report(evaluation), promotion.result(Promoted).decision
+    tags = _tags(ports, evaluation)
     others = {arm: _report(m) for arm, m in controls.items()}
     if base := others.pop("base", None):
         registry.log_round(
-            place.run,
+            run.run,
             base.round,
-            params=params,
+            params=run.params,
             metrics=dict(_metrics(base)),
             artifacts={"report.json": to_json(base).encode()},
             tags=tags,
@@ -197,22 +193,22 @@ def _log(
     for arm, other in others.items():
         metrics |= _metrics(other, f"control.{arm}.")
     registry.log_round(
-        place.run,
-        place.round,
-        params=params,
+        run.run,
+        report.round,
+        params=run.params,
         metrics=metrics,
         artifacts={
             "report.json": to_json(report).encode(),
             "decision.json": to_json(decision).encode(),
             **{f"control.{arm}.report.json": to_json(other).encode() for arm, other in others.items()},
         },
-        tags=tags | {f"mmst.decision.{place.round:02d}": decision.reason},
+        tags=tags | {f"mmst.decision.{report.round:02d}": decision.reason},
     )
     done.finish()
 
 
 def _report(evaluation: Manifest) -> Report:
-    return from_data(Report, evaluation.facts["report"])
+    return evaluation.result(Measured).report
 
 
 def _metrics(report: Report, prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -225,11 +221,3 @@ def _metrics(report: Report, prefix: str = "") -> Iterator[tuple[str, float]]:
             yield f"{at}.sampled_pass_at_{k}", value
         if score.majority is not None:
             yield f"{at}.majority", score.majority
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, v in value.items():
-        if isinstance(v, Mapping):
-            yield from _flat(v, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", v

@@ -9,26 +9,148 @@ What is drawn depends on the `purpose`:
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
-from mmst.core.config import Config
+from mmst.core.config import Config, PromptConfig
 from mmst.core.errors import ConfigError
 from mmst.core.hashes import file_sha256
-from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Completion, Engines, Request
+from mmst.core.manifest import Place
+from mmst.core.ports import Completion, Request
 from mmst.core.records import Problem, Sample, seed_of, short_id
-from mmst.core.stage import Stage, records, sharded
+from mmst.core.results import SampleCounts
+from mmst.core.stage import QUIET, Job, Made, Stage
+from mmst.core.stage_folder import sharded
+from mmst.core.stored import records
 from mmst.methods import method
-from mmst.methods.prompts import Render, prompt_identity, solve_prompt, stop_strings
+from mmst.methods.prompts import Render, asked, solve_prompt, stop_strings
+from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
+from mmst.stages.reads import Checkpoint, Problems
 
-VERSION = 2
 PREFIXES = {"train": "train-", "heldout": "heldout-"}
 """Purpose → the shards of the problem set that are sampled."""
+
+
+class Draws(NamedTuple):
+    """How solutions are drawn: `k` of each problem and method."""
+
+    k: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+
+
+class Recorded(NamedTuple):
+    """Completions of a file, `k` at most of each problem and method. Nobody draws them."""
+
+    sha256: str
+    k: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the samples of a purpose depend on: how they are drawn, or which were recorded."""
+
+    purpose: str
+    methods: tuple[str, ...]
+    prompt: PromptConfig
+    shard: int
+    drawn: Draws | None = field(default=None, metadata=QUIET)
+    dtype: str = field(default="", metadata=QUIET)
+    trust_remote_code: str = field(default="", metadata=QUIET)
+    recorded: Recorded | None = field(default=None, metadata=QUIET)
+
+    @classmethod
+    def of(cls, config: Config, purpose: str) -> Settings:
+        """Those of a recipe."""
+        s, e, p = config.sampling, config.evaluate, config.prompt
+        if purpose == "train" and s.backend == "recorded":
+            path = Path(s.recorded)
+            if not path.is_file():
+                raise ConfigError("sampling.recorded is not a file", value=s.recorded, remedy="check the path")
+            return cls(
+                purpose=purpose,
+                methods=config.methods,
+                prompt=PromptConfig(phrasing=p.phrasing),
+                shard=s.shard,
+                recorded=Recorded(file_sha256(path), s.k),
+            )
+        k, temperature = (s.k, s.temperature) if purpose == "train" else (e.k, e.temperature)
+        return cls(
+            purpose=purpose,
+            methods=config.methods,
+            prompt=asked(p),
+            shard=s.shard,
+            drawn=Draws(k, temperature, s.top_p, s.max_tokens, s.seed),
+            dtype=config.model.dtype,
+            trust_remote_code=trusted(config.model),
+        )
+
+    @property
+    def how(self) -> Draws:
+        """As `drawn`; of what is recorded, nothing but how many."""
+        return self.drawn or Draws(self.recorded.k if self.recorded else 0, 0.0, 1.0, 1, 0)
+
+
+class Sampling(Stage[Settings]):
+    """Draw solutions of the problems from a model, by every method.
+
+    Example:
+
+      mmst sample -r demo --problems stages/prepare/3f… --checkpoint stages/base/9a… --step sample-heldout
+    """
+
+    name, version = "sample", 2
+    steps: ClassVar = {
+        "sample": "of the problems to train on",
+        "sample-heldout": "of those held out: greedy, to evaluate",
+    }
+    writes: ClassVar = {"shard": Sample}
+
+    def settings(self, config: Config, place: Place) -> Settings:
+        """By the step: to train on, or held out. `ConfigError` for an unknown method."""
+        for name in config.methods:
+            method(name)
+        return Settings.of(config, "heldout" if place.step == "sample-heldout" else "train")
+
+    def work(self, job: Job[Settings], problems: Problems, checkpoint: Checkpoint) -> Made:
+        """Sample the problems; a restart makes only the shards that are missing.
+
+        Shards hold the samples of a problem together. Raises `DataError` or `ModelError` before anything is
+        sampled, `SamplerError` when the model or too many requests fail.
+        """
+        settings, store = job.settings, job.ports.store
+        render = job.ports.renderer(checkpoint) if settings.prompt.style == "chat" else None
+        counts, methods = Counter[str](), Counter(dict.fromkeys(settings.methods, 0))
+
+        def parts() -> Iterator[tuple[str, list[Ask]]]:
+            found = records(store, problems, Problem, PREFIXES[settings.purpose])
+            for shard, part in sharded(found, settings.shard):
+                yield shard, list(requests(part, settings, render))
+
+        def ask(part: Sequence[Ask]) -> None:
+            counts["problems"] += len({ask.request.problem_id for ask in part})
+            counts["asked"] += sum(ask.request.n for ask in part)
+
+        def answer(sample: Sample) -> None:
+            counts["failed" if sample.failed else "samples"] += 1
+            if not sample.failed:
+                counts["tokens"] += sample.tokens
+                methods[sample.method] += 1
+
+        def record(ask: Ask, i: int, completion: Completion) -> Sample:
+            return sampled(ask, ask.first + i, completion, "recorded" if settings.recorded else checkpoint.digest)
+
+        recorded = settings.recorded is not None
+        shards = draw(job, checkpoint, parts, record, asked=ask, answered=answer, unit="samples", recorded=recorded)
+        return Made(
+            shards=shards, counts=SampleCounts(**counts, methods=methods), measured={"tokens": counts["tokens"]}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,101 +161,31 @@ class Ask:
     first: int
 
 
-def run(engines: Engines, place: Place, problems: Manifest, checkpoint: Manifest, purpose: str) -> Manifest:
-    """Sample the problems for a purpose; a restart makes only the shards that are missing.
-
-    Shards hold `Sample` records, those of a problem together. Counts: `problems`, `asked`
-    (completions asked for), `samples` and `METHOD.samples` (those that there are), `failed` (those
-    whose requests failed for good), `tokens`. Raises `ConfigError`, `DataError` or `ModelError`
-    before anything is sampled, `SamplerError` when the model or too many requests fail.
-    """
-    config, store = engines.config, engines.store
-    if purpose not in PREFIXES:
-        raise ConfigError("unknown purpose of sampling", value=purpose, remedy=f"one of {', '.join(PREFIXES)}")
-    for name in config.methods:
-        method(name)
-    recorded = purpose == "train" and config.sampling.backend == "recorded"
-    stage = Stage.open(
-        store,
-        "sample",
-        version=VERSION,
-        config=config_slice(config, purpose),
-        place=place,
-        inputs={"problems": problems, "checkpoint": checkpoint},
-    )
-    if stage.manifest is not None:
-        return stage.manifest
-    started = time.monotonic()
-    render = engines.renderer(checkpoint) if config.prompt.style == "chat" and not recorded else None
-
-    counts = Counter(dict.fromkeys(("problems", "asked", "samples", "failed", "tokens"), 0))
-    counts.update({f"{name}.samples": 0 for name in config.methods})
-
-    def parts() -> Iterator[tuple[str, list[Ask]]]:
-        for shard, part in sharded(records(store, problems, Problem, PREFIXES[purpose]), config.sampling.shard):
-            yield shard, list(requests(part, config, purpose, render))
-
-    def record(ask: Ask, i: int, completion: Completion) -> Sample:
-        return sampled(ask, ask.first + i, completion, "recorded" if recorded else checkpoint.digest)
-
-    shards = []
-    for shard, asks in parts():
-        shards.append(shard)
-        counts["problems"] += len({ask.request.problem_id for ask in asks})
-        counts["asked"] += sum(ask.request.n for ask in asks)
-    draw(engines, stage, checkpoint, parts, record, unit="samples", recorded=recorded)
-    for shard in shards:
-        for sample in stage.read_records(shard, Sample):
-            if sample.failed:
-                counts["failed"] += 1
-            else:
-                counts.update({"samples": 1, f"{sample.method}.samples": 1, "tokens": sample.tokens})
-    seconds = time.monotonic() - started
-    return stage.finish(shards=shards, counts=counts, timing={"seconds": seconds, "tokens": counts["tokens"]})
-
-
-def config_slice(config: Config, purpose: str) -> dict[str, object]:
-    """The settings that the samples of a purpose depend on."""
-    s = config.sampling
-    asked = {"methods": list(config.methods), "prompt": prompt_identity(config.prompt)}
-    common = {"purpose": purpose, **asked, "shard": s.shard}
-    if purpose == "train" and s.backend == "recorded":
-        path = Path(s.recorded)
-        if not path.is_file():
-            raise ConfigError("sampling.recorded is not a file", value=s.recorded, remedy="check the path")
-        return {**common, "recorded": file_sha256(path), "k": s.k}
-    drawn = [s.k, s.temperature] if purpose == "train" else [config.evaluate.k, config.evaluate.temperature]
-    return {**common, "drawn": [*drawn, s.top_p, s.max_tokens, s.seed], "dtype": config.model.dtype}
-
-
-def requests(problems: Iterable[Problem], config: Config, purpose: str, render: Render | None) -> Iterator[Ask]:
+def requests(problems: Iterable[Problem], settings: Settings, render: Render | None) -> Iterator[Ask]:
     """What is asked of the model about each problem, method by method.
 
     A request's seed follows from the run's seed, problem, method and purpose, so it doesn't
     depend on which other problems there are.
     """
-    s = config.sampling
-    style = "plain" if purpose == "train" and s.backend == "recorded" else config.prompt.style
-    if purpose == "train":
-        draws = [(0, s.k, s.temperature)]
-    else:
-        draws = [(0, 1, 0.0), (1, config.evaluate.k, config.evaluate.temperature)]
+    p, how = settings.prompt, settings.how
+    draws = [(0, how.k, how.temperature)]
+    if settings.purpose == "heldout":
+        draws = [(0, 1, 0.0), (1, how.k, how.temperature)]
     for problem in problems:
-        for name in config.methods:
-            prompt = solve_prompt(
-                method(name), problem.question, style, config.prompt.shots, render, config.prompt.phrasing
-            )
+        for name in settings.methods:
+            prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
+            seed = seed_of(how.seed, problem.id, name, settings.purpose) if settings.drawn else 0
             for first, n, temperature in draws:
                 if n:
                     request = Request(
                         id=f"{problem.id}/{name}/{first}",
                         prompt=prompt,
                         n=n,
-                        seed=seed_of(s.seed, problem.id, name, purpose),
+                        seed=seed,
                         temperature=temperature,
-                        top_p=s.top_p,
-                        max_tokens=s.max_tokens,
-                        stop=stop_strings(style, config.prompt.stop),
+                        top_p=how.top_p,
+                        max_tokens=how.max_tokens,
+                        stop=stop_strings(p.style, p.stop),
                         problem_id=problem.id,
                         question=problem.question,
                         method=name,

@@ -1,30 +1,85 @@
-"""The stop rule: whether a round has enough to train on, and whether another round is worth it. Pure but for `run`."""
+"""The stop rule: whether a round has enough to train on, and whether another round is worth it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
-from mmst.core.config import LoopConfig
-from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Engines
-from mmst.core.records import Decision, from_data
-from mmst.core.stage import Stage
+from mmst.core.config import Config
+from mmst.core.manifest import Place
+from mmst.core.records import Decision
+from mmst.core.results import Next, Promoted, TrainsetCounts
+from mmst.core.results import Trainset as Chosen
+from mmst.core.stage import Job, Made, Stage
+from mmst.stages.reads import Checkpoint, Promotion, Trainset
 
-VERSION = 1
 STOP = "stop"
 TRAIN = "train"
 
 
-def enough(loop: LoopConfig, new_examples: int) -> str:
-    """`train`, or why the round ends before training."""
-    if loop.arm == "annotated-only" or new_examples >= loop.min_new:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The rule, and the round that it is asked after."""
+
+    min_new: int
+    min_gain: float
+    plateau: str
+    rounds: int
+    round: int
+
+    @classmethod
+    def of(cls, config: Config, place: Place) -> Settings:
+        """That of a recipe."""
+        loop = config.loop
+        return cls(
+            min_new=loop.min_new, min_gain=loop.min_gain, plateau=loop.plateau, rounds=loop.rounds, round=place.round
+        )
+
+
+class Enough(Stage[Settings]):
+    """Say whether a round found enough new examples to train on."""
+
+    name, version = "enough", 1
+    stored: ClassVar = "stopping"
+    steps: ClassVar = {"enough": "before training", "ended": "again, where a round ends without"}
+
+    def settings(self, config: Config, place: Place) -> Settings:
+        """See `Settings`."""
+        return Settings.of(config, place)
+
+    def work(self, job: Job[Settings], trainset: Trainset) -> Made:
+        """`train`, or `stop`."""
+        found = trainset.counted(TrainsetCounts).new
+        reason = enough(job.settings, trainset.result(Chosen).arm, found)
+        return Made(result=Next(next=STOP if reason else TRAIN, reason=reason))
+
+
+class Another(Stage[Settings]):
+    """Say whether another round is worth it."""
+
+    name, version = "another", 1
+    stored: ClassVar = "stopping"
+
+    def settings(self, config: Config, place: Place) -> Settings:
+        """See `Settings`."""
+        return Settings.of(config, place)
+
+    def work(self, job: Job[Settings], promotion: Promotion, checkpoint: Checkpoint) -> Made:
+        """The reference of the checkpoint that the next round starts from, or `stop`."""
+        reason = another(job.settings, promotion.result(Promoted).decision)
+        return Made(result=Next(next=STOP if reason else checkpoint.ref, reason=reason))
+
+
+def enough(loop: Settings, arm: str, new_examples: int) -> str:
+    """Empty when there is enough to train on, else why the round ends before."""
+    if arm == "annotated-only" or new_examples >= loop.min_new:
         return ""
     return f"too few new examples: {new_examples} of at least {loop.min_new} (loop.min_new)"
 
 
-def another(loop: LoopConfig, round: int, decision: Decision) -> str:
+def another(loop: Settings, decision: Decision) -> str:
     """Empty when the next round is worth it, else why not."""
-    if round >= loop.rounds:
+    if loop.round >= loop.rounds:
         return f"all {loop.rounds} rounds done (loop.rounds)"
     if loop.plateau == "continue":
         return ""
@@ -33,38 +88,3 @@ def another(loop: LoopConfig, round: int, decision: Decision) -> str:
     if decision.gain < loop.min_gain:
         return f"plateau: gained {decision.gain:.3f}, less than {loop.min_gain:g} (loop.min_gain)"
     return ""
-
-
-def run(
-    engines: Engines,
-    place: Place,
-    trainset: Manifest | None = None,
-    promotion: Manifest | None = None,
-    checkpoint: Manifest | None = None,
-) -> Manifest:
-    """With `trainset`: go on to training? With `promotion` and `checkpoint`: another round?
-
-    facts["next"] is `train`, or the reference of the checkpoint that the next round starts from,
-    or `stop`; facts["reason"] says why it stops.
-    """
-    loop = engines.config.loop
-    inputs: Mapping[str, Manifest | None] = {"trainset": trainset, "promotion": promotion, "checkpoint": checkpoint}
-    config = {name: getattr(loop, name) for name in ("min_new", "min_gain", "plateau", "rounds")}
-    stage = Stage.open(
-        engines.store,
-        "stopping",
-        version=VERSION,
-        config={**config, "round": place.round},
-        place=place,
-        inputs={name: m for name, m in inputs.items() if m is not None},
-    )
-    if stage.manifest is not None:
-        return stage.manifest
-    if trainset is not None:
-        reason, following = enough(loop, trainset.counts.get("new", 0)), TRAIN
-    else:
-        assert promotion is not None, "the stop rule needs a training set or a promotion"
-        assert checkpoint is not None, "a promotion comes with its checkpoint"
-        reason = another(loop, place.round, from_data(Decision, promotion.facts["decision"]))
-        following = checkpoint.ref
-    return stage.finish(facts={"next": STOP if reason else following, "reason": reason})

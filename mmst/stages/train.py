@@ -7,115 +7,105 @@ gets the same number of steps and tokens.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from mmst.core import private
-from mmst.core.config import Config, identity
+from mmst.core.config import Config, TrainConfig
 from mmst.core.errors import UserError
 from mmst.core.hashes import file_entries
-from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Engines, Progress, Task, TrainSpec
-from mmst.core.records import Example, seed_of, to_data, to_json
-from mmst.core.stage import Stage, records
+from mmst.core.manifest import Place
+from mmst.core.ports import TrainSpec
+from mmst.core.records import Example, from_data, seed_of, to_data, to_json
+from mmst.core.results import TrainCounts, Trained
+from mmst.core.results import Trainset as Chosen
+from mmst.core.stage import Job, Made, Stage, effective
+from mmst.core.stored import records
 from mmst.core.weights import checkpoint_folder
+from mmst.models import trusted
+from mmst.stages.reads import Checkpoint, Trainset
 
 T = TypeVar("T")
 
-VERSION = 2
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a fine-tuned model depends on."""
+
+    train: TrainConfig
+    annotated_share: float
+    seed: int
+    trust_remote_code: str
 
 
-def run(engines: Engines, place: Place, trainset: Manifest, checkpoint: Manifest) -> Manifest:
-    """The checkpoint fine-tuned on a training set: a Hugging Face folder as a stage.
+class Train(Stage[Settings]):
+    """Fine-tune a model on a training set.
 
-    Facts: `arm`, and the worker's figures (`loss`, `steps`, `tokens`, `dropped`, `threads`). The
-    weights depend on the number of threads (sums are taken in another order), so the same work
-    has the same digest on machines with as many cores.
+    Example:
+
+      mmst train -r demo --trainset stages/build_trainset/e4… --checkpoint stages/base/9a… --set train.lora_rank=8
     """
-    config, store = engines.config, engines.store
-    stage = Stage.open(
-        store,
-        "train",
-        version=VERSION,
-        config=config_slice(config),
-        inputs={"trainset": trainset, "checkpoint": checkpoint},
-        place=place,
-    )
-    if stage.manifest is not None:
-        return stage.manifest
-    with _waiting(engines.progress) as waiting, stage.alone(waiting) as scratch:
-        return stage.manifest or _trained(engines, stage, trainset, checkpoint, scratch)
 
+    name, version = "train", 2
 
-@contextlib.contextmanager
-def _waiting(progress: Progress) -> Iterator[Callable[[str], None]]:
-    """Shows who trains this already, in another run."""
-    with contextlib.ExitStack() as stack:
-        tasks: list[Task] = []
+    def settings(self, config: Config, place: Place) -> Settings:
+        """See `Settings`."""
+        return Settings(
+            train=effective(config.train),
+            annotated_share=config.trainset.annotated_share,
+            seed=config.sampling.seed,
+            trust_remote_code=trusted(config.model),
+        )
 
-        def waiting(holder: str) -> None:
-            tasks[:] = tasks or [stack.enter_context(progress.task("wait for another run", 1, "stage"))]
-            tasks[0].advance(0, f"trained by {holder}")
+    def work(self, job: Job[Settings], trainset: Trainset, checkpoint: Checkpoint) -> Made:
+        """The checkpoint fine-tuned on a training set: a Hugging Face folder as a stage.
 
-        yield waiting
+        The weights depend on the number of threads (sums are taken in another order), so the same work
+        has the same digest on machines with as many cores.
+        """
+        settings, ports, scratch = job.settings, job.ports, job.folder.scratch
+        new = list(records(ports.store, trainset, Example, "new-"))
+        annotated = list(records(ports.store, trainset, Example, "annotated-"))
+        arm, seed, t = trainset.result(Chosen).arm, seed_of(settings.seed, "train"), settings.train
+        share = annotated_share(len(new), len(annotated), settings.annotated_share, arm)
 
+        budget, path = t.steps * t.batch_tokens * t.ranks, scratch / "order.jsonl"
+        with open(path, "w", encoding="utf-8", errors="surrogatepass", opener=private.opener) as file:
+            file.writelines(to_json(e) + "\n" for e in enough(order(new, annotated, share, seed), budget))
+        spec = TrainSpec(
+            model=str(checkpoint_folder(ports.store, checkpoint)),
+            examples=str(path),
+            out=str(scratch / "out"),
+            scratch=str(scratch / "work"),
+            seed=seed,
+            settings=to_data(t),
+            trust_remote_code=bool(settings.trust_remote_code),
+        )
+        with ports.progress.task("train", t.steps, "steps") as task:
+            before: int | None = None
 
-def _trained(engines: Engines, stage: Stage, trainset: Manifest, checkpoint: Manifest, scratch: Path) -> Manifest:
-    config, store, started = engines.config, engines.store, time.monotonic()
-    new = list(records(store, trainset, Example, "new-"))
-    annotated = list(records(store, trainset, Example, "annotated-"))
-    arm, seed = str(trainset.facts["arm"]), seed_of(config.sampling.seed, "train")
-    share = annotated_share(len(new), len(annotated), config.trainset.annotated_share, arm)
+            def on_step(step: int, loss: float) -> None:
+                nonlocal before
+                if before is None and step > 1:  # a checkpoint's, or of a job that works already
+                    task.found(step)
+                else:
+                    task.advance(step - (before or 0), f"loss {loss:.3f}")
+                before = step
 
-    budget = config.train.steps * config.train.batch_tokens * config.train.ranks
-    with open(scratch / "order.jsonl", "w", encoding="utf-8", errors="surrogatepass", opener=private.opener) as file:
-        file.writelines(to_json(e) + "\n" for e in enough(order(new, annotated, share, seed), budget))
-    folder = checkpoint_folder(store, checkpoint)
-    spec = TrainSpec(
-        model=str(folder),
-        examples=str(scratch / "order.jsonl"),
-        out=str(scratch / "out"),
-        scratch=str(scratch / "work"),
-        seed=seed,
-        settings=to_data(config.train),
-        trust_remote_code=bool(config.model.trust_remote_code) and config.model.trust_remote_code == config.model.base,
-    )
-    with engines.progress.task("train", config.train.steps, "steps") as task:
-        before: int | None = None
-
-        def on_step(step: int, loss: float) -> None:
-            nonlocal before
-            if before is None and step > 1:  # a checkpoint's, or of a job that works already
-                task.found(step)
-            else:
-                task.advance(step - (before or 0), f"loss {loss:.3f}")
-            before = step
-
-        figures = engines.trainer().train(spec, on_step)
-    files = file_entries(Path(spec.out))
-    for entry in files:
-        stage.put_file(entry.name, Path(spec.out) / entry.name)
-    return stage.finish(
-        files=files,
-        counts={"new": len(new), "annotated": len(annotated)},
-        facts={"arm": arm, **figures},
-        timing={"seconds": time.monotonic() - started, "tokens": figures["tokens"]},
-    )
-
-
-def config_slice(config: Config) -> dict[str, object]:
-    """The settings that a fine-tuned model depends on."""
-    return {
-        "train": identity(config.train),
-        "annotated_share": config.trainset.annotated_share,
-        "seed": config.sampling.seed,
-        "trust_remote_code": config.model.trust_remote_code,
-    }
+            figures = ports.trainer().train(spec, on_step)
+        files = file_entries(Path(spec.out))
+        for entry in files:
+            job.folder.put_file(entry.name, Path(spec.out) / entry.name)
+        return Made(
+            files=files,
+            counts=TrainCounts(new=len(new), annotated=len(annotated)),
+            result=from_data(Trained, {"arm": arm, **figures}),
+            measured={"tokens": figures["tokens"]},
+        )
 
 
 def annotated_share(new: int, annotated: int, wanted: float, arm: str) -> float:

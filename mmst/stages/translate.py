@@ -8,25 +8,62 @@ runs on it as on any sample.
 from __future__ import annotations
 
 import itertools
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
 
-from mmst.core.config import Config, identity
-from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Completion, Engines, Request
-from mmst.core.records import CheckedSample, Problem, Translation, seed_of, short_id
-from mmst.core.stage import Stage, records, sharded
+from mmst.core.config import Config, PromptConfig, TranslateConfig
+from mmst.core.manifest import Place
+from mmst.core.ports import Completion, Request
+from mmst.core.records import CheckedSample, Problem, Sample, Translation, seed_of, short_id
+from mmst.core.results import TranslateCounts
+from mmst.core.stage import QUIET, Job, Made, Stage, effective
+from mmst.core.stage_folder import sharded
+from mmst.core.stored import records
 from mmst.methods import method
-from mmst.methods.prompts import Render, prompt_identity, solve_prompt, stop_strings, translate_prompt
+from mmst.methods.prompts import Render, asked, solve_prompt, stop_strings, translate_prompt
+from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
+from mmst.stages.reads import Checked, Checkpoint, Problems
 
-VERSION = 3
+
+class Draws(NamedTuple):
+    """How translations are drawn, as samples are."""
+
+    seed: int
+    max_tokens: int
+    top_p: float
+    shard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a translation depends on."""
+
+    translate: TranslateConfig
+    methods: tuple[str, ...]
+    prompt: PromptConfig
+    sampling: Draws
+    dtype: str
+    trust_remote_code: str = field(default="", metadata=QUIET)
+
+    @classmethod
+    def of(cls, config: Config) -> Settings:
+        """Those of a recipe."""
+        s = config.sampling
+        return cls(
+            translate=effective(config.translate),
+            methods=config.methods,
+            prompt=asked(config.prompt),
+            sampling=Draws(s.seed, s.max_tokens, s.top_p, s.shard),
+            dtype=config.model.dtype,
+            trust_remote_code=trusted(config.model),
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Asked:
     """One correct solution to be rewritten into one method, with the request that asks for it."""
 
     source: CheckedSample
@@ -35,80 +72,67 @@ class Job:
     request: Request
 
 
-def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, checkpoint: Manifest) -> Manifest:
-    """Translate the correct solutions in `checked` with the model `checkpoint`.
+class Translate(Stage[Settings]):
+    """Let the model rewrite correct solutions of one method into the others.
 
-    Shards hold `Translation` records; counts: `sources` (solutions translated), `translations`,
-    `failed` (those whose requests failed for good), `tokens`, and one `SOURCE→TARGET` per direction.
+    Example:
+
+      mmst translate -r demo --problems stages/prepare/3f… --checked stages/verify/c1… --checkpoint stages/base/9a…
     """
-    config, store = engines.config, engines.store
-    stage = Stage.open(
-        store,
-        "translate",
-        version=VERSION,
-        config=config_slice(config),
-        place=place,
-        inputs={"problems": problems, "checked": checked, "checkpoint": checkpoint},
-    )
-    if stage.manifest is not None:
-        return stage.manifest
-    started = time.monotonic()
-    render = engines.renderer(checkpoint) if config.prompt.style == "chat" else None
-    questions = {p.id: p.question for p in records(store, problems, Problem, "train-")}
 
-    def parts() -> Iterator[tuple[str, list[Job]]]:
-        return sharded(
-            requests(records(store, checked, CheckedSample), questions, config, render), config.sampling.shard
-        )
+    name, version = "translate", 3
+    writes: ClassVar = {"shard": Translation}
 
-    def record(job: Job, index: int, completion: Completion) -> Translation:
-        return translated(job, index, completion, checkpoint.digest)
+    def settings(self, config: Config, place: Place) -> Settings:
+        """See `Settings`."""
+        return Settings.of(config)
 
-    shards, counts = [], Counter({"failed": 0})
-    for shard, part in parts():
-        shards.append(shard)
-        counts["sources"] += len({job.source.sample.id for job in part})
-        for job in part:
-            counts[f"{job.source.sample.method}→{job.target}"] += job.request.n
-    draw(engines, stage, checkpoint, parts, record, unit="translations")
-    for shard in shards:
-        for translation in stage.read_records(shard, Translation):
+    def work(self, job: Job[Settings], problems: Problems, checked: Checked, checkpoint: Checkpoint) -> Made:
+        """Translate the correct solutions in `checked` with the model `checkpoint`."""
+        settings, store = job.settings, job.ports.store
+        render = job.ports.renderer(checkpoint) if settings.prompt.style == "chat" else None
+        questions = {p.id: p.question for p in records(store, problems, Problem, "train-")}
+        counts, directions = Counter[str](), Counter[tuple[str, str]]()
+
+        def parts() -> Iterator[tuple[str, list[Asked]]]:
+            found = requests(records(store, checked, CheckedSample), questions, settings, render)
+            return sharded(found, settings.sampling.shard)
+
+        def ask(part: Sequence[Asked]) -> None:
+            counts["sources"] += len({a.source.sample.id for a in part})
+            for a in part:
+                directions[a.source.sample.method, a.target] += a.request.n
+
+        def answer(translation: Sample) -> None:
             counts["failed" if translation.failed else "translations"] += 1
             counts["tokens"] += translation.tokens
-    seconds = time.monotonic() - started
-    return stage.finish(shards=shards, counts=counts, timing={"seconds": seconds, "tokens": counts["tokens"]})
 
+        def record(a: Asked, index: int, completion: Completion) -> Translation:
+            return translated(a, index, completion, checkpoint.digest)
 
-def config_slice(config: Config) -> dict[str, object]:
-    """The settings that a translation depends on."""
-    sampling = config.sampling
-    return {
-        "translate": identity(config.translate),
-        "methods": list(config.methods),
-        "prompt": prompt_identity(config.prompt),
-        "sampling": [sampling.seed, sampling.max_tokens, sampling.top_p, sampling.shard],
-        "dtype": config.model.dtype,
-    }
+        shards = draw(job, checkpoint, parts, record, asked=ask, answered=answer, unit="translations")
+        made = TranslateCounts(**counts, directions=directions)
+        return Made(shards=shards, counts=made, measured={"tokens": made.tokens})
 
 
 def requests(
-    checked: Iterable[CheckedSample], questions: Mapping[str, str], config: Config, render: Render | None
-) -> Iterator[Job]:
+    checked: Iterable[CheckedSample], questions: Mapping[str, str], settings: Settings, render: Render | None
+) -> Iterator[Asked]:
     """What is to be translated, in the order of `checked` (the samples of a problem stand together).
 
     Per problem and method, the first `translate.sources` correct solutions that differ by more
     than layout; each into every other method.
     """
-    p, t = config.prompt, config.translate
+    p, t, s = settings.prompt, settings.translate, settings.sampling
     for problem_id, group in itertools.groupby(checked, key=lambda c: c.sample.problem_id):
         question = questions[problem_id]
         for source in distinct(group, t.sources):
             own = method(source.sample.method)
-            for target in config.methods:
+            for target in settings.methods:
                 if target == own.name:
                     continue
                 into = method(target)
-                yield Job(
+                yield Asked(
                     source=source,
                     target=target,
                     target_prompt=solve_prompt(into, question, p.style, p.shots, render, p.phrasing),
@@ -118,10 +142,10 @@ def requests(
                             own, into, question, source.solution, p.style, p.shots, render, p.phrasing
                         ),
                         n=t.n,
-                        seed=seed_of(config.sampling.seed, "translate", source.sample.id, target),
+                        seed=seed_of(s.seed, "translate", source.sample.id, target),
                         temperature=t.temperature,
-                        top_p=config.sampling.top_p,
-                        max_tokens=config.sampling.max_tokens,
+                        top_p=s.top_p,
+                        max_tokens=s.max_tokens,
                         stop=stop_strings(p.style, p.stop),
                         problem_id=problem_id,
                         question=question,
@@ -140,15 +164,15 @@ def distinct(checked: Iterable[CheckedSample], most: int) -> Iterator[CheckedSam
             yield c
 
 
-def translated(job: Job, index: int, completion: Completion, model: str) -> Translation:
+def translated(a: Asked, index: int, completion: Completion, model: str) -> Translation:
     """The record of one completion, with its lineage."""
-    source = job.source.sample
+    source = a.source.sample
     return Translation(
-        id=short_id("t", model, source.id, job.target, index, job.request.seed),
+        id=short_id("t", model, source.id, a.target, index, a.request.seed),
         index=index,
         model=model,
         source_sample=source.id,
         source_method=source.method,
-        target_prompt=job.target_prompt,
-        **drawn(job.request, completion),
+        target_prompt=a.target_prompt,
+        **drawn(a.request, completion),
     )

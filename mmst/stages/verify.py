@@ -8,80 +8,101 @@ something else depends on them, and is not to be learned from.
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import ClassVar
 
 from mmst import grading
-from mmst.core.config import identity
+from mmst.core import metrics
+from mmst.core.config import CheckConfig, Config
 from mmst.core.errors import DataError, SandboxError
 from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Algebra, Engines, Evaluation, Execution, Limits, Program, Sandbox
+from mmst.core.ports import Algebra, Evaluation, Execution, Limits, Program, Sandbox
 from mmst.core.records import CheckedSample, Problem, Sample, Verdict, short_id
-from mmst.core.stage import Stage, records, sharded
+from mmst.core.results import Tally, VerifyCounts
+from mmst.core.stage import Job, Made, Stage, effective
+from mmst.core.stage_folder import sharded
+from mmst.core.stored import records
 from mmst.methods import method
-from mmst.sandbox.exit_status import counted
+from mmst.sandbox.exit_status import missing_package
+from mmst.stages.reads import Problems, Samples
 
-VERSION = 5
 SANDBOX_TRIES = 2
-MARKS = ("nondeterministic", "contradicted")
-"""What is counted of samples besides their verdicts."""
 LACKS = 10
 """How many missing packages are named: programs may ask for any."""
 _GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
-def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -> Manifest:
-    """Check `samples` (shards of `Sample` or `Translation`) against the answers of `problems`.
+class Verify(Stage[CheckConfig]):
+    """Run the programs in the sandbox and compare every answer with the gold one.
 
-    Shards of `CheckedSample`, in the samples' order, `check.shard` samples each. Counts:
-    `asked`, every verdict, `MARKS`, and the same per method (`code.asked`, `code.passed`, …).
+    Example:
+
+      mmst verify -r demo --problems stages/prepare/3f… --samples stages/sample/77…
     """
-    config = engines.config.check
-    inputs = {"problems": problems, "samples": samples}
-    stage = Stage.open(engines.store, "verify", version=VERSION, config=identity(config), inputs=inputs, place=place)
-    if stage.manifest is not None:
-        return stage.manifest
-    began, total, counts, ran = time.monotonic(), _size(samples), Counter[str](), Counter[str]()
-    known = {p.id: p for p in records(engines.store, problems, Problem)}
-    limits = Limits(timeout=config.timeout, memory_mib=config.memory_mib, output_kib=config.output_kib)
-    there, names = stage.files(), []
-    with ExitStack() as stack, engines.progress.task("verify", total, "samples") as task:
-        sandbox: Sandbox | None = None
-        algebra = stack.enter_context(engines.algebra())
-        for name, shard in sharded(records(engines.store, samples, Sample), config.shard):
-            names.append(name)
-            if name in there:
-                counts.update(tally(stage.read_records(name, CheckedSample)))
-                task.found(len(shard))
-                continue
-            asked = [_problem(known, s) for s in shard]
-            solutions = ["" if s.failed else method(s.method).solution(s.completion) for s in shard]
-            programs = to_run(shard, solutions)
-            executions: dict[str, Execution] = {}
-            if programs:
-                sandbox = sandbox or stack.enter_context(engines.sandbox())
-                for execution in _execute(sandbox, programs, limits):
-                    executions[execution.id] = execution
-                    task.advance()
-            task.advance(len(shard) - len(programs))
-            checked = [judge(s, c, p, executions) for s, c, p in zip(shard, solutions, asked, strict=True)]
-            checked = settle(checked, [p.answer for p in asked], algebra)
-            again = to_repeat(checked, executions)
-            if again and sandbox:
-                repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
-                checked = [compare(c, executions, repeated) for c in checked]
-            stage.write_records(name, checked)
-            counts.update(tally(checked))
-            ran.update(programs=len(programs) + len(again), evaluated=sum(map(_evaluated, executions.values())))
-    return stage.finish(
-        shards=names,
-        counts=complete(counts),
-        timing={"seconds": time.monotonic() - began, **ran},
-    )
+
+    name, version = "verify", 5
+    steps: ClassVar = {
+        "verify": "of samples to train on",
+        "verify-translations": "of translations, as which what `mmst translate` made is known",
+        "verify-heldout": "of samples held out",
+    }
+    writes: ClassVar = {"shard": CheckedSample}
+
+    def settings(self, config: Config, place: Place) -> CheckConfig:
+        """The limits and packages of programs."""
+        return effective(config.check)
+
+    def step(self, refs: Mapping[str, str]) -> str:
+        """Known by what is checked."""
+        return "verify-translations" if "stages/translate/" in refs.get("samples", "") else "verify"
+
+    def work(self, job: Job[CheckConfig], problems: Problems, samples: Samples) -> Made:
+        """Check `samples` (or translations) against the answers of `problems`.
+
+        Shards are in the samples' order, `check.shard` samples each.
+        """
+        settings, ports, folder = job.settings, job.ports, job.folder
+        counting, ran = Counting(), Counter[str]()
+        known = {p.id: p for p in records(ports.store, problems, Problem)}
+        limits = Limits(timeout=settings.timeout, memory_mib=settings.memory_mib, output_kib=settings.output_kib)
+        there, names = folder.files(), []
+        with ExitStack() as stack, ports.progress.task("verify", _size(samples), "samples") as task:
+            sandbox: Sandbox | None = None
+            algebra = stack.enter_context(ports.algebra())
+            for name, shard in sharded(records(ports.store, samples, Sample), settings.shard):
+                names.append(name)
+                if name in there:
+                    counting.add(folder.read_records(name, CheckedSample))
+                    task.found(len(shard))
+                    continue
+                asked = [_problem(known, s) for s in shard]
+                solutions = ["" if s.failed else method(s.method).solution(s.completion) for s in shard]
+                programs = to_run(shard, solutions)
+                executions: dict[str, Execution] = {}
+                if programs:
+                    sandbox = sandbox or stack.enter_context(ports.sandbox())
+                    for execution in _execute(sandbox, programs, limits):
+                        executions[execution.id] = execution
+                        task.advance()
+                task.advance(len(shard) - len(programs))
+                checked = [judge(s, c, p, executions) for s, c, p in zip(shard, solutions, asked, strict=True)]
+                checked = settle(checked, [p.answer for p in asked], algebra)
+                again = to_repeat(checked, executions)
+                if again and sandbox:
+                    repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
+                    checked = [compare(c, executions, repeated) for c in checked]
+                folder.write_records(name, checked)
+                counting.add(checked)
+                ran.update(programs=len(programs) + len(again), evaluated=sum(map(_evaluated, executions.values())))
+        return Made(shards=names, counts=counting.counts(), measured=ran)
+
+    def publish(self, counts: VerifyCounts) -> None:
+        """The verdicts of each method."""
+        metrics.verdicts({name: tally.verdicts for name, tally in counts.methods.items()})
 
 
 def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]:
@@ -169,29 +190,28 @@ def steady(text: str) -> str:
     return _ADDRESS.sub("at 0x…", text)
 
 
-def tally(checked: Iterable[CheckedSample]) -> Counter[str]:
-    """Counts of `asked` and of each verdict, over all and per method (`code.asked`); of missing packages, over all."""
-    counts = Counter[str]()
-    for c in checked:
-        if c.nondeterministic:
-            counts.update(("nondeterministic", f"{c.sample.method}.nondeterministic"))
-        if c.contradicted:
-            counts.update(("contradicted", f"{c.sample.method}.contradicted"))
-        counts.update(("asked", f"{c.sample.method}.asked", f"{c.sample.method}.{c.verdict.value}"))
-        counts.update(counted(c.verdict.value, c.detail))
-    return counts
+class Counting:
+    """Counts checked samples, by method, and the packages that programs lacked."""
 
+    def __init__(self) -> None:
+        self.methods: dict[str, Counter[str]] = {}
+        self.lacks = Counter[str]()
 
-def complete(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts with every verdict named, also those that nobody got; in a fixed order.
+    def add(self, checked: Iterable[CheckedSample]) -> None:
+        """Count samples in."""
+        for c in checked:
+            own = self.methods.setdefault(c.sample.method, Counter())
+            marks = ("nondeterministic",) * c.nondeterministic + ("contradicted",) * c.contradicted
+            own.update(("asked", c.verdict.value, *marks))
+            if (package := missing_package(c.detail)) is not None:
+                self.lacks[package] += 1
 
-    At the end the packages that most programs lacked ("lacks requests").
-    """
-    methods = sorted({name.split(".")[0] for name in counts if "." in name})
-    names = ("asked", *(v.value for v in Verdict), *MARKS)
-    found = {f"{m}{n}": counts.get(f"{m}{n}", 0) for m in ("", *(f"{m}." for m in methods)) for n in names}
-    lacks = sorted((-n, name) for name, n in counts.items() if name.startswith("lacks "))
-    return found | {name: -n for n, name in lacks[:LACKS]}
+    def counts(self) -> VerifyCounts:
+        """All that was counted."""
+        total = sum(self.methods.values(), Counter[str]())
+        lacks = dict(sorted(self.lacks.items(), key=lambda item: (-item[1], item[0]))[:LACKS])
+        tallies = {name: Tally.of(named) for name, named in self.methods.items()}
+        return VerifyCounts(total=Tally.of(total), methods=tallies, lacks=lacks)
 
 
 def _execute(sandbox: Sandbox, programs: Sequence[Program], limits: Limits) -> Iterator[Execution]:

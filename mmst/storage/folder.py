@@ -22,7 +22,7 @@ from pathlib import Path
 from mmst.core import private
 from mmst.core.disk import trouble
 from mmst.core.errors import StoreError
-from mmst.core.stage import checked_name, checked_prefix
+from mmst.core.names import checked_name, checked_prefix
 
 _WORK = "work"
 _STALE_SECONDS = 86_400.0

@@ -25,7 +25,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, PartialCredenti
 
 from mmst.core import disk, private
 from mmst.core.errors import ConfigError, MmstError, StoreError
-from mmst.core.stage import checked_name, checked_prefix
+from mmst.core.names import checked_name, checked_prefix
 from mmst.storage.s3_patience import TROUBLE, Exhausted, Patience, code
 
 T = TypeVar("T")

@@ -248,7 +248,7 @@ def test_a_stage_alone_gets_its_place_and_prints_what_it_made(
     recipe = tmp_path / "r.yaml"
     recipe.write_text("loop: {arm: own-text}")
     common = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), "--problems", "stages/prepare/1"]
-    code, out, _ = mmst("sample", *common, "--checkpoint", "stages/base/2", "--purpose", "heldout", "--json")
+    code, out, _ = mmst("sample", *common, "--checkpoint", "stages/base/2", "--step", "sample-heldout", "--json")
     assert code == 0
     assert json.loads(out)["manifest"]["counts"] == {"samples": 3}
     assert json.loads(out)["ref"] == "stages/sample/k"
@@ -258,7 +258,7 @@ def test_a_stage_alone_gets_its_place_and_prints_what_it_made(
         "arm": "own-text",
         "step": "sample-heldout",
         "refs": {"problems": "stages/prepare/1", "checkpoint": "stages/base/2"},
-        "purpose": "heldout",
+        "beside": {},
     }
     code, out, _ = mmst("verify", *common, "--samples", "stages/translate/3", "--round", "0")
     assert (asked["step"], asked["arm"], asked["round"]) == ("verify-translations", "base", 0)

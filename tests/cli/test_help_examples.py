@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mmst import models, wiring
 from mmst.cli import app, rollout, submit
 from mmst.cli import run as run_command
-from mmst.core import stage
+from mmst.core import stored
 from mmst.core.errors import Stopped
 from mmst.core.manifest import Manifest
 from mmst.retrain.trigger import Triggered
@@ -82,7 +82,7 @@ def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "records", lambda namespace: None)
     monkeypatch.setattr(wiring.Wired, "rollout", lambda self, tell: Settled())
     monkeypatch.setattr(wiring, "sandbox", lambda *_: SubprocessSandbox(1))
-    monkeypatch.setattr(stage, "load", lambda *_: any_stage)
+    monkeypatch.setattr(stored, "load", lambda *_: any_stage)
     monkeypatch.setattr(run_stage, "run", lambda *_, **__: any_stage)
     monkeypatch.setattr(run_command, "run_here", lambda config: None)
     monkeypatch.setattr("mmst.experiments.outcomes.measured", lambda states, arms: arms)

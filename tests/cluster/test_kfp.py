@@ -20,7 +20,7 @@ from mmst.cli.options import configured
 from mmst.cli.submit import standing, workflow_nodes
 from mmst.core.config import Config, run_id
 from mmst.core.manifest import Manifest
-from mmst.core.stage import load, pointers
+from mmst.core.stored import load, pointers
 from mmst.kubernetes.kinds import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
 from mmst.pipelines.kubeflow import Kubeflow, Task
 from mmst.wiring import cluster, open_store

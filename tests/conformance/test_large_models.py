@@ -16,12 +16,12 @@ import pytest
 from mmst.core.hashes import file_entries
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.registry.mlflow import MlflowRegistry
-from mmst.stages import evaluate, promote
+from mmst.stages import promote
 from mmst.wiring import open_store
 from tests.support.mlflow_server import mlflow_server
-from tests.support.promotion import checked, engines, place, prepared, problem
+from tests.support.promotion import checked, engines, evaluated, place, prepared, problem, promotion
 from tests.support.s3_server import CREDENTIALS, s3_server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -77,7 +77,7 @@ def tracking(request: pytest.FixtureRequest, s3: str, tmp_path: Path) -> Iterato
 def made(store: Store, folder: Path, *, by_reference: bool) -> Manifest:
     """A checkpoint of the files in a folder, copied into the store or used where it is."""
     entries = file_entries(folder)
-    stage = Stage.open(store, "base", version=1, config=[e.sha256 for e in entries] + [by_reference], inputs={})
+    stage = StageFolder.open(store, "base", version=1, config=[e.sha256 for e in entries] + [by_reference], inputs={})
     if not by_reference:
         for entry in entries:
             stage.put_file(entry.name, folder / entry.name)
@@ -89,8 +89,8 @@ def promoted(store: Store, tmp_path: Path, registry: MlflowRegistry, name: str, 
     world.store = store
     results = checked(store, PROBLEMS, model, lambda p, m, i: True, world.config.methods)
     at = dataclasses.replace(place("promote", 0, "base"), run=name)
-    evaluation = evaluate.run(world, at, prepared(store, heldout=PROBLEMS), results, model)
-    promote.run(world, at, evaluation, model, {})
+    evaluation = evaluated(world, prepared(store, heldout=PROBLEMS), results, model, at)
+    promotion(world, evaluation, model, at=at)
 
 
 def consumed(tmp_path: Path, uri: str, *names: str) -> dict[str, list[Any]]:

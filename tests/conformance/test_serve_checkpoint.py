@@ -17,7 +17,7 @@ from mmst.core.errors import SamplerError, StoreError
 from mmst.core.hashes import file_entries
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.core.weights import checkpoint_folder
 from mmst.inference.providers.openai import OpenAIServer
 from mmst.wiring import open_store
@@ -27,7 +27,7 @@ from tests.support.serving import Served, request_of, wait_ready
 
 def stored(store: Store, folder: Path) -> Manifest:
     """The folder as a complete checkpoint of a store."""
-    stage = Stage.open(store, "train", version=1, config={}, inputs={})
+    stage = StageFolder.open(store, "train", version=1, config={}, inputs={})
     entries = file_entries(folder)
     for entry in entries:
         stage.put_file(entry.name, folder / entry.name)

@@ -16,7 +16,7 @@ from mmst import recipes
 from mmst.cli.options import configured
 from mmst.core.config import Config, from_text, identity, options, override, parse, run_id, to_text
 from mmst.core.errors import ConfigError
-from mmst.core.stage import checked_name
+from mmst.core.names import checked_name
 from mmst.experiments import definition
 from mmst.runs import summary
 from mmst.storage.folder import FolderStore

@@ -18,7 +18,7 @@ from mmst.core import metrics
 from mmst.core.config import parse, to_text
 from mmst.core.errors import ClusterError, MmstError, SandboxError, Stopped
 from mmst.core.manifest import Manifest
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.kubernetes.kinds import Object
 from mmst.observe import logs, progress
 from mmst.runner import events as runner_events
@@ -65,7 +65,7 @@ def test_verdicts_are_counted_when_the_check_stage_makes_them_and_not_when_it_fi
         "code.crashed": 0,
     }
     for _ in range(2):
-        stage = Stage.open(FolderStore(tmp_path), "verify", version=1, config={}, inputs={})
+        stage = StageFolder.open(FolderStore(tmp_path), "verify", version=1, config={}, inputs={})
         if stage.manifest is None:
             stage.finish(counts=counts)
     assert samples() == {
@@ -152,7 +152,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 def test_a_line_says_run_stage_and_shard(lines: io.StringIO, tmp_path: Path) -> None:
-    stage = Stage.open(FolderStore(tmp_path), "verify", version=1, config={}, inputs={})
+    stage = StageFolder.open(FolderStore(tmp_path), "verify", version=1, config={}, inputs={})
     stage.write_records("shard-00000.jsonl", [])
     line = json.loads(lines.getvalue())
     assert (line["message"], line["level"], line["shard"], line["records"]) == (

@@ -12,7 +12,7 @@ import pytest
 
 from mmst.core import output, private, sealed
 from mmst.core.errors import StoreError
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.observe import progress
 from mmst.runner import run_stage
 from mmst.sandbox import partial
@@ -40,7 +40,7 @@ def test_a_store_is_its_owners_alone(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"x")
     store.put_file("stages/train/1/model.bin", tmp_path / "weights")
     store.get_file("stages/train/1/model.bin", tmp_path / "a" / "cache" / "model.bin")
-    stage = Stage.open(store, "verify", version=1, config={}, inputs={})
+    stage = StageFolder.open(store, "verify", version=1, config={}, inputs={})
     with stage.alone() as scratch:
         stage.write_records("shard.jsonl", [{"a": 1}])
         assert mode(scratch) == 0o700

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from mmst.core.errors import StoreError, UserError
 from mmst.core.hashes import file_entries
 from mmst.core.manifest import Manifest, Place
+from mmst.core.names import checked_name
 from mmst.core.records import Outcome
-from mmst.core.stage import Stage, checked_name, load, pointers, records, shard_name
+from mmst.core.stage_folder import StageFolder, shard_name
+from mmst.core.stored import load, pointers, records
 from mmst.core.weights import checkpoint_folder
 from mmst.storage.folder import FolderStore
 
@@ -27,9 +29,9 @@ def outcome(i: int) -> Outcome:
     return Outcome(problem_id=f"p-{i}", task="main", family="\u2028\x85\n", method="text", passed=i % 2 == 0)
 
 
-def opened(store: FolderStore, **changes: object) -> Stage:
+def opened(store: FolderStore, **changes: object) -> StageFolder:
     settings = {"version": 1, "config": {"k": 4}, "inputs": {}, "place": PLACE} | changes
-    return Stage.open(store, "demo", **settings)  # type: ignore[arg-type]
+    return StageFolder.open(store, "demo", **settings)  # type: ignore[arg-type]
 
 
 def finished(store: FolderStore, **changes: object) -> Manifest:

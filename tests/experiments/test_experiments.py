@@ -19,7 +19,7 @@ from mmst.core.config import Config, arms, run_id
 from mmst.core.errors import ConfigError, DataError, UserError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import Outcome
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.experiments import definition, results
 from mmst.experiments.definition import Experiment, load
 from mmst.experiments.findings import Verdict, overlaps
@@ -199,7 +199,7 @@ RATES = {"base": 0.3, "annotated-only": 0.3, "mmst": 0.8}
 
 def put(store: FolderStore, config: Config, place: Place, step: str, made: Mapping[str, Any]) -> Manifest:
     at = Place(run=place.run, round=place.round, arm=place.arm, step=step)
-    stage = Stage.open(store, step, version=1, config={"at": at.name}, inputs={}, place=at)
+    stage = StageFolder.open(store, step, version=1, config={"at": at.name}, inputs={}, place=at)
     if "records" in made:
         stage.write_records("shard-00000.jsonl", made["records"])
     return stage.finish(

@@ -22,7 +22,9 @@ from mmst.core.errors import DamagedError, MmstError, StoreError
 from mmst.core.manifest import ENTRY, Place
 from mmst.core.ports import Champion
 from mmst.core.records import Outcome
-from mmst.core.stage import Stage, pointers
+from mmst.core.results import Measured
+from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import pointers
 from mmst.runs import summary
 from mmst.stages import champion
 from mmst.stages.champion import Reign
@@ -203,7 +205,7 @@ def test_half_of_a_pair_is_made_again_and_never_refused(lost: str, tmp_path: Pat
 
 def test_a_verdict_that_flips_while_the_stage_is_under_way_stops_it(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
-    stage = Stage.open(store, "verify", version=1, config={}, inputs={})
+    stage = StageFolder.open(store, "verify", version=1, config={}, inputs={})
     stage.write_records("shard-00000.jsonl", stage_process.outcomes("verify", 0))
     path = tmp_path / stage.prefix / "shard-00000.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"passed":false', b'"passed":true ', 1))
@@ -211,7 +213,7 @@ def test_a_verdict_that_flips_while_the_stage_is_under_way_stops_it(tmp_path: Pa
         list(stage.read_records("shard-00000.jsonl", Outcome))
     with pytest.raises(DamagedError, match=r"shard-00000.*the same command makes it again"):
         stage.finish(shards=["shard-00000.jsonl"])
-    assert Stage.open(store, "verify", version=1, config={}, inputs={}).files() == set()
+    assert StageFolder.open(store, "verify", version=1, config={}, inputs={}).files() == set()
 
 
 @given(st.binary(max_size=40), st.integers(min_value=0))
@@ -259,8 +261,8 @@ def test_a_damaged_champion_record_crowns_nobody(damage: str, tmp_path: Path) ->
 def test_a_reference_to_a_report_leads_to_that_report_or_nowhere(damage: str, tmp_path: Path) -> None:
     world = engines(tmp_path)
     model, manifest = candidate(world, "m", lambda *_: True, [problem(n) for n in range(4)])
-    report = manifest.facts["report"]
-    asked = (report["heldout"], manifest.facts["protocol"], model.digest)
+    at = manifest.result(Measured)
+    asked = (at.report.heldout, at.protocol, model.digest)
     assert champion.measured(world.store, *asked) == manifest
     (path,) = tmp_path.glob("reports/*/*.ref")
     DAMAGES[damage](path)
@@ -272,7 +274,8 @@ def test_a_reference_to_another_models_report_is_not_followed(tmp_path: Path) ->
     world = engines(tmp_path)
     model, manifest = candidate(world, "m", lambda *_: True, [problem(n) for n in range(4)])
     candidate(world, "n", lambda *_: False, [problem(n) for n in range(4)])
-    asked = (manifest.facts["report"]["heldout"], manifest.facts["protocol"], model.digest)
+    at = manifest.result(Measured)
+    asked = (at.report.heldout, at.protocol, model.digest)
     own = tmp_path / champion.report_name(*asked)
     (other,) = (p for p in tmp_path.glob("reports/*/*.ref") if p != own)
     shutil.copy(other, own)
@@ -355,7 +358,7 @@ def test_strange_files_beside_the_pointers_are_passed_over(
 
 def test_a_full_scratch_is_a_store_error(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
-    stage = Stage.open(
+    stage = StageFolder.open(
         store, "train", version=1, config={}, inputs={}, place=Place(run="r", round=1, arm="a", step="t")
     )
     with pytest.raises(StoreError, match=r"cannot work in .*No space left.*Remedy: free space"), stage.alone():

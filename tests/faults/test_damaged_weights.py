@@ -16,7 +16,7 @@ from mmst.core.hashes import file_entries
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
 from mmst.core.records import from_json, to_json
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.core.weights import checkpoint_folder
 from mmst.storage.folder import FolderStore
 
@@ -55,14 +55,14 @@ def model(folder: Path, letter: bytes = b"w") -> Path:
 
 
 def stored(store: Store, folder: Path, version: int = 1) -> Manifest:
-    stage = Stage.open(store, "train", version=version, config={}, inputs={})
+    stage = StageFolder.open(store, "train", version=version, config={}, inputs={})
     for entry in file_entries(folder):
         stage.put_file(entry.name, folder / entry.name)
     return stage.finish(files=file_entries(folder))
 
 
 def referred(store: Store, folder: Path) -> Manifest:
-    stage = Stage.open(store, "base", version=1, config={}, inputs={})
+    stage = StageFolder.open(store, "base", version=1, config={}, inputs={})
     return stage.finish(files=file_entries(folder), location=str(folder))
 
 

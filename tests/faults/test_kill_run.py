@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mmst.core.config import Config, run_id, to_text
-from mmst.core.stage import load, pointers
+from mmst.core.stored import load, pointers
 from mmst.pipelines import local
 from mmst.storage.folder import FolderStore
 from tests.support.small_run import small_config

@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 
 from mmst.core.manifest import Manifest
-from mmst.core.records import Decision, Problem, from_data
-from mmst.core.stage import load
+from mmst.core.records import Problem
+from mmst.core.results import Measured, Promoted
+from mmst.core.stored import load
 from mmst.registry.mlflow import MlflowRegistry
 from mmst.stages import champion as champions
 from mmst.stages import promote
 from mmst.stages.decision import decide
-from tests.support.promotion import LightRegistry, candidate, engines, place, problem
+from tests.support.promotion import LightRegistry, candidate, engines, place, problem, promotion
 
 ROOT = Path(__file__).parents[2]
 PROBLEMS = [problem(n) for n in range(40)] + [problem(n, "related") for n in range(10)]
@@ -98,7 +99,8 @@ def racer(folder: str, uri: str, start: str, refs: str) -> None:
     world = engines(Path(folder) / "store", connect(folder, uri))
     time.sleep(max(0.0, float(start) - time.time()))
     for model, evaluation in json.loads(refs):
-        promote.run(world, place(f"promote-{model[-8:]}"), load(world.store, evaluation), load(world.store, model), {})
+        at = place(f"promote-{model[-8:]}")
+        promotion(world, load(world.store, evaluation), load(world.store, model), at=at)
 
 
 def connect(folder: str | Path, uri: str) -> Any:
@@ -113,7 +115,7 @@ def verify(folder: Path, count: int) -> champions.Record:
     for name in world.store.names("stages/evaluate/"):
         if name.endswith("manifest.json"):
             manifest = load(world.store, name)
-            measured[manifest.facts["report"]["checkpoint"]] = promote.evaluated(world.store, manifest)
+            measured[manifest.result(Measured).report.checkpoint] = promote.evaluated(world.store, manifest)
     reigns = [r.champion.checkpoint for r in record]
     assert len(set(reigns)) == len(reigns), "nobody is crowned twice"
     for before, after in itertools.pairwise(reigns):
@@ -121,7 +123,7 @@ def verify(folder: Path, count: int) -> champions.Record:
     decisions = []
     for name in world.store.names("stages/promote/"):
         if name.endswith("manifest.json"):
-            decisions.append(from_data(Decision, load(world.store, name).facts["decision"]))
+            decisions.append(load(world.store, name).result(Promoted).decision)
     assert len(decisions) == count
     assert {d.challenger for d in decisions if d.promote} == set(reigns), "decisions and record agree"
     predecessors = dict(zip(reigns, ["", *reigns], strict=False))

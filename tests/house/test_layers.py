@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from mmst.stages import STEPS
+
 HEAVY = ("torch", "transformers", "kfp", "kserve", "mlflow", "boto3", "deepspeed", "peft", "httpx", "numpy", "pandas")
 
 
@@ -86,6 +88,15 @@ def test_providers_do_not_import_one_another(repo_root: Path) -> None:
             assert {other.split("_")[0] for other in others - {"worker_log"}} <= {path.stem.split("_")[0]}, path.name
 
 
+def test_stages_do_not_import_each_other(repo_root: Path) -> None:
+    declared = {where.partition(":")[0] for where in STEPS.values()}
+    for module in declared:
+        found = imports(repo_root / f"{module.replace('.', '/')}.py")
+        assert not {name for name in found if name.startswith(tuple(f"{other}." for other in declared - {module}))}, (
+            module
+        )
+
+
 def test_what_runs_inside_the_sandbox_needs_nothing_else(repo_root: Path) -> None:
     guest = [*(repo_root / "mmst/sandbox/guest").glob("*.py")]
     assert guest
@@ -101,7 +112,9 @@ def test_components_import_mmst_only_in_their_bodies(repo_root: Path) -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 40, path.name
 
 
-@pytest.mark.parametrize("module", ["mmst.cli.app", "mmst.wiring", "mmst.report.stage", "mmst.core.stage"])
+@pytest.mark.parametrize(
+    "module", ["mmst.cli.app", "mmst.wiring", "mmst.report.stage", "mmst.core.stage", "mmst.stages"]
+)
 def test_light_modules_load_nothing_heavy(module: Any) -> None:
     code = f"import sys, {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}} & set({HEAVY!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

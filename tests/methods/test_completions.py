@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst.core.config import parse
+from mmst.core.config import identity, parse
 from mmst.core.errors import ConfigError
 from mmst.core.records import Problem, Sample, Split, Verdict
 from mmst.methods import method
-from mmst.methods.prompts import prompt_identity, stop_strings
+from mmst.methods.prompts import asked, stop_strings
 from mmst.stages.verify import judge, to_run
 from tests.support.completion_cases import PRINTED, PROGRAMS, STATED
 
@@ -207,12 +207,14 @@ def test_a_recipe_sets_the_texts_at_which_completions_end() -> None:
 
     config = parse({"prompt": {"style": "few-shot", "stop": ["###", "\n\n\n"]}})
     problem = make_problem("How many?", "7", "made")
-    assert {a.request.stop for a in sample.requests([problem], config, "train", None)} == {("###", "\n\n\n")}
+    assert {a.request.stop for a in sample.requests([problem], sample.Settings.of(config, "train"), None)} == {
+        ("###", "\n\n\n")
+    }
     none = parse({"prompt": {"stop": []}})
-    assert {a.request.stop for a in sample.requests([problem], none, "train", None)} == {()}
+    assert {a.request.stop for a in sample.requests([problem], sample.Settings.of(none, "train"), None)} == {()}
     for prompt in (config.prompt, none.prompt):
-        assert prompt_identity(prompt)["stop"] == list(prompt.stop or ())
-    assert sample.config_slice(config, "train")["prompt"] == translate.config_slice(config)["prompt"]
+        assert asked(prompt).stop == (prompt.stop or ())
+    assert sample.Settings.of(config, "train").prompt == translate.Settings.of(config).prompt
 
 
 def test_a_stop_that_is_empty_is_refused() -> None:
@@ -222,9 +224,9 @@ def test_a_stop_that_is_empty_is_refused() -> None:
 
 def test_samples_whose_stops_are_as_ever_are_stored_where_they_were() -> None:
     for style in ("plain", "chat"):
-        assert "stop" not in prompt_identity(parse({"prompt": {"style": style}}).prompt)
+        assert "stop" not in identity(asked(parse({"prompt": {"style": style}}).prompt))
     for style in ("instruct", "few-shot"):
-        assert prompt_identity(parse({"prompt": {"style": style}}).prompt)["stop"] == ["\nQuestion:"]
+        assert identity(asked(parse({"prompt": {"style": style}}).prompt))["stop"] == ["\nQuestion:"]
 
 
 @pytest.mark.parametrize(

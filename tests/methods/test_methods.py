@@ -101,15 +101,17 @@ def test_every_stage_that_writes_prompts_follows_the_recipe_s_phrasing() -> None
     config = parse({"prompt": {"phrasing": 2}})
     problem = make_problem("How many?", "7", "made", solutions={"text": "The answer is 7", "code": "print(7)"})
     (solve, translation), headings = prompts(TEXT, CODE, "plain", 2), {m.phrasings[1].heading for m in (TEXT, CODE)}
-    assert {a.request.prompt.splitlines()[-1] for a in sample.requests([problem], config, "train", None)} == headings
+    assert {
+        a.request.prompt.splitlines()[-1] for a in sample.requests([problem], sample.Settings.of(config, "train"), None)
+    } == headings
     drawn = Sample(
         id="s-1", problem_id=problem.id, method="code", index=0, prompt="", completion="Seven.", model="m",
         seed=1, temperature=0.0, finish="stop", tokens=1, prompt_tokens=1,
     )  # fmt: skip
     right = CheckedSample(sample=drawn, verdict=Verdict.PASSED, solution="Seven.", answer="7")
-    (job,) = translate.requests([right], {problem.id: "How many?"}, config, None)
+    (job,) = translate.requests([right], {problem.id: "How many?"}, translate.Settings.of(config), None)
     assert (job.target_prompt, job.request.prompt) == (solve, translation)
-    annotated = {e.prompt for e in annotated_examples(problem, config)}
+    annotated = {e.prompt for e in annotated_examples(problem, config.methods, config.prompt)}
     assert solve in annotated
     assert translation.replace("Seven.", "print(7)") in annotated
 

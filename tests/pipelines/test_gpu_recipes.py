@@ -27,8 +27,9 @@ from mmst import recipes
 from mmst.core.config import Config, run_id
 from mmst.core.manifest import Manifest
 from mmst.core.records import Example
-from mmst.core.stage import load as load_manifest
-from mmst.core.stage import pointers
+from mmst.core.results import Trained
+from mmst.core.stored import load as load_manifest
+from mmst.core.stored import pointers
 from mmst.core.weights import checkpoint_folder
 from mmst.datasets import load
 from mmst.inference.providers.kserve_objects import sampling_service
@@ -121,7 +122,7 @@ def by_heart(folder: Path, architecture: str, config: Config) -> list[Example]:
     examples = [
         replace(e, completion=e.completion.replace(*REWORDED[e.method])) if e.origin == "pair" else e
         for problem in annotated
-        for e in annotated_examples(problem, config)
+        for e in annotated_examples(problem, config.methods, config.prompt)
     ]
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator([e.prompt + e.completion for e in examples], 600, special_tokens=["<pad>", "<s>", "</s>"])
@@ -207,7 +208,7 @@ def test_the_recipe_goes_from_problems_to_a_decision(name: str, architecture: st
     assert min(chosen[f"new.{method}.{origin}"] for method in config.methods for origin in ("own", "translation")) > 0
     assert chosen["annotated"] > 0
     trained = made["1.mmst.train"]
-    assert trained.facts["steps"] == config.train.steps
+    assert trained.result(Trained).steps == config.train.steps
     weights = [e.sha256 for m in (made["0.base.base_model"], trained) for e in m.files if e.name == "model.safetensors"]
     assert len(set(weights)) == 2
     exported = checkpoint_folder(FolderStore(Path(config.out)), trained)

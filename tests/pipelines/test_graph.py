@@ -11,6 +11,7 @@ from kfp import components
 from mmst.core.config import parse, run_id
 from mmst.kubernetes import quota
 from mmst.pipelines.compile import compile_to
+from mmst.stages import STEPS, stage
 
 CLUSTER = {
     "pipeline_image": "registry/pipeline:7",
@@ -103,6 +104,30 @@ def test_every_control_is_trained_and_measured_in_each_round(ir: dict[str, Any])
         if t["componentRef"]["name"].startswith("comp-learn")
     ]
     assert sorted(arms) == sorted(["annotated-only", "no-translation"] * 2)
+
+
+def test_the_steps_of_the_graph_are_those_that_are_declared(ir: dict[str, Any]) -> None:
+    steps = [t["inputs"].get("parameters", {}).get("step") for _, t in tasks(ir)]
+    assert {s["runtimeValue"]["constant"] for s in steps if s} == set(STEPS)
+
+
+def test_a_component_takes_what_its_stage_reads(ir: dict[str, Any]) -> None:
+    common = {"config", "round", "arm", "step"}
+    for name, component in ir["components"].items():
+        step = name.removeprefix("comp-").rstrip("-0123456789").replace("-", "_")
+        if "executorLabel" in component and step in STEPS:
+            taken = set(component["inputDefinitions"]["parameters"]) - common
+            assert taken - {"controls"} == set(stage(step).reads()), step
+
+
+def test_the_controls_of_a_round_are_edges_to_its_promotion(ir: dict[str, Any]) -> None:
+    given = [
+        t["inputs"]["parameters"]["controls"]["runtimeValue"]["constant"]
+        for _, t in tasks(ir)
+        if "controls" in t.get("inputs", {}).get("parameters", {})
+    ]
+    assert sorted(len(g.split()) for g in given) == [0, 2, 2]
+    assert all(g.startswith("annotated-only={{$.inputs.parameters[") for g in given if g)
 
 
 def test_components_install_nothing_and_stay_small(ir: dict[str, Any]) -> None:

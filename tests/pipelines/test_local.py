@@ -11,7 +11,8 @@ import pytest
 from mmst.core.config import Config, parse, run_id
 from mmst.core.errors import SamplerError
 from mmst.core.manifest import Manifest
-from mmst.core.stage import load, pointers
+from mmst.core.results import Promoted, Trained
+from mmst.core.stored import load, pointers
 from mmst.pipelines import local
 from mmst.planning import hardware
 from mmst.planning.inputs import model_and_tokens
@@ -42,9 +43,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, dict[str
 
 def test_the_whole_round_runs_and_ends_in_a_decision(finished: tuple[Config, dict[str, Manifest]]) -> None:
     config, made = finished
-    decision = made["1.mmst.promote"].facts["decision"]
-    assert decision["reason"]
-    assert decision["challenger"] == made["1.mmst.train"].digest
+    decision = made["1.mmst.promote"].result(Promoted).decision
+    assert decision.reason
+    assert decision.challenger == made["1.mmst.train"].digest
     page = Path(config.out) / "runs" / run_id(config) / "report.html"
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
@@ -68,7 +69,7 @@ def test_samples_tokens_and_bytes_are_those_of_the_plan_within_a_tenth(
     samples = sum(m.counts.get("samples", 0) + m.counts.get("translations", 0) for m in drawn)
     assert planned.value("samples in all") == pytest.approx(samples, rel=0.1)
     assert planned.value("tokens written") == pytest.approx(sum(m.counts["tokens"] for m in drawn), rel=0.1)
-    trained = sum(m.facts["tokens"] for m in stages if m.stage == "train")
+    trained = sum(m.result(Trained).tokens for m in stages if m.stage == "train")
     assert planned.value("tokens trained on") == pytest.approx(trained, rel=0.1)
     stored = sum(entry.bytes for m in stages for entry in m.files)
     assert planned.value("in the store") == pytest.approx(stored, rel=0.1)

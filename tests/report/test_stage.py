@@ -48,7 +48,7 @@ class Page(HTMLParser):
 def make(folder: Path, **sizes: Any) -> tuple[Any, str, Any, str]:
     e = made_up.engines(folder)
     run = made_up.make_run(e, **sizes)
-    manifest = stage.run(e, Place(run=run, round=0, arm="base", step="report"), run)
+    manifest = stage.Report().run(e, Place(run=run, round=0, arm="base", step="report"))
     page = e.store.read(f"runs/{run}/report.html")
     assert page is not None
     return e, run, manifest, page.decode()
@@ -115,7 +115,7 @@ def test_the_manifest_is_the_same_though_the_times_differ(tmp_path: Path, made: 
             e.store.write(name, b'{"seconds": 12345.6}')
         if name.startswith("stages/report/"):
             (tmp_path / name).unlink()
-    again = stage.run(e, Place(run=run, round=0, arm="base", step="report"), run)
+    again = stage.Report().run(e, Place(run=run, round=0, arm="base", step="report"))
     assert again.digest == manifest.digest == made[2].digest
     slower = e.store.read(f"runs/{run}/report.html").decode()
     assert "12,345.6" in slower
@@ -125,13 +125,13 @@ def test_the_manifest_is_the_same_though_the_times_differ(tmp_path: Path, made: 
 def test_a_second_report_is_the_first_one_and_mends_a_lost_page(tmp_path: Path) -> None:
     e, run, manifest, html = make(tmp_path)
     (tmp_path / f"runs/{run}/report.html").unlink()
-    assert stage.run(e, Place(run=run, round=0, arm="base", step="report"), run) == manifest
+    assert stage.Report().run(e, Place(run=run, round=0, arm="base", step="report")) == manifest
     assert e.store.read(f"runs/{run}/report.html").decode() == html
 
 
 def test_a_run_that_has_only_begun_has_a_page_too(tmp_path: Path) -> None:
     e = made_up.engines(tmp_path)
-    made = stage.run(e, Place(run="demo-0", round=0, arm="base", step="report"), "demo-0")
+    made = stage.Report().run(e, Place(run="demo-0", round=0, arm="base", step="report"))
     assert made.counts == {"samples": 0, "translations": 0}
     assert b"Caveats" in (e.store.read("runs/demo-0/report.html") or b"")
 

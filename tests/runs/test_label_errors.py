@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmst.core.records import CheckedSample, Problem, Split, Verdict
-from mmst.core.stage import shard_name
+from mmst.core.stage_folder import shard_name
 from mmst.runs import label_errors
 from tests.support.runs import PROBLEMS, Made, sample_of
 

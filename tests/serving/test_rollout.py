@@ -15,7 +15,7 @@ from mmst.core.errors import ModelError, SamplerError
 from mmst.core.manifest import Place
 from mmst.core.ports import Completion, Sampler
 from mmst.core.records import CheckedSample, Sample, Verdict
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.serving.rollout import (
     FAILED,
     NEXT,
@@ -219,11 +219,11 @@ def evaluated(tmp_path: Any) -> tuple[Any, Version]:
         verdict = Verdict.PASSED if i < 5 else Verdict.WRONG
         return CheckedSample(sample=sample, verdict=verdict, solution=text, answer=str(i + 1))
 
-    check = Stage.open(store, "verify", version=1, config={}, inputs={})
+    check = StageFolder.open(store, "verify", version=1, config={}, inputs={})
     check.write_records("shard-00000.jsonl", [checked(i, by) for i in range(6) for by in ("text", "code")])
     made = check.finish(shards=["shard-00000.jsonl"])
     place = Place(run="r", round=1, arm="mmst", step="evaluate")
-    evaluation = Stage.open(store, "evaluate", version=1, config={}, inputs={"checked": made}, place=place)
+    evaluation = StageFolder.open(store, "evaluate", version=1, config={}, inputs={"checked": made}, place=place)
     evaluation.finish()
     return store, Version(version="1", checkpoint="m", ref="", run="r", evaluation=evaluation.prefix)
 

@@ -30,7 +30,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(model: Path, out: Path) -> Manifest:
-    return base_model.run(Wired(parse({"model": {"base": str(model)}, "out": str(out)}), Quiet()), PLACE)
+    return base_model.BaseModel().run(
+        Wired(parse({"model": {"base": str(model)}, "out": str(out)}), Quiet()), PLACE, {}
+    )
 
 
 def test_a_small_model_is_copied_into_the_store(folder: Path, tmp_path: Path) -> None:
@@ -48,8 +50,7 @@ def test_a_large_model_is_used_where_it_is(folder: Path, tmp_path: Path, monkeyp
 
 def test_the_same_model_in_another_folder_is_the_same_checkpoint(folder: Path, tmp_path: Path) -> None:
     first = run(folder, tmp_path / "out")
-    (tmp_path / "x").mkdir()
-    moved = folder.rename(tmp_path / "x" / "model")
+    moved = folder.rename(tmp_path / "another name")
     assert run(moved, tmp_path / "out2").digest == first.digest
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from mmst.core.config import arms, parse
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import CheckedSample, Example, Problem, Sample, Split, Verdict
-from mmst.core.stage import Stage, records
+from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import records
 from mmst.stages import build_trainset
 from mmst.stages.build_trainset import Candidate, select
 from mmst.storage.folder import FolderStore
@@ -120,7 +122,7 @@ class Engines(Fakes):
         super().__init__(parse(settings), FolderStore(folder))
 
     def stage(self, name: str, **shards: Sequence[object]) -> Manifest:
-        stage = Stage.open(self.store, name, version=1, config=sorted(shards), inputs={})
+        stage = StageFolder.open(self.store, name, version=1, config=sorted(shards), inputs={})
         for shard, content in shards.items():
             stage.write_records(f"{shard}-00000.jsonl", content)
         return stage.finish(shards=[f"{shard}-00000.jsonl" for shard in shards])
@@ -166,7 +168,7 @@ def make(engines: Engines, arm: str = "mmst", **problems: Sequence[object]) -> M
         ),
         "checkpoint": engines.stage("base"),
     }
-    return build_trainset.run(engines, PLACE, **inputs, arm=arm)
+    return build_trainset.BuildTrainset().run(engines, replace(PLACE, arm=arm), inputs)
 
 
 def test_the_stage_writes_examples_with_their_lineage_and_counts_the_way(tmp_path: Path) -> None:

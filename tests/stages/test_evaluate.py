@@ -11,11 +11,11 @@ import pytest
 from mmst.core import stats
 from mmst.core.errors import DataError, LeakError
 from mmst.core.manifest import Manifest
-from mmst.core.records import Outcome, Problem, Report, Score, Split, from_data
-from mmst.core.stage import records
-from mmst.stages import evaluate
+from mmst.core.records import Outcome, Problem, Score, Split
+from mmst.core.results import Measured
+from mmst.core.stored import records
 from mmst.stages.champion import report_name
-from tests.support.promotion import candidate, checked, checkpoint, engines, place, prepared, problem
+from tests.support.promotion import candidate, checked, checkpoint, engines, evaluated, place, prepared, problem
 
 MAIN = [problem(n) for n in range(10)]
 RELATED = [problem(n, "related") for n in range(4)]
@@ -27,7 +27,7 @@ def by_text_only(p: Problem, method: str, index: int) -> bool:
 
 def measured(world: Any, problems: list[Problem], passes: Any) -> tuple[dict[tuple[str, str], Score], Manifest]:
     _, manifest = candidate(world, "m", passes, problems)
-    report = from_data(Report, manifest.facts["report"])
+    report = manifest.result(Measured).report
     return {(s.task, s.method): s for s in report.scores}, manifest
 
 
@@ -74,11 +74,11 @@ def test_every_problem_and_method_has_one_outcome_in_a_fixed_order(tmp_path: Pat
 
 def test_families_count_greedy_passes(tmp_path: Path) -> None:
     _, manifest = measured(engines(tmp_path), MAIN, by_text_only)
-    assert manifest.facts["families"] == {
-        "main/code/f0": [0, 5],
-        "main/code/f1": [0, 5],
-        "main/text/f0": [5, 5],
-        "main/text/f1": [5, 5],
+    assert dict(manifest.result(Measured).families) == {
+        "main/code/f0": (0, 5),
+        "main/code/f1": (0, 5),
+        "main/text/f0": (5, 5),
+        "main/text/f1": (5, 5),
     }
 
 
@@ -89,7 +89,7 @@ def test_a_held_out_problem_that_is_trained_on_is_refused(tmp_path: Path, part: 
     leaking = prepared(world.store, heldout=MAIN, **{part: [replace(MAIN[3], split=Split.TRAIN)]})
     results = checked(world.store, MAIN, model, by_text_only, world.config.methods)
     with pytest.raises(LeakError, match="1 held-out problems are also trained on") as e:
-        evaluate.run(world, place(), leaking, results, model)
+        evaluated(world, leaking, results, model)
     assert MAIN[3].question in str(e.value)
 
 
@@ -98,7 +98,7 @@ def test_a_held_out_problem_without_its_greedy_sample_is_no_wrong_answer(tmp_pat
     model = checkpoint(world.store, "m")
     results = checked(world.store, MAIN[1:], model, by_text_only, world.config.methods)
     with pytest.raises(DataError, match="no greedy sample by text"):
-        evaluate.run(world, place(), prepared(world.store, heldout=MAIN), results, model)
+        evaluated(world, prepared(world.store, heldout=MAIN), results, model)
 
 
 def test_no_held_out_problem_at_all_is_a_user_error(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_no_held_out_problem_at_all_is_a_user_error(tmp_path: Path) -> None:
     model = checkpoint(world.store, "m")
     results = checked(world.store, [], model, by_text_only, world.config.methods)
     with pytest.raises(DataError, match="no held-out problems"):
-        evaluate.run(world, place(), prepared(world.store, train=MAIN), results, model)
+        evaluated(world, prepared(world.store, train=MAIN), results, model)
 
 
 def test_the_same_work_has_the_same_digest_in_another_store(tmp_path: Path) -> None:
@@ -120,19 +120,19 @@ def test_another_arm_is_another_report_of_the_same_held_out_set(tmp_path: Path) 
     _, one = candidate(world, "m", by_text_only, MAIN)
     _, two = candidate(world, "m", by_text_only, MAIN, at=place(arm="own-text"))
     assert one.key != two.key
-    assert one.facts["report"]["heldout"] == two.facts["report"]["heldout"]
+    assert one.result(Measured).report.heldout == two.result(Measured).report.heldout
 
 
 def test_the_held_out_digest_does_not_depend_on_the_order_of_the_problems(tmp_path: Path) -> None:
     _, one = measured(engines(tmp_path / "1"), MAIN, by_text_only)
     _, two = measured(engines(tmp_path / "2"), MAIN[::-1], by_text_only)
-    assert one.facts["report"]["heldout"] == two.facts["report"]["heldout"]
+    assert one.result(Measured).report.heldout == two.result(Measured).report.heldout
 
 
 def test_the_index_finds_the_report_and_a_lost_entry_is_made_again(tmp_path: Path) -> None:
     world = engines(tmp_path)
     model, manifest = candidate(world, "m", by_text_only, MAIN)
-    name = report_name(manifest.facts["report"]["heldout"], manifest.facts["protocol"], model.digest)
+    name = report_name(manifest.result(Measured).report.heldout, manifest.result(Measured).protocol, model.digest)
     assert world.store.read(name) == manifest.ref.encode()
     (tmp_path / name).unlink()
     candidate(world, "m", by_text_only, MAIN)

@@ -16,16 +16,19 @@ from mmst.core.config import PromoteConfig, parse
 from mmst.core.errors import ConfigError, SamplerError, SetupError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Completion, Request, Unfinished, failed
-from mmst.core.records import CheckedSample, Outcome, Report, Sample, Verdict, digest, from_data, from_json, to_json
-from mmst.core.stage import Stage, load, records
+from mmst.core.records import CheckedSample, Outcome, Report, Sample, Verdict, digest, from_json, to_json
+from mmst.core.results import Measured
+from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import load, records
 from mmst.runs.summary import RoundSummary, _notes
-from mmst.stages import build_trainset, evaluate, translate, verify
+from mmst.stages import build_trainset, translate
 from mmst.stages.decision import Evaluated, decide
 from mmst.storage.folder import FolderStore
 from mmst.wiring import api_key
 from tests.stages import test_sample, test_verify
 from tests.support.fakes import Echo, Scripted
-from tests.support.promotion import candidate, checkpoint, engines, place, prepared, problem
+from tests.support.promotion import candidate, checkpoint, engines, prepared, problem
+from tests.support.promotion import evaluated as evaluation
 
 MAIN = [problem(n) for n in range(10)]
 
@@ -207,9 +210,7 @@ def test_a_failed_sample_is_neither_run_nor_judged(tmp_path: Path) -> None:
     ]
     box = Scripted()
     world = test_verify.Wired(tmp_path, box)
-    manifest = verify.run(
-        world, test_verify.PLACE, *test_verify.inputs(world, [lost[0], *test_verify.ASKED[1:-1], lost[1]])
-    )
+    manifest = test_verify.run(world, *test_verify.inputs(world, [lost[0], *test_verify.ASKED[1:-1], lost[1]]))
     found = test_verify.checked(world, manifest)
     assert [(c.verdict, c.answer, c.detail) for c in (found[0], found[-1])] == 2 * [
         (Verdict.FAILED, None, "HTTP 400: too long")
@@ -233,10 +234,10 @@ def measured(
     _, made = candidate(world, name, passes, MAIN)
     samples = list(records(world.store, _checked(world, made), CheckedSample))
     samples = [failing(c) if fails(c.sample.problem_id, c.sample.method, c.sample.index) else c for c in samples]
-    stage = Stage.open(world.store, "verify", version=2, config=[to_json(c) for c in samples], inputs={})
+    stage = StageFolder.open(world.store, "verify", version=2, config=[to_json(c) for c in samples], inputs={})
     stage.write_records("shard-00000.jsonl", samples)
     results = stage.finish(shards=["shard-00000.jsonl"])
-    return evaluate.run(world, place(), prepared(world.store, heldout=MAIN), results, checkpoint(world.store, name))
+    return evaluation(world, prepared(world.store, heldout=MAIN), results, checkpoint(world.store, name))
 
 
 def _checked(world: Any, made: Manifest) -> Manifest:
@@ -245,7 +246,7 @@ def _checked(world: Any, made: Manifest) -> Manifest:
 
 
 def result(world: Any, made: Manifest) -> tuple[dict[tuple[str, str], Any], list[Outcome]]:
-    report = from_data(Report, made.facts["report"])
+    report = made.result(Measured).report
     return {(s.task, s.method): s for s in report.scores}, list(records(world.store, made, Outcome))
 
 
@@ -259,7 +260,7 @@ def test_a_failed_greedy_sample_is_left_out_of_the_accuracy_and_counted(tmp_path
     assert (code.low, code.high) == stats.wilson(5 / 8, 8)
     assert (text.n, text.failed, text.pass_at_1) == (10, 0, 0.6)
     assert (mean.n, mean.failed, mean.pass_at_1) == (8, 2, (5 / 8 + 0.6) / 2)
-    assert sum(n for _, n in made.facts["families"].values()) == 18
+    assert sum(n for _, n in made.result(Measured).families.values()) == 18
     counts = made.counts
     assert (counts["outcomes"], counts["passed"], counts["failed"]) == (20, 11, 2)
     assert sum(o.passed is False for o in outcomes) == 20 - 11 - 2
@@ -343,7 +344,7 @@ def test_the_summary_says_how_many_problems_are_left_out(tmp_path: Path) -> None
     made = measured(world, lambda p, m, i: True, lambda p, m, i: m == "code" and p == MAIN[0].id)
     empty: dict[str, Any] = {name: {} for name in ("funnel", "funnels", "verdicts", "families", "timings")}
     r = RoundSummary(
-        round=1, arms={"mmst": from_data(Report, made.facts["report"])}, decision=None, stopped="", stages=(), **empty
+        round=1, arms={"mmst": made.result(Measured).report}, decision=None, stopped="", stages=(), **empty
     )
     (note, *_) = _notes(None, (r,))
     assert "main by code: 1 of 10 problems are left out" in note

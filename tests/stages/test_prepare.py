@@ -10,7 +10,7 @@ from mmst.core.config import parse
 from mmst.core.errors import LeakError, UserError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import Problem
-from mmst.core.stage import records
+from mmst.core.stored import records
 from mmst.datasets import export, make_problem
 from mmst.stages import prepare
 from mmst.storage.folder import FolderStore
@@ -47,7 +47,7 @@ def sets(tmp_path: Path) -> dict[str, Any]:
 
 def test_only_annotated_problems_keep_their_solutions(tmp_path: Path, sets: dict[str, Any]) -> None:
     made = engines(tmp_path, **sets)
-    manifest = prepare.run(made, PLACE)
+    manifest = prepare.Prepare().run(made, PLACE, {})
     assert [bool(p.solutions) for role in ("train", "heldout", "annotated") for p in read(made, manifest, role)] == [
         False, False, False, False, True,
     ]  # fmt: skip
@@ -59,7 +59,7 @@ def test_only_annotated_problems_keep_their_solutions(tmp_path: Path, sets: dict
 
 def test_a_question_twice_counts_once(tmp_path: Path, sets: dict[str, Any]) -> None:
     sets["train"].append(file(tmp_path / "more.jsonl", ["what is 1 + 6 ?", "What is 3 + 3?"]))
-    manifest = prepare.run(engines(tmp_path, **sets), PLACE)
+    manifest = prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
     assert (manifest.counts["train"], manifest.counts["duplicates"]) == (3, 1)
 
 
@@ -67,7 +67,7 @@ def test_answers_that_contradict_are_counted_and_named_with_their_places(tmp_pat
     export([make_problem("What is 1 + 6?", "8", "x")], tmp_path / "more.jsonl")
     sets["train"].append({"format": "jsonl", "path": str(tmp_path / "more.jsonl")})
     made = engines(tmp_path, **sets)
-    manifest = prepare.run(made, PLACE)
+    manifest = prepare.Prepare().run(made, PLACE, {})
     assert (manifest.counts["duplicates"], manifest.counts["contradictions"]) == (1, 1)
     assert manifest.facts["contradictions"] == [
         {"question": "What is 1 + 6?",
@@ -79,7 +79,7 @@ def test_answers_that_contradict_are_counted_and_named_with_their_places(tmp_pat
 def test_an_answer_in_another_form_is_no_contradiction(tmp_path: Path, sets: dict[str, Any]) -> None:
     export([make_problem("What is 1 + 6?", "7.0", "x")], tmp_path / "more.jsonl")
     sets["train"].append({"format": "jsonl", "path": str(tmp_path / "more.jsonl")})
-    assert "contradictions" not in prepare.run(engines(tmp_path, **sets), PLACE).counts
+    assert "contradictions" not in prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {}).counts
 
 
 def test_further_fields_stay_with_the_problems_of_every_role(tmp_path: Path, sets: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def test_further_fields_stay_with_the_problems_of_every_role(tmp_path: Path, set
         rows = [{k: v for k, v in json.loads(line).items() if k != "id"} for line in path.read_text().splitlines()]
         path.write_text("".join(json.dumps({**row, "id": n, "from": role}) + "\n" for n, row in enumerate(rows)))
     made = engines(tmp_path, **sets)
-    manifest = prepare.run(made, PLACE)
+    manifest = prepare.Prepare().run(made, PLACE, {})
     assert [dict(p.further) for role in ("train", "heldout", "annotated") for p in read(made, manifest, role)] == [
         {"id": 0, "from": "train"}, {"id": 1, "from": "train"}, {"id": 0, "from": "test"},
         {"id": 0, "from": "related"}, {"id": 0, "from": "annotated"},
@@ -100,10 +100,10 @@ def test_a_folder_is_a_source_and_its_content_is_the_key(tmp_path: Path, sets: d
     file(folder / "a.jsonl", ["What is 1 + 6?"])
     file(folder / "b.jsonl", ["What is 2 + 5?"])
     sets["train"] = [{"format": "jsonl", "path": str(folder)}]
-    first = prepare.run(engines(tmp_path, **sets), PLACE)
+    first = prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
     assert first.counts["train"] == 2
     (folder / "b.jsonl").unlink()
-    assert prepare.run(engines(tmp_path, **sets), PLACE).key != first.key
+    assert prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {}).key != first.key
 
 
 @pytest.mark.parametrize("role", ["train", "annotated"])
@@ -114,14 +114,14 @@ def test_a_problem_that_stands_in_the_test_set_stops_the_run(
     sets[role].append(file(tmp_path / "a.jsonl", ["Add 3 and 4 ."]))
     sets[held].append(file(tmp_path / "b.jsonl", ["add 3 and 4"]))
     with pytest.raises(LeakError, match=rf"1 problems.*{role}: Add 3 and 4.*Remedy: set `split: train`"):
-        prepare.run(engines(tmp_path, **sets), PLACE)
+        prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
 
 
 def test_near_duplicates_are_left_out_and_reported(tmp_path: Path, sets: dict[str, Any]) -> None:
     sets["test"].append(file(tmp_path / "a.jsonl", [SENTENCE.format(3, 4)]))
     sets["train"].append(file(tmp_path / "b.jsonl", [SENTENCE.format(3, 4).replace("how far is", "what length is")]))
     made = engines(tmp_path, **sets, near_duplicate=0.6)
-    manifest = prepare.run(made, PLACE)
+    manifest = prepare.Prepare().run(made, PLACE, {})
     assert (manifest.counts["train"], manifest.counts["near_duplicates"]) == (2, 1)
     (example,) = manifest.facts["near_duplicates"]
     assert (example["role"], example["heldout"]) == ("train", SENTENCE.format(3, 4))
@@ -130,49 +130,49 @@ def test_near_duplicates_are_left_out_and_reported(tmp_path: Path, sets: dict[st
 def test_a_template_with_other_numbers_is_another_problem(tmp_path: Path, sets: dict[str, Any]) -> None:
     sets["test"].append(file(tmp_path / "a.jsonl", [SENTENCE.format(3, 4)]))
     sets["train"].append(file(tmp_path / "b.jsonl", [SENTENCE.format(5, 6)]))
-    assert prepare.run(engines(tmp_path, **sets), PLACE).counts["near_duplicates"] == 0
+    assert prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {}).counts["near_duplicates"] == 0
 
 
 def test_generated_sets_lose_almost_nothing_as_near_duplicates(tmp_path: Path) -> None:
     one = {"format": "generated", "count": 600, "seed": 1}
     sets = {"train": [one | {"split": "train"}], "test": [one | {"split": "test"}]}
-    counts = prepare.run(engines(tmp_path, **sets), PLACE).counts
+    counts = prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {}).counts
     assert counts["train"] > 450
     assert counts["near_duplicates"] < 0.02 * counts["train"]
 
 
 def test_the_digest_follows_the_content_not_the_path(tmp_path: Path, sets: dict[str, Any]) -> None:
-    first = prepare.run(engines(tmp_path / "one", **sets), PLACE)
+    first = prepare.Prepare().run(engines(tmp_path / "one", **sets), PLACE, {})
     moved = tmp_path / "elsewhere.jsonl"
     Path(sets["train"][0]["path"]).rename(moved)
     sets["train"][0]["path"] = str(moved)
-    assert prepare.run(engines(tmp_path / "two", **sets), PLACE).digest == first.digest
+    assert prepare.Prepare().run(engines(tmp_path / "two", **sets), PLACE, {}).digest == first.digest
     file(moved, ["What is 0 + 7?"])
-    assert prepare.run(engines(tmp_path / "one", **sets), PLACE).key != first.key
+    assert prepare.Prepare().run(engines(tmp_path / "one", **sets), PLACE, {}).key != first.key
 
 
 def test_a_complete_stage_is_not_made_again(tmp_path: Path, sets: dict[str, Any], monkeypatch: Any) -> None:
-    first = prepare.run(engines(tmp_path, **sets), PLACE)
+    first = prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
     monkeypatch.setattr(prepare, "clean", None)
-    assert prepare.run(engines(tmp_path, **sets), PLACE) == first
+    assert prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {}) == first
 
 
 @pytest.mark.parametrize("role", ["train", "test"])
 def test_a_run_without_problems_is_refused_with_a_remedy(tmp_path: Path, sets: dict[str, Any], role: str) -> None:
     del sets[role]
     with pytest.raises(UserError, match=rf"problems\.{role} holds no problem.*Remedy"):
-        prepare.run(engines(tmp_path, **sets), PLACE)
+        prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
 
 
 def test_a_split_that_leaves_nothing_is_refused(tmp_path: Path, sets: dict[str, Any]) -> None:
     empty = next(s for s in ("train", "dev", "test") if s != make_problem("Say 9 - 2.", "7", "x").split)
     sets["annotated"][0]["split"] = empty
     with pytest.raises(UserError, match=rf"problems\.annotated holds no problem.*split={empty}"):
-        prepare.run(engines(tmp_path, **sets), PLACE)
+        prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
 
 
 def test_a_missing_file_is_refused_before_anything_is_written(tmp_path: Path, sets: dict[str, Any]) -> None:
     sets["train"][0]["path"] = str(tmp_path / "gone.jsonl")
     with pytest.raises(UserError, match=r"does not exist.*gone\.jsonl"):
-        prepare.run(engines(tmp_path, **sets), PLACE)
+        prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
     assert not (tmp_path / "store").exists()

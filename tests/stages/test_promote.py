@@ -18,11 +18,12 @@ from mmst.core.errors import ConfigError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Champion
 from mmst.core.records import Decision, Outcome, Report, from_data, to_data
+from mmst.core.results import Promoted
 from mmst.stages import champion as champions
 from mmst.stages import promote
 from mmst.stages.champion import follow
 from mmst.stages.decision import Evaluated, decide
-from tests.support.promotion import LightRegistry, candidate, engines, place, problem
+from tests.support.promotion import LightRegistry, candidate, engines, place, problem, promotion
 
 RULE = PromoteConfig()
 CELLS = [("main", "text"), ("main", "code"), ("related", "text"), ("related", "code")]
@@ -169,11 +170,11 @@ def world(tmp_path: Path, **settings: Any) -> Any:
 
 def promoted(w: Any, name: str, share: int, **controls: Manifest) -> Manifest:
     model, evaluation = skilled(w, name, share)
-    return promote.run(w, place("promote"), evaluation, model, controls)
+    return promotion(w, evaluation, model, controls)
 
 
 def decision_of(manifest: Manifest) -> Decision:
-    return from_data(Decision, manifest.facts["decision"])
+    return manifest.result(Promoted).decision
 
 
 def test_the_better_challenger_becomes_champion_in_record_and_registry(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_champion_that_comes_between_is_decided_against(tmp_path: Path) -> Non
         return bool(original(name, data, expected))
 
     w.store.replace = replace
-    late = decision_of(promote.run(w, place("promote"), evaluation, model, {}))
+    late = decision_of(promotion(w, evaluation, model))
     fast = decision_of(raced[0])
     assert fast.promote
     assert not late.promote
@@ -288,9 +289,9 @@ def test_killed_anywhere_and_run_again_it_ends_the_same_without_doubles(
         count = {"left": n}
         dying.store, dying.made = DiesAt(count, w.store, after=after), DiesAt(count, w.made, after=after)
         try:
-            promote.run(dying, place("promote"), evaluation, model, {})
+            promotion(dying, evaluation, model)
         except Killed:
-            assert state(w, promote.run(w, place("promote"), evaluation, model, {})) == expected
+            assert state(w, promotion(w, evaluation, model)) == expected
         else:
             assert n > 8, "the loop reached every step"
             return
@@ -304,9 +305,9 @@ def test_overtaken_after_the_kill_the_promotion_that_was_made_is_still_reported(
     dying = engines(tmp_path / "store", None)
     dying.made = DiesAt({"left": 2}, w.made, after=False)
     with pytest.raises(Killed):
-        promote.run(dying, place("promote"), evaluation, model, {})
+        promotion(dying, evaluation, model)
     assert decision_of(promoted(w, "c", 90)).promote
-    late = decision_of(promote.run(w, place("promote"), evaluation, model, {}))
+    late = decision_of(promotion(w, evaluation, model))
     assert late.promote
     assert [r.champion.checkpoint for r in champions.read(w.store, "mmst")].count(late.challenger) == 1
     assert w.made.read()["alias"] == champions.read(w.store, "mmst")[-1].champion.version
@@ -323,11 +324,11 @@ def test_a_champion_without_a_report_here_is_not_replaced_until_it_is_measured(t
     model, evaluation = skilled(w, "new", 90)
     for report in (tmp_path / "store" / "reports").rglob(f"{old.digest[7:23]}.ref"):
         report.unlink()
-    unmeasured = decision_of(promote.run(w, place("promote"), evaluation, model, {}))
+    unmeasured = decision_of(promotion(w, evaluation, model))
     assert not unmeasured.promote
     assert "Remedy: promote under another name" in unmeasured.reason
     skilled(w, "old", 50)
-    assert decision_of(promote.run(w, place("promote"), evaluation, model, {})).promote
+    assert decision_of(promotion(w, evaluation, model)).promote
 
 
 def test_the_second_call_changes_neither_store_nor_registry(tmp_path: Path) -> None:
@@ -339,7 +340,7 @@ def test_the_second_call_changes_neither_store_nor_registry(tmp_path: Path) -> N
     watched = engines(tmp_path / "store", None)
     watched.store, watched.made = DiesAt(count, w.store, after=False), w.made
     w.made.register = w.made.log_round = None
-    promote.run(watched, place("promote"), evaluation, model, {})
+    promotion(watched, evaluation, model)
     assert count == {"left": 1}
     assert w.made.read() == before
 
@@ -355,7 +356,7 @@ def test_an_alias_that_was_set_back_is_set_right_by_running_any_promotion_again(
     other = str(3 - int(standing.version))
     for model, evaluation in (again, skilled(w, "a", 50)):
         w.made.point("mmst", other)
-        promote.run(w, place("promote"), evaluation, model, {})
+        promotion(w, evaluation, model)
         assert w.made.read()["alias"] == standing.version
 
 
@@ -409,17 +410,17 @@ def test_held_up_at_any_step_while_another_promotes_the_alias_ends_at_the_champi
 
         def meanwhile(w: Any = w, reached: list[int] = reached) -> None:
             reached.append(1)
-            promote.run(w, place("rival"), rival[1], rival[0], {})
+            promotion(w, rival[1], rival[0], at=place("rival"))
             killed(end == "is killed")
 
         at |= {"left": n, "do": meanwhile, "then": lambda: killed(end == "is killed after one more step")}
         with contextlib.suppress(Killed):
-            promote.run(held, place("promote"), own[1], own[0], {})
+            promotion(held, own[1], own[0])
         if not reached:
             assert n > 15, "the loop reached every step"
             return
         if end != "goes on":  # the winner is run again
-            promote.run(w, place("again"), rival[1], rival[0], {})
+            promotion(w, rival[1], rival[0], at=place("again"))
         record = champions.read(w.store, "mmst")
         assert w.made.read()["alias"] == record[-1].champion.version, n
         assert len({r.champion.checkpoint for r in record}) == len(record)
@@ -446,8 +447,8 @@ def test_another_run_that_shares_the_decision_is_logged_too(tmp_path: Path) -> N
     w = world(tmp_path)
     first_time = promoted(w, "a", 50)
     model, evaluation = skilled(w, "a", 50)
-    other = type(place())(run="other-run", round=1, arm="mmst", step="promote")
-    assert promote.run(w, other, evaluation, model, {}).digest == first_time.digest
+    w.run = "other-run"
+    assert promotion(w, evaluation, model).digest == first_time.digest
     assert set(w.made.read()["rounds"]) == {"test-run/1", "other-run/1"}
     assert len(champions.read(w.store, "mmst")) == 1
 
@@ -464,5 +465,5 @@ def test_a_name_that_cannot_be_registered_is_refused_before_anything_is_written(
     w = world(tmp_path, promote__name="my/model")
     model, evaluation = skilled(w, "a", 50)
     with pytest.raises(ConfigError, match=r"promote\.name"):
-        promote.run(w, place("promote"), evaluation, model, {})
+        promotion(w, evaluation, model)
     assert not list(w.store.names("stages/promote"))

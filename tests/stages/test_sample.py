@@ -14,7 +14,8 @@ from mmst.core.errors import ConfigError, SamplerError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Message, Sampler, Store
 from mmst.core.records import Problem, Sample
-from mmst.core.stage import Stage, records, shard_name
+from mmst.core.stage_folder import StageFolder, shard_name
+from mmst.core.stored import records
 from mmst.datasets import make_problem
 from mmst.inference.providers.recorded import Recorded
 from mmst.observe.progress import Quiet
@@ -22,7 +23,7 @@ from mmst.stages import sample
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Echo, Fakes
 
-PLACE = Place(run="r", round=1, arm="mmst", step="sample")
+STEPS = {"train": "sample", "heldout": "sample-heldout"}
 
 
 @dataclasses.dataclass
@@ -51,18 +52,24 @@ def engines(folder: Path, model: Any = None, *, prompt: str = "plain", **samplin
 
 def inputs(store: Store) -> tuple[Manifest, Manifest]:
     """Five training problems, one held-out problem, and a checkpoint."""
-    stage = Stage.open(store, "problems", version=1, config={}, inputs={})
+    stage = StageFolder.open(store, "problems", version=1, config={}, inputs={})
     made = [make_problem(f"What is {i} plus 3?", str(i + 3), "t") for i in range(6)]
     shards = {f"train-{shard_name(0)}": made[:3], f"train-{shard_name(1)}": made[3:5], "heldout-00000.jsonl": made[5:]}
     for name, part in shards.items():
         stage.write_records(name, part)
     problems = stage.finish(shards=shards)
-    checkpoint = Stage.open(store, "base", version=1, config={}, inputs={}).finish()
+    checkpoint = StageFolder.open(store, "base", version=1, config={}, inputs={}).finish()
     return problems, checkpoint
 
 
 def run(here: Here, purpose: str = "train") -> Manifest:
-    return sample.run(here, PLACE, *inputs(here.store), purpose)
+    problems, checkpoint = inputs(here.store)
+    return drawn(here, problems, checkpoint, purpose)
+
+
+def drawn(here: Here, problems: Manifest, checkpoint: Manifest, purpose: str = "train") -> Manifest:
+    place = Place(run="r", round=1, arm="mmst", step=STEPS[purpose])
+    return sample.Sampling().run(here, place, {"problems": problems, "checkpoint": checkpoint})
 
 
 def test_every_training_problem_is_sampled_k_times_by_each_method(tmp_path: Path) -> None:
@@ -122,14 +129,18 @@ def test_what_changes_the_samples_changes_where_they_are_stored(tmp_path: Path, 
 
 def test_a_problem_s_requests_do_not_depend_on_the_other_problems() -> None:
     problems = [make_problem(f"What is {i}?", "1", "t") for i in range(3)]
-    config = parse({})
-    alone = [ask.request for ask in sample.requests(problems[2:], config, "train", None)]
-    assert alone == [ask.request for ask in sample.requests(problems, config, "train", None)][-2:]
+    settings = sample.Settings.of(parse({}), "train")
+    alone = [ask.request for ask in sample.requests(problems[2:], settings, None)]
+    assert alone == [ask.request for ask in sample.requests(problems, settings, None)][-2:]
 
 
 def test_each_method_and_purpose_has_its_own_seed() -> None:
     problem = [make_problem("What is 1?", "1", "t")]
-    seeds = [a.request.seed for p in sample.PREFIXES for a in sample.requests(problem, parse({}), p, None)]
+    seeds = [
+        a.request.seed
+        for p in sample.PREFIXES
+        for a in sample.requests(problem, sample.Settings.of(parse({}), p), None)
+    ]
     assert len(set(seeds)) == 4
 
 
@@ -159,10 +170,8 @@ def test_recorded_completions_are_known_by_their_content_not_their_path(tmp_path
     assert made[0].ref == made[1].ref
 
 
-def test_an_unknown_purpose_or_method_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+def test_an_unknown_method_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
     here = engines(tmp_path)
-    with pytest.raises(ConfigError, match="purpose"):
-        run(here, "fun")
     here.config = dataclasses.replace(here.config, methods=("dance",))
     with pytest.raises(ConfigError, match="dance"):
         run(here)
@@ -171,7 +180,7 @@ def test_an_unknown_purpose_or_method_is_refused_before_anything_is_opened(tmp_p
 
 def test_no_problems_are_no_samples_and_no_model(tmp_path: Path) -> None:
     here = engines(tmp_path)
-    empty = Stage.open(here.store, "problems", version=1, config="none", inputs={}).finish()
-    made = sample.run(here, PLACE, empty, inputs(here.store)[1], "train")
+    empty = StageFolder.open(here.store, "problems", version=1, config="none", inputs={}).finish()
+    made = drawn(here, empty, inputs(here.store)[1])
     assert (made.counts["samples"], made.files, here.opened) == (0, (), 0)
     assert list(records(here.store, made, Problem)) == []

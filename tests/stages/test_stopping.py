@@ -1,10 +1,16 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst.core.config import LoopConfig
 from mmst.core.records import Decision
-from mmst.stages.stopping import another, enough
+from mmst.stages.stopping import Settings, another, enough
+
+
+def rule(round: int = 1, **changes: Any) -> Settings:
+    return replace(Settings(min_new=20, min_gain=0.0, plateau="stop", rounds=1, round=round), **changes)
 
 
 def decision(promote: bool, gain: float) -> Decision:
@@ -13,18 +19,18 @@ def decision(promote: bool, gain: float) -> Decision:
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
 def test_a_round_trains_exactly_when_it_has_the_examples_asked_for(new: int, least: int) -> None:
-    assert (enough(LoopConfig(min_new=least), new) == "") == (new >= least)
+    assert (enough(rule(min_new=least), "mmst", new) == "") == (new >= least)
 
 
 def test_too_few_examples_names_both_numbers_and_the_key() -> None:
-    reason = enough(LoopConfig(min_new=20), 3)
+    reason = enough(rule(), "mmst", 3)
     assert "3" in reason
     assert "20" in reason
     assert "loop.min_new" in reason
 
 
 def test_the_seed_only_arm_needs_no_new_examples() -> None:
-    assert enough(LoopConfig(arm="annotated-only", min_new=20), 0) == ""
+    assert enough(rule(), "annotated-only", 0) == ""
 
 
 @pytest.mark.parametrize(
@@ -39,12 +45,12 @@ def test_the_seed_only_arm_needs_no_new_examples() -> None:
 def test_another_round_needs_a_promotion_and_the_gain_asked_for(
     round: int, promote: bool, gain: float, stops_with: str
 ) -> None:
-    reason = another(LoopConfig(rounds=2, min_gain=0.05), round, decision(promote, gain))
+    reason = another(rule(round, rounds=2, min_gain=0.05), decision(promote, gain))
     assert (stops_with in reason) if stops_with else reason == ""
 
 
 @pytest.mark.parametrize(("promote", "gain"), [(False, -0.2), (True, 0.0)])
 def test_an_experiment_goes_on_to_its_last_round_whatever_a_round_gains(promote: bool, gain: float) -> None:
-    loop = LoopConfig(rounds=2, min_gain=0.05, plateau="continue")
-    assert another(loop, 1, decision(promote, gain)) == ""
-    assert "all 2 rounds" in another(loop, 2, decision(promote, gain))
+    loop = rule(rounds=2, min_gain=0.05, plateau="continue")
+    assert another(loop, decision(promote, gain)) == ""
+    assert "all 2 rounds" in another(replace(loop, round=2), decision(promote, gain))

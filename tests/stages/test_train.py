@@ -18,7 +18,8 @@ from mmst.core.errors import UserError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import TrainSpec
 from mmst.core.records import Example, from_json
-from mmst.core.stage import Stage
+from mmst.core.results import Trained
+from mmst.core.stage_folder import StageFolder
 from mmst.core.weights import checkpoint_folder
 from mmst.stages import train
 from mmst.stages.train import annotated_share, enough, epochs, order
@@ -86,7 +87,7 @@ class Trainer:
         Path(spec.out).mkdir()
         (Path(spec.out) / "model.safetensors").write_bytes(b"weights")
         on_step(3, 0.5)
-        return {"loss": 0.5, "tokens": 99, "steps": 3}
+        return {"loss": 0.5, "tokens": 99, "steps": 3, "dropped": 0, "threads": 2}
 
 
 class Engines(Fakes):
@@ -98,20 +99,21 @@ class Engines(Fakes):
         return self.made
 
     def stage(self, name: str, arm: str = "mmst", **shards: list[Example]) -> Manifest:
-        stage = Stage.open(self.store, name, version=1, config=[arm, sorted(shards)], inputs={})
+        stage = StageFolder.open(self.store, name, version=1, config=[arm, sorted(shards)], inputs={})
         for shard, content in shards.items():
             stage.write_records(f"{shard}-00000.jsonl", content)
         return stage.finish(shards=[f"{s}-00000.jsonl" for s in shards], facts={"arm": arm})
 
     def train(self, arm: str = "mmst", **shards: list[Example]) -> Manifest:
-        return train.run(self, PLACE, self.stage("build_trainset", arm, **shards), self.stage("base"))
+        trainset = self.stage("build_trainset", arm, **shards)
+        return train.Train().run(self, PLACE, {"trainset": trainset, "checkpoint": self.stage("base")})
 
 
 def test_the_stage_is_the_folder_that_the_trainer_wrote(tmp_path: Path) -> None:
     engines = Engines(tmp_path)
     made = engines.train(new=[example(1)], annotated=[example(2, "annotated")])
     assert (checkpoint_folder(engines.store, made) / "model.safetensors").read_bytes() == b"weights"
-    assert made.facts == {"arm": "mmst", "loss": 0.5, "tokens": 99, "steps": 3}
+    assert made.result(Trained) == Trained(arm="mmst", loss=0.5, tokens=99, steps=3, dropped=0, threads=2)
     assert not Path(engines.made.spec.scratch).exists()
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from mmst.core.config import Config, parse
+from mmst.core.config import parse
 from mmst.core.ports import Completion
 from mmst.core.records import CheckedSample, Sample, Verdict
-from mmst.stages.translate import requests, translated
+from mmst.stages.translate import Settings, requests, translated
 
 QUESTIONS = {"p-1": "Ann has 3 apples and buys 4. How many now?", "p-2": "What is 5 times 6?"}
 
@@ -29,9 +29,9 @@ def checked(
     return CheckedSample(sample=sample, verdict=verdict, solution=solution, answer="7")
 
 
-def config(**translate: int) -> Config:
+def config(**translate: int) -> Settings:
     settings: Mapping[str, object] = {"translate": translate}
-    return parse(settings)
+    return Settings.of(parse(settings))
 
 
 def test_only_correct_solutions_are_translated() -> None:

@@ -17,7 +17,8 @@ from mmst.core.errors import DataError, SandboxError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Evaluation, Execution, Limits, Program, Sandbox
 from mmst.core.records import CheckedSample, Problem, Sample, Split, Translation, Verdict
-from mmst.core.stage import Stage, records, shard_name
+from mmst.core.stage_folder import StageFolder, shard_name
+from mmst.core.stored import records
 from mmst.stages import verify
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Fakes, Oracle, Scripted
@@ -54,10 +55,14 @@ def inputs(engines: Wired, samples: Iterable[Sample], answer: str = "") -> tuple
     ]
     made = []
     for name, shard, content in (("problems", "train-00000.jsonl", problems), ("sample", shard_name(0), samples)):
-        stage = Stage.open(engines.store, name, version=1, config=0, inputs={})
+        stage = StageFolder.open(engines.store, name, version=1, config=0, inputs={})
         stage.write_records(shard, content)
         made.append(stage.finish(shards=[shard]))
     return made[0], made[1]
+
+
+def run(engines: Wired, problems: Manifest, samples: Manifest) -> Manifest:
+    return verify.Verify().run(engines, PLACE, {"problems": problems, "samples": samples})
 
 
 def checked(engines: Wired, manifest: Manifest) -> list[CheckedSample]:
@@ -82,14 +87,14 @@ VERDICTS = [
 
 def test_every_outcome_becomes_its_verdict(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted())
-    found = checked(engines, verify.run(engines, PLACE, *inputs(engines, ASKED)))
+    found = checked(engines, run(engines, *inputs(engines, ASKED)))
     assert [c.sample for c in found] == ASKED
     assert [c.verdict.value for c in found] == VERDICTS
 
 
 def test_counts_name_every_verdict_and_add_up(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted())
-    counts = verify.run(engines, PLACE, *inputs(engines, ASKED)).counts
+    counts = run(engines, *inputs(engines, ASKED)).counts
     assert counts["asked"] == 9
     assert counts["passed"] == 2
     assert counts["text.wrong"] == 1
@@ -100,7 +105,7 @@ def test_counts_name_every_verdict_and_add_up(tmp_path: Path) -> None:
 
 def test_detail_says_how_a_wrong_answer_differed(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted())
-    found = checked(engines, verify.run(engines, PLACE, *inputs(engines, ASKED)))
+    found = checked(engines, run(engines, *inputs(engines, ASKED)))
     assert found[1].detail == "answered 8, gold 7"
     assert found[2].detail == "printed no answer"
     assert found[3].detail == "why"
@@ -110,32 +115,32 @@ def test_identical_programs_of_a_shard_run_once(tmp_path: Path) -> None:
     box = Scripted()
     engines = Wired(tmp_path, box)
     asked = [sample(i, "code", "print(7)", p) for i, p in enumerate(("p-7", "p-1", "p-7"))]
-    found = checked(engines, verify.run(engines, PLACE, *inputs(engines, asked)))
+    found = checked(engines, run(engines, *inputs(engines, asked)))
     assert box.ran == ["print(7)"]
     assert [c.passed for c in found] == [True, False, True]
 
 
 def test_text_alone_needs_no_sandbox(tmp_path: Path) -> None:
     engines = Wired(tmp_path, None)
-    manifest = verify.run(engines, PLACE, *inputs(engines, [sample(0, "text", "The answer is 1")]))
+    manifest = run(engines, *inputs(engines, [sample(0, "text", "The answer is 1")]))
     assert manifest.counts["passed"] == 1
 
 
 def test_no_samples_make_a_complete_empty_stage(tmp_path: Path) -> None:
     engines = Wired(tmp_path, None)
-    assert verify.run(engines, PLACE, *inputs(engines, [])).counts["asked"] == 0
+    assert run(engines, *inputs(engines, [])).counts["asked"] == 0
 
 
 def test_translations_keep_their_lineage(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted())
     fields = {f: getattr(ASKED[0], f) for f in Sample.__slots__} | {"source_sample": "s-x", "source_method": "text"}
-    found = checked(engines, verify.run(engines, PLACE, *inputs(engines, [Translation(**fields)])))
+    found = checked(engines, run(engines, *inputs(engines, [Translation(**fields)])))
     assert (found[0].sample.source_sample, found[0].verdict) == ("s-x", Verdict.PASSED)
 
 
 def test_interrupted_stage_goes_on_and_is_the_same(tmp_path: Path) -> None:
     calm = Wired(tmp_path / "calm", Scripted(), shard=2)
-    whole = verify.run(calm, PLACE, *inputs(calm, ASKED))
+    whole = run(calm, *inputs(calm, ASKED))
 
     class Killed(Exception):
         pass
@@ -150,18 +155,18 @@ def test_interrupted_stage_goes_on_and_is_the_same(tmp_path: Path) -> None:
     engines = Wired(tmp_path / "killed", Dying(), shard=2)
     given_ = inputs(engines, ASKED)
     with pytest.raises(Killed):
-        verify.run(engines, PLACE, *given_)
+        run(engines, *given_)
     engines.box = second = Scripted()
-    assert verify.run(engines, PLACE, *given_) == whole
+    assert run(engines, *given_) == whole
     assert second.ran == ["timed_out()", "out_of_memory()", "output_limit()"]
 
 
 def test_complete_stage_is_not_done_again(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted())
     given_ = inputs(engines, ASKED)
-    first = verify.run(engines, PLACE, *given_)
+    first = run(engines, *given_)
     engines.box = None
-    assert verify.run(engines, PLACE, *given_) == first
+    assert run(engines, *given_) == first
 
 
 def test_order_of_executions_changes_nothing(tmp_path: Path) -> None:
@@ -170,7 +175,7 @@ def test_order_of_executions_changes_nothing(tmp_path: Path) -> None:
         box = Scripted()
         box.order = order
         engines = Wired(tmp_path / str(order), box)
-        digests.add(verify.run(engines, PLACE, *inputs(engines, ASKED)).digest)
+        digests.add(run(engines, *inputs(engines, ASKED)).digest)
     assert len(digests) == 1
 
 
@@ -179,13 +184,13 @@ def test_workers_and_sandbox_are_no_part_of_the_key(tmp_path: Path) -> None:
     changes: list[dict[str, Any]] = [{"workers": 1}, {"workers": 2, "sandbox": "subprocess"}]
     for i, settings in enumerate(changes):
         engines = Wired(tmp_path / str(i), Scripted(), **settings)
-        keys.add(verify.run(engines, PLACE, *inputs(engines, ASKED)).key)
+        keys.add(run(engines, *inputs(engines, ASKED)).key)
     assert len(keys) == 1
 
 
 def test_a_sandbox_that_fails_once_costs_no_verdict(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted(die=1))
-    found = checked(engines, verify.run(engines, PLACE, *inputs(engines, ASKED)))
+    found = checked(engines, run(engines, *inputs(engines, ASKED)))
     assert [c.verdict.value for c in found] == VERDICTS
 
 
@@ -193,7 +198,7 @@ def test_a_sandbox_that_fails_again_raises_and_keeps_finished_shards(tmp_path: P
     engines = Wired(tmp_path, Scripted(die=2), shard=2)
     asked = [ASKED[7], ASKED[8], *ASKED[:2]]
     with pytest.raises(SandboxError):
-        verify.run(engines, PLACE, *inputs(engines, asked))
+        run(engines, *inputs(engines, asked))
     assert [n for n in engines.store.names("stages/verify/") if n.endswith(shard_name(0))]
     assert not [n for n in engines.store.names("stages/verify/") if n.endswith((shard_name(1), "manifest.json"))]
 
@@ -201,12 +206,12 @@ def test_a_sandbox_that_fails_again_raises_and_keeps_finished_shards(tmp_path: P
 def test_a_sample_of_an_unknown_problem_is_a_user_error(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted())
     with pytest.raises(DataError, match="p-nowhere"):
-        verify.run(engines, PLACE, *inputs(engines, [sample(0, "text", "The answer is 1", "p-nowhere")]))
+        run(engines, *inputs(engines, [sample(0, "text", "The answer is 1", "p-nowhere")]))
 
 
 def test_memory_addresses_are_left_out_of_answers(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Scripted())
-    found = checked(engines, verify.run(engines, PLACE, *inputs(engines, [sample(0, "code", "print(<f at 0x7fa3>)")])))
+    found = checked(engines, run(engines, *inputs(engines, [sample(0, "code", "print(<f at 0x7fa3>)")])))
     assert found[0].answer == "<f at 0x…>"
 
 
@@ -227,13 +232,11 @@ def test_packages_that_programs_lack_are_counted_and_the_most_wanted_named() -> 
             sample=sample(0, "code", "x"), verdict=Verdict.CRASHED, solution="x", answer=None, detail=detail
         )
 
-    found = verify.complete(
-        verify.tally(
-            [lacking(n) for n in ("torch", "requests", "torch", "requests", "torch", *map(chr, range(97, 123)))]
-        )
-    )
-    assert (found["lacks torch"], found["lacks requests"], found["crashed"]) == (3, 2, 31)
-    assert sum(name.startswith("lacks ") for name in found) == verify.LACKS
+    counting = verify.Counting()
+    counting.add(lacking(n) for n in ("torch", "requests", "torch", "requests", "torch", *map(chr, range(97, 123))))
+    found = counting.counts()
+    assert (found.lacks["torch"], found.lacks["requests"], found.total.verdicts["crashed"]) == (3, 2, 31)
+    assert len(found.lacks) == verify.LACKS
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
@@ -253,7 +256,7 @@ def test_what_comparing_leaves_open_is_for_the_algebra_engine_and_may_stay_undec
     said = ["x = \\pm 1", "x = \\pm 2", "x = \\pm 7", "x = \\pm 7"]
     asked = [sample(i, "text", f"The answer is ${answer}$") for i, answer in enumerate(said)]
     problems, samples = inputs(engines, asked, answer="x^2 = 1")
-    manifest = verify.run(engines, PLACE, problems, samples)
+    manifest = run(engines, problems, samples)
     assert [c.verdict.value for c in checked(engines, manifest)] == ["passed", "wrong", "undecided", "undecided"]
     assert [c.detail for c in checked(engines, manifest)][::2] == ["", "answered x = \\pm 7, gold x^2 = 1"]
     assert manifest.counts["undecided"] == 2
@@ -272,7 +275,7 @@ class Moody(Scripted):
 def test_a_solution_that_prints_something_else_the_second_time_passes_but_does_not_teach(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Moody())
     problems, samples = inputs(engines, [sample(0, "code", "tick(1)"), sample(1, "text", "The answer is 1")])
-    manifest = verify.run(engines, PLACE, problems, samples)
+    manifest = run(engines, problems, samples)
     nondeterministic, text = checked(engines, manifest)
     assert (nondeterministic.passed, nondeterministic.teaches, nondeterministic.detail) == (
         True,
@@ -301,13 +304,13 @@ def test_only_what_passed_and_was_not_evaluated_runs_twice(tmp_path: Path) -> No
     engines = Wired(tmp_path, box := Evaluating())
     asked = [sample(0, "code", "tick(1)"), sample(1, "code", "tick(2)"), sample(2, "code", "print(1)")]
     problems, samples = inputs(engines, asked)
-    verify.run(engines, PLACE, problems, samples)
+    run(engines, problems, samples)
     assert sorted(box.ran) == ["print(1)", "tick(1)", "tick(1)", "tick(2)"]
 
 
 def test_a_contradiction_is_counted_and_stays_with_its_sample(tmp_path: Path) -> None:
     engines = Wired(tmp_path, Evaluating())
     problems, samples = inputs(engines, [sample(0, "code", "print(7)"), sample(1, "code", "print(1)")])
-    manifest = verify.run(engines, PLACE, problems, samples)
+    manifest = run(engines, problems, samples)
     assert [c.contradicted for c in checked(engines, manifest)] == [True, False]
     assert (manifest.counts["contradicted"], manifest.counts["code.contradicted"]) == (1, 1)

@@ -24,6 +24,7 @@ from mmst.core.ports import (
     Store,
     Trainer,
 )
+from mmst.core.provenance import Provenance
 from mmst.observe.progress import Quiet
 
 
@@ -33,6 +34,14 @@ class Fakes:
     def __init__(self, config: Config, store: Store, progress: Progress | None = None) -> None:
         self.config, self.store = config, store
         self.progress: Progress = progress or Quiet()
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance.of(self.config)
+
+    @property
+    def failures(self) -> float:
+        return self.config.sampling.failures
 
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> AbstractContextManager[Sampler]:
         raise AssertionError("no model is there to be asked")

@@ -15,7 +15,7 @@ import yaml
 from mmst.core.config import Config, run_id
 from mmst.core.process import descendants, started
 from mmst.core.records import to_data
-from mmst.core.stage import load, pointers
+from mmst.core.stored import load, pointers
 from mmst.storage.folder import FolderStore
 from tests.support.small_run import small_config
 
@@ -28,18 +28,15 @@ from mmst.runner import run_stage
 process.end_with_owner()
 c = config.from_text(sys.argv[1])
 def step(stage, arm="mmst", round=1, name="", **given):
-    refs = {k: v for k, v in given.items() if k in ("problems", "checkpoint", "samples", "checked", "translated",
-        "trainset", "evaluation", "promotion")}
-    rest = {k: v for k, v in given.items() if k not in refs}
-    return run_stage.run(stage, c, round=round, arm=arm, step=name, refs=refs, **rest).ref
+    return run_stage.run(stage, c, round=round, arm=arm, step=name, refs=given, beside={}).ref
 def measure(p, m, **at):
-    drawn = step("sample", **at, name="sample-heldout", problems=p, checkpoint=m, purpose="heldout")
+    drawn = step("sample", **at, name="sample-heldout", problems=p, checkpoint=m)
     seen = step("verify", **at, name="verify-heldout", problems=p, samples=drawn)
     return step("evaluate", **at, problems=p, checked=seen, checkpoint=m)
 first = {"arm": "base", "round": 0}
 p, m = step("prepare", **first), step("base_model", **first)
 step("promote", **first, evaluation=measure(p, m, **first), checkpoint=m)
-drawn = step("sample", problems=p, checkpoint=m, purpose="train")
+drawn = step("sample", problems=p, checkpoint=m)
 seen = step("verify", problems=p, samples=drawn)
 rewritten = step("translate", problems=p, checked=seen, checkpoint=m)
 again = step("verify", name="verify-translations", problems=p, samples=rewritten)

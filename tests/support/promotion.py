@@ -6,17 +6,19 @@ import fcntl
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmst.core.config import Config, override, parse
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Progress, Registry, Store
+from mmst.core.provenance import Provenance
 from mmst.core.records import CheckedSample, Problem, Sample, Split, Verdict, short_id
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.observe.progress import Quiet
-from mmst.stages import evaluate
+from mmst.stages.evaluate import Evaluate
+from mmst.stages.promote import Promote
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Fakes
 
@@ -29,6 +31,11 @@ class World(Fakes):
     config: Config
     made: Registry | None = None
     progress: Progress = field(default_factory=Quiet)
+    run: str = "test-run"
+
+    @property
+    def provenance(self) -> Provenance:
+        return replace(Provenance.of(self.config), run=self.run)
 
     def registry(self) -> Registry:
         assert self.made is not None, "this test has no registry"
@@ -60,7 +67,9 @@ def problem(n: int, task: str = "main") -> Problem:
 def prepared(store: Store, **parts: Iterable[Problem]) -> Manifest:
     """A problems manifest; parts are `heldout`, `train`, `annotated`."""
     lists = {name: list(listed) for name, listed in parts.items()}
-    stage = Stage.open(store, "prepare", version=1, config={k: [p.id for p in v] for k, v in lists.items()}, inputs={})
+    stage = StageFolder.open(
+        store, "prepare", version=1, config={k: [p.id for p in v] for k, v in lists.items()}, inputs={}
+    )
     if stage.manifest is not None:
         return stage.manifest
     shards = [f"{name}-00000.jsonl" for name in lists]
@@ -70,7 +79,7 @@ def prepared(store: Store, **parts: Iterable[Problem]) -> Manifest:
 
 
 def checkpoint(store: Store, name: str, files: Mapping[str, bytes] | None = None) -> Manifest:
-    stage = Stage.open(store, "train", version=1, config={"name": name}, inputs={})
+    stage = StageFolder.open(store, "train", version=1, config={"name": name}, inputs={})
     files = files or {"weights.bin": name.encode()}
     if stage.manifest is None:
         for file, data in files.items():
@@ -110,7 +119,7 @@ def checked(
         for method in methods
         for i in range(k + 1)
     ]
-    stage = Stage.open(store, "verify", version=1, config=[[c.sample.id, c.verdict] for c in samples], inputs={})
+    stage = StageFolder.open(store, "verify", version=1, config=[[c.sample.id, c.verdict] for c in samples], inputs={})
     if stage.manifest is None:
         stage.write_records("shard-00000.jsonl", samples)
         stage.finish(shards=["shard-00000.jsonl"], counts={"samples": len(samples)})
@@ -125,7 +134,17 @@ def candidate(
     listed = prepared(world.store, heldout=problems)
     model = checkpoint(world.store, name)
     results = checked(world.store, problems, model, passes, world.config.methods, world.config.evaluate.k)
-    return model, evaluate.run(world, at or place(), listed, results, model)
+    return model, evaluated(world, listed, results, model, at)
+
+
+def evaluated(world: Any, problems: Manifest, results: Manifest, model: Manifest, at: Place | None = None) -> Manifest:
+    return Evaluate().run(world, at or place(), {"problems": problems, "checked": results, "checkpoint": model})
+
+
+def promotion(
+    world: Any, evaluation: Manifest, model: Manifest, controls: Mapping[str, Manifest] | None = None, at: Any = None
+) -> Manifest:
+    return Promote().run(world, at or place("promote"), {"evaluation": evaluation, "checkpoint": model}, controls or {})
 
 
 class LightRegistry:

@@ -11,7 +11,7 @@ from mmst.core import stats
 from mmst.core.config import parse, run_id
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import CheckedSample, Decision, Outcome, Problem, Report, Sample, Score, Split, Verdict, to_data
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.runs.summary import record_config
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Fakes
@@ -53,11 +53,11 @@ def make_run(e: Fakes, *, problems: int = 40, heldout: int = 60, rounds: int = 2
     record_config(store, config)
     luck = random.Random(seed)
 
-    def stage(step: str, round: int, arm: str, name: str = "", **inputs: Manifest) -> Stage:
+    def stage(step: str, round: int, arm: str, name: str = "", **inputs: Manifest) -> StageFolder:
         place = Place(run=run, round=round, arm=arm, step=step)
-        return Stage.open(store, name or step, version=1, config=[round, arm, step], inputs=inputs, place=place)
+        return StageFolder.open(store, name or step, version=1, config=[round, arm, step], inputs=inputs, place=place)
 
-    def finish(s: Stage, **records: Any) -> Manifest:
+    def finish(s: StageFolder, **records: Any) -> Manifest:
         shards, timing = records.pop("shards", {}), {"seconds": luck.uniform(1, 90), "tokens": luck.randrange(10**6)}
         for shard, found in shards.items():
             s.write_records(shard, found)

@@ -19,7 +19,7 @@ from mmst.core.records import (
     Verdict,
     to_data,
 )
-from mmst.core.stage import Stage, shard_name
+from mmst.core.stage_folder import StageFolder, shard_name
 from mmst.runs.summary import record_config
 from mmst.storage.folder import FolderStore
 
@@ -86,7 +86,7 @@ class Made:
         **result: Any,
     ) -> Manifest | None:
         """One stage with these shards, complete unless `finish` is false."""
-        stage = Stage.open(
+        stage = StageFolder.open(
             self.store,
             step.split("-")[0],
             version=1,

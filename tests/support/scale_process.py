@@ -20,13 +20,13 @@ def sample(folder: str, url: str, requests: str) -> None:
     from mmst.core.config import parse
     from mmst.core.manifest import Place
     from mmst.core.records import Problem, Split
-    from mmst.core.stage import Stage, sharded
-    from mmst.stages import sample as stage_of
+    from mmst.core.stage_folder import StageFolder, sharded
+    from mmst.stages.sample import Sampling
     from mmst.wiring import connect
 
     data = {"out": folder, "methods": ["text"], "sampling": {"backend": "openai", "url": url, "k": 1, "concurrency": 8}}
     engines = connect(parse(data))
-    prepared = Stage.open(engines.store, "prepare", version=1, config=requests, inputs={})
+    prepared = StageFolder.open(engines.store, "prepare", version=1, config=requests, inputs={})
     shards = []
     problems = (
         Problem(id=f"p-{i}", question=f"What is {i} + 1?", answer=str(i + 1), source="scale", split=Split.TRAIN)
@@ -36,8 +36,8 @@ def sample(folder: str, url: str, requests: str) -> None:
         prepared.write_records(name, part)
         shards.append(name)
     place = Place(run="scale", round=0, arm="base", step="sample")
-    base = Stage.open(engines.store, "base", version=1, config={}, inputs={}).finish()
-    made = stage_of.run(engines, place, prepared.finish(shards=shards), base, "train")
+    base = StageFolder.open(engines.store, "base", version=1, config={}, inputs={}).finish()
+    made = Sampling().run(engines, place, {"problems": prepared.finish(shards=shards), "checkpoint": base})
     assert made.counts["samples"] == int(requests)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.records import Outcome
-from mmst.core.stage import Stage, load, pointers, records, shard_name
+from mmst.core.stage_folder import StageFolder, shard_name
+from mmst.core.stored import load, pointers, records
 from mmst.wiring import open_store
 
 SHARDS, SIZE = 6, 40
@@ -27,7 +28,7 @@ def run(store: Store, seconds: float = 0.0) -> list[str]:
     before: dict[str, Manifest] = {}
     for step in STEPS:
         place = Place(run="run", round=1, arm="mmst", step=step)
-        stage = Stage.open(store, step, version=1, config={}, inputs=before, place=place)
+        stage = StageFolder.open(store, step, version=1, config={}, inputs=before, place=place)
         if stage.manifest is None:
             make(stage, step, seconds)
         assert stage.manifest is not None
@@ -35,7 +36,7 @@ def run(store: Store, seconds: float = 0.0) -> list[str]:
     return [load(store, ref).digest for _, ref, _ in pointers(store, "run")]
 
 
-def make(stage: Stage, step: str, seconds: float) -> None:
+def make(stage: StageFolder, step: str, seconds: float) -> None:
     """A stage with a count that is taken from what is read."""
     done, names = stage.files(), [shard_name(i) for i in range(SHARDS)]
     for i, name in enumerate(names):

@@ -15,7 +15,7 @@ from mmst.core.config import ClusterConfig
 from mmst.core.hashes import file_entries
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import SERVICE, Kind
 from tests.support.s3_server import CREDENTIALS, s3_server
@@ -51,7 +51,7 @@ def settings(cluster: Cluster, s3: str, **changes: Any) -> ClusterConfig:
 
 def stored(store: Store, folder: Path, key: object) -> Manifest:
     """A folder as a complete checkpoint of a store."""
-    stage = Stage.open(store, "train", version=1, config={"key": key}, inputs={})
+    stage = StageFolder.open(store, "train", version=1, config={"key": key}, inputs={})
     entries = file_entries(folder)
     for entry in entries:
         stage.put_file(entry.name, folder / entry.name)

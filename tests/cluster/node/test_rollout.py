@@ -16,7 +16,7 @@ from mmst.core.config import Config, parse
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Request
 from mmst.core.records import CheckedSample, Sample, Verdict, to_data
-from mmst.core.stage import Stage
+from mmst.core.stage_folder import StageFolder
 from mmst.inference.providers import kserve
 from mmst.inference.providers.openai import OpenAIServer
 from mmst.inference.providers.transformers import LocalModel
@@ -84,11 +84,11 @@ class Release:
             for r, a in zip(requests, answers, strict=True)
         ]  # fmt: skip
         store = self.engines.store
-        check = Stage.open(store, "verify", version=1, config={}, inputs={"samples": checkpoint})
+        check = StageFolder.open(store, "verify", version=1, config={}, inputs={"samples": checkpoint})
         check.write_records("shard-00000.jsonl", solved)
         inputs = {"checked": check.finish(shards=["shard-00000.jsonl"]), "checkpoint": checkpoint}
         place = Place(run="r", round=1, arm=f"a{checkpoint.digest[7:11]}", step="evaluate")
-        return Stage.open(store, "evaluate", version=1, config={}, inputs=inputs, place=place).finish()
+        return StageFolder.open(store, "evaluate", version=1, config={}, inputs=inputs, place=place).finish()
 
     def rollout(self) -> Rollout:
         return self.engines.rollout(self.told.append)

@@ -23,7 +23,7 @@ import yaml
 from mmst import __version__, recipes
 from mmst.core.config import run_id
 from mmst.core.ports import Store
-from mmst.core.stage import load, pointers
+from mmst.core.stored import load, pointers
 from mmst.kubernetes import pod_parts, pods
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import (

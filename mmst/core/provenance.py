@@ -1,0 +1,47 @@
+"""What is told to the registry of the run that a model comes from. Nothing that a stage stores depends on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmst.core.config import Config, identity, run_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """The run, its recipe's name and all of its options as text.
+
+    `answering` is what a consumer needs to put a problem to the model as the evaluation did: a recipe's part.
+    """
+
+    run: str
+    recipe: str
+    params: Mapping[str, str]
+    answering: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Config) -> Provenance:
+        """That of a run of this recipe."""
+        return cls(
+            run=run_id(config),
+            recipe=config.name,
+            params={name: v if isinstance(v, str) else json.dumps(v) for name, v in _flat(identity(config))},
+            answering={
+                "methods": list(config.methods),
+                "prompt": identity(config.prompt),
+                "sampling": {"max_tokens": config.sampling.max_tokens},
+                "model": {"dtype": config.model.dtype},
+                "check": {"timeout": config.check.timeout, "memory_mib": config.check.memory_mib},
+            },
+        )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, v in value.items():
+        if isinstance(v, Mapping):
+            yield from _flat(v, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", v

@@ -1,0 +1,18 @@
+"""What stages read: each input with the record that it holds, and where it comes from, for the commands' help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mmst.core.manifest import Manifest
+from mmst.core.records import CheckedSample, Example, Outcome, Problem, Sample
+from mmst.core.stage import Reads
+
+Problems = Annotated[Manifest, Reads(record=Problem, help="What `mmst prepare` made.")]
+Samples = Annotated[Manifest, Reads(record=Sample, help="What `mmst sample` or `mmst translate` made.")]
+Checked = Annotated[Manifest, Reads(record=CheckedSample, help="What `mmst verify` made of samples.")]
+Translated = Annotated[Manifest, Reads(record=CheckedSample, help="What `mmst verify` made of translations.")]
+Checkpoint = Annotated[Manifest, Reads(record=None, help="A model: what `mmst base-model` or `mmst train` made.")]
+Trainset = Annotated[Manifest, Reads(record=Example, help="What `mmst build-trainset` made.")]
+Evaluation = Annotated[Manifest, Reads(record=Outcome, help="What `mmst evaluate` made.")]
+Promotion = Annotated[Manifest, Reads(record=None, help="What `mmst promote` made.")]
