@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmst.core import credentials
+from mmst.core import credentials, plugins
 from mmst.core.errors import ConfigError, DataError
 from mmst.core.quantities import quantity
 from mmst.core.records import digest, from_data, to_data
@@ -65,7 +65,9 @@ def section(kind: type[T], *, affects: bool = True) -> T:
 class Source:
     """Where problems come from."""
 
-    format: str = option("", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math or jsonl")
+    format: str = option(
+        "", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math, jsonl, or one of an installed package"
+    )
     path: str = option("", "file to import (empty for generated)")
     split: str = option(
         "all",
@@ -134,8 +136,7 @@ class SamplingConfig:
     backend: str = option(
         "local",
         "local (in process), kserve (an InferenceService per checkpoint), openai (a completions server that serves "
-        "model.base), recorded (a file)",
-        choices=("local", "kserve", "openai", "recorded"),
+        "model.base), recorded (a file), or one of an installed package",
         affects=False,
     )
     k: int = option(4, "solutions per problem and method", low=1)
@@ -171,9 +172,8 @@ class CheckConfig:
 
     sandbox: str = option(
         "gvisor",
-        "gvisor (on this machine), gvisor_job (Kubernetes Jobs), or subprocess (unconfined; only for code you would "
-        "run yourself)",
-        choices=("gvisor", "gvisor_job", "subprocess"),
+        "gvisor (on this machine), gvisor_job (Kubernetes Jobs), subprocess (unconfined; only for code you would "
+        "run yourself), or one of an installed package",
         affects=False,
     )
     timeout: float = option(2.0, "seconds a program may run", low=0.05, high=600.0)
@@ -345,7 +345,9 @@ class Config:
     name: str = option("run", "name of the recipe")
     title: str = option("", "one line for people")
     out: str = option("mmst-out", "where everything is stored: a folder, or s3://bucket/prefix", affects=False)
-    methods: tuple[str, ...] = option(("text", "code"), "methods that teach each other")
+    methods: tuple[str, ...] = option(
+        ("text", "code"), "methods that teach each other: text, code, and those of installed packages"
+    )
     problems: ProblemsConfig = section(ProblemsConfig)
     model: ModelConfig = section(ModelConfig)
     prompt: PromptConfig = section(PromptConfig)
@@ -372,6 +374,7 @@ def parse(data: Mapping[str, Any]) -> Config:
     credentials.refuse(data)
     config = parse_stored(data)
     check_name(config.name, "name")
+    plugins.check(config)
     return config
 
 

@@ -24,6 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from mmst.core import plugins
 from mmst.core.config import Config, arms, identity
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Manifest, Place
@@ -128,6 +129,7 @@ def config_slice(config: Config, arm: str) -> dict[str, object]:
         "cap": config.trainset.cap,
         "balance": config.trainset.balance,
         "prompt": list(identity(config.prompt).values()),
+        **plugins.of_methods(config),
     }
 
 
