@@ -66,7 +66,7 @@ def check_programs(
       mmst check-programs solutions.jsonl --out verdicts.jsonl --timeout 1
     """
     from mmst import wiring
-    from mmst.core import output, plugins
+    from mmst.core import output, plugin_keys, plugins
     from mmst.core.ports import Limits
     from mmst.core.records import digest
     from mmst.observe import progress
@@ -75,7 +75,7 @@ def check_programs(
 
     if sandbox not in (known := wiring.sandboxes_here()):
         raise ConfigError("unknown sandbox", value=sandbox, remedy=f"--sandbox {' or '.join(known)}")
-    whose = plugins.identity((plugins.SANDBOXES, sandbox))
+    whose = plugin_keys.identity((plugins.SANDBOXES, sandbox))
     named = [name.strip() for name in packages.split(",") if name.strip()]
     if unknown := sorted(set(named) - set(KNOWN)):
         raise ConfigError("unknown package", value=unknown[0], remedy=f"--packages {','.join(KNOWN)}, or some of them")

@@ -15,13 +15,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import hashlib
 import importlib
-import importlib.util
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError
@@ -189,7 +186,7 @@ def _loaded(group: str, name: str, usable: Callable[[Entry, Any], Any]) -> Any:
 def forget() -> None:
     """Look again at what is installed: for who changes `sys.path`."""
     importlib.invalidate_caches()
-    for cached in (installed, _loaded, code):
+    for cached in (installed, _loaded):
         cached.cache_clear()
 
 
@@ -214,38 +211,6 @@ def check(config: Config) -> None:
             raise
 
 
-def identity(*used: tuple[str, str]) -> dict[str, Any]:
-    """The part of a stage's key that says whose code it uses, as (group, name); {} while all of it is ours.
-
-    Our own code has the stage's version. Of another package, name, version and the hash of its files count:
-    the version alone stays the same while a method is being written.
-    """
-    added = {
-        f"{e.group}: {e.name}": [e.package, e.version, code(e)] for e in (find(*one) for one in used) if not e.ours
-    }
-    return {"plugins": added} if added else {}
-
-
-def of_methods(config: Config) -> dict[str, Any]:
-    """As `identity`, of a recipe's methods."""
-    return identity(*((METHODS, name) for name in config.methods))
-
-
-def of_samples(config: Config) -> dict[str, Any]:
-    """As `identity`, of a recipe's methods and sampler."""
-    return identity((SAMPLERS, config.sampling.backend), *((METHODS, name) for name in config.methods))
-
-
-def of_verdicts(config: Config) -> dict[str, Any]:
-    """As `identity`, of a recipe's methods and sandbox."""
-    return identity((SANDBOXES, config.check.sandbox), *((METHODS, name) for name in config.methods))
-
-
-def requirements(methods: Iterable[str]) -> list[str]:
-    """What must be installed beside MMST for these methods: `acme==1.2`."""
-    return sorted({f"{e.package}=={e.version}" for e in (find(METHODS, name) for name in methods) if not e.ours})
-
-
 KEYS = {
     METHODS: ("methods",),
     DATASETS: ("problems.train", "problems.test", "problems.related", "problems.annotated"),
@@ -268,27 +233,6 @@ def summary(group: str, name: str) -> str:
     except (Exception, SystemExit) as e:
         return str(e) if isinstance(e, MmstError) else f"{entry} cannot be loaded: {said(e)}"
     return doc if entry.ours else f"{doc} ({entry.package} {entry.version})"
-
-
-@functools.cache
-def code(entry: Entry) -> str:
-    """The hash of all files of the package that an entry's module is in; "" when it is not found."""
-    parts, level = entry.at.partition(":")[0].split("."), 1
-    with contextlib.suppress(ImportError, ValueError, AttributeError):
-        spec = importlib.util.find_spec(parts[0])
-        while spec and spec.origin is None and level < len(parts):  # a namespace holds other packages too
-            level += 1
-            spec = importlib.util.find_spec(".".join(parts[:level]))
-        roots = [Path(p) for p in (spec and spec.submodule_search_locations) or ()]
-        files = [(f.relative_to(root).as_posix(), f) for root in roots for f in root.rglob("*") if f.is_file()]
-        if spec and spec.origin and not roots:
-            files = [(Path(spec.origin).name, Path(spec.origin))]
-        total = hashlib.sha256()
-        for name, file in sorted(files):
-            if "__pycache__" not in name:
-                total.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-        return total.hexdigest()[:16]
-    return ""
 
 
 @contextlib.contextmanager

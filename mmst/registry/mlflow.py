@@ -28,7 +28,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst.core import plugins, private
+from mmst.core import plugin_keys, private
 from mmst.core.errors import RegistryError
 from mmst.core.extras import install
 from mmst.core.ports import Progress
@@ -208,7 +208,7 @@ class MlflowRegistry:
                 model_config=dict(answering),
                 pip_requirements=[
                     f"mmst[model,registry]=={__version__}",
-                    *plugins.requirements(answering.get("methods", ())),
+                    *plugin_keys.requirements(answering.get("methods", ())),
                 ],
             )
             model.flavors["python_function"]["data"] = FILE if reference else "checkpoint"

@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from mmst.core import plugins
+from mmst.core import plugin_keys
 from mmst.core.config import Config, arms, identity
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Manifest, Place
@@ -129,7 +129,7 @@ def config_slice(config: Config, arm: str) -> dict[str, object]:
         "cap": config.trainset.cap,
         "balance": config.trainset.balance,
         "prompt": list(identity(config.prompt).values()),
-        **plugins.of_methods(config),
+        **plugin_keys.in_key(plugin_keys.of_methods(config)),
     }
 
 

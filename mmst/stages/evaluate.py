@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mmst.core import plugins, stats
+from mmst.core import plugin_keys, stats
 from mmst.core.errors import DataError, LeakError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Engines, Store
@@ -40,7 +40,7 @@ def run(engines: Engines, place: Place, problems: Manifest, checked: Manifest, c
         "methods": sorted(config.methods),
         "prompt": prompt_identity(config.prompt),
         "max_tokens": config.sampling.max_tokens,
-        **plugins.of_methods(config),
+        **plugin_keys.in_key(plugin_keys.of_methods(config)),
     }
     slice_ = {"k": config.evaluate.k, "protocol": protocol, "round": place.round, "arm": place.arm}
     inputs = {"problems": problems, "checked": checked, "checkpoint": checkpoint}

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mmst.core import plugins
+from mmst.core import plugin_keys, plugins
 from mmst.core.config import ProblemsConfig, Source, identity
 from mmst.core.errors import LeakError, UserError
 from mmst.core.hashes import file_sha256
@@ -73,7 +73,7 @@ def content(source: Source) -> dict[str, Any]:
             value=path,
             remedy=f"correct `path` in the recipe; {PUBLISHED}",
         )
-    whose = plugins.identity((plugins.DATASETS, source.format))
+    whose = plugin_keys.in_key(plugin_keys.identity((plugins.DATASETS, source.format)))
     if file.is_dir():
         named = {f.relative_to(file).as_posix(): file_sha256(f) for f in members(file)}
         return {**slice_, **whose, "reading": READING, "sha256": digest(named)}

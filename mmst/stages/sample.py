@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmst.core import plugins
+from mmst.core import plugin_keys
 from mmst.core.config import Config
 from mmst.core.errors import ConfigError
 from mmst.core.hashes import file_sha256
@@ -97,7 +97,7 @@ def config_slice(config: Config, purpose: str) -> dict[str, object]:
     """The settings that the samples of a purpose depend on."""
     s = config.sampling
     asked = {"methods": list(config.methods), "prompt": prompt_identity(config.prompt)}
-    common = {"purpose": purpose, **asked, "shard": s.shard, **plugins.of_samples(config)}
+    common = {"purpose": purpose, **asked, "shard": s.shard, **plugin_keys.in_key(plugin_keys.of_samples(config))}
     if purpose == "train" and s.backend == "recorded":
         path = Path(s.recorded)
         if not path.is_file():

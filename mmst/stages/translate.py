@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from mmst.core import plugins
+from mmst.core import plugin_keys
 from mmst.core.config import Config, identity
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Completion, Engines, Request
@@ -89,7 +89,7 @@ def config_slice(config: Config) -> dict[str, object]:
         "prompt": prompt_identity(config.prompt),
         "sampling": [sampling.seed, sampling.max_tokens, sampling.top_p, sampling.shard],
         "dtype": config.model.dtype,
-        **plugins.of_samples(config),
+        **plugin_keys.in_key(plugin_keys.of_samples(config)),
     }
 
 

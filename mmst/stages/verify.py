@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from mmst import grading
-from mmst.core import plugins
+from mmst.core import plugin_keys
 from mmst.core.config import identity
 from mmst.core.errors import DataError, SandboxError
 from mmst.core.manifest import Manifest, Place
@@ -43,7 +43,7 @@ def run(engines: Engines, place: Place, problems: Manifest, samples: Manifest) -
     """
     config = engines.config.check
     inputs = {"problems": problems, "samples": samples}
-    key = identity(config) | plugins.of_verdicts(engines.config)
+    key = identity(config) | plugin_keys.in_key(plugin_keys.of_verdicts(engines.config))
     stage = Stage.open(engines.store, "verify", version=VERSION, config=key, inputs=inputs, place=place)
     if stage.manifest is not None:
         return stage.manifest

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from mmst.core import plugins
+from mmst.core import plugin_keys, plugins
 from mmst.core.config import parse, parse_stored
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError
 from mmst.methods import method
+from mmst.preflight import machine, recipe
 from mmst.stages import build_trainset, sample, translate
 from mmst.wiring import added
 from tests.support.packages import package
@@ -161,7 +162,7 @@ def test_what_a_method_does_wrong_is_a_failure_and_no_verdict(install: Install, 
 def keys(**recipe: Any) -> list[Any]:
     config = parse(recipe)
     slices = [sample.config_slice(config, "train"), translate.config_slice(config)]
-    return [*slices, build_trainset.config_slice(config, "mmst"), plugins.of_verdicts(config)]
+    return [*slices, build_trainset.config_slice(config, "mmst"), plugin_keys.in_key(plugin_keys.of_verdicts(config))]
 
 
 def test_our_own_names_leave_the_keys_of_stages_as_they_were() -> None:
@@ -189,13 +190,13 @@ def test_a_package_in_a_namespace_is_hashed_without_its_neighbours(install: Inst
         (tmp_path / "firm" / name).mkdir(parents=True)
         (tmp_path / "firm" / name / "__init__.py").write_text("thing = print\n", encoding="utf-8")
     install("acme", "[mmst.datasets]\nodd = firm.one:thing\n")
-    before = plugins.identity((plugins.DATASETS, "odd"))
+    before = plugin_keys.identity((plugins.DATASETS, "odd"))
     (tmp_path / "firm/two/__init__.py").write_text("", encoding="utf-8")
     plugins.forget()
-    assert plugins.identity((plugins.DATASETS, "odd")) == before
+    assert plugin_keys.identity((plugins.DATASETS, "odd")) == before
     (tmp_path / "firm/one/table.json").write_text("{}", encoding="utf-8")
     plugins.forget()
-    assert plugins.identity((plugins.DATASETS, "odd")) != before
+    assert plugin_keys.identity((plugins.DATASETS, "odd")) != before
 
 
 def test_errors_of_a_package_that_are_ours_pass_as_they_are(install: Install) -> None:
@@ -204,3 +205,19 @@ def test_errors_of_a_package_that_are_ours_pass_as_they_are(install: Install) ->
     with pytest.raises(MmstError) as e, plugins.blamed(entry, "working"):
         raise SetupError("no key")
     assert e.value.what == "no key"
+
+
+def test_doctor_says_what_is_wrong_with_a_broken_one_and_needs_it_for_nothing(install: Install) -> None:
+    install("acme", GUESS, "1 / 0")
+    install("bolt", "[mmst.methods]\nno equals sign\n")
+    broken, unreadable = machine.plug_ins()
+    assert (broken.what, broken.ok, broken.needed, unreadable.needed) == ("method guess", False, False, False)
+    assert "ZeroDivisionError" in broken.found
+    assert "pip install --upgrade acme" in broken.remedy
+    assert "bolt" in unreadable.found
+
+
+def test_a_recipe_that_names_a_broken_one_is_refused_before_it_runs(install: Install) -> None:
+    install("acme", GUESS, "1 / 0")
+    with pytest.raises(SetupError, match="ZeroDivisionError"):
+        recipe.check(parse({"methods": ["text", "guess"]}))

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from mmst import datasets
-from mmst.core import plugins
+from mmst.core import plugin_keys, plugins
 from mmst.core.config import Source
 from mmst.core.errors import DataError
 from mmst.methods import method
 from mmst.methods.prompts import solve_prompt, translate_prompt
+from mmst.preflight import machine
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs/examples/plugin"
 
@@ -72,6 +73,7 @@ def test_keys_and_formats_name_the_package_that_adds_a_choice(site: Path, tmp_pa
     assert listed["sheet"].endswith("(mmst-example 0.1.0)")
 
 
+@pytest.mark.timeout(1200)
 def test_a_whole_run_uses_method_format_sampler_and_sandbox_of_the_package(site: Path, tmp_path: Path) -> None:
     mmst(site, "run", "--recipe", str(EXAMPLE / "recipe.yaml"), "--out", "runs", out=tmp_path)
     (pointer,) = (tmp_path / "runs/runs").glob("*/01.mmst.build_trainset.json")
@@ -79,6 +81,31 @@ def test_a_whole_run_uses_method_format_sampler_and_sandbox_of_the_package(site:
     assert made["counts"]["passed"] == made["counts"]["asked"] == 36  # the sampler adds, the sandbox calculates
     assert made["counts"]["new.equation.own"] == 12
     assert made["counts"]["translated_passed"] == 72
+
+
+def test_doctor_names_what_is_added_and_where_it_comes_from(installed: None) -> None:
+    found = {finding.what: finding for finding in machine.plug_ins()}
+    assert set(found) == {"method equation", "problem format sheet", "sampler adder", "sandbox calculator"}
+    assert all(f.ok and f.found == "mmst-example 0.1.0" and not f.needed for f in found.values())
+
+
+def test_a_registered_model_requires_the_package_of_its_method(installed: None) -> None:
+    assert plugin_keys.requirements(["text", "equation"]) == ["mmst-example==0.1.0"]
+
+
+def test_its_image_puts_it_where_the_python_of_ours_looks(repo_root: Path) -> None:
+    """Debian 12, from which ours is made, has Python 3.11."""
+    ours = (repo_root / "images/pipeline/Containerfile").read_text(encoding="utf-8")
+    assert "uv venv --python /usr/bin/python3 /opt/venv" in ours
+    assert "debian:bookworm" in ours
+    theirs = (EXAMPLE / "Containerfile").read_text(encoding="utf-8")
+    assert "COPY added /opt/venv/lib/python3.11/site-packages" in theirs
+
+
+def test_programs_of_a_file_run_in_its_sandbox_too(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "a", "program": "print(6 * 7)"}\n{"id": "b", "program": "import os"}\n')
+    told = mmst(site, "check-programs", "in.jsonl", "--out", "out.jsonl", "--sandbox", "calculator", out=tmp_path)
+    assert told["verdicts"] == {"ok": 1, "crashed": 1}
 
 
 def test_the_method_answers(installed: None) -> None:
