@@ -127,7 +127,10 @@ def installed() -> tuple[tuple[Entry, ...], tuple[str, ...]]:
         # As in `import`, the first on the path is the one that counts.
         if (normal := re.sub(r"[-_.]+", "-", name).lower()) not in seen:
             seen.add(normal)
-            found += [Entry(group=p.group, name=p.name, at=p.value, package=name, version=version) for p in points]
+            found += [
+                Entry(group=p.group, name=p.name, at=p.value.partition("[")[0].strip(), package=name, version=version)
+                for p in points
+            ]
     return tuple(sorted(found, key=lambda e: (e.package, e.group, e.name))), tuple(unreadable)
 
 
@@ -179,8 +182,11 @@ def _loaded(group: str, name: str, usable: Callable[[Entry, Any], Any]) -> Any:
         raise SetupError(f"{entry} cannot be loaded", why=said(e), remedy=remedy) from e
     try:
         return usable(entry, found)
-    except TypeError as e:
-        raise SetupError(f"{entry} has the wrong shape", why=str(e), remedy=remedy) from None
+    except Exception as e:  # theirs may raise anything when it is looked at
+        if entry.ours:
+            raise
+        why = str(e) if isinstance(e, TypeError) else said(e)
+        raise SetupError(f"{entry} has the wrong shape", why=why, remedy=remedy) from e
 
 
 def forget() -> None:

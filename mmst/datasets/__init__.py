@@ -69,8 +69,7 @@ def found(source: Source) -> Iterator[Imported]:
         return iter(held)
     if source.count < 1:
         raise ConfigError("a generated source needs count", value=source.count, remedy="count: 1000")
-    generate = plugins.load(plugins.DATASETS, GENERATED, lambda _, found: found)
-    problems = generate(source.count, source.seed, source.task)
+    problems = plugins.load(plugins.DATASETS, GENERATED, _generator)(source.count, source.seed, source.task)
     numbered = (Imported(problem, f"number {number}") for number, problem in enumerate(problems, 1))
     return islice(wanted(numbered), source.limit or None)
 
@@ -183,6 +182,10 @@ def laid_out(question: str) -> str:
     """
     lines = [line.rstrip() for line in _LINE_END.split(question.strip())]
     return "\n".join(lines) if len(lines) > 1 else " ".join(question.split())
+
+
+def _generator(entry: plugins.Entry, found: Any) -> Any:
+    return found
 
 
 def _annotated(problem: Problem, methods: tuple[str, ...]) -> Problem:

@@ -113,6 +113,7 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "another name": (GUESS.replace("guess", "other"), METHOD.format(answer="None"), "its name is 'guess'"),
     "no phrasing": (GUESS, METHOD.format(answer="None") + "\nBy.phrasings = ()", "phrasings"),
     "odd shots": (GUESS, METHOD.format(answer="None") + "\nBy.shots = (('a',),)", "shots"),
+    "a trap": (GUESS, METHOD.format(answer="None") + "\nBy.shots = property(lambda self: 1 / 0)", "ZeroDivisionError"),
     "a bad name": (GUESS.replace("guess", "a.b"), METHOD.format(answer="None"), "name that cannot be used"),
 }
 
