@@ -58,7 +58,7 @@ def part(name: str) -> str:
     if name.startswith("doc:"):
         return f"```text\n{(importlib.import_module(name.removeprefix('doc:')).__doc__ or '').strip()}\n```\n"
     path = ROOT / name
-    language = {".py": "python", ".yaml": "yaml", ".csv": "csv"}[path.suffix]
+    language = {".py": "python", ".yaml": "yaml", ".csv": "csv", ".toml": "toml", "": "dockerfile"}[path.suffix]
     return f"```{language}\n{path.read_text(encoding='utf-8')}```\n"
 
 

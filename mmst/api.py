@@ -64,8 +64,8 @@ class Sandbox:
         from mmst import wiring
         from mmst.core.errors import ConfigError
 
-        if backend not in wiring.SANDBOXES:
-            raise ConfigError("unknown sandbox", value=backend, remedy=f"backend: {' or '.join(wiring.SANDBOXES)}")
+        if backend not in (known := wiring.sandboxes_here()):
+            raise ConfigError("unknown sandbox", value=backend, remedy=f"backend: {' or '.join(known)}")
         self._opened: AbstractContextManager[Engine] = wiring.sandbox(backend, workers, packages)
         self._engine: Engine | None = None
 

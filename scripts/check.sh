@@ -9,7 +9,7 @@ check() {
 }
 check lint ruff check --quiet .
 check format ruff format --check --quiet .
-check types mypy --no-error-summary mmst components pipelines tools bench tests
+check types mypy --no-error-summary mmst components pipelines tools bench tests docs/examples/plugin/mmst_example
 check imports lint-imports --no-logo
 check docs python docs/generate.py --check
 if [ ${#failed[@]} != 0 ]; then

@@ -128,16 +128,14 @@ def list_formats(json: Json = False) -> None:
 
       mmst problems list
     """
-    from importlib import import_module
-
     from rich.table import Table
 
-    from mmst.datasets import FORMATS
+    from mmst.core import plugins
     from mmst.observe.console import escape
 
-    modules = {**FORMATS, "generated": "generated"}
-    docs = {name: (import_module(f"mmst.datasets.{module}").__doc__ or "") for name, module in modules.items()}
-    rows = [{"format": name, "help": doc.strip().split("\n")[0]} for name, doc in docs.items()]
+    rows = [
+        {"format": name, "help": plugins.summary(plugins.DATASETS, name)} for name in plugins.names(plugins.DATASETS)
+    ]
     table = Table("format", "what it is", box=None, header_style="bold")
     for row in rows:
         table.add_row(row["format"], escape(row["help"]))

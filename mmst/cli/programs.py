@@ -34,7 +34,9 @@ def check_programs(
         int, typer.Option(metavar="KIB", help="What a program may print.", callback=between(1, 1 << 20, "KiB"))
     ] = 64,
     workers: Annotated[int, typer.Option(help="Sandboxes at once; 0: one a core.", callback=between(0, 1024))] = 0,
-    sandbox: Annotated[str, typer.Option(metavar="NAME", help="gvisor, or subprocess (unconfined).")] = "gvisor",
+    sandbox: Annotated[
+        str, typer.Option(metavar="NAME", help="gvisor, subprocess (unconfined), or one of a package.")
+    ] = "gvisor",
     packages: Annotated[
         str, typer.Option(metavar="NAMES", help=f"What they may import: {', '.join(KNOWN)}; empty: nothing.")
     ] = ",".join(DEFAULT),
@@ -64,14 +66,16 @@ def check_programs(
       mmst check-programs solutions.jsonl --out verdicts.jsonl --timeout 1
     """
     from mmst import wiring
-    from mmst.core import output
+    from mmst.core import output, plugin_keys, plugins
     from mmst.core.ports import Limits
+    from mmst.core.records import digest
     from mmst.observe import progress
     from mmst.observe.console import escape
     from mmst.sandbox import batch
 
-    if sandbox not in wiring.SANDBOXES:
-        raise ConfigError("unknown sandbox", value=sandbox, remedy=f"--sandbox {' or '.join(wiring.SANDBOXES)}")
+    if sandbox not in (known := wiring.sandboxes_here()):
+        raise ConfigError("unknown sandbox", value=sandbox, remedy=f"--sandbox {' or '.join(known)}")
+    whose = plugin_keys.identity((plugins.SANDBOXES, sandbox))
     named = [name.strip() for name in packages.split(",") if name.strip()]
     if unknown := sorted(set(named) - set(KNOWN)):
         raise ConfigError("unknown package", value=unknown[0], remedy=f"--packages {','.join(KNOWN)}, or some of them")
@@ -93,7 +97,7 @@ def check_programs(
             limits,
             progress.from_environment(),
             dedupe,
-            (sandbox, *named),
+            (sandbox, *named, *([digest(whose)] if whose else [])),
             lambda text: console(aside=True).print(f"mmst: {escape(text)}", highlight=False, soft_wrap=True),
         )
     shown = ", ".join(f"{name} {n}" for name, n in sorted(tally.verdicts.items())) or "no programs"
@@ -144,7 +148,8 @@ def rerun(
     c = config.check
     limits = Limits(timeout=c.timeout, memory_mib=c.memory_mib, output_kib=c.output_kib)
     program = Program(id=checked.sample.id, source=checked.solution)
-    with wiring.sandbox(c.sandbox, 1, c.packages) as box:
+    here = "gvisor" if c.sandbox == "gvisor_job" else c.sandbox
+    with wiring.sandbox(here, 1, c.packages) as box:
         (execution,) = box.run([program], limits)
     then = f"then    {checked.verdict.value}" + (f" ({escape(checked.detail)})" if checked.detail else "")
     now = f"now     {execution.exit_status}" + (f" ({escape(execution.detail)})" if execution.detail else "")

@@ -113,6 +113,14 @@ def compile(
     emit(str(file), False, escape(place.shown), aside=place.to_stdout)
 
 
+def _added(key: str) -> str:
+    """What installed packages add to the values of a key."""
+    from mmst.core import plugins
+
+    found = plugins.added_to(key)
+    return f"; installed here: {', '.join(entry.source for entry in found)}" if found else ""
+
+
 def recipes(
     keys: Annotated[bool, typer.Option("--keys", help="List every key that a recipe may set, instead.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a recipe, instead.")] = False,
@@ -141,7 +149,8 @@ def recipes(
         return
     if keys:
         rows = [
-            {"key": k, "type": t, "default": None if callable(d) else to_data(d), "help": h} for k, t, d, h in options()
+            {"key": k, "type": t, "default": None if callable(d) else to_data(d), "help": h + _added(k)}
+            for k, t, d, h in options()
         ]
         table = Table("key", "type", "default", "what it does", box=None, header_style="bold")
         for row in rows:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmst.core import credentials
+from mmst.core import credentials, plugins
 from mmst.core.codec import Misfit, digest, spelt, to_data, validated
 from mmst.core.errors import ConfigError
 from mmst.core.options import declared, option, section
@@ -48,7 +48,9 @@ class Config:
     name: str = option("run", "name of the recipe")
     title: str = option("", "one line for people")
     out: str = option("mmst-out", "where everything is stored: a folder, or s3://bucket/prefix", affects=False)
-    methods: tuple[str, ...] = option(("text", "code"), "methods that teach each other")
+    methods: tuple[str, ...] = option(
+        ("text", "code"), "methods that teach each other: text, code, and those of installed packages"
+    )
     problems: ProblemsConfig = section(ProblemsConfig)
     model: ModelConfig = section(ModelConfig)
     prompt: PromptConfig = section(PromptConfig)
@@ -75,6 +77,7 @@ def parse(data: Mapping[str, Any]) -> Config:
     credentials.refuse(data)
     config = parse_stored(data)
     check_name(config.name, "name")
+    plugins.check(config)
     return config
 
 

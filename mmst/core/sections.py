@@ -22,7 +22,9 @@ RECHECK = 0.01
 class Source:
     """Where problems come from."""
 
-    format: str = option("", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math or jsonl")
+    format: str = option(
+        "", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math, jsonl, or one of an installed package"
+    )
     path: str = option("", "file to import (empty for generated)")
     split: Literal["all", "train", "dev", "test"] = option(
         "all", "all, or the problems whose content hash says train, dev or test"
@@ -84,10 +86,10 @@ class PromptConfig:
 class SamplingConfig:
     """How solutions are drawn."""
 
-    backend: Literal["local", "kserve", "openai", "recorded"] = option(
+    backend: str = option(
         "local",
         "local (in process), kserve (an InferenceService per checkpoint), openai (a completions server that serves "
-        "model.base), recorded (a file)",
+        "model.base), recorded (a file), or one of an installed package",
         affects=False,
     )
     k: int = option(4, "solutions per problem and method", low=1)
@@ -121,10 +123,10 @@ class SamplingConfig:
 class CheckConfig:
     """How programs are run and answers compared."""
 
-    sandbox: Literal["gvisor", "gvisor_job", "subprocess"] = option(
+    sandbox: str = option(
         "gvisor",
-        "gvisor (on this machine), gvisor_job (Kubernetes Jobs), or subprocess (unconfined; only for code you would "
-        "run yourself)",
+        "gvisor (on this machine), gvisor_job (Kubernetes Jobs), subprocess (unconfined; only for code you would "
+        "run yourself), or one of an installed package",
         affects=False,
     )
     timeout: float = option(2.0, "seconds a program may run", low=0.05, high=600.0)

@@ -96,6 +96,15 @@ class Stage(Generic[S]):
         """What the work depends on; a `UserError` for what cannot be done. Raise `version` when the code changes."""
         raise NotImplementedError
 
+    def added(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Whose code, beside ours, the work runs (`plugin_keys`): a part of the key where there is any."""
+        return {}
+
+    def key(self, settings: S, config: Config) -> dict[str, Any]:
+        """What its place in a store is made of, beside version and inputs."""
+        added = self.added(config)
+        return identity(settings) | ({"plugins": added} if added else {})
+
     def stands(self, folder: StageFolder) -> bool:
         """Whether what is there is complete and final."""
         return folder.manifest is not None
@@ -126,7 +135,7 @@ class Stage(Generic[S]):
     ) -> Manifest:
         """What the stage makes of its inputs: found, or made now."""
         settings = self.settings(engines.config, place)
-        key = identity(settings)
+        key = self.key(settings, engines.config)
         name = self.stored or self.name
         folder = StageFolder.open(engines.store, name, version=self.version, config=key, inputs=inputs, place=place)
         job = Job(settings, engines, folder)

@@ -1,4 +1,6 @@
-"""Problem sets: one module a source, which makes a `Problem` of a row; a file is read whole or refused.
+"""Problem sets: one module a format, which makes a `Problem` of a row; a file is read whole or refused.
+
+Ours are here, others in any package (docs/extending.md).
 
     load(Source(format="gsm8k", path="train.jsonl"))      what a recipe names
     import_file("svamp", Path("SVAMP.json"))              every problem of a file or folder
@@ -10,7 +12,6 @@ later import can move it from test to train.
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 from collections import Counter
@@ -20,24 +21,16 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from mmst.core import plugins
 from mmst.core.config import Source, percent_range
 from mmst.core.errors import ConfigError, DataError, UserError
 from mmst.core.output import Output, find
 from mmst.core.records import Problem, Split, to_json
 from mmst.datasets.identity import normalise_question, percent_of, problem_id, split_of
-from mmst.datasets.importing import Imported, Repeats, stream
+from mmst.datasets.importing import Imported, Repeats, reader, stream
 from mmst.grading import number
 
-FORMATS = {
-    "gsm8k": "gsm8k",
-    "svamp": "svamp",
-    "asdiv": "asdiv",
-    "mawps": "mawps",
-    "mawps-csv": "mawps_csv",
-    "math": "math",
-    "jsonl": "jsonl",
-}
-"""Format → module of this package with `problem(row) -> Problem`."""
+GENERATED = "generated"
 
 VERSION = 2
 """Raised when a file gives other problems than before; part of the key of what is prepared from files."""
@@ -48,7 +41,7 @@ _VARIABLE = re.compile(r"\$(\w+)")
 _LINE_END = re.compile("\r\n?|[\n\v\f\x85\u2028\u2029]")
 
 __all__ = [
-    "FORMATS", "PUBLISHED", "VERSION", "describe", "export", "found", "import_file", "laid_out", "load", "located",
+    "PUBLISHED", "VERSION", "describe", "export", "formats", "found", "import_file", "laid_out", "load", "located",
     "make_problem", "normalise_question", "percent_of", "problem_id", "read_file", "split_of",
 ]  # fmt: skip
 
@@ -68,7 +61,7 @@ def found(source: Source) -> Iterator[Imported]:
             if source.split in ("all", split) and low <= percent_of(id) < high:
                 yield replace(item, problem=_annotated(item.problem, source.annotated))
 
-    if source.format != "generated":
+    if source.format != GENERATED:
         held = list[Imported]()
         for item in wanted(read_file(source.format, located(source.path))):
             if not source.limit or len(held) < source.limit:
@@ -76,10 +69,14 @@ def found(source: Source) -> Iterator[Imported]:
         return iter(held)
     if source.count < 1:
         raise ConfigError("a generated source needs count", value=source.count, remedy="count: 1000")
-    generated = importlib.import_module("mmst.datasets.generated")
-    problems = generated.generate(source.count, source.seed, source.task)
+    problems = plugins.load(plugins.DATASETS, GENERATED, _generator)(source.count, source.seed, source.task)
     numbered = (Imported(problem, f"number {number}") for number, problem in enumerate(problems, 1))
     return islice(wanted(numbered), source.limit or None)
+
+
+def formats() -> list[str]:
+    """The formats that a file can have, ours first; `generated` is none."""
+    return [name for name in plugins.names(plugins.DATASETS) if name != GENERATED]
 
 
 def located(path: str) -> Path:
@@ -104,15 +101,15 @@ def import_file(format: str, path: Path) -> list[Problem]:
 
 def read_file(format: str, path: Path) -> Iterator[Imported]:
     """As `import_file`, a problem at a time, each with its place; the errors come as the file is read."""
-    if format not in FORMATS:
-        known = ", ".join(["generated", *FORMATS])
-        raise ConfigError("unknown problem format", value=format, remedy=f"formats: {known}")
+    if format == GENERATED:
+        raise ConfigError("generated problems are in no file", value=format, remedy=f"formats: {', '.join(formats())}")
+    problem = reader(format)
     path = path.expanduser()
     if not path.exists():
         raise UserError(
             f"the {format} problem file does not exist", value=str(path), remedy=f"check the path; {PUBLISHED}"
         )
-    items = stream(FORMATS[format], path)
+    items = stream(problem, path)
     first = next(items, None)
     if first is None:
         raise DataError(f"{path} holds no problem", remedy=f"is it a {format} file, and whole?")
@@ -185,6 +182,10 @@ def laid_out(question: str) -> str:
     """
     lines = [line.rstrip() for line in _LINE_END.split(question.strip())]
     return "\n".join(lines) if len(lines) > 1 else " ".join(question.split())
+
+
+def _generator(entry: plugins.Entry, found: Any) -> Any:
+    return found
 
 
 def _annotated(problem: Problem, methods: tuple[str, ...]) -> Problem:

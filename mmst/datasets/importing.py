@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from mmst.core import plugins
 from mmst.core.errors import DataError
 from mmst.core.records import Problem
 from mmst.core.rows import Row
@@ -25,22 +24,47 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-def stream(module: str, path: Path) -> Iterator[Imported]:
+Reader = Callable[[Row], Problem]
+"""What a format is: the problem of a row; `DataError` for a row that holds none."""
+
+
+def reader(format: str) -> Reader:
+    """The reader of a format; `ConfigError` lists those that there are, `SetupError` says why one can't be used."""
+    return plugins.load(plugins.DATASETS, format, _usable)
+
+
+def _usable(entry: plugins.Entry, found: Any) -> Reader:
+    if entry.ours:
+        ours: Reader = found
+        return ours
+    if not callable(found):
+        raise TypeError(f"it must be a function of a row, and is {type(found).__name__}")
+
+    def read(row: Row) -> Problem:
+        with plugins.blamed(entry, f"reading {row.where}"):
+            made = found(row)
+            if not isinstance(made, Problem):
+                raise TypeError(f"it returned {type(made).__name__}, not mmst.core.records.Problem")
+            return made
+
+    return read
+
+
+def stream(problem: Reader, path: Path) -> Iterator[Imported]:
     """The problems of a file or folder, one at a time; `DataError` at the first that is wrong."""
-    format: ModuleType = importlib.import_module(f"mmst.datasets.{module}")
     where = str(path)
     try:
         for row in rows(path):
             where = row.where
-            made = _problem(format, row)
+            made = _problem(problem, row)
             yield Imported(made, where.removeprefix(str(path)).lstrip(",/ "), tuple(row.notes))
     except RecursionError:
         raise DataError(f"{where}: it, or what is behind it, is nested too deeply", remedy="flatten it") from None
 
 
-def _problem(format: ModuleType, row: Row) -> Problem:
+def _problem(problem: Reader, row: Row) -> Problem:
     try:
-        made: Problem = format.problem(row)
+        made = problem(row)
     except DataError as e:
         if e.what.startswith(row.where):
             raise

@@ -4,6 +4,10 @@ What every provider on a cluster needs and nothing more: get-or-create by name, 
 comes again finds what was made before; watching that survives a lost connection and a forgotten
 resource version (410); deleting only what carries the owner's labels. Trouble of the connection
 is retried for `PATIENCE` seconds.
+
+`follow` is ours, not the official client's `watch.Watch`, which raises when the connection is lost and at the second
+410, ignores the versions that bookmarks bring (so a quiet watch is soon too old), leaves listing anew to its caller,
+and does not return while nothing happens, so that its reader could not look at the clock.
 """
 
 from __future__ import annotations

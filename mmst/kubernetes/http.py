@@ -1,4 +1,10 @@
-"""Requests to a Kubernetes API server: authenticated, tried again where that can help, refused with its own words."""
+"""Requests to a Kubernetes API server: authenticated, tried again where that can help, refused with its own words.
+
+The official client brings configuration, credentials and the pool of connections. Trying again is ours. Its
+`retries` are urllib3's: these count tries, where a run needs a time (`PATIENCE`) in which an API server can restart;
+they tell neither log nor metrics; and they end in `MaxRetryError`, which has lost the `Status` object that says why
+the server refused.
+"""
 
 from __future__ import annotations
 

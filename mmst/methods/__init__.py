@@ -1,4 +1,4 @@
-"""The methods: ways of solving a problem. One module a method; adding a third is one new module.
+"""The methods: ways of solving a problem. One module a method, ours here, others in any package (docs/extending.md).
 
 A method says how a problem is put to the model, where the solution ends, what of it is executed
 and how its answer is cut out. Everything here is pure.
@@ -6,12 +6,10 @@ and how its answer is cut out. Everything here is pure.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, Protocol
 
-from mmst.core.errors import ConfigError
+from mmst.core import plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +27,21 @@ class Phrasing:
 class Method(Protocol):
     """One way of solving a problem."""
 
-    name: ClassVar[str]
-    phrasings: ClassVar[tuple[Phrasing, ...]]
-    """At least one; `prompt.phrasing` chooses, counting from 1."""
-    shots: ClassVar[tuple[tuple[str, str], ...]]
-    """Worked examples (question, solution) for few-shot prompts."""
-    executes: ClassVar[bool]
-    """Whether solutions are programs to be run."""
+    @property
+    def name(self) -> str:
+        """Its name in recipes."""
+
+    @property
+    def phrasings(self) -> tuple[Phrasing, ...]:
+        """At least one; `prompt.phrasing` chooses, counting from 1."""
+
+    @property
+    def shots(self) -> tuple[tuple[str, str], ...]:
+        """Worked examples (question, solution) for few-shot prompts."""
+
+    @property
+    def executes(self) -> bool:
+        """Whether solutions are programs to be run."""
 
     def solution(self, completion: str) -> str:
         """The part of a completion that counts: fences and chatter cut off."""
@@ -48,18 +54,58 @@ class Method(Protocol):
 
 
 def method(name: str) -> Method:
-    """The method called `name`; `ConfigError` lists those that there are."""
-    found = methods()
-    if name not in found:
-        raise ConfigError(f"unknown method '{name}'", remedy=f"methods: {', '.join(sorted(found))}")
-    return found[name]
+    """The method called `name`; `ConfigError` lists those that there are, `SetupError` says why one can't be used."""
+    return plugins.load(plugins.METHODS, name, _usable)
 
 
-def methods() -> dict[str, Method]:
-    """Every method: each module of this package that defines `METHOD`."""
-    found: dict[str, Method] = {}
-    for info in pkgutil.iter_modules(__path__):
-        made: Method | None = getattr(importlib.import_module(f"{__name__}.{info.name}"), "METHOD", None)
-        if made is not None:
-            found[made.name] = made
+def methods() -> list[str]:
+    """The names of all methods, ours first."""
+    return plugins.names(plugins.METHODS)
+
+
+class _Added:
+    """A method of another package. What it raises or returns by mistake is no verdict, and is never trained on."""
+
+    def __init__(self, entry: plugins.Entry, by: Method) -> None:
+        self._entry, self._by = entry, by
+        self.name, self.phrasings, self.shots, self.executes = by.name, by.phrasings, by.shots, by.executes
+
+    def solution(self, completion: str) -> str:
+        """See `Method.solution`."""
+        with plugins.blamed(self._entry, "cutting a solution out of a completion"):
+            return _text(self._by.solution(completion))
+
+    def answer(self, solution: str, stdout: str | None) -> str | None:
+        """See `Method.answer`."""
+        with plugins.blamed(self._entry, "reading the answer of a solution"):
+            found = self._by.answer(solution, stdout)
+            return None if found is None else _text(found)
+
+    def canonical(self, solution: str) -> str:
+        """See `Method.canonical`."""
+        with plugins.blamed(self._entry, "comparing solutions"):
+            return _text(self._by.canonical(solution))
+
+
+def _text(found: object) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"it returned {type(found).__name__}, not str")
     return found
+
+
+def _usable(entry: plugins.Entry, found: Any) -> Method:
+    if entry.ours:
+        by: Method = found
+        return by
+    lacks = [name for name in ("name", "phrasings", "shots", "executes") if not hasattr(found, name)]
+    lacks += [name for name in ("solution", "answer", "canonical") if not callable(getattr(found, name, None))]
+    if isinstance(found, type) or lacks:
+        raise TypeError(f"it must be an object with {', '.join(lacks) or 'these methods, not a class'}")
+    if found.name != entry.name:
+        raise TypeError(f"its name is {found.name!r}, and its entry point's {entry.name!r}")
+    if not found.phrasings or not all(isinstance(phrasing, Phrasing) for phrasing in found.phrasings):
+        raise TypeError("phrasings must be a tuple of mmst.methods.Phrasing, at least one")
+    pairs = [[isinstance(text, str) for text in shot] for shot in found.shots if isinstance(shot, tuple)]
+    if pairs != [[True, True]] * len(found.shots) or not isinstance(found.executes, bool):
+        raise TypeError("shots must be pairs of texts (question, solution), and executes True or False")
+    return _Added(entry, found)

@@ -11,13 +11,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mmst import wiring
+from mmst.core import plugins
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import MmstError, SetupError, sentence
 from mmst.core.extras import install
 from mmst.core.redaction import without_user
+from mmst.wiring import added
 
 PYTHONS = ((3, 11), (3, 13))
 """From the first, below the second."""
@@ -56,6 +59,7 @@ def examine(out: str) -> Iterator[Diagnostic]:
     yield model()
     yield store(out)
     yield tracking()
+    yield from plug_ins()
 
 
 def python(version: tuple[int, int] = sys.version_info[:2]) -> Diagnostic:
@@ -165,6 +169,24 @@ def tracking(uri: str = "") -> Diagnostic:
         return Diagnostic(what="MLflow", ok=True, found=uri or "SQLite in the run's folder", why=why)
     remedy = "start it (`mlflow server`), or name none (MLFLOW_TRACKING_URI, promote.tracking_uri): SQLite"
     return answering("MLflow", f"{uri.rstrip('/')}/health", why, remedy)
+
+
+def plug_ins() -> Iterator[Diagnostic]:
+    """What installed packages add to what a recipe can name, each loaded; recipes that do not name it run without."""
+    found, unreadable = plugins.installed()
+    for entry in found:
+        why = f"added by {entry.package} ({', '.join(plugins.KEYS[entry.group])}; docs/extending.md)"
+
+        def load(entry: plugins.Entry = entry) -> str:
+            added.ready(entry.group, entry.name)
+            return f"{entry.package} {entry.version}"
+
+        yield replace(_try(f"{plugins.NOUNS[entry.group]} {entry.name}", why, load), needed=False)
+    for what in unreadable:
+        remedy = "reinstall or uninstall that package"
+        yield Diagnostic(
+            what="plug-in", ok=False, found=what, why="may add what recipes name", remedy=remedy, needed=False
+        )
 
 
 def answering(what: str, url: str, why: str, remedy: str, seconds: float = 5.0) -> Diagnostic:

@@ -8,23 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmst import wiring
+from mmst.core import plugins
 from mmst.core.config import Config, Source
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ConfigError, DataError, SetupError
 from mmst.datasets import PUBLISHED, located
 from mmst.kubernetes.quota import MOST_TASKS, tasks
-from mmst.methods import method
 from mmst.models import model_folder
 from mmst.preflight import machine as preflight_machine
 from mmst.stages import champion
+from mmst.wiring import added
 
 LEAST_GIB = 0.5
 
 
 def check(config: Config) -> None:
     """Look at all that the configuration names; raises for the first thing that cannot work."""
-    for name in config.methods:
-        method(name)
+    for _, group, name in plugins.named(config):
+        added.ready(group, name)
     problem_files(config)
     recorded_file(config)
     model_folder(config.model.base)

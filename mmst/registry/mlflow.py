@@ -28,7 +28,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst.core import private
+from mmst.core import plugin_keys, private
 from mmst.core.errors import RegistryError
 from mmst.core.extras import install
 from mmst.core.ports import Progress
@@ -206,7 +206,10 @@ class MlflowRegistry:
                 loader_module=LOADER,
                 mlflow_model=model,
                 model_config=dict(answering),
-                pip_requirements=[f"mmst[model,registry]=={__version__}"],
+                pip_requirements=[
+                    f"mmst[model,registry]=={__version__}",
+                    *plugin_keys.requirements(answering.get("methods", ())),
+                ],
             )
             model.flavors["python_function"]["data"] = FILE if reference else "checkpoint"
             model.save(path / "MLmodel")

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig, arms, identity
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Place
@@ -98,6 +99,10 @@ class BuildTrainset(Stage[Settings]):
             balance=config.trainset.balance,
             prompt=tuple(identity(config.prompt).values()),
         )
+
+    def added(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Of methods."""
+        return plugin_keys.of_methods(config)
 
     def work(
         self,

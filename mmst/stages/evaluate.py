@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from mmst.core import stats
+from mmst.core import plugin_keys, stats
 from mmst.core.config import Config, PromptConfig, identity
 from mmst.core.errors import DataError, LeakError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.records import CheckedSample, Outcome, Problem, Report, Score, Verdict, digest
 from mmst.core.results import EvaluateCounts, Measured
-from mmst.core.stage import Job, Made, Stage
+from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.grading import normalise
@@ -39,6 +39,8 @@ class Protocol:
     methods: tuple[str, ...]
     prompt: PromptConfig
     max_tokens: int
+    plugins: Mapping[str, Sequence[str]] | None = field(default=None, metadata=QUIET)
+    """Whose code the methods are, where it is not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,10 @@ class Evaluate(Stage[Settings]):
     def settings(self, config: Config, place: Place) -> Settings:
         """Those of the place in the run, which stands in the report."""
         protocol = Protocol(
-            methods=tuple(sorted(config.methods)), prompt=asked(config.prompt), max_tokens=config.sampling.max_tokens
+            methods=tuple(sorted(config.methods)),
+            prompt=asked(config.prompt),
+            max_tokens=config.sampling.max_tokens,
+            plugins=plugin_keys.of_methods(config) or None,
         )
         return Settings(k=config.evaluate.k, protocol=protocol, round=place.round, arm=place.arm)
 

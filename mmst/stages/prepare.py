@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
+from mmst.core import plugin_keys
 from mmst.core.config import Config, Source
 from mmst.core.errors import LeakError, UserError
 from mmst.core.hashes import file_sha256
@@ -95,6 +96,10 @@ class Prepare(Stage[Settings]):
         """The content of the sources."""
         sources = {role: tuple(map(Content.of, getattr(config.problems, role))) for role in ROLES}
         return Settings(**sources, near_duplicate=(Near(share=config.problems.near_duplicate),))
+
+    def added(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Of problem formats."""
+        return plugin_keys.of_problems(config)
 
     def work(self, job: Job[Settings]) -> Made:
         """The problems of the sources; `UserError` when they cannot be used."""

@@ -10,11 +10,12 @@ What is drawn depends on the `purpose`:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig
 from mmst.core.errors import ConfigError
 from mmst.core.hashes import file_sha256
@@ -117,6 +118,10 @@ class Sampling(Stage[Settings]):
         for name in config.methods:
             method(name)
         return Settings.of(config, "heldout" if place.step == "sample-heldout" else "train")
+
+    def added(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Of methods and sampler."""
+        return plugin_keys.of_samples(config)
 
     def work(self, job: Job[Settings], problems: Problems, checkpoint: Checkpoint) -> Made:
         """Sample the problems; a restart makes only the shards that are missing.

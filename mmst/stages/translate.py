@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
+from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig, TranslateConfig
 from mmst.core.manifest import Place
 from mmst.core.ports import Completion, Request
@@ -86,6 +87,10 @@ class Translate(Stage[Settings]):
     def settings(self, config: Config, place: Place) -> Settings:
         """See `Settings`."""
         return Settings.of(config)
+
+    def added(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Of methods and sampler."""
+        return plugin_keys.of_samples(config)
 
     def work(self, job: Job[Settings], problems: Problems, checked: Checked, checkpoint: Checkpoint) -> Made:
         """Translate the correct solutions in `checked` with the model `checkpoint`."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from mmst import grading
-from mmst.core import metrics
+from mmst.core import metrics, plugin_keys
 from mmst.core.config import CheckConfig, Config
 from mmst.core.errors import DataError, SandboxError
 from mmst.core.manifest import Manifest, Place
@@ -55,6 +55,10 @@ class Verify(Stage[CheckConfig]):
     def settings(self, config: Config, place: Place) -> CheckConfig:
         """The limits and packages of programs."""
         return effective(config.check)
+
+    def added(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Of methods and sandbox."""
+        return plugin_keys.of_verdicts(config)
 
     def step(self, refs: Mapping[str, str]) -> str:
         """Known by what is checked."""

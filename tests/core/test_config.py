@@ -93,7 +93,10 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
         ({1: 2}, "unknown recipe key '1'"),
         ({"problems.train": [{True: 2}]}, r"unknown recipe key 'problems\.train\[0\]\.True'"),
         ({"train.lr": 2}, r"train\.lr must be at most 1, got 2\."),
-        ({"check.sandbox": "docker"}, r"one of gvisor, gvisor_job, subprocess, got 'docker'"),
+        (
+            {"check.sandbox": "docker"},
+            r"check\.sandbox: unknown sandbox, got 'docker'.*one of gvisor, gvisor_job, subprocess",
+        ),
         ({"loop.controls": ["own-text", "magic"]}, "got 'magic'"),
         ({"methods": []}, "each method once"),
         ({"methods": ["text", "text"]}, "each method once"),

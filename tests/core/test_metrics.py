@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import io
 import json
 import logging
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mmst import wiring
@@ -36,7 +40,7 @@ def samples() -> dict[tuple[str, ...], float]:
     """What a reader of the format sees: (name, label values in order of their names) → value."""
     return {
         (s.name, *(s.labels[k] for k in sorted(s.labels))): s.value
-        for family in text_string_to_metric_families(metrics.text())
+        for family in text_string_to_metric_families(generate_latest(metrics.Collector().registry).decode())
         for s in family.samples
     }
 
@@ -82,7 +86,7 @@ def test_figures_are_written_into_a_folder_whole(tmp_path: Path, monkeypatch: py
     assert file.name == "demo-1.01.mmst.verify.prom"
     lines = file.read_text().splitlines()
     common = 'place="01.mmst.verify",run="demo-1",stage="verify"'  # files with equal series are refused together
-    assert f'mmst_stage_items_total{{{common},unit="samples"}} 5' in lines
+    assert f'mmst_stage_items_total{{{common},unit="samples"}} 5.0' in lines
     assert any(line.startswith(f"mmst_stage_seconds{{{common}}}") for line in lines)
 
 
@@ -123,9 +127,38 @@ def test_figures_are_pushed_while_the_stage_works_and_at_its_end(
         assert len(gateway) >= 2
         metrics.count("mmst_stage_items_total", 2, unit="samples")
     path, kind, body = gateway[-1]
-    assert path == "/metrics/job/mmst/run/demo-1/place/01.mmst.verify"
+    assert path == "/metrics/job/mmst/place/01.mmst.verify/run/demo-1"
     assert kind.startswith("text/plain")
     assert 'unit="samples"} 7' in body
+
+
+def test_a_gateway_gets_user_and_password_as_a_header(
+    gateway: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = list[str | None]()
+    do_put = Gateway.do_PUT
+
+    def noted(self: Gateway) -> None:
+        sent.append(self.headers["Authorization"])
+        do_put(self)
+
+    monkeypatch.setattr(Gateway, "do_PUT", noted)
+    address = os.environ["MMST_PUSHGATEWAY"].replace("http://", "http://me:secret@")
+    monkeypatch.setenv("MMST_PUSHGATEWAY", address)
+    with metrics.handed_over("demo-1", "verify", "01.mmst.verify"):
+        pass
+    assert sent == [f"Basic {base64.b64encode(b'me:secret').decode()}"]
+
+
+def test_without_the_client_a_stage_works_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.setenv("MMST_METRICS", str(tmp_path / "metrics"))
+    with metrics.handed_over("demo-1", "verify", "01.mmst.verify"):
+        metrics.count("mmst_stage_items_total", 5, unit="samples")
+    assert "pip install '.[pipeline]'" in caplog.text
+    assert not (tmp_path / "metrics").exists()
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense", "http://["])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mmst.core.errors import DataError, SetupError, UserError
 from mmst.core.records import Problem
-from mmst.datasets import FORMATS, export, files, import_file, read_file
+from mmst.datasets import export, files, formats, import_file, read_file
 
 GSM8K = [
     {"question": "Ann bakes 3 rows of 8. How many?", "answer": "It is 3*8=<<3*8=24>>24.\n#### 24"},
@@ -488,14 +488,14 @@ def refusal(folder: Path, format: str, data: bytes) -> DataError | None:
 
 
 @anything
-@given(st.sampled_from(sorted(FORMATS)), BYTES)
+@given(st.sampled_from(sorted(formats())), BYTES)
 def test_any_bytes_are_read_or_refused(tmp_path: Path, format: str, data: bytes) -> None:
     refused = refusal(tmp_path, format, data)
     assert refused is None or refused.remedy
 
 
 @anything
-@given(st.sampled_from(sorted(FORMATS)), ROWS, st.sampled_from([lines, json.dumps]))
+@given(st.sampled_from(sorted(formats())), ROWS, st.sampled_from([lines, json.dumps]))
 def test_any_rows_are_read_or_refused(tmp_path: Path, format: str, rows: Any, shape: Callable[[Any], str]) -> None:
     refused = refusal(tmp_path, format, shape(rows).encode())
     assert refused is None or (refused.remedy and str(tmp_path / "set") in str(refused))
@@ -550,7 +550,7 @@ def test_long_files_are_read_a_piece_at_a_time(tmp_path: Path, shape: str) -> No
     assert most < 2.5 * 2**20
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", formats())
 def test_a_path_that_is_not_there_is_a_user_error(tmp_path: Path, format: str) -> None:
     with pytest.raises(UserError, match="does not exist"):
         import_file(format, tmp_path / "nothing")

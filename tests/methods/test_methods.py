@@ -24,7 +24,7 @@ def test_every_module_that_defines_a_method_is_found() -> None:
 
 
 def test_an_unknown_method_names_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"'telepathy'.*code, text"):
+    with pytest.raises(ConfigError, match=r"'telepathy'.*text, code"):
         method("telepathy")
 
 

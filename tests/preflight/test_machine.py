@@ -157,7 +157,7 @@ def test_a_tracking_server_that_is_not_there_is_refused(tmp_path: Path, model: P
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"methods": ["text", "abacus"]}, ConfigError, "unknown method 'abacus'.*code"),
+        ({"methods": ["text", "abacus"]}, ConfigError, "methods: unknown method, got 'abacus'.*code"),
         ({"model": {"base": "nowhere"}}, ModelError, "not a folder, got 'nowhere'"),
         ({"problems": {}}, ConfigError, r"problems\.train names no problems"),
         ({"problems": {"train": [{"path": "x"}], "test": [{}]}}, ConfigError, r"problems\.train\.0\.format is empty"),

@@ -32,7 +32,7 @@ class Recorded:
 
     def __init__(self, path: Path) -> None:
         self.completions: dict[tuple[str, str], list[str]] = defaultdict(list)
-        known = sorted(methods())
+        known = methods()
         try:
             data = path.read_bytes()
         except OSError as e:

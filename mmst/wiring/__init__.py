@@ -1,4 +1,8 @@
-"""Config → providers: the only place that knows them, each imported when first asked for."""
+"""Config → providers: the only room that knows them, each imported when first asked for.
+
+Samplers and sandboxes are found by name (`mmst.core.plugins`): ours in `samplers` and `sandboxes`, others in the
+packages that add them.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmst.core.config import RECHECK, ClusterConfig, Config, TrainConfig, run_id
+from mmst.core import plugins
+from mmst.core.config import RECHECK, CheckConfig, ClusterConfig, Config, TrainConfig, run_id
 from mmst.core.errors import MmstError, SetupError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer, TrainSpec
 from mmst.core.provenance import Provenance
 from mmst.core.redaction import remember
 from mmst.core.weights import checkpoint_folder
-from mmst.models import trusted
 from mmst.observe import progress as progress_module
 from mmst.retrain.trigger import Records
 from mmst.sandbox.guest.packages import DEFAULT
 from mmst.serving.rollout import Rollout, smoke_test
+from mmst.wiring import added, samplers
 
 if TYPE_CHECKING:
     from mmst.core.diagnostic import Diagnostic
@@ -121,7 +126,9 @@ def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
     return lambda texts: [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 
 
-SANDBOXES = ("gvisor", "subprocess")
+def sandboxes_here() -> list[str]:
+    """The sandboxes that need no cluster, by name."""
+    return [name for name in plugins.names(plugins.SANDBOXES) if name != "gvisor_job"]
 
 
 def sandbox(
@@ -131,14 +138,8 @@ def sandbox(
 
     In gVisor with these `packages`, and with a share of `recheck` of what is evaluated run as well.
     """
-    workers = workers or os.cpu_count() or 1
-    if name == "subprocess":
-        from mmst.sandbox.providers.subprocess import SubprocessSandbox
-
-        return SubprocessSandbox(workers=workers)
-    from mmst.sandbox.providers.gvisor import GvisorSandbox
-
-    return GvisorSandbox(workers=workers, packages=packages, recheck=recheck)
+    check = CheckConfig(sandbox=name, workers=workers, packages=tuple(packages), recheck=recheck)
+    return added.sandbox(name)(Config(check=check))
 
 
 class Wired:
@@ -170,59 +171,11 @@ class Wired:
         A completions server serves the model that the run starts from; the checkpoints that the
         run makes are sampled in process, never by a server that serves another model.
         """
-        s, m = self.config.sampling, self.config.model
-        if s.backend == "recorded" and recorded:
-            from mmst.inference.providers.recorded import Recorded
-
-            yield Recorded(Path(s.recorded))
-        elif s.backend == "openai" and checkpoint.stage == "base":  # a server serves what it was started with
-            from mmst.inference.providers.openai import OpenAIServer
-
-            with OpenAIServer(
-                s.url,
-                s.served_model,
-                concurrency=s.concurrency,
-                deadline=s.deadline,
-                answered=s.answered_model,
-                key=api_key(s.api_key_env),
-            ) as server:
-                yield server
-        elif s.backend == "kserve":
-            with self._served(checkpoint) as server:
-                yield server
-        else:
-            from mmst.inference.providers.transformers import LocalModel
-
-            folder = checkpoint_folder(self.store, checkpoint)
-            with LocalModel(folder, dtype=m.dtype, batch=s.batch, trust_remote_code=bool(trusted(m))) as model:
-                yield model
-
-    @contextlib.contextmanager
-    def _served(self, checkpoint: Manifest) -> Iterator[Sampler]:
-        """A model server in the cluster for this checkpoint, which it must say it serves."""
-        from mmst.inference.providers import kserve
-        from mmst.inference.providers.kserve_objects import model_name, sampling_service
-
-        c = self.config.cluster
-        service = sampling_service(
-            checkpoint, store=self.store.uri, dtype=self.config.model.dtype, cluster=c, run=run_id(self.config)
-        )
-        here = cluster(c.namespace)
-        holder = kserve.own_pod(here)
-        with (
-            kserve.hosted(here, service, start_timeout=c.start_timeout, holder=holder) as url,
-            self._asking(url, model_name(checkpoint), checkpoint.digest) as server,
-        ):
-            yield server
-
-    def _asking(self, url: str, model: str, checkpoint: str) -> contextlib.AbstractContextManager[Sampler]:
-        """A sampler of a server that must serve this checkpoint."""
-        from mmst.inference.providers.openai import OpenAIServer
-
-        # vLLM does not say which checkpoint it serves; there the name that it was started with has to do.
-        stated = checkpoint if self.config.cluster.server_runtime == "mmst" else ""
-        s = self.config.sampling
-        return OpenAIServer(url, model, concurrency=s.concurrency, deadline=s.deadline, checkpoint=stated)
+        name = self.config.sampling.backend
+        if (name == "recorded" and not recorded) or (name == "openai" and checkpoint.stage != "base"):
+            name = "local"
+        with added.sampler(name)(self.config, self.store, checkpoint) as sampler:
+            yield sampler
 
     def rollout(self, tell: Callable[[str], None]) -> Rollout:
         """What moves the namespace's champion to the registry's; see `mmst.serving.rollout`."""
@@ -233,7 +186,11 @@ class Wired:
         config, registry = self.config, self.registry()
         assert isinstance(registry, MlflowRegistry)
         services = ChampionServices(
-            cluster(config.cluster.namespace), config.cluster, self.store, config.model.dtype, self._asking
+            cluster(config.cluster.namespace),
+            config.cluster,
+            self.store,
+            config.model.dtype,
+            functools.partial(samplers.asking, config),
         )
         versions = ServingVersions(registry, config.promote.name, self.store, tell)
         return Rollout(services, versions, functools.partial(smoke_test, self.store), tell)
@@ -246,14 +203,7 @@ class Wired:
 
     def sandbox(self) -> contextlib.AbstractContextManager[Sandbox]:
         """The code sandbox that the configuration names."""
-        if self.config.check.sandbox == "gvisor_job":
-            from mmst.sandbox.providers.kubernetes_job import GvisorJobs
-
-            settings = self.config.cluster
-            here = cluster(settings.sandbox_namespace)
-            return GvisorJobs(here, settings, run_id(self.config), recheck=self.config.check.recheck)
-        check = self.config.check
-        return sandbox(check.sandbox, check.workers, check.packages, check.recheck)
+        return added.sandbox(self.config.check.sandbox)(self.config)
 
     def algebra(self) -> contextlib.AbstractContextManager[Algebra]:
         """The algebra engine."""

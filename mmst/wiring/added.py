@@ -1,0 +1,136 @@
+"""Samplers and sandboxes of other packages, held to their protocols: what breaks them is a failure, never a result."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from mmst.core import plugins
+from mmst.core.errors import SamplerError, SandboxError
+from mmst.core.ports import Completion, Execution, Limits, Program, Request, Sampler, Sandbox, Stating
+from mmst.datasets.importing import reader
+from mmst.methods import method
+from mmst.wiring import samplers, sandboxes
+
+STATUSES = ("ok", "crashed", "timed_out", "out_of_memory", "output_limit")
+
+
+def sampler(name: str) -> samplers.Factory:
+    """What makes the samplers of this name; see `plugins.load` for errors."""
+    return plugins.load(plugins.SAMPLERS, name, _sampler)
+
+
+def sandbox(name: str) -> sandboxes.Factory:
+    """What makes the sandboxes of this name; see `plugins.load` for errors."""
+    return plugins.load(plugins.SANDBOXES, name, _sandbox)
+
+
+def ready(group: str, name: str) -> object:
+    """What a recipe names, loaded and looked at; see `plugins.load` for errors."""
+    find: dict[str, Callable[[str], object]] = {
+        plugins.METHODS: method,
+        plugins.DATASETS: reader,
+        plugins.SAMPLERS: sampler,
+        plugins.SANDBOXES: sandbox,
+    }
+    return find[group](name)
+
+
+def _sampler(entry: plugins.Entry, factory: Any) -> samplers.Factory:
+    def held(made: Any) -> Sampler:
+        kind = _Stating if isinstance(made, Stating) else _Sampler
+        return kind(entry, made)
+
+    opened: samplers.Factory = _opened(entry, factory, "sample", held)
+    return opened
+
+
+def _sandbox(entry: plugins.Entry, factory: Any) -> sandboxes.Factory:
+    opened: sandboxes.Factory = _opened(entry, factory, "run", lambda made: _Sandbox(entry, made))
+    return opened
+
+
+def _opened(entry: plugins.Entry, factory: Any, does: str, held: Callable[[Any], Any]) -> Any:
+    """The factory, whose products are as `held` makes them."""
+    if not callable(factory):
+        raise TypeError(f"it must be a function that returns a context manager, and is {type(factory).__name__}")
+    if entry.ours:
+        return factory
+
+    @contextlib.contextmanager
+    def opened(*args: Any) -> Iterator[Any]:
+        with contextlib.ExitStack() as stack:
+            with plugins.blamed(entry, "starting"):
+                manager = factory(*args)
+                if not isinstance(manager, AbstractContextManager):
+                    raise TypeError(f"it returned {type(manager).__name__}, which is no context manager")
+                made = stack.enter_context(manager)
+                if not callable(getattr(made, does, None)):
+                    raise TypeError(f"its context gave {type(made).__name__}, which has no method `{does}`")
+            yield held(made)
+
+    return opened
+
+
+class _Sampler:
+    """Fulfils `ports.Sampler`."""
+
+    def __init__(self, entry: plugins.Entry, by: Sampler) -> None:
+        self._entry, self._by = entry, by
+
+    def sample(
+        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+    ) -> list[list[Completion]]:
+        """See `ports.Sampler`; `SamplerError` for an answer that is none."""
+        with plugins.blamed(self._entry, "sampling"):
+            answers = self._by.sample(requests, on_done)
+        if not isinstance(answers, list) or len(answers) != len(requests):
+            raise SamplerError(
+                f"{self._entry} did not return a list with an answer for each of {len(requests)} requests"
+            )
+        for request, answer in zip(requests, answers, strict=True):
+            if not isinstance(answer, list) or not all(isinstance(c, Completion) for c in answer):
+                raise SamplerError(f"{self._entry} answered request {request.id} with no list of Completion")
+            if len(answer) != request.n:
+                raise SamplerError(f"{self._entry} answered request {request.id} with {len(answer)} of {request.n}")
+        return answers
+
+
+class _Stating(_Sampler):
+    """One that asks somebody else's model."""
+
+    def stated(self) -> Mapping[str, str]:
+        """See `ports.Stating`."""
+        assert isinstance(self._by, Stating)
+        with plugins.blamed(self._entry, "saying which model it asks"):
+            return self._by.stated()
+
+
+class _Sandbox:
+    """Fulfils `ports.Sandbox`."""
+
+    def __init__(self, entry: plugins.Entry, by: Sandbox) -> None:
+        self.name, self._entry, self._by = entry.name, entry, by
+
+    def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
+        """See `ports.Sandbox`; `SandboxError` for an execution that is none, of no program, or missing."""
+        left = set[str]()
+
+        def told() -> Iterator[Program]:
+            for program in programs:
+                left.add(program.id)
+                yield program
+
+        with plugins.blamed(self._entry, "running programs"):
+            for execution in self._by.run(told(), limits):
+                if not isinstance(execution, Execution) or execution.id not in left:
+                    raise SandboxError(f"{self._entry} gave what is no execution of a program that it was asked for")
+                if execution.exit_status not in STATUSES:
+                    known = ", ".join(STATUSES)
+                    raise SandboxError(f"{self._entry}: an exit status must be of {known}", value=execution.exit_status)
+                left.remove(execution.id)
+                yield execution
+        if left:
+            raise SandboxError(f"{self._entry} left {len(left)} programs without an answer", value=min(left))
