@@ -23,7 +23,7 @@ from mmst.datasets.equations import solutions
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an element of `ASDiv.xml`, or of an object with its fields."""
+    """The problem in an element of `ASDiv.xml`, or in an object with its fields."""
     field = row.first("Answer", "answer")
     gold = "; ".join(re.sub(r"\s*\([^)]*\)", "", part).strip() for part in row.answer(field).split(";"))
     if not gold.strip("; "):

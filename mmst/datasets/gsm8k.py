@@ -19,7 +19,7 @@ _MARK = re.compile(r"<<([^<>]*)>>")
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an entry of `train.jsonl` or `test.jsonl`."""
+    """The problem in an entry of `train.jsonl` or `test.jsonl`."""
     rationale, mark, gold = row.text("answer").rpartition("####")
     if not mark or not gold.strip():
         remedy = "end it with a line '#### 72'; for answers without a rationale, use the format jsonl"

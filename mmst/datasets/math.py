@@ -1,4 +1,4 @@
-r"""MATH (Hendrycks et al. 2021), MATH-500, PRM800K: JSON or Parquet, or a folder with one problem a file.
+r"""MATH (Hendrycks et al. 2021), MATH-500, PRM800K: JSON or Parquet, or a folder with one problem per file.
 
     {"problem": "What is $\\frac12+\\frac13$?", "solution": "… $\\boxed{\\frac56}$.", "level": "Level 1",
      "type": "Prealgebra"}
@@ -19,7 +19,7 @@ from mmst.grading import compare
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an entry; `level` and `type` may be absent."""
+    """The problem in an entry; `level` and `type` may be absent."""
     stated = _stated(row)
     solution = row.text("solution", "" if stated else None)
     boxes = answers_in_boxes(solution)
@@ -43,7 +43,7 @@ def problem(row: Row) -> Problem:
 
 
 def _stated(row: Row) -> str:
-    """The field `answer`, which stays with the problem as it is."""
+    """The field `answer`, which is kept with the problem unchanged."""
     if not row.has("answer"):
         return ""
     answer = row.answer("answer").strip()

@@ -16,7 +16,7 @@ from mmst.datasets.equations import solutions
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an entry of `SVAMP.json`."""
+    """The problem in an entry of `SVAMP.json`."""
     gold = row.answer("Answer")
     if row.has("question_concat") and not row.has("Body"):
         question = row.text("question_concat")

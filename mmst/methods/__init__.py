@@ -1,4 +1,4 @@
-"""The methods: ways of solving a problem. One module a method; adding a third is one new module.
+"""The methods: ways to solve a problem, one module each. To add a method, add a module.
 
 A method says how a problem is put to the model, where the solution ends, what of it is executed
 and how its answer is cut out. Everything here is pure.
@@ -16,39 +16,39 @@ from mmst.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Phrasing:
-    """The words in which a method is asked for; all phrasings of a method ask for the same."""
+    """One wording in which a method is asked for; all phrasings of a method ask for the same thing."""
 
     heading: str
     """The line under which the model writes such a solution ("Python:")."""
     instruction: str
-    """What an instruct, few-shot or chat prompt asks for."""
+    """The instruction of an instruct, few-shot or chat prompt."""
     translation: str
-    """What it asks for when a solution is to be rewritten into this method."""
+    """The instruction to rewrite a solution into this method."""
 
 
 class Method(Protocol):
-    """One way of solving a problem."""
+    """One way to solve a problem."""
 
     name: ClassVar[str]
     phrasings: ClassVar[tuple[Phrasing, ...]]
-    """At least one; `prompt.phrasing` chooses, counting from 1."""
+    """At least one; `prompt.phrasing` chooses one, counting from 1."""
     shots: ClassVar[tuple[tuple[str, str], ...]]
     """Worked examples (question, solution) for few-shot prompts."""
     executes: ClassVar[bool]
-    """Whether solutions are programs to be run."""
+    """Whether solutions are programs to run."""
 
     def solution(self, completion: str) -> str:
-        """The part of a completion that counts: fences and chatter cut off."""
+        """The part of a completion that is the solution, without fences and chatter."""
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
-        """The answer that a solution (or its program's output) commits to; None when to none."""
+        """The answer that a solution (or its program's output) commits to; None if there is none."""
 
     def canonical(self, solution: str) -> str:
-        """What two solutions have in common exactly when they are the same but for layout."""
+        """A canonical form, equal for two solutions that differ only in layout."""
 
 
 def method(name: str) -> Method:
-    """The method called `name`; `ConfigError` lists those that there are."""
+    """The method called `name`; `ConfigError` lists the known ones."""
     found = methods()
     if name not in found:
         raise ConfigError(f"unknown method '{name}'", remedy=f"methods: {', '.join(sorted(found))}")
@@ -56,7 +56,7 @@ def method(name: str) -> Method:
 
 
 def methods() -> dict[str, Method]:
-    """Every method: each module of this package that defines `METHOD`."""
+    """All methods: each module of this package that defines `METHOD`."""
     found: dict[str, Method] = {}
     for info in pkgutil.iter_modules(__path__):
         made: Method | None = getattr(importlib.import_module(f"{__name__}.{info.name}"), "METHOD", None)

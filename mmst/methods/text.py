@@ -1,4 +1,4 @@
-r"""Chain of thought: the model reasons in words, does the arithmetic itself, states an answer.
+r"""The method `text`: the model reasons in words, does the arithmetic itself, and states an answer.
 
     3 + 4 = 7 .
     The answer is 7
@@ -84,7 +84,7 @@ class TextMethod:
     )
 
     def solution(self, completion: str) -> str:
-        """The reasoning with its thoughts, up to where the model goes on to another turn."""
+        """The reasoning with its thoughts, up to the end of the model's own turn."""
         text = lines_of(completion)
         turn = own_turn(text)
         return text[turn.start : turn.end].strip()
@@ -95,7 +95,7 @@ class TextMethod:
         return answer_in(own_turn(text).said(text))
 
     def canonical(self, solution: str) -> str:
-        """The text in one case and with single spaces, none before punctuation."""
+        """The text in lower case, with single spaces and none before punctuation."""
         text = " ".join(solution.casefold().split())
         return re.sub(r"\s+([.,;:!?])", r"\1", text)
 

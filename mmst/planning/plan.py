@@ -1,4 +1,4 @@
-"""What a recipe takes, before anything is launched: memory, GPUs, work, time, bytes, money. Pure.
+"""What a recipe needs before anything is launched: memory, GPUs, work, time, bytes, money. Pure.
 
 Every figure carries its formula with the inputs. The parts: `architecture` (the model's shape),
 `memory`, `work` (what a run does), `time`, `fit` (what cannot be, and what would).
@@ -34,7 +34,7 @@ class Plan:
     misfits: tuple[Misfit, ...]
 
     def value(self, name: str, group: str = "") -> float:
-        """The value of the figure of this name; `KeyError` when there is none."""
+        """The value of the figure with this name; `KeyError` if there is none."""
         for f in self.figures:
             if f.name == name and group in ("", f.group):
                 return f.value
@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The model to plan for: its shape, what it is called, and the bytes of its folder's files if it is here."""
+    """The model to plan for: its shape, its name, and the size of its folder's files if it is here."""
 
     shape: Architecture
     name: str
@@ -78,7 +78,7 @@ def plan(
 
 
 def _parallel(a: Architecture, config: Config, hardware: Hardware, row: int) -> int:
-    """GPUs that hold the model for sampling: as the recipe says, or the fewest that do."""
+    """GPUs that hold the model for sampling: as in the recipe, or the smallest sufficient number."""
     s = config.sampling
     if memory.in_process(config) or not hardware.gpus:
         return 1

@@ -25,7 +25,7 @@ from mmst.report.content import Content, Specimen
 from mmst.report.page import page
 from mmst.runs.summary import RoundSummary, RunSummary, StageState, summarise
 
-VERSION = 2
+VERSION = 3
 WINDOW = 4096
 SAMPLES = 20
 PAIRS = 6

@@ -30,7 +30,7 @@ from mmst.observe import terminal
 
 
 def main(path: str) -> int:
-    """Train by a specification file; returns the exit code."""
+    """Train as described in a specification file; returns the exit code."""
     die_with_parent()
     end_with_owner()
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -54,7 +54,7 @@ def main(path: str) -> int:
 
 
 def leave_out_unused(zero: bool, lora: bool) -> None:
-    """Hide installed packages that would be imported only because they are there.
+    """Hide installed packages that would be imported only because they are installed.
 
     transformers, accelerate and DeepSpeed look for them; together they cost several seconds.
     """
@@ -67,7 +67,7 @@ def leave_out_unused(zero: bool, lora: bool) -> None:
 
 
 def say(**event: object) -> None:
-    """Tell whoever started this worker."""
+    """Report to the process that started this worker."""
     print("MMST " + json.dumps(event), flush=True)
 
 
