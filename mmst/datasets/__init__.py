@@ -2,7 +2,7 @@
 
     load(Source(format="gsm8k", path="train.jsonl"))      what a recipe names
     import_file("svamp", Path("SVAMP.json"))              every problem of a file or folder
-    export(problems, Path("problems.jsonl"))              in our own JSONL, whole or absent
+    export(problems, Path("problems.jsonl"))              as MMST's JSONL, atomically
 
 A problem's id is the hash of its normalised question, and its split follows from the id, so no
 later import can move it from test to train.
@@ -85,7 +85,7 @@ def found(source: Source) -> Iterator[Imported]:
 def located(path: str) -> Path:
     """The file that a recipe's `path` names, with `~` and `$NAME` expanded.
 
-    Raises `ConfigError` when the variable is not set.
+    Raises `ConfigError` if the variable is not set.
     """
     unset = [name for name in _VARIABLE.findall(path) if not os.environ.get(name)]
     if unset:

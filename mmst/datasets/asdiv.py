@@ -8,8 +8,8 @@
       <Formula>7+2=9</Formula>
     </Problem>
 
-The unit in brackets is left out of the gold answer; several answers ("5; 6") stay a text. A
-formula that is one equation of plain arithmetic becomes the solutions.
+The unit in brackets is dropped from the gold answer; several answers ("5; 6") are kept as text. A formula that is
+one equation of plain arithmetic gives the solutions.
 """
 
 from __future__ import annotations

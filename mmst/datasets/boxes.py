@@ -1,9 +1,9 @@
 r"""The answer that a reference solution marks with `\boxed{…}`. Pure.
 
-- The different boxes of a solution are one answer together ("3, -3"): in a reference solution only answers are boxed.
-- Where the last one is announced ("the answer is …"), it counts alone.
+- The different boxes of a solution make one answer ("3, -3"), because a reference solution boxes only answers.
+- If the last one is announced ("the answer is …"), only that one counts.
 
-What a box holds, with braces and without, `mmst.methods.boxes` reads.
+`mmst.methods.boxes` reads the content of a box, with or without braces.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def prefix(equation: str, numbers: Mapping[str, str]) -> str:
 def linked(calculations: Iterable[tuple[str, str]], answer: str) -> dict[str, str]:
     """A program from calculations in order ("48/2", "24"), in which later ones use earlier results.
 
-    A number that equals an earlier result is taken for it (the last such); the value is the same.
+    A number that equals an earlier result counts as that result (the last such one); the value is the same.
     """
     steps: list[Step] = []
     try:

@@ -4,8 +4,8 @@
     Parquet                                       XML with an element <Problem> each
     a folder of such files (MATH: one problem a file)
 
-What a file is, its first bytes say, not its name. Text is UTF-8 or, with a byte-order mark, UTF-16, and may be gzipped.
-JSON lines, CSV and Parquet are read a piece at a time; a JSON list and XML are held whole, up to 1 GiB.
+The first bytes of a file decide its kind, not its name. Text is UTF-8 or, with a byte-order mark, UTF-16, and may
+be gzipped. JSON lines, CSV and Parquet are streamed; a JSON list and XML are loaded whole, up to 1 GiB.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 def rows(path: Path) -> Iterator[Row]:
     """The rows of a file, or of every file of a folder in the order of their names (2.json before 10.json).
 
-    Raises `DataError` with file, line and remedy for what cannot be read. In a folder of files with one
+    Raises `DataError` with file, line and remedy for anything that cannot be read. In a folder of files with one
     object each, a row has the further field `file`: its name there.
     """
     if not path.is_dir():

@@ -6,14 +6,14 @@
           The answer is 3                           print ( b )
 
 Numbers are small (results up to 150) so that a small model can do the arithmetic itself, and
-stand between spaces so that a tokenizer can give each one token.
+are set between spaces so that a tokenizer can give each one token.
 
 **What is imposed.** A family is annotated with worked solutions for `text` alone, for `code`
 alone, or for both (`ANNOTATIONS`). A model that learns from these annotations is therefore good
-at different problems with different methods, which is what multi-method self-training feeds on.
-Real data sets are annotated in one way each, too, but here the divide is made by us: whatever is
-shown on these problems must say so. The stories of one family say each number's role in the same
-way, so these are easier than problems written by people.
+at different problems with different methods, which is what multi-method self-training uses. Real data sets are also
+annotated in one way each, but here the division is made by us, and every result on these problems must say so. The
+stories of one family express each number's role in the same way, so they are easier than problems written by
+people.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The identity of a problem: its id follows from the question, and its split and part from the id.
 
-The id is made of what a question says, not of how it is set: case, typography and layout do not count. What can change
-its meaning does, so that no two different questions are taken for one.
+The id depends on what a question says, not on how it is typeset: case, typography and layout make no difference.
+Everything that can change its meaning does, so that different questions have different ids.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ _JOINED = ("<wide>", "<narrow>", "<font>")
 def normalise_question(question: str) -> str:
     """The question as tokens with single spaces; case, typography and tokenisation make no difference.
 
-    Stops, commas and quotes go, so that the published forms of one question agree; what can
-    change a question's meaning (signs, operators, brackets, raised and lowered digits, a leading
-    decimal point) stays.
+    Full stops, commas and quotes are dropped, so that the published forms of one question agree. Everything that
+    can change its meaning is kept: signs, operators, brackets, raised and lowered digits, a leading decimal point.
 
     >>> normalise_question("Ann’s  3 cats, 1,000 mice.") == normalise_question("ann 's 3 cats 1000 mice .")
     True

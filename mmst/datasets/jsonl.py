@@ -1,8 +1,8 @@
 """MMST's own JSONL, one problem per line: `{"question": …, "answer": …}`.
 
 Optional: `family`, `task`, `source`, `solutions` ({"text": …, "code": …}), and `id` and `split` as
-`mmst problems import` writes them: both follow from the question. `question` may be called `problem`. An id of your own
-and every further field stay with the problem, under `further`.
+`mmst problems import` writes them: both follow from the question. `question` may be called `problem`. Your own id
+and all further fields are kept with the problem, under `further`.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ r"""MATH (Hendrycks et al. 2021), MATH-500, PRM800K: JSON or Parquet, or a folde
      "type": "Prealgebra"}
 
 The gold answer is what the solution boxes (`\boxed{…}`; several boxes are one answer), and the solution becomes the
-`text` solution. `answer`, where it is there, counts when the solution boxes nothing or something else; a solution that
-boxes another answer last contradicts it, so it is reported and left out: nobody is to learn from it. `type` may be
-called `subject`, and `level` may be a number.
+`text` solution. If there is an `answer`, it counts when the solution boxes nothing or something else. A solution
+whose last box is another answer contradicts it: it is reported and left out, so that no model learns from it.
+`type` may be called `subject`, and `level` may be a number.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     Question,Numbers,Equation,Answer,…
     … wants number0 cups of flour . She already put in number1 cups . …,8.0 2.0,- number0 number1,6,…
 
-The numbers are put back into the question; the prefix equation becomes the solutions, where it
-gives the answer. Places may be called `N_00` too, and such sets' equations are infix. A problem's family is its `Type`
-where there is such a column, else the operators of its equation ("-", "/ +").
+The numbers are put back into the question. The prefix equation gives the solutions, if its result is the answer.
+Placeholders may also be called `N_00`; in such sets, equations are infix. A problem's family is its `Type` if there
+is such a column, else the operators of its equation ("-", "/ +").
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Near duplicates: questions that share most of their word 5-grams. Pure and exact, no hashing.
 
-Numbers are words here. Two problems of one template with other numbers are different problems:
-every 5-gram over a changed number differs, so they stay well below the usual threshold, while a
-copied question with a word changed or a clause reordered stays above it.
+Numbers count as words. Two problems of one template with other numbers are different problems: every 5-gram over a
+changed number differs, so they are well below the usual threshold. A copied question with one word changed or a
+clause reordered is above it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ class NearIndex:
 
     `share` of two questions is the number of common grams over that of the one that has more.
     To reach `threshold` t, a question with m grams must share one of its ⌊(1 - t) m⌋ + 1 rarest
-    with the other: only those are looked up, so that phrases which stand in every problem cost
-    nothing.
+    with the other: only those are looked up, so that phrases which occur in every problem cost nothing.
     """
 
     threshold: float

@@ -76,7 +76,7 @@ def xml_rows(path: Path, text: str) -> Iterator[Row]:
 def parquet_rows(path: Path) -> Iterator[Row]:
     """The rows of a Parquet file, some hundred at a time.
 
-    Raises `SetupError` where pyarrow is missing.
+    Raises `SetupError` if pyarrow is missing.
     """
     try:
         import pyarrow

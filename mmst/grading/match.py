@@ -1,7 +1,7 @@
 """Whether two trees are the same answer: collections and relations part by part, scalars by value.
 
-Three-valued: None where it takes algebra (an equation to solve, a union to simplify). The rules stand
-in the docstring of `mmst.grading`.
+Three-valued: None if algebra is needed (an equation to solve, a union to simplify). The docstring of `mmst.grading`
+has the rules.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """When a rounded number equals another: only as far as its digits show. Pure.
 
-A number written without a point is exact, and so is one with few digits. Tolerance has one of two grounds:
+A number without a decimal point is exact, and so is one with few digits. There are two reasons for a tolerance:
 
 - rounded: at least six digits with some behind the point, and half a unit of the last of them, where the other
   number has more digits than that (2/3 = 0.666667, but 1000000.1 ≠ 1000000.14). Cut off instead of rounded counts
   too, against what never ends (2/3 = 0.666666, not 0.666668). Never more than a millionth of the value;
 - a float: at least 15 digits, as Python prints what it has calculated (0.30000000000000004 = 0.3).
 
-So 0.9999999999 is not 1: it is no float as it is printed, and 1 has no digits that were rounded away.
+So 0.9999999999 is not 1: it is not a float as Python prints one, and 1 has no digits that were rounded away.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FINER = 100
 class Shown(NamedTuple):
     """The digits of a number: the value of one unit in the last place, and their count.
 
-    Closing zeros behind the point are not counted: Python prints them for whole numbers.
+    Final zeros after the point are not counted, because Python prints them for whole numbers.
     """
 
     step: Fraction

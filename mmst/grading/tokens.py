@@ -10,7 +10,7 @@ from typing import NamedTuple
 class Token(NamedTuple):
     """A piece of a formula: kind `number`, `name`, `word`, `function`, `sign` or `command`, and its text.
 
-    `tight` says that no space stands before it.
+    `tight` means that there is no space before it.
     """
 
     kind: str

@@ -1,8 +1,8 @@
 """What may follow a number: words that multiply it or change its sign, and units, which may be missing. Pure.
 
-A unit is known (`KNOWN`), or a noun that the question names. Where no question is given, a noun is what looks
-like a plural (`apples`, `people`), with its adjectives before it. Everything else behind a number may change it:
-then it is no number with a unit.
+A unit is known (`KNOWN`), or a noun that the question names. If no question is given, anything that looks like a
+plural counts as a noun (`apples`, `people`), with its adjectives. Any other word after a number may change it, so
+the text is not a number with a unit.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The arithmetics are tried from the strictest to the loosest. Fractions must agree exactly, decimals
 to 40 of 50 digits, complex floats to twelve digits. Decimals that are rounded (`rounding`) may explain a
-difference. Where one formula has a real value and the other none, they are not said to be equal. Two
-different formulas that agree at all `POINTS` would have to be made for it.
+difference. If one formula has a real value and the other has none, they are not called equal. Two different
+formulas that agree at all `POINTS` would have to be constructed on purpose.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LIMITED = _Limited()
 def same_value(a: Node, b: Node) -> bool | None:
     """Whether two scalars are equal wherever both have a value.
 
-    None when that is nowhere, when only one of them has a value somewhere, or when it is in doubt.
+    None if both have a value nowhere, if only one has a value somewhere, or if it is in doubt.
     """
     if any(n.kind not in SCALARS for n in (*a.walk(), *b.walk())):
         return None

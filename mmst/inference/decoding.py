@@ -1,9 +1,9 @@
 """The decode loop: many completions at once from one causal language model, one per row.
 
-Rows come and go while the others go on: a prompt is read once (prefill) and its keys and values
-are copied into the slots of its n completions; a slot whose row has ended takes the next one.
+Rows start and end independently. A prompt is read once (prefill), and its keys and values are copied into the slots
+of its n completions. When a row ends, its slot takes the next row.
 
-A completion doesn't depend on its neighbours, to the last bit on a CPU in float32. Each row
+A completion does not depend on its neighbours, down to the last bit on a CPU in float32. Each row
 starts at column 0 of the cache (a left-padded row would be shifted by its batch's longest
 prompt, and sums over shifted columns round differently); columns are a multiple of 16 and rows
 at least `FLOOR`, because the matrix kernels change their order of summation for remainders
@@ -76,7 +76,7 @@ class Decoding:
     def step(self) -> list[ActiveSequence]:
         """Decode one token for every row in progress; returns the rows that ended with it.
 
-        Rows that are `gone` when their prompts' turn comes are not read; call `drop` for those under way.
+        Rows that are `gone` when their prompt is due are not read; call `drop` for rows in progress.
         """
         self._admit()
         live = [(i, row) for i, row in enumerate(self.slots) if row is not None]
@@ -248,8 +248,8 @@ def failures() -> Iterator[None]:
 def pick(logits: torch.Tensor, rows: Sequence[ActiveSequence]) -> tuple[torch.Tensor, torch.Tensor]:
     """The next token of each row, and its log-probability under the model as it is.
 
-    `logits` is [rows, vocabulary]. The token is where the row's next random number falls in the
-    cumulated probabilities at its temperature, of the likeliest tokens that make up `top_p`.
+    `logits` is [rows, vocabulary]. The row's next random number selects the token from the cumulative probabilities
+    at its temperature, among the most likely tokens that make up `top_p`.
     """
     logits = logits.float()
     chosen = logits.argmax(-1)

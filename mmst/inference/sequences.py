@@ -16,7 +16,7 @@ AHEAD = 64
 class ActiveSequence:
     """One completion in progress: the j-th of `request`, whose prompt has the ids `prompt`.
 
-    `gone` may be set from any thread: then nobody wants the row any more.
+    `gone` may be set from any thread; it means that the row is not wanted any more.
     """
 
     request: Request

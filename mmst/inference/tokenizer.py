@@ -23,7 +23,7 @@ class Tokens:
     def prompt(self, text: str, context: int, about: str = "") -> list[int]:
         """The ids of a prompt, with the tokenizer's own start token, once.
 
-        `PromptError` when there is none, or no room for a completion in the model's context.
+        `PromptError` if there are none, or if the model's context has no room for a completion.
         """
         bos = self.tokenizer.bos_token
         ids: list[int] = self.tokenizer(text, add_special_tokens=not (bos and text.startswith(bos)))["input_ids"]

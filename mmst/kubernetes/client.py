@@ -1,9 +1,8 @@
 """A Kubernetes API server and one of its namespaces: objects are plain dicts, as in YAML.
 
-What every provider on a cluster needs and nothing more: get-or-create by name, so that whoever
-comes again finds what was made before; watching that survives a lost connection and a forgotten
-resource version (410); deleting only what carries the owner's labels. Trouble of the connection
-is retried for `PATIENCE` seconds.
+Only what every provider on a cluster needs: get-or-create by name, so that a later call finds what was made before;
+watches that survive a lost connection and an expired resource version (410); deletion only of objects with the
+owner's labels. Connection problems are retried for `PATIENCE` seconds.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ TICK = 5
 class Cluster:
     """The API server that this process may talk to, and a namespace in it.
 
-    Errors: `ClusterError` when a request is refused or the
-    server cannot be reached; `SetupError` when what is needed is not installed or not permitted.
+    Errors: `ClusterError` if a request is refused or the server cannot be reached; `SetupError` if something is not
+    installed or not permitted.
 
     >>> cluster = Cluster.connect("mmst")                                        # doctest: +SKIP
     >>> cluster.create(job)                                                      # doctest: +SKIP
@@ -160,8 +159,8 @@ class Cluster:
     ) -> Iterator[tuple[dict[str, Object], str]]:
         """The objects of a kind by name, each time something changes, with the name that changed.
 
-        The name is empty after `TICK` quiet seconds, and when all was read anew. The mapping is
-        kept up to date in place. Endless; leave the loop to end it.
+        The name is empty after `TICK` quiet seconds, and after everything was read again. The mapping is updated in
+        place. Endless; leave the loop to end it.
         """
         state: dict[str, Object] = {}
         version = ""

@@ -20,7 +20,7 @@ class Trouble:
     """Why a pod does not run, or has failed.
 
     `name` is a word: image, configuration, unschedulable, evicted, out of memory, deadline, crash.
-    `patience` are the seconds for which it may still mend itself.
+    `patience` is the number of seconds in which it may still recover.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Probes of a cluster for `mmst preflight`: what it must have and allow, each really tried.
 
-Probes are pods with the label component=preflight; they are deleted when they have spoken. What
-cannot be found out counts as not there: a sandbox that may not be gVisor is none.
+Probes are pods with the label component=preflight, deleted when they have reported. Anything that cannot be proved
+counts as missing: a sandbox that may not be gVisor is not a sandbox.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Waiting for room: pods that find no room wait as long as other pods of ours hold some.
 
-The arms of a round train and are measured beside one another where there is room, else one after
-the other; how long that takes is no trouble. Without a queue (Kueue) it is Pending pods that wait.
+The arms of a round train and are measured in parallel if there is room, else one after another; waiting is not a
+problem, however long it takes. Without a queue (Kueue), Pending pods wait.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Turn:
 def held(found: Iterable[Object], waiting: Object) -> bool:
     """Whether a job or server of another run than that of `waiting` is working.
 
-    With all its pods, that is: two jobs that each hold a part of what they need wait for ever.
+    With all its pods: two jobs that each hold a part of what they need would wait for ever.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for pod in found:

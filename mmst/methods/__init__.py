@@ -1,7 +1,7 @@
 """The methods: ways to solve a problem, one module each. To add a method, add a module.
 
-A method says how a problem is put to the model, where the solution ends, what of it is executed
-and how its answer is cut out. Everything here is pure.
+A method says how to ask the model, where the solution ends, which part of it is executed, and how to extract its
+answer. Everything here is pure.
 """
 
 from __future__ import annotations

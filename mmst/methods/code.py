@@ -121,7 +121,7 @@ class CodeMethod:
     def canonical(self, solution: str) -> str:
         """The program without comments and layout, with its own names numbered in order of appearance.
 
-        What does not parse, or reaches names through strings (`eval`), keeps its names.
+        A program that does not parse, or uses names through strings (`eval`), keeps its names.
         """
         tree = parse(solution)
         if tree is None:

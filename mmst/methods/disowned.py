@@ -6,7 +6,7 @@ Answer: 5 is a trap.                             →  denied
 It is false that the answer is 7.                →  denied
 A common mistake gives \boxed{7}.                →  a mistake
 Had we used degrees we would get \boxed{7}.      →  supposed
-If she had three more she would have \boxed{7}.  →  doubtful: her own where it says nothing else
+If she had three more she would have \boxed{7}.  →  doubtful: its own if it states nothing else
 """
 
 from __future__ import annotations

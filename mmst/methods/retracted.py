@@ -87,7 +87,7 @@ _FAR = 2000
 def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
     """Whether the start of this text is taken back later, and what replaces it; None if it is not.
 
-    `said` stands before it: also what is read as part of the answer may take it back.
+    `said` is the text before it, because a part of the answer itself may take it back.
 
     >>> put_right("7. Wait, that is wrong. It should be 8."), put_right("7. Wait, let me double-check … yes, 7.")
     ((True, '8'), (False, None))

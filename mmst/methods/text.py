@@ -3,8 +3,8 @@ r"""The method `text`: the model reasons in words, does the arithmetic itself, a
     3 + 4 = 7 .
     The answer is 7
 
-A solution that states no answer has none: the last number in it is not taken for one (`mmst.methods.extraction`).
-Thoughts belong to a solution, which is reasoning, but no answer is stated in them (`mmst.methods.turns`).
+A solution that states no answer has none: its last number is not used instead (`mmst.methods.extraction`). Thoughts
+are part of a solution, but an answer inside them does not count (`mmst.methods.turns`).
 """
 
 from __future__ import annotations

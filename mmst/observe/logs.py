@@ -3,8 +3,8 @@
     {"time": "2026-11-21T10:04:31.204Z", "level": "info", "logger": "mmst.core.stage", "message": "shard written",
      "run": "demo-6c1f…", "stage": "sample", "round": 1, "arm": "mmst", "shard": "shard-00003.jsonl", "records": 128}
 
-Every line of a stage says which run, stage, round and arm it belongs to. Without it nothing is
-logged below a warning: people see the progress display instead.
+Every line of a stage contains its run, stage, round and arm. Without `MMST_LOG=json`, only warnings and errors are
+logged: people see the progress display instead.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Progress shown to people, or written as events for the process that shows it.
 
-Everything that is shown passes as an event, so a stage in a child process looks like one in this process:
+Everything is shown through events, so a stage in a child process looks like one in this process:
 
     {"event": "start", "id": "812.0", "place": "01.mmst.sample", "name": "sample", "total": 3200, "unit": "samples"}
     {"event": "advance", "id": "812.0", "done": 64, "found": 0, "note": ""}
     {"event": "end", "id": "812.0", "done": 3200, "found": 0, "seconds": 41.2, "ok": true}
 
-Of what is `done`, `found` had been done before, by a run that was stopped.
+`found` is the part of `done` that an earlier, stopped run had done.
 
 `$MMST_EVENTS` names the file that children append to and `follow` reads; `$MMST_PLACE` says where in a run they are.
 """

@@ -1,7 +1,7 @@
 """The only way to standard output and standard error: hides secrets and makes unsafe characters visible.
 
-`say` is for lines, `mmst.observe.console` for tables and colours, `say_json` for scripts. `guard` makes logging,
-warnings and tracebacks of this process, those of other packages included, go the same way.
+`say` is for lines, `mmst.observe.console` for tables and colours, `say_json` for scripts. `guard` sends logging,
+warnings and tracebacks of this process, including those of other packages, the same way.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What does not fit in a plan, and which changes of recipe or hardware would fix it. Pure.
 
-A remedy is named only after the same arithmetic has said that it fits.
+A remedy is named only if the same arithmetic shows that it fits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The model that a plan is for: its shape and tokenizer, from its folder if it is on this machine.
 
 Shapes are read from, in this order: the `config.json` that is asked for; the one in `model.base`;
-a shipped one (`mmst/architectures`) of the same name as the last part of `model.base`.
+a shipped one (`mmst/planning/architectures`) with the same name as the last part of `model.base`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a recipe needs before anything is launched: memory, GPUs, work, time, bytes, money. Pure.
 
 Every figure carries its formula with the inputs. The parts: `architecture` (the model's shape),
-`memory`, `work` (what a run does), `time`, `fit` (what cannot be, and what would).
+`memory`, `work` (what a run does), `time`, `fit` (what does not fit, and what would).
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def plan(
 ) -> Plan:
     """The plan of a recipe.
 
-    `count` gives the tokens of texts, `price` is a node's per hour (0: the hardware's), `solved` the
-    share of (problem, method) of which some sample is right.
+    `count` gives the tokens of texts, `price` is a node's per hour (0: the hardware's), `solved` the share of
+    (problem, method) with at least one right sample.
     """
     a, done = model.shape, work(config, count, solved)
     row, example = done.longest, min(done.example, config.train.batch_tokens)

@@ -1,10 +1,10 @@
 """The work of a run: samples, tokens, programs and bytes, calculated without a model.
 
-The problems are really loaded and cleaned, and the requests really made, by the stages' own
-code; so counts and prompts are those of the run. What only the model could say is assumed:
+The stages' own code really loads and cleans the problems and creates the requests, so counts and prompts are those
+of the run. What depends on the model is assumed:
 
 - a completion is as long as the annotated solutions of its method, if the problems have any;
-- of what could be translated a share is solved, and so translated: `SOLVED`, if nobody knows better.
+- a share of what could be translated is solved, and so translated: `SOLVED`, unless a better figure is given.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Check that a cluster has what a recipe needs: `mmst preflight --cluster NAMESPACE`.
 
-The parts and their order are `PARTS`; each looks for real and yields findings. A part that cannot
-look (a server that does not answer, a right that we lack) is itself a finding that is not ok.
+The parts and their order are `PARTS`; each really tries things and yields findings. If a part cannot check
+something (a server does not answer, a permission is missing), that is itself a finding that is not ok.
 """
 
 from __future__ import annotations

@@ -7,13 +7,12 @@ checkpoint (tag `mmst.checkpoint`), whose artifacts are:
     checkpoint/                   the Hugging Face folder, for `from_pretrained`; or
     checkpoint.json               where it is, for one that is too large to be copied (tag `mmst.source`)
 
-Both are artifacts of the run, which is the only kind of source that every server accepts: it refuses
-local paths by HTTP, and knows nothing of a bucket's.
+Both are artifacts of the run, the only kind of source that every server accepts: servers refuse local paths over
+HTTP and cannot read other buckets.
 
-Everything may be repeated: what was made before is found. So each request is, while MLflow is away
-(`mmst.registry.mlflow_calls`). On SQLite all writers of a machine take
-turns under a file lock, which also keeps two processes from creating the database at once (one
-of them would crash).
+Every request may be repeated, because it finds what was made before; while MLflow is away, it is repeated
+(`mmst.registry.mlflow_calls`). With SQLite, all writers of a machine take turns under a file lock. This also
+prevents two processes from creating the database at once (one of them would crash).
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class MlflowRegistry:
     Args:
         uri: the address; `sqlite:///path` for a file.
         experiment: the experiment's name.
-        patience: seconds for which trouble that may pass is waited out, in each call.
+        patience: seconds that each call waits for a problem to pass.
         progress: where a wait is shown.
     """
 
@@ -260,8 +259,8 @@ class MlflowRegistry:
     def call(self, operation: Callable[[Any], T], hint: str = "") -> T:
         """The result of an operation on the client; with SQLite, it runs alone on this machine.
 
-        Each request of it is repeated while MLflow is away. Whatever goes wrong with MLflow is a
-        `RegistryError`; `hint` is put into its text.
+        Each of its requests is repeated while MLflow is away. Every error of MLflow becomes a `RegistryError`;
+        `hint` is added to its text.
         """
         with contextlib.ExitStack() as held:
             if self._database is not None:

@@ -1,8 +1,8 @@
 """All calls to MLflow: repeated if a problem may pass, else raised as a `RegistryError`.
 
-Trouble that may pass (no connection, a time-out, an answer of 5xx or 429, an answer that is none of
-MLflow's, as a proxy gives while the server starts) is waited out, with growing pauses, up to a total
-time. What the server refuses, or what nothing but a change here can mend, fails at once.
+A problem that may pass (no connection, a time-out, an answer of 5xx or 429, or an answer that is not from MLflow,
+such as a proxy's while the server starts) is retried with growing pauses, up to a total time. A refusal, or a
+problem that only a change here can fix, fails at once.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class Patient:
 def patiently(attempt: Callable[[], T], uri: str, patience: float, progress: Progress) -> T:
     """The result of `attempt`; repeated while its problem may pass, for `patience` seconds.
 
-    It must be repeatable: the reply to one that was done may get lost. Then `RegistryError`; what will
-    not pass is raised as it is.
+    It must be repeatable, because the reply to a successful one may be lost. After that time, `RegistryError`; a
+    problem that will not pass is raised unchanged.
     """
     server = uri.startswith(("http://", "https://"))
     end, pause, troubles = time.monotonic() + patience, FIRST_PAUSE, Counter[str]()
@@ -181,7 +181,7 @@ def unless(code: str) -> Iterator[None]:
 def raised() -> tuple[type[Exception], ...]:
     """The errors that the clients may raise, of the modules that are loaded.
 
-    The plain kinds beside their own are what an answer of another shape than MLflow's leads to.
+    The plain kinds besides their own come from answers in another form than MLflow's.
     """
     plain = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError, ImportError)
     return (*plain, *_classes(_ERRORS))

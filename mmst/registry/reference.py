@@ -2,8 +2,8 @@
 
     {"source": "s3://bucket/mmst/stages/train/3fa9…", "ref": "stages/train/3fa9…", "checkpoint": "sha256:…"}
 
-Whoever can read the run's store (the bucket, or the folder at the same path) gets the files, verified
-by the checkpoint's manifest. See `mmst.pyfunc.folder`.
+Anyone who can read the run's store (the bucket, or the folder at the same path) gets the files, verified against
+the checkpoint's manifest. See `mmst.pyfunc.folder`.
 """
 
 from __future__ import annotations

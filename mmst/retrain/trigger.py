@@ -5,11 +5,10 @@ part of the record, which is changed by compare-and-set only:
 
     no record → leased by a holder → names its run
 
-A holder that died is seen by its record: it has not changed for `LEASE` seconds of the onlooker's
-own clock (as in Kubernetes' leader election; clocks of machines are never compared). Whoever takes
-the lease first looks for a run of this name, since the dead holder may have made one. Should a
-holder be frozen for longer than its lease and make a second run when it wakes, the record says
-which run stands, and everybody who reads it ends the others.
+A holder counts as dead if its record has not changed for `LEASE` seconds of the observer's own clock (as in
+Kubernetes' leader election; clocks of machines are never compared). The next holder first looks for a run of this
+name, because the dead one may have created it. If a holder is frozen for longer than its lease and creates a second
+run when it wakes, the record says which run is valid, and every reader of the record ends the others.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     IN    {"id": "a", "program": "print(int(input()) * 2)", "stdin": "21"}
     OUT   {"id": "a", "verdict": "ok", "stdout": "42\\n", "stderr": "", "detail": "", "seconds": 0.03, "peak_mib": 9.1}
 
-A program without a statement is none (`no_program`): it is not run. "gold" and "question" go through, for `mmst grade`.
+A program without a statement is not run (`no_program`). "gold" and "question" are copied, for `mmst grade`.
 
 For programs in memory, ask a sandbox directly:
 
@@ -122,16 +122,17 @@ def check_file(
 ) -> Tally:
     """Check the programs of a JSONL file and write the results in the same order; returns the count of each verdict.
 
-    `engine` names what else decides verdicts (the sandbox, its packages). What was begun with another, with other
-    limits or another input is begun anew; `say` is told what changed, and how many verdicts are thus not used.
+    `engine` names what else decides verdicts (the sandbox, its packages). Verdicts that were begun with another
+    engine, other limits or another input are not used, and the work starts again; `say` is called with what changed
+    and how many verdicts are not used.
 
-    The whole input is read first: `DataError` names file, line, field and value, and nothing is
-    run. Verdicts are appended to `TARGET.partial` as they come; when the call was stopped or the
-    sandbox failed (`SandboxError`) or the disk was full (`StoreError`), the same call with the same input
-    goes on from there. `target` is there only when it is whole.
+    The whole input is read first: `DataError` names file, line, field and value, and nothing is run. Verdicts are
+    appended to `TARGET.partial` as they come; if the call was stopped, the sandbox failed (`SandboxError`) or the
+    disk was full (`StoreError`), the same call with the same input continues from there. `target` exists only once
+    it is whole.
 
-    A target that is no file (`mmst.core.output`) gets the verdicts as they come, still in order; stopped, that begins
-    anew.
+    A target that is not a file (`mmst.core.output`) gets the verdicts as they come, still in order; if stopped,
+    this starts again.
     """
     place = find(target, source)
     ids = _ids(source)

@@ -1,8 +1,8 @@
 """The verdicts of an unfinished file: `TARGET.partial`, to which one process appends a line per program.
 
-Its first line says what the work is. The same work goes on from it; other work of ours begins it anew, and says so;
-a file that somebody else made is left alone. While it is open it is locked, so that a second command with
-the same target is refused; the kernel lets go of the lock when the process dies.
+Its first line identifies the work. The same work continues from it; other work of ours starts it again, and says
+so; a file made by something else is left alone. It is locked while it is open, so that a second command with the
+same target is refused; the kernel releases the lock when the process dies.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Partial:
     def resume(self, stamp: Mapping[str, Any], known: Collection[str]) -> Unused | None:
         """Find what is already done of this work. What cannot be read is cut off and done again.
 
-        What was kept of other work is thrown away, and returned is what that was.
+        Verdicts of other work are deleted; returns what that was.
         """
         head = json.dumps(stamp).encode() + b"\n"
         with trouble(str(self.path)), open(self._fd, "rb+", buffering=1 << 16, closefd=False) as lines:
@@ -109,7 +109,7 @@ def opened(target: Output, source: Path) -> Iterator[Partial]:
     try:
         there = os.fstat(fd)
         if not stat.S_ISREG(there.st_mode):
-            raise _unusable(path, "is no plain file")
+            raise _unusable(path, "is not a plain file")
         refuse_same(there, source, str(path))
         kept = Partial(fd, path)
         try:

@@ -1,8 +1,8 @@
 """Run evaluated programs in CPython as well, many in one process, and compare the results. Pure.
 
-No verdict rests on it: where all agree, the evaluator's results stand, as they would have stood without;
-where anything is otherwise, each of the programs runs alone, and that result counts. So what one of them
-might do to the others in that process changes nothing but which of them run alone.
+No verdict rests on this: if all results agree, the evaluator's count, as they would have without it; if any
+differs, each of the programs runs alone, and that result counts. So whatever one program does to the others in that
+process only changes which of them run alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The champion's two InferenceServices: the stable one for clients, and the challenger beside it.
 
-A service that is not needed is stopped, not deleted: so the rollout needs no right to delete. Both
-belong to the release's settings and go when it is uninstalled.
+A service that is not needed is stopped, not deleted, so the rollout needs no permission to delete. Both services
+belong to the release and are removed when it is uninstalled.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from mmst.stages import champion as champions
 class ServingVersions:
     """Fulfils `rollout.Versions` for one registered model.
 
-    The champion is the one on record in `store`, which MLflow's alias mirrors: an alias that says
-    something else is set right. Where nothing is on record, or without a store, it is the alias's.
-    `tell` is told which of them is followed, once.
+    The champion is the one on record in `store`. MLflow's alias mirrors the record and is corrected if it differs.
+    If there is no record or no store, the alias is followed. `tell` is called once with which of the two is
+    followed.
     """
 
     def __init__(

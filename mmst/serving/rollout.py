@@ -1,7 +1,7 @@
 """Rollout: make the server serve the champion on record, or leave it as it was.
 
-`decide` looks at what there is and names the next step, which `carry_out` takes; all that must
-outlast this process stands in the services and in the registry's tags, so it may end anywhere:
+`decide` looks at the current state and names the next step, and `carry_out` takes it. All lasting state is in the
+services and in the registry's tags, so this process may end at any point:
 
     no champion                        → idle
     champion not served                → bring_up: a challenger beside the stable service
@@ -212,8 +212,8 @@ class Rollout:
 def smoke_test(store: Store, version: Version, sampler: Sampler) -> str:
     """Repeat requests of the evaluation; returns why the answers are not those of this model, or nothing.
 
-    Of the held-out problems that the version solved greedily when it was measured, `ENOUGH` must
-    come out the same: the same answer, or the same program.
+    For `ENOUGH` of the held-out problems that the version solved greedily when it was measured, the answer or the
+    program must be the same.
     """
     solved = known_solved(store, version)
     if not solved:

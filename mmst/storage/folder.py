@@ -1,11 +1,11 @@
 """The store as a folder of plain files, safe for several processes and against kills.
 
-A file is written aside (`.tmp-…` in the same folder), synced and renamed, so a reader sees all
-of it or nothing. The rename of every writer happens under one `flock`, which the kernel lets go
-of when a process dies: that makes `create` and `replace` atomic among processes.
+A file is written to a temporary name (`.tmp-…` in the same folder), synced and renamed, so a reader sees all of it
+or nothing. Every writer renames under one `flock`, which the kernel releases when a process dies. This makes
+`create` and `replace` atomic among processes.
 
-All of it is its owner's alone, but for what a model server of another user reads in a pod: weights, and
-the folders on the way to them.
+All files are private to their owner, except those that a model server of another user reads in a pod: weights, and
+the folders above them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The store as a prefix of an S3 bucket: AWS, or any server with conditional writes.
 
-Credentials, region and address come from where boto3 looks for them (`AWS_PROFILE`,
-`AWS_ENDPOINT_URL`, a pod's role …). An object is there when its upload is complete, so readers
-never see half of one. What a killed upload leaves is invisible but billed: give the bucket a
-lifecycle rule that aborts incomplete multipart uploads.
+Credentials, region and address come from boto3's usual places (`AWS_PROFILE`,
+`AWS_ENDPOINT_URL`, a pod's role …). An object appears when its upload is complete, so readers never see half of
+one. The parts of a killed upload are invisible but billed: give the bucket a lifecycle rule that aborts incomplete
+multipart uploads.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ class S3Store:
     def probe(self) -> None:
         """Prove that it is writable, also with conditions, and leave nothing behind.
 
-        A server that does not know conditional writes takes the second one too: then two runs
-        could both make themselves champion. Runs never delete, so it is no error if we may not.
+        A server without conditional writes accepts the second write too; then two runs could both become champion.
+        Runs never delete, so a missing permission to delete is not an error.
         """
         name = f"probe-{uuid.uuid4().hex}"
         try:
@@ -198,7 +198,7 @@ class S3Store:
     def _put_if(self, name: str, data: bytes, condition: dict[str, Any]) -> bool:
         """A conditional write; False if the condition does not hold.
 
-        A retry after a lost reply meets our own object: its writer's token tells.
+        A retry after a lost reply finds our own object, recognised by its writer's token.
         """
         key, token = self._key(name), uuid.uuid4().hex
 

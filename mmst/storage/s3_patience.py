@@ -1,9 +1,9 @@
 """Retries for an S3 server: wait if a problem may pass, raise at once if it cannot.
 
-Server errors, `SlowDown`, timeouts, resets and broken answers are asked again with growing, jittered
-pauses, never sooner than the server asks (`Retry-After`), for `TOTAL` seconds a request, as long as a
-request to a model server may take (`sampling.deadline`). A server that has never answered here is
-waited for `REACH` seconds only: then its address is probably wrong.
+Requests with server errors, `SlowDown`, timeouts, resets and broken answers are repeated with growing, jittered
+pauses, never sooner than the server asks (`Retry-After`), for `TOTAL` seconds per request. This is as long as a
+request to a model server may take (`sampling.deadline`). For a server that has never answered, the limit is `REACH`
+seconds, because its address is probably wrong.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     <scratch>/aside/           the one being written
     <scratch>/figures.json     when training is over, with out.json: the hashes of what came out
 
-A checkpoint is written aside, hashed, brought to the disk and renamed; the last two are kept, so
-that one that the disk has spoilt since is passed over for the one before.
+A checkpoint is written to a temporary folder, hashed, flushed to disk and renamed. The last two are kept, so that
+the earlier one can replace one that the disk has damaged.
 """
 
 from __future__ import annotations

@@ -80,9 +80,8 @@ class Plan:
 def encode(tokenizer: Any, examples: Sequence[Example]) -> list[TokenizedExample]:
     """Rows of token ids, with the prompt tokenised as for sampling.
 
-    A completion's tokens are those that follow the prompt's when both are tokenised as one text,
-    which is what the model has to write; when the boundary falls inside a token, those of the
-    completion alone.
+    A completion's tokens are those that follow the prompt's when both are tokenised as one text, because that is
+    what the model has to write. If the boundary falls inside a token, the completion is tokenised alone.
     """
     bos = tokenizer.bos_token
     special = not (bos and examples[0].prompt.startswith(bos))  # chat templates write it themselves

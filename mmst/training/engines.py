@@ -1,7 +1,7 @@
 """The two engines of the fine-tuning worker: plain torch and DeepSpeed ZeRO.
 
-Both train the same model with the same optimiser and have the same methods; those that take part
-in a collective say so.
+Both train the same model with the same optimiser and have the same methods. A method that all ranks must call says
+so.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Training stops with `DivergedError`
 3. at the end, when the batches that gave `start`, measured again, are above the limit. This sees what the
    last updates did, and what short runs do.
 
-A model that learns nothing, or gets worse by less, is no divergence: evaluation and promotion judge it.
+A model that learns nothing, or gets worse by less, has not diverged: evaluation and promotion judge it.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def learning_rate(step: int, s: TrainConfig) -> float:
 def pad(rows: Sequence[TokenizedExample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids (rows, tokens), padded on the right, and a mask of the tokens to learn.
 
-    A causal model needs no attention mask for padding on the right: nothing looks that way.
+    A causal model needs no attention mask for padding on the right, because no token attends to it.
     """
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + row.ids[-1:] * (width - len(row.ids)) for row in rows])

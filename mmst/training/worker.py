@@ -4,12 +4,12 @@
     one rank      plain torch (torchrun may be left out)
     more, or zero > 0   DeepSpeed ZeRO (gloo on CPUs)
 
-What it says to whoever started it are lines `MMST {"step": 7, "loss": 0.52}`, and on failure
-`MMST {"failed": RANK, "kind": "diverged", "message": …, "trace": …}`; all else is log.
+It reports to its parent process in lines `MMST {"step": 7, "loss": 0.52}`, and on failure
+`MMST {"failed": RANK, "kind": "diverged", "message": …, "trace": …}`; everything else is log.
 The exit codes are those of `mmst.core.errors`; torchrun's own is 1.
 
 The same specification gives the same bytes for the same number of ranks and threads
-(`OMP_NUM_THREADS`), also when the run was killed and resumed on the way.
+(`OMP_NUM_THREADS`), even if the run was killed and resumed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A model server for one checkpoint on KServe: created or shared, waited for, released.
 
-Stages that sample the same checkpoint at the same time share its service. Who uses it stands in
-its owner references, the stages' pods: annotations would do as well, but KServe copies those to
-the server's pods and so restarts them. The last to leave deletes it. Where a stage was killed,
-the run's clean-up does so by its label, and Kubernetes itself once the stages' pods are deleted.
-A process outside the cluster shares with nobody: its service has a name of its own.
+Stages that sample the same checkpoint at the same time share its service. Owner references to the stages' pods
+record which stages use it. (Annotations would work too, but KServe copies them to the server's pods and thereby
+restarts them.) The last stage deletes the service. If a stage was killed, the run's clean-up deletes the service by
+its label, and so does Kubernetes once the stages' pods are deleted. A process outside the cluster does not share:
+its service has a name of its own.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ PROTOCOL = "/openai/v1"
 def hosted(cluster: Cluster, service: Object, *, start_timeout: float, holder: Object | None) -> Iterator[str]:
     """The address of a service's OpenAI protocol, for as long as it is needed.
 
-    `holder` is this process's pod (`own_pod`). `SamplerError` when the service is not ready after
-    `start_timeout` seconds, or when its pods show that it never will be.
+    `holder` is this process's pod (`own_pod`). `SamplerError` if the service is not ready after `start_timeout`
+    seconds, or if its pods show that it never will be.
     """
     if holder is None:
         service = {**service, "metadata": {**service["metadata"], "name": f"mmst-{secrets.token_hex(6)}"}}
@@ -68,7 +68,7 @@ def reference(pod: Object) -> Object:
 def join(cluster: Cluster, service: Object, holder: Object | None, seconds: float = 60.0) -> None:
     """Create the service, or share the one of this name; one that is being deleted is created again.
 
-    `SamplerError` when such a one does not go within this many seconds.
+    `SamplerError` if that one is not gone within this many seconds.
     """
     meta, deadline = service["metadata"], time.monotonic() + seconds
     if holder is not None:
@@ -99,8 +99,8 @@ def leave(cluster: Cluster, name: str, holder: Object | None) -> None:
 def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> str:
     """Wait until a service is ready and answers; returns its address.
 
-    With `checkpoint`, until every pod of it serves that one. `SamplerError` when it takes longer,
-    or else what `look_at_pods` raises.
+    With `checkpoint`, wait until every pod serves that checkpoint. Raises `SamplerError` if it takes too long, or
+    what `look_at_pods` raises.
     """
     turn, silent = Turn([cluster]), ""
     for services, _ in cluster.follow(INFERENCE_SERVICE, fields=f"metadata.name={name}"):
@@ -130,7 +130,7 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
 def is_ready(service: Object) -> bool:
     """Whether KServe says so; after a change this may still refer to the previous state.
 
-    Its `observedGeneration` was seen to stay behind for good, so it tells nothing; `serves_only` does.
+    Its `observedGeneration` was seen to stay behind for good, so it proves nothing; use `serves_only`.
     """
     conditions = service.get("status", {}).get("conditions", ())
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
@@ -139,7 +139,7 @@ def is_ready(service: Object) -> bool:
 def serves_only(cluster: Cluster, name: str, checkpoint: str) -> bool:
     """Whether all pods of a service serve this checkpoint and are ready.
 
-    Those on their way out count too: until they are gone, a proxy may still send them requests.
+    Terminating pods count too: until they are gone, a proxy may still send them requests.
     """
     there = list(cluster.list(POD, {SERVED_BY: name}))
     staying = [p for p in there if "deletionTimestamp" not in p["metadata"]]
@@ -176,7 +176,7 @@ def answers(url: str, seconds: float) -> bool:
 def look_at_pods(cluster: Cluster, name: str, start_timeout: float, turn: Turn) -> None:
     """Raise if a pod of a service cannot start and will not recover by itself.
 
-    `ModelError` when its server refused the checkpoint, `SamplerError` for everything else.
+    `ModelError` if its server refused the checkpoint, `SamplerError` for everything else.
     """
     for pod in cluster.list(POD, {SERVED_BY: name}):
         found = pods.trouble(pod, start_timeout)

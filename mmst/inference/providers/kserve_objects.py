@@ -1,8 +1,7 @@
 """InferenceServices for checkpoints: our own server for small models, KServe's vLLM runtime for large ones. Pure.
 
 API: https://kserve.github.io/website/ (`serving.kserve.io/v1beta1`, Standard deployment mode).
-KServe copies labels and annotations to the pods, so changing one restarts them: nothing that
-changes stands there.
+KServe copies labels and annotations to the pods and restarts them on a change, so none of ours ever changes.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ def inference_service(
 ) -> Object:
     """A service called `name` that serves a checkpoint of a store as `model`.
 
-    `ConfigError` when a pod cannot reach the checkpoint: it is neither in a bucket nor on the
-    volume that all pods share.
+    `ConfigError` if a pod cannot reach the checkpoint, because it is neither in a bucket nor on the shared volume.
     """
     labels = {**MANAGED, COMPONENT: "serve", **({RUN: run} if run else {})}
     return {
@@ -51,7 +49,7 @@ def inference_service(
 def sampling_service(checkpoint: Manifest, *, store: str, dtype: str, cluster: ClusterConfig, run: str) -> Object:
     """The service that samples a checkpoint. Its name is a hash of its whole definition: equal services are one.
 
-    It is short, for KServe makes a host name of name and namespace, 63 letters at most.
+    It is short, because KServe builds a host name of at most 63 letters from name and namespace.
     """
     model = model_name(checkpoint)
     made_of = predictor(checkpoint, store=store, model=model, dtype=dtype, cluster=cluster)

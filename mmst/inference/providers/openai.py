@@ -1,6 +1,6 @@
 """A model behind the OpenAI completions protocol: KServe's /openai/v1, vLLM, TGI, `mmst serve`.
 
-What comes of a request:
+The result of a request:
 
     completions     within `deadline` seconds, all attempts together
     failed          the server refuses this request (HTTP 400, 413, 422 …), answers it badly every time,
@@ -8,8 +8,8 @@ What comes of a request:
     SamplerError    the server refuses every request (HTTP 401, 403, 404 …), answers nobody, or is
                     exchanged for another under way
 
-Trouble that may pass (HTTP 408, 409, 425, 429, 5xx, resets, cut or bad answers) is retried after growing,
-jittered pauses; an attempt that is late gets a second one beside it.
+Problems that may pass (HTTP 408, 409, 425, 429, 5xx, resets, cut or bad answers) are retried after growing,
+jittered pauses. A late attempt gets a second one beside it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OpenAIServer:
     """Fulfils `ports.Sampler` over HTTP; a context manager that checks the server when entered.
 
     Args:
-        url: the address that `/completions` and `/models` stand under.
+        url: the base address of `/completions` and `/models`.
         model: its name on the server; empty for the only one there is.
         concurrency: requests in flight at once.
         deadline: seconds after which one request, with all its retries, fails for good.
@@ -195,7 +195,7 @@ class OpenAIServer:
     async def _works(self, since: float) -> bool:
         """Whether the request is the problem, not the server.
 
-        The server works when it has answered another request since then, or answers a trifle now.
+        The server works if it has answered another request since then, or answers a trivial one now.
         """
         if self.last_answer >= since:
             return True

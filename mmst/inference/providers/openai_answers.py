@@ -1,7 +1,7 @@
 """Strict parsing of a server's answers in the OpenAI completions protocol. Pure.
 
-Nothing is taken on trust: sizes are bounded, types are checked, and what is not the protocol's is a
-`BadAnswer`, whatever it is. A server's own words reach people only through `words`.
+Nothing is trusted: sizes are bounded, types are checked, and any violation of the protocol is a `BadAnswer`. A
+server's own words reach people only through `words`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def read(raw: bytes, request: Request) -> Answer:
     """The answer to a request; `BadAnswer` if it is not one.
 
     The protocol counts tokens per answer, so without our server's own count per choice they are
-    split evenly: the sum is right. A choice that a content filter took is a failed completion.
+    split evenly: the sum is right. A choice that a content filter withheld is a failed completion.
     """
     data = _object(raw)
     choices = _choices(data, request.n)

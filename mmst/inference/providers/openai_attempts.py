@@ -1,8 +1,7 @@
 """Time limits of attempts, and several attempts at one request.
 
-A lost connection looks like a slow answer. So an attempt that takes far longer than the others did
-gets a second one beside it, and the first to answer counts: a hang costs seconds, and a server that
-is only slow loses nothing of what it has worked.
+A lost connection looks like a slow answer. So an attempt that takes far longer than the others gets a second one
+beside it, and the first answer counts. A hang then costs seconds, and the work of a slow server is not lost.
 """
 
 from __future__ import annotations
@@ -59,8 +58,8 @@ async def raced(
 ) -> T:
     """The result of the first attempt that succeeds; another one starts whenever the newest is late.
 
-    An error of the kinds `passing` counts only when no other attempt is left; any other at once.
-    `note` is told what went by. `TimeoutError` when the loop's clock comes to `end`.
+    An error of the kinds in `passing` counts only if no other attempt is left; any other error counts at once.
+    `note` receives each error that was passed over. `TimeoutError` when the loop's clock reaches `end`.
     """
     loop, late = asyncio.get_running_loop(), 0
     running: dict[asyncio.Task[T], float] = {}

@@ -27,7 +27,7 @@ class Recorded:
     """Fulfils `ports.Sampler` from a file, which is read and validated completely when it is opened.
 
     A request gets the first n completions of its problem and method, or as many as there are.
-    Tokens are counted as words, since nobody knows the recorder's tokenizer.
+    Tokens are counted as words, because the recorder's tokenizer is unknown.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The model in this process: any Hugging Face causal language model folder, decoded in batches.
 
-Weights are read from safetensors only: a pickled file runs code when it is loaded, and so does a
-folder with Python files of its own, which needs `trust_remote_code`.
+Weights are read from safetensors only, because loading a pickled file runs code. A folder with its own Python files
+also runs code, and needs `trust_remote_code`.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _check_json(path: Path) -> None:
 def chat_renderer(folder: Path | str) -> Callable[[Sequence[Message]], str]:
     """The folder's chat template as a function from messages to a prompt; loads no weights.
 
-    `ModelError` when the tokenizer has no template.
+    `ModelError` if the tokenizer has no template.
     """
     tokenizer = load_tokenizer(Path(folder))
     if not tokenizer.chat_template:

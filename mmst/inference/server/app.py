@@ -4,8 +4,8 @@
     GET  /openai/v1/models         with `checkpoint`, the digest of what is served, when it came from a store
     POST /openai/v1/completions    model, prompt, n, temperature, top_p, max_tokens, stop, seed, logprobs (0)
 
-Requests of all clients share one decode loop: a request that arrives joins the rows under way. It
-is the loop that samples in process, so the same request and seed give the same text.
+Requests of all clients share one decode loop: a new request joins the rows in progress. Sampling in process uses
+the same loop, so the same request and seed give the same text.
 
     connection   bounds on what comes by a connection, in bytes and seconds
     request      what a body asks, read strictly
@@ -55,10 +55,9 @@ def serve(
 ) -> None:
     """Serve a model folder as `name` until SIGTERM or Ctrl-C; requests in progress may end within `DRAIN`.
 
-    Nothing listens before the model is loaded; two lines on standard error say what is loaded, and where it is
-    served then. `checkpoint` is the digest that clients are told.
-    `SetupError` when the address cannot be had, `ModelError` when the folder cannot be served. `host` other
-    than the default is only for servers that nobody else shall reach (127.0.0.1).
+    Nothing listens before the model is loaded. Two lines on standard error say what is loaded and where it is
+    served. `checkpoint` is the digest that clients see. `SetupError` if the address is not available, `ModelError`
+    if the folder cannot be served. Use `host` 127.0.0.1 for a server that others must not reach.
     """
     terminal.warn(f"mmst: loading {folder} as {dtype}")
     with (

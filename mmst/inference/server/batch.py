@@ -1,7 +1,7 @@
 """The decode loop of a server: one thread that decodes for all clients.
 
-Rows join and leave it as they come and end. A request whose future is cancelled is left out from the
-next step on, wherever it is: waiting, being read, or decoded, with all of its completions.
+Rows join and leave it at any time. A request whose future is cancelled is dropped at the next step with all of its
+completions, whether it is waiting, being read, or being decoded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Connections with limits: on a request's head, its body, its time to arrive, and the number of connections.
 
-uvicorn has none of these, and takes requests that come before the last one is answered (pipelining)
-in a way that hides that their client has gone. Here such a request is not read; the connection ends
-with the answer, so that the client asks again.
+uvicorn has no such limits. It also accepts requests before the last one is answered (pipelining), which hides that
+a client has gone. Here such a request is not read; the connection ends with the answer, so that the client asks
+again.
 """
 
 from __future__ import annotations

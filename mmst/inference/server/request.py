@@ -1,7 +1,7 @@
 """Strict parsing of requests to `mmst serve`. Pure.
 
-Every field has one type and a limit, and what is not served is refused by its name, never ignored.
-A body is looked over before it is parsed, since a few MB of brackets take seconds to become objects.
+Every field has one type and a limit. An unsupported field is refused by its name, never ignored. A body is scanned
+before it is parsed, because a few MB of brackets take seconds to become objects.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Asked:
 def read(raw: bytes, *, model: str, context: int, id: str, seed: int) -> Asked:
     """The request in a body for the model of this name; `BadRequest` if it is not valid.
 
-    `context` is the tokens that the model holds; `seed` is taken where the client names none.
+    `context` is the model's context in tokens; `seed` is used if the client names none.
 
     >>> read(b'{"model": "m", "prompt": "1 + 1 =", "n": true}', model="m", context=512, id="r", seed=1)
     Traceback (most recent call last):

@@ -1,7 +1,7 @@
 """The routes of `mmst serve`: the OpenAI completions protocol, and nothing else with a body.
 
-A handler does no work on the event loop: bodies are read, prompts tokenised and answers written by
-threads. While it waits for them, or for the model, it watches whether its client is still there.
+A handler does no work on the event loop: threads read bodies, tokenise prompts and write answers. While it waits
+for them, or for the model, it watches whether its client is still connected.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Completions:
     def around(self, app: App) -> App:
         """KServe's application with our routes, and without its own routes that have a body.
 
-        Ours do not pass its layers, which take a millisecond of the event loop each time. A text model has no
+        Our routes bypass its layers, which take a millisecond of the event loop each time. A text model has no
         tensors, and no client may unload it.
         """
 

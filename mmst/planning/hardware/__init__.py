@@ -1,6 +1,6 @@
 """Hardware descriptions for `mmst plan`: by name (those in this folder) or by path, as YAML.
 
-Each shipped figure stands beside its source; what is assumed says so.
+Each shipped figure has its source beside it; assumptions are marked.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ class Measured:
 class Hardware:
     """Equal nodes with GPUs, or (`gpus` 0) machines that compute on their cores.
 
-    Speeds come from `measured` when it is given, else from the GPU's peaks and the shares of
-    them that are reached.
+    Speeds come from `measured` if given, else from the GPU's peak rates and the shares of them that are reached.
     """
 
     name: str

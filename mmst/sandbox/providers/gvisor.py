@@ -1,16 +1,16 @@
 """Runs untrusted Python programs in gVisor: a pool of sandboxes, each running one program at a time.
 
 A sandbox is an OCI container of `runsc` with no network, no host mounts and a read-only root
-folder of Python alone. In it a fork server that never sees program text (`inside.zygote`) and
-a supervisor (`inside.supervisor`) give every program a process, a user id, a seccomp filter,
-limits and pipes of its own. Expected answers stay outside.
+folder of Python alone. In it, a fork server that never sees program text (`guest.zygote`) and a supervisor
+(`guest.supervisor`) give every program its own process, user id, seccomp filter, limits and pipes. Gold answers
+stay outside.
 
-Before that, programs are evaluated (`mmst.sandbox.work`), a batch at a time, in a sandbox of its own in
-which no program ever runs (`inside.evaluator`).
+Before that, programs are evaluated (`mmst.sandbox.work`) in batches, in a separate sandbox in which no program ever
+runs (`guest.evaluator`).
 
-A sandbox that dies, hangs or talks nonsense is replaced and the one program that was in it is
-run again in a fresh one; after `TRIES` such deaths `SandboxError` is raised. When this process
-dies, however it dies, its sandboxes end: their stdin closes.
+A sandbox that dies, hangs or sends nonsense is replaced, and its program runs again in a fresh one; after `TRIES`
+such failures, `SandboxError` is raised. If this process dies in any way, its sandboxes end, because their stdin
+closes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _REMEDY = "Debian: `apt-get install runsc`; elsewhere: https://gvisor.dev/docs/u
 def available(packages: Sequence[str] = ()) -> str:
     """Version and platform of gVisor on this machine, found by really starting a sandbox.
 
-    Raises `SetupError` with the remedy when there is none or it cannot be used.
+    Raises `SetupError` with the remedy if there is none or it cannot be used.
     """
     version = _version()
     with GvisorSandbox(workers=1, packages=packages, evaluate=False) as box:

@@ -2,12 +2,12 @@
 
     programs → ConfigMap → pods (`mmst.sandbox.guest.pod`) → their logs → executions
 
-Nothing comes back but the pods' logs, read by this trusted side as hostile bytes. An answer that
-is whole counts, wherever its pod ended later; what is left unanswered when a Job is over is run
-again in another Job: the program at which a pod died alone, the others as before. So a pod that
-is evicted, killed for memory or lost with its node is never a verdict.
+Only the pods' logs come back, and this trusted side reads them as hostile bytes. A whole answer counts, however its
+pod ended later. Programs without an answer at the end of a Job run again in another Job: the program during which a
+pod died runs alone, the others as before. So a pod that is evicted, killed for memory or lost with its node never
+gives a verdict.
 
-Jobs are named by their content: a launcher that was killed and comes again adopts what it began.
+Jobs are named by their content, so a launcher that was killed adopts its Jobs when it is started again.
 About 60 API calls serve 10,000 programs (docs/scale.md).
 """
 

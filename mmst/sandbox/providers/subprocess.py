@@ -1,7 +1,7 @@
 """Runs programs as ordinary processes of this machine; only on request, for machines without gVisor.
 
-It passes the same conformance suite as the gVisor sandbox. What keeps a program from the rest of the
-machine is what the kernel offers to any process; `warning` says what that covers here and what not:
+It passes the same conformance suite as the gVisor sandbox. Programs are kept from the rest of the machine by what
+the kernel offers to any process; `warning` says which of these protections work here:
 
 - this process is not dumpable while programs run, so its memory, environment and open files are closed
   to others of the same user (`PR_SET_DUMPABLE`), and a program holds no descriptor but its own three;

@@ -1,8 +1,8 @@
 """Fine-tuning in a cluster: a PyTorchJob or TrainJob runs the same worker as on one machine.
 
-Everything that the worker reads and writes lies on a volume that this process and the training
-pods share, under the same path. The job is named by its content, so whoever comes again adopts
-it; one that failed is made anew and goes on from the last whole checkpoint on that volume.
+Everything that the worker reads and writes is on a volume that this process and the training pods share, under the
+same path. The job is named by its content, so a later call adopts it. A failed job is created again and resumes
+from the last whole checkpoint on that volume.
 """
 
 from __future__ import annotations
