@@ -25,13 +25,17 @@ def check_programs(
         Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where to write the verdicts; -: standard output.")
     ],
     timeout: Annotated[
-        float, typer.Option(metavar="S", help="Time limit of a program.", callback=between(0.01, 86_400, "seconds"))
+        float,
+        typer.Option(
+            metavar="S", help="Time limit of a program, in seconds.", callback=between(0.01, 86_400, "seconds")
+        ),
     ] = 2.0,
     memory: Annotated[
-        int, typer.Option(metavar="MIB", help="Memory limit of a program.", callback=between(16, 1 << 20, "MiB"))
+        int,
+        typer.Option(metavar="MIB", help="Memory limit of a program, in MiB.", callback=between(16, 1 << 20, "MiB")),
     ] = 256,
     output_limit: Annotated[
-        int, typer.Option(metavar="KIB", help="Output limit of a program.", callback=between(1, 1 << 20, "KiB"))
+        int, typer.Option(metavar="KIB", help="Output limit of a program, in KiB.", callback=between(1, 1 << 20, "KiB"))
     ] = 64,
     workers: Annotated[int, typer.Option(help="Sandboxes at once; 0: one per core.", callback=between(0, 1024))] = 0,
     sandbox: Annotated[str, typer.Option(metavar="NAME", help="gvisor, or subprocess (unconfined).")] = "gvisor",
