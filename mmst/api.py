@@ -1,6 +1,6 @@
-"""MMST from Python: what `import mmst` offers (docs/python.md). Everything here is also a command.
+"""The public API: what `import mmst` offers (docs/python.md). Everything here is also a command.
 
-Nothing heavy is imported before it is used: who only grades or checks programs needs neither torch nor kfp.
+Dependencies are imported when they are first used: grading and checking programs needs neither torch nor kfp.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _LIMITS = Limits()
 
 
 def grade(gold: str, answer: str, question: str = "") -> Comparison:
-    """Whether an answer equals the gold one: `equal` is True, False, or None where that was not found out.
+    """Compare an answer with the gold answer: `equal` is True, False, or None if this could not be decided.
 
-    `how` names the rule that decided (docs/grading.md). Units count as the question names them. What takes
-    algebra is asked of sympy, in a process that starts with the first such pair and ends with this one.
+    `how` names the rule that decided (docs/grading.md). Nouns in the question count as units. Pairs that need
+    algebra go to sympy, in a process that starts with the first such pair and ends with this process.
 
     >>> grade("1/2", "0.5"), grade("12 apples", "13")
     (Comparison(equal=True, how='number'), Comparison(equal=False, how='number'))
@@ -39,7 +39,7 @@ def grade(gold: str, answer: str, question: str = "") -> Comparison:
 
 
 def extract(solution: str, by: str = "text", stdout: str | None = None) -> str | None:
-    """The answer that a solution by this method commits to, None when to none; of a program, what it printed counts.
+    """The answer that a solution commits to, or None; for a program, the answer is read from its output `stdout`.
 
     >>> extract("3 + 4 = 7, so the answer is 7."), extract("It depends.")
     ('7', None)
@@ -49,10 +49,10 @@ def extract(solution: str, by: str = "text", stdout: str | None = None) -> str |
 
 
 class Sandbox:
-    """Runs untrusted Python programs in gVisor, each alone: no network, no files, bounded time, memory and output.
+    """Runs untrusted Python programs in gVisor, each alone: no network, no files, limited time, memory and output.
 
-    They may import the standard library and `packages`. `backend="subprocess"` is for machines without
-    gVisor, and only for code that you would run yourself. `SetupError` when there is no usable gVisor.
+    Programs may import the standard library and `packages`. `backend="subprocess"` is for machines without
+    gVisor, and only for code that you would run yourself. `SetupError` if there is no usable gVisor.
 
     >>> with Sandbox() as sandbox:                                          # doctest: +SKIP
     ...     [done.stdout for done in sandbox.check(["print(6 * 7)"])]
@@ -60,7 +60,7 @@ class Sandbox:
     """
 
     def __init__(self, *, workers: int = 0, packages: Sequence[str] = DEFAULT, backend: str = "gvisor") -> None:
-        """With `workers` sandboxes at once (0: one a core)."""
+        """Use `workers` sandboxes at once (0: one per core)."""
         from mmst import wiring
         from mmst.core.errors import ConfigError
 
@@ -85,11 +85,11 @@ class Sandbox:
         memory_mib: int = _LIMITS.memory_mib,
         output_kib: int = _LIMITS.output_kib,
     ) -> list[Execution]:
-        """What became of each program, in their order.
+        """Run the programs; returns the result of each, in their order.
 
-        `timeout` is in seconds of CPU time. Trouble of the sandbox itself raises `SandboxError`.
+        `timeout` is in seconds of CPU time. If the sandbox itself fails, it raises `SandboxError`.
         """
-        assert self._engine, "a sandbox is used inside `with`"
+        assert self._engine, "use a sandbox inside `with`"
         limits = Limits(timeout=timeout, memory_mib=memory_mib, output_kib=output_kib)
         asked = (Program(id=str(i), source=source) for i, source in enumerate(programs))
         return sorted(self._engine.run(asked, limits), key=lambda done: int(done.id))
@@ -102,13 +102,13 @@ def check_programs(
     memory_mib: int = _LIMITS.memory_mib,
     output_kib: int = _LIMITS.output_kib,
 ) -> list[Execution]:
-    """What became of each program, in a sandbox for these alone; see `Sandbox`."""
+    """Run the programs in a sandbox of their own; see `Sandbox`."""
     with Sandbox() as sandbox:
         return sandbox.check(programs, timeout=timeout, memory_mib=memory_mib, output_kib=output_kib)
 
 
 def load_recipe(name_or_file: str, settings: Sequence[str] = ()) -> Config:
-    """A shipped recipe by its name, or a file, with settings laid over it; `ConfigError` names a wrong key.
+    """A shipped recipe by its name, or a file, with settings applied; `ConfigError` names a wrong key.
 
     >>> load_recipe("demo", ["sampling.k=8"]).sampling.k
     8
@@ -119,7 +119,7 @@ def load_recipe(name_or_file: str, settings: Sequence[str] = ()) -> Config:
 
 
 def run(recipe: Config) -> RunSummary:
-    """Run a whole recipe on this machine and sum it up, as `mmst run` does; what is complete is found and kept."""
+    """Run a whole recipe on this machine, as `mmst run` does, and return its summary; complete stages are kept."""
     from mmst import wiring
     from mmst.cli.run import run_here
     from mmst.core import config
@@ -130,7 +130,7 @@ def run(recipe: Config) -> RunSummary:
 
 
 def load_run(name: str, out: str = "runs") -> RunSummary:
-    """What a run has done so far; `name` is its name or the beginning of it, `out` the folder or bucket of runs."""
+    """The summary of a run, finished or not; `name` is its name or the beginning of it, `out` the store."""
     from mmst import wiring
     from mmst.runs import summary
 

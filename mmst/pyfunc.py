@@ -140,7 +140,7 @@ class Solver:
 
     def _known(self, name: str) -> str:
         if name not in self.config.methods:
-            raise ConfigError("this model was not trained on the method", value=name, remedy=str(self.config.methods))
+            raise ConfigError("this model was not trained for this method", value=name, remedy=str(self.config.methods))
         return name
 
 
@@ -162,7 +162,7 @@ def _checkpoint(path: Path) -> Path | None:
 def _referred(file: Path) -> Path:
     """The folder of a checkpoint that a file refers to."""
     if not file.is_file():
-        raise ModelError("no version of a model that MMST registered", value=str(file.parent))
+        raise ModelError("this is not a version of a model that MMST registered", value=str(file.parent))
     to = from_json(reference.Reference, file.read_bytes())
     away = "run this where the run's store is mounted at the same path, or keep the store in a bucket (--out s3://…)"
     if not to.store.startswith("s3://") and not Path(to.store).is_dir():
@@ -170,8 +170,8 @@ def _referred(file: Path) -> Path:
     store = wiring.open_store(to.store)
     manifest = load(store, to.ref)
     if manifest.digest != to.checkpoint:
-        remedy = "promote it again: `mmst promote`, with the checkpoint that stands there"
-        raise ModelError(f"another checkpoint than {to.checkpoint} stands there", value=to.source, remedy=remedy)
+        remedy = "promote it again: `mmst promote`, with the checkpoint that is there"
+        raise ModelError(f"there is another checkpoint than {to.checkpoint}", value=to.source, remedy=remedy)
     found = checkpoint_folder(store, manifest)
     for entry in manifest.files:
         path = found / entry.name

@@ -1,4 +1,4 @@
-"""The command line: `mmst …`. What the commands do stands in `mmst.cli`."""
+"""The command line `mmst …`: collects the commands of `mmst.cli` and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ EPILOG = (
 )
 
 NOBODY_READS = 128 + signal.SIGPIPE
-"""The exit code when the reader (`| head`) has gone, as of a command that the signal ends; nothing is said."""
+"""The exit code if the reader (`| head`) has gone, as for a command that SIGPIPE ends; nothing is printed."""
 
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-"""What typer raises for options and arguments that it cannot take."""
+"""What typer raises for options and arguments that it cannot parse."""
 
 RENAMED = {"gather": "prepare", "base": "base-model", "check": "verify", "trainset": "build-trainset"}
-"""Commands of older versions, and what they are called now."""
+"""Commands of older versions, with their new names."""
 
 
 class Commands(TyperGroup):
@@ -65,10 +65,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback if there is an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
-    """Multi-Method Self-Training: a language model that teaches itself by several methods.
+    """Multi-Method Self-Training: train a language model on its own verified solutions by several methods.
 
     Start with:
 
@@ -85,18 +87,18 @@ def options(
 PANELS = {
     "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, stages.report),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
-    "Single stages, each on what the one before made": tuple(stages.commands().values()),
+    "Single stages, each reads the output of the one before": tuple(stages.commands().values()),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
-    "Around them": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
+    "Recipes, servers, set-up": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
-app.add_typer(look.problems, name="problems", rich_help_panel="Around them")
+app.add_typer(look.problems, name="problems", rich_help_panel="Recipes, servers, set-up")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; errors become one message on stderr and an exit code (see `EPILOG`)."""
+    """Run a command; an error becomes one message on stderr and an exit code (see `EPILOG`)."""
     stop_on_signals()
     terminal.guard()
     _open_streams()
@@ -128,7 +130,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _misused(error: Any) -> int:
-    """Say how the command is used, as typer does; the words may be those of a file's name."""
+    """Show how to use the command, as typer does; the message may quote a file's name, so it is redacted."""
     from typer.rich_utils import rich_format_error
 
     said = message(redacted(error.format_message()))
@@ -139,7 +141,7 @@ def _misused(error: Any) -> int:
 
 
 def _flushed(code: int) -> int:
-    """The exit code once all output has been passed on."""
+    """The exit code after all output has been flushed."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -153,7 +155,7 @@ def _flushed(code: int) -> int:
 
 
 def _open_streams() -> None:
-    """Where the shell has closed them (`>&-`), what is said goes nowhere; their numbers stay closed."""
+    """Replace streams that the shell has closed (`>&-`) by /dev/null; their numbers stay closed."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             low = os.open(os.devnull, os.O_WRONLY)
@@ -162,7 +164,7 @@ def _open_streams() -> None:
 
 
 def _forget_output() -> None:
-    """Python would complain once more when it flushes at the end what cannot be written."""
+    """Discard output that cannot be written, so that Python does not complain again when it exits."""
     for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
         try:
             stream.flush()

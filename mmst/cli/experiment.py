@@ -1,4 +1,4 @@
-"""`mmst experiment`: arms × seeds through the one pipeline, and what they say about claims."""
+"""`mmst experiment`: run arms × seeds through the pipeline and test claims about them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def experiment(
     settings: Settings,
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=0, show_default="the experiment's")] = 0,
     seed: Annotated[
-        int, typer.Option(help="Run this seed alone: several machines may share a store.", min=0, show_default="all")
+        int, typer.Option(help="Run only this seed; several machines may share a store.", min=0, show_default="all")
     ] = 0,
-    dev: Annotated[bool, typer.Option("--dev", help="Measure on the development set: choices are made there.")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="Measure on the development set, to choose settings.")] = False,
     out: RecipeOut = "",
     cluster: ClusterNamespace = "",
     json: Json = False,
 ) -> None:
-    """Compare what a model learns from (arms) over several seeds, and test the claims about it.
+    """Compare arms (what a model is trained on) over several seeds, and test claims about them.
 
-    The same command continues a stopped experiment: arms and seeds share every stage that they have in
-    common. It writes outcomes by item, tables and a page to OUT/experiments.
+    The same command continues a stopped experiment. Arms and seeds share every stage that they have in common.
+    Outcomes of every problem, tables and a page are written to OUT/experiments.
 
     Examples:
 

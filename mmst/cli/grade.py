@@ -1,4 +1,4 @@
-"""`mmst grade`, `mmst extract`, `mmst labels`: what answers solutions give, which are right, which labels are not."""
+"""`mmst grade`, `mmst extract`, `mmst labels`: compare answers, extract answers, find wrong labels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Target = Annotated[
 
 
 def grade(source: Source, out: Target, json: Json = False) -> None:
-    """Compare answers with gold ones: {"id", "gold", "answer"} → {"id", "equal", "how"}.
+    """Compare answers with gold answers: {"id", "gold", "answer"} → {"id", "equal", "how"}.
 
-    equal is null where it cannot be decided in time; docs/grading.md has the rules. An answer that is null, as
-    `mmst extract` writes it, is none: equal is false, how is no_answer. Gold answers and answers may be numbers,
-    whose digits are kept.
+    "equal" is null if it cannot be decided in time; docs/grading.md has the rules. For an answer of null, as
+    `mmst extract` writes it, "equal" is false and "how" is no_answer. Answers may be JSON numbers, compared by
+    their digits. A "question" in a line tells the units.
 
     Examples:
 
@@ -47,14 +47,16 @@ def grade(source: Source, out: Target, json: Json = False) -> None:
 def extract(
     source: Source,
     out: Target,
-    method: Annotated[str, typer.Option("--method", "-m", help="How the solutions solve: text or code.")],
+    method: Annotated[str, typer.Option("--method", "-m", help="The method of the solutions: text or code.")],
     json: Json = False,
 ) -> None:
-    """Take the answers out of solutions: {"id", "solution"} → {"id", "answer"}; null where there is none.
+    """Extract the answers of solutions: {"id", "solution"} → {"id", "answer"}; null if there is none.
 
-    A solution may be a whole completion, with thoughts and other turns. "gold" and "question" go through, for
-    `mmst grade`. For code, lines without "stdout" give the programs: {"id", "program"}; lines with "stdout", what a
-    program printed or null where it was not run, give the answers, and need no "solution".
+    A solution may be a whole completion, with thoughts and other turns. "gold" and "question" are copied, for
+    `mmst grade`.
+
+    With --method code, a line without "stdout" gives the program: {"id", "program"}. A line with "stdout" (the output
+    of the program, or null if it was not run) gives the answer, and needs no "solution".
 
     Examples:
 
@@ -81,7 +83,7 @@ def labels(
     out: StoreOut = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """List problems whose gold answer is probably wrong: all methods agree on another one.
+    """List problems whose gold answer is probably wrong, because all methods agree on another answer.
 
     Example:
 

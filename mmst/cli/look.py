@@ -1,4 +1,4 @@
-"""`mmst status`, `mmst show`, `mmst problems`: look at what is there; nothing is computed or changed."""
+"""`mmst status`, `mmst show`, `mmst problems`: show what is in the store or in a problem file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNamespace = "", json: Json = False) -> None:
-    """Show how far a run is; without RUN, list the runs of the store.
+    """Show the progress of a run; without RUN, list the runs of the store.
 
-    With --cluster, the release's store, and below it what of the run is in the cluster now and what is wrong with it.
+    With --cluster, use the release's store, and also show the run's objects in the cluster and their problems.
 
     Examples:
 
@@ -43,7 +43,9 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
     if not run:
         folder = out.removeprefix("file://")
         if out != DEFAULT_OUT and "://" not in folder and not Path(folder).expanduser().is_dir():
-            raise ConfigError("there is no such store", value=out, remedy="--out names the folder that holds runs")
+            raise ConfigError(
+                "there is no such store", value=out, remedy="set --out to the folder that holds your runs"
+            )
         _list_runs(store.uri, [summary.summarise(store, name) for name in summary.runs(store)], json)
         return
     found = summary.summarise(store, summary.find_run(store, run))
@@ -64,16 +66,16 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
 
 def show(
     run: RunName = "",
-    problem: Annotated[str, typer.Option("--problem", metavar="ID", help="The problem's id, p-….")] = "",
+    problem: Annotated[str, typer.Option("--problem", metavar="ID", help="The id of the problem, p-….")] = "",
     index: Annotated[
-        int | None, typer.Option("--index", "-n", min=0, help="Its place among the training problems.")
+        int | None, typer.Option("--index", "-n", min=0, help="Its index among the training problems.")
     ] = None,
     out: StoreOut = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Walk through one problem: prompt, every sample, verdict, translation, and whether it was trained on.
+    """Show one problem in full: prompt, every sample, verdict, translation, and whether it was trained on.
 
-    Without --problem or --index it shows one from which a translation was trained on.
+    Without --problem or --index, it shows a problem with a translation that was trained on.
 
     Examples:
 
@@ -108,16 +110,14 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
         rounds = max((r.round for r in s.rounds), default=0)
         table.add_row(escape(s.run), escape(title), str(rounds), f"{complete} of {len(states)} begun", word)
         rows.append({"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)})
-    empty = f"No runs in {uri}. `mmst run --recipe demo` makes one; --out names another store."
+    empty = f"No runs in {uri}. `mmst run --recipe demo` starts one; --out selects another store."
     emit(rows, json, table if rows else empty)
 
 
-problems = typer.Typer(no_args_is_help=True, help="Problem sets: list the formats, import a file, describe one.")
-Format = Annotated[str, typer.Argument(help="One of `mmst problems list`.")]
+problems = typer.Typer(no_args_is_help=True, help="Problem files: list the formats, import a file, describe one.")
+Format = Annotated[str, typer.Argument(help="A format from `mmst problems list`.")]
 _NOTES = 20
-File = Annotated[
-    Path, typer.Argument(help="The file, as it was published; or a folder of such files; -: standard input.")
-]
+File = Annotated[Path, typer.Argument(help="The published file, or a folder of such files; -: standard input.")]
 
 
 @problems.command("list")
@@ -146,14 +146,14 @@ def list_formats(json: Json = False) -> None:
 def import_file(
     format: Format,
     file: File,
-    to: Annotated[Path, typer.Option("--to", help="Where to write them as our own JSONL; -: standard output.")],
+    to: Annotated[Path, typer.Option("--to", help="Where to write the problems as JSONL; -: standard output.")],
     json: Json = False,
 ) -> None:
-    """Read a published file and write its problems as JSONL, which recipes name with format: jsonl.
+    """Convert a published problem file to JSONL; a recipe reads the result with format: jsonl.
 
-    JSON lines, a JSON list or object, Parquet, CSV, XML, gzipped or not, or a folder of them. A bad line stops the
-    import, with file, line, field and value; then nothing is written. A question that stands twice is written once;
-    where its answers differ, the first is written and all are named.
+    The file may be JSON lines, a JSON list or object, Parquet, CSV or XML, gzipped or not, or a folder of such files.
+    A bad line stops the import with file, line, field and value, and nothing is written. A question that appears
+    twice is written once. If its answers differ, the first is written and all are listed.
 
     Example:
 
@@ -179,9 +179,9 @@ def import_file(
     differing = repeats.contradictions()
     said = [f"{count} problems written to {place.shown}"]
     if repeats.count:
-        said.append(f"{repeats.count} left out: their questions stand there already")
+        said.append(f"{repeats.count} left out, because their questions appear earlier")
     if differing:
-        said.append(f"{len(differing)} questions have answers that differ; the first was written. Correct the file:")
+        said.append(f"{len(differing)} questions have different answers; the first was written. Correct the file:")
         said += [f"  {each}" for each in differing]
     said += notes[:_NOTES] + ([f"… and {len(notes) - _NOTES} more such notes"] if len(notes) > _NOTES else [])
     result = {"problems": count, "file": str(to), "repeated": repeats.count}
@@ -191,7 +191,7 @@ def import_file(
 
 @problems.command("describe")
 def describe(format: Format, file: File, json: Json = False) -> None:
-    """Say what a problem file holds: counts by split, family and answer, duplicates, lengths.
+    """Describe a problem file: counts by split, family and answer, duplicates, lengths.
 
     Example:
 

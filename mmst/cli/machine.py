@@ -1,4 +1,4 @@
-"""`mmst doctor` and `mmst serve`: the machine itself."""
+"""`mmst doctor` and `mmst serve`: check this machine, serve a model from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def doctor(out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
-    """Check that this machine has what MMST needs; exit code 3 when something needed is missing.
+    """Check that this machine has what MMST needs; exit code 3 if something required is missing.
 
     Example:
 
@@ -31,7 +31,7 @@ def doctor(out: StoreOut = DEFAULT_OUT, json: Json = False) -> None:
 
 
 def report_findings(found: Iterable[Diagnostic], json: bool, where: str) -> None:
-    """Print findings as a table; `SetupError` when something needed is missing."""
+    """Print findings as a table; `SetupError` if something required is missing."""
     from rich.table import Table
 
     from mmst.observe.console import escape
@@ -51,15 +51,19 @@ def report_findings(found: Iterable[Diagnostic], json: bool, where: str) -> None
 
 def serve(
     model: Annotated[
-        str, typer.Argument(help="mmst:tiny (shipped), or a Hugging Face folder.", show_default="mmst:tiny")
+        str, typer.Argument(help="mmst:tiny (shipped) or a Hugging Face folder.", show_default="mmst:tiny")
     ] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The HTTP port.")] = 8080,
     name: Annotated[str, typer.Option(help="The model's name in requests.", show_default="the folder's")] = "",
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for other machines.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines connect.")
+    ] = "127.0.0.1",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     store: Annotated[str, typer.Option(metavar="URI", help="Serve a checkpoint of this store instead.")] = "",
-    checkpoint: Annotated[str, typer.Option(metavar="REF", help="Which: stages/train/KEY, with --store.")] = "",
-    cache: Annotated[Path, typer.Option(help="Where it is fetched to from a bucket.")] = Path("mmst-cache"),
+    checkpoint: Annotated[
+        str, typer.Option(metavar="REF", help="With --store: the checkpoint, stages/train/KEY.")
+    ] = "",
+    cache: Annotated[Path, typer.Option(help="Folder for a checkpoint downloaded from a bucket.")] = Path("mmst-cache"),
 ) -> None:
     """Serve a model over the OpenAI completions protocol (KServe), until Ctrl-C.
 
@@ -78,7 +82,7 @@ def serve(
 
     if bool(store) != bool(checkpoint) or (model and store):
         raise ConfigError(
-            "what to serve is a model, or --store with --checkpoint",
+            "give either a model, or --store with --checkpoint",
             value=[v for v in (model, store, checkpoint) if v],
             remedy="mmst serve mmst:tiny, or mmst serve --store URI --checkpoint stages/train/KEY",
         )

@@ -1,4 +1,4 @@
-"""What the commands share: the options that mean the same everywhere, and how a result is printed."""
+"""What the commands share: common options, and how a result is printed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DEFAULT_OUT = "mmst-out"
 
 
 def _store(uri: str) -> str:
-    """A store's address: not what only a file can be, and no credential."""
+    """Check the address of a store: it must not be a file or contain a credential."""
     credentials.refuse(uri, "out")
     if uri == "-" or (uri and "://" not in uri and Path(uri).exists() and not Path(uri).is_dir()):
-        raise ConfigError("a store is a folder or s3://bucket/prefix", value=uri, remedy="--out runs")
+        raise ConfigError("--out must be a folder or s3://bucket/prefix", value=uri, remedy="--out runs")
     return uri
 
 
 def between(low: float, high: float, unit: str = "") -> Callable[[typer.CallbackParam, float | None], float | None]:
-    """An option's callback that refuses a number outside, and NaN; `ConfigError` names option, bounds and value."""
+    """A callback for an option: `ConfigError` with option, bounds and value if a number is out of bounds or NaN."""
 
     def check(param: typer.CallbackParam, value: float | None) -> float | None:
         if value is not None and not low <= value <= high:
@@ -45,7 +45,7 @@ def between(low: float, high: float, unit: str = "") -> Callable[[typer.Callback
 
 Recipe = Annotated[
     str,
-    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A shipped recipe (`mmst recipes`), or a YAML file."),
+    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A shipped recipe (`mmst recipes`) or a YAML file."),
 ]
 Settings = Annotated[
     list[str],
@@ -55,7 +55,7 @@ Settings = Annotated[
         metavar="KEY=VALUE",
         default_factory=list,
         show_default=False,
-        help="Change a recipe key; may be repeated. Values are YAML.",
+        help="Set a recipe key; may be repeated. Values are YAML.",
     ),
 ]
 RecipeOut = Annotated[
@@ -64,7 +64,7 @@ RecipeOut = Annotated[
         "--out",
         "-o",
         metavar="URI",
-        help="Where everything is stored: a folder or s3://bucket/prefix.",
+        help="The store: a folder or s3://bucket/prefix.",
         show_default="the recipe's",
         callback=_store,
     ),
@@ -101,7 +101,7 @@ def configured(recipe: str, settings: list[str], out: str = "", cluster: str = "
 
 
 def released(cluster: str, settings: Sequence[str] = ()) -> Config:
-    """The settings of the release that is installed in this namespace, as a recipe without problems; with `--set`."""
+    """The settings of the release in this namespace, as a recipe without problems, with `--set` applied."""
     from mmst import recipes
     from mmst.core.config import parse
     from mmst.wiring import release_settings
@@ -110,9 +110,9 @@ def released(cluster: str, settings: Sequence[str] = ()) -> Config:
 
 
 def emit(result: Any, as_json: bool, *rendered: RenderableType, aside: bool = False) -> None:
-    """Print a result: as JSON (records included) or as it is rendered for people.
+    """Print a result, as JSON (records included) or as rendered for people.
 
-    On standard output or, with `aside`, on standard error, when the lines of the output go to the former.
+    With `aside`, print it on standard error, because the output itself goes to standard output.
     """
     with standard_output():
         if as_json:
@@ -126,7 +126,7 @@ def emit(result: Any, as_json: bool, *rendered: RenderableType, aside: bool = Fa
 
 
 def console(*, aside: bool = False) -> Console:
-    """Standard output (or error); wide when nobody watches, so that tables in logs are not cut."""
+    """Standard output (or error); wide if it is not a terminal, so that tables in logs are not cut."""
     from mmst.observe.console import Console
 
     watched = (sys.stderr if aside else sys.stdout).isatty()
@@ -135,7 +135,7 @@ def console(*, aside: bool = False) -> Console:
 
 @contextlib.contextmanager
 def standard_output() -> Iterator[None]:
-    """A `StoreError` when a result cannot be printed, as on a full disk; a closed pipe is none."""
+    """Raise `StoreError` if a result cannot be printed, as on a full disk; a closed pipe is not an error."""
     try:
         yield
         if sys.stdout:

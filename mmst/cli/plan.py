@@ -1,4 +1,4 @@
-"""`mmst plan`: what a recipe takes on some hardware, before anything is launched."""
+"""`mmst plan`: estimate what a recipe needs on some hardware, before anything is launched."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe, or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe or a YAML file.")],
     settings: Settings,
     hardware: Annotated[
-        str, typer.Option("--hardware", "-H", metavar="NAME|FILE", help="Shipped, or a YAML file like those.")
+        str, typer.Option("--hardware", "-H", metavar="NAME|FILE", help="Shipped hardware, or a YAML file like those.")
     ] = "laptop-2-cores",
     model_config: Annotated[
         str,
         typer.Option(
             "--model-config",
             metavar="NAME|FILE",
-            help="A config.json in place of model.base's own: a file, or a shape that is shipped.",
+            help="A config.json to use instead of model.base's: a file, or the name of a shipped one.",
             show_default="model.base's",
         ),
     ] = "",
     price: Annotated[
         float,
         typer.Option(
-            help="Price of a node and hour.", show_default="the hardware's, if any", callback=between(0, 10**9)
+            help="Price of a node per hour.", show_default="the hardware's, if any", callback=between(0, 10**9)
         ),
     ] = 0.0,
     solved: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Share of problems that a method solves by some sample.",
+            help="Share of problems that a method solves with at least one sample.",
             show_default="0.75, about the demo's",
             callback=between(0, 1),
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say what a recipe takes: memory, GPUs, samples, tokens, time, bytes, money; each figure with its formula.
+    """Estimate what a recipe needs: memory, GPUs, samples, tokens, time, bytes, money; with every formula.
 
-    Exit code 2 when it cannot fit, naming what would.
+    If the recipe cannot fit, the exit code is 2 and the error lists changes that would fit.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`mmst preflight`: whether a cluster has what a recipe needs there."""
+"""`mmst preflight`: check that a cluster has what a recipe needs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mmst.cli.submit import Endpoint
 
 def preflight(
     settings: Settings,
-    cluster: Annotated[str, typer.Option("--cluster", metavar="NAMESPACE", help="The installed release's namespace.")],
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAMESPACE", help="Namespace of the installed release.")],
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Look for what this recipe needs, too.")
+        str, typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Also check what this recipe needs.")
     ] = "",
     only: Annotated[
         str,
@@ -29,9 +29,9 @@ def preflight(
     endpoint: Endpoint = "",
     json: Json = False,
 ) -> None:
-    """Check that a cluster has what runs need, each thing looked at for real; exit code 3 when something is missing.
+    """Check that a cluster has what runs need, by trying each part; exit code 3 if something is missing.
 
-    Starts small pods (gVisor, images) and deletes them again.
+    It starts small pods (gVisor, images) and deletes them again.
 
     Examples:
 

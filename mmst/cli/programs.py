@@ -1,4 +1,4 @@
-"""`mmst check-programs`: programs from a file, in the sandbox."""
+"""`mmst check-programs` and `mmst rerun`: run programs in the sandbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmst.core.errors import ConfigError, MmstError
 from mmst.sandbox.guest.packages import DEFAULT, KNOWN
 
 _LACKS = 10
-"""How many missing packages are named to people: programs may ask for any."""
+"""How many missing packages the summary names at most."""
 
 
 def check_programs(
@@ -22,44 +22,52 @@ def check_programs(
         Path, typer.Argument(metavar="IN.jsonl", help='Lines {"id", "program", "stdin"?}; -: standard input.')
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where the verdicts go; -: standard output.")
+        Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where to write the verdicts; -: standard output.")
     ],
     timeout: Annotated[
-        float, typer.Option(metavar="S", help="Seconds a program may take.", callback=between(0.01, 86_400, "seconds"))
+        float,
+        typer.Option(
+            metavar="S", help="Time limit of a program, in seconds.", callback=between(0.01, 86_400, "seconds")
+        ),
     ] = 2.0,
     memory: Annotated[
-        int, typer.Option(metavar="MIB", help="Memory a program may use.", callback=between(16, 1 << 20, "MiB"))
+        int,
+        typer.Option(metavar="MIB", help="Memory limit of a program, in MiB.", callback=between(16, 1 << 20, "MiB")),
     ] = 256,
     output_limit: Annotated[
-        int, typer.Option(metavar="KIB", help="What a program may print.", callback=between(1, 1 << 20, "KiB"))
+        int, typer.Option(metavar="KIB", help="Output limit of a program, in KiB.", callback=between(1, 1 << 20, "KiB"))
     ] = 64,
     workers: Annotated[int, typer.Option(help="Sandboxes at once; 0: one a core.", callback=between(0, 1024))] = 0,
     sandbox: Annotated[
         str, typer.Option(metavar="NAME", help="gvisor, subprocess (unconfined), or one of a package.")
     ] = "gvisor",
     packages: Annotated[
-        str, typer.Option(metavar="NAMES", help=f"What they may import: {', '.join(KNOWN)}; empty: nothing.")
+        str, typer.Option(metavar="NAMES", help=f"Packages to allow: {', '.join(KNOWN)}; empty: none.")
     ] = ",".join(DEFAULT),
     dedupe: Annotated[bool, typer.Option(help="Run identical programs with identical stdin only once.")] = True,
     json: Json = False,
 ) -> None:
-    """Run Python programs in the sandbox and say what became of each.
+    """Run Python programs in the sandbox and write a verdict for each.
 
-    They may import the standard library and --packages: of numpy, sympy (with mpmath), scipy and pandas those that
-    you name, in the versions that are installed here. A program that lacks one says so in its detail.
+    Programs may import the standard library and --packages, in the versions installed here (sympy includes mpmath).
+    If a program needs another package, its "detail" names it.
 
-    Each line of OUT: {"id", "verdict": ok | crashed | timed_out | out_of_memory | output_limit | no_program (nothing
-    but blank lines and comments: it is not run), "stdout", "stderr" (its end), "detail", "seconds", "peak_mib"}, in the
-    order of IN. An id is a text or a whole number, and stays what it is; 1 and "1" are the same. "gold" and "question"
-    go through. `mmst extract --method code` makes IN of whole completions, and answers of OUT. Stopped, the same
-    command goes on; not when OUT is a pipe or device. With another option that decides verdicts it begins anew, and
-    says so.
+    OUT has one line for each line of IN, in the same order: {"id", "verdict": ok | crashed | timed_out |
+    out_of_memory | output_limit | no_program (only blank lines and comments; not run), "stdout", "stderr" (its end),
+    "detail", "seconds", "peak_mib"}. An id is a text or a whole number and is kept as it is; 1 and "1" are the same
+    id. "gold" and "question" are copied.
 
-    "seconds" is the time that passed from the program's start to its end (--timeout counts its CPU time, so seconds
-    may be more); "peak_mib" is the most memory that it held at once, its Python and packages included. Both are 0
-    where nothing was run: simple programs are evaluated, not run. Identical programs share what one of them took.
+    If the command is stopped, the same command continues, unless OUT is a pipe or device. If you change an option
+    that can change verdicts, it starts again and says so.
 
-    --json: {"out", "verdicts": how many had each, "lacks": how many of the crashed ones lacked which package}.
+    "seconds" is the wall time of the program; --timeout limits its CPU time, so "seconds" may be more. "peak_mib" is
+    the most memory that it used, including Python and packages. Both are 0 if the program was evaluated instead of
+    run, as simple programs are. Identical programs run once and share the result.
+
+    To check whole completions, extract their programs with `mmst extract --method code`, and the answers from OUT
+    with the same command.
+
+    --json prints {"out", "verdicts": counts, "lacks": missing packages, with counts of programs that crashed}.
 
     Example:
 
@@ -78,7 +86,7 @@ def check_programs(
     whose = plugin_keys.identity((plugins.SANDBOXES, sandbox))
     named = [name.strip() for name in packages.split(",") if name.strip()]
     if unknown := sorted(set(named) - set(KNOWN)):
-        raise ConfigError("unknown package", value=unknown[0], remedy=f"--packages {','.join(KNOWN)}, or some of them")
+        raise ConfigError("unknown package", value=unknown[0], remedy=f"--packages {','.join(KNOWN)}, or some of these")
     limits = Limits(timeout=timeout, memory_mib=memory, output_kib=output_limit)
     with _own_options(), output.given(source, again=True) as programs_file:
         place = output.find(out, programs_file)
@@ -86,7 +94,7 @@ def check_programs(
             is_link, folder = out.is_symlink(), place.path.parent
             what = "--out is a symbolic link into" if is_link else "--out is in"
             raise ConfigError(
-                f"{what} a folder that is not there",
+                f"{what} a folder that does not exist",
                 value=str(out),
                 remedy=f"mkdir -p {folder if is_link else out.parent}",
             )
@@ -102,14 +110,14 @@ def check_programs(
         )
     shown = ", ".join(f"{name} {n}" for name, n in sorted(tally.verdicts.items())) or "no programs"
     lacks = ", ".join(f"{name} {n}" for name, n in tally.lacks.most_common(_LACKS))
-    shown += f"; of the crashed, not in the sandbox: {lacks}" if lacks else ""
+    shown += f"; packages that crashed programs lacked: {lacks}" if lacks else ""
     result = {"out": str(out), "verdicts": dict(tally.verdicts), "lacks": dict(tally.lacks.most_common())}
     emit(result, json, f"{escape(place.shown)}: {shown}", aside=place.to_stdout)
 
 
 @contextlib.contextmanager
 def _own_options() -> Iterator[None]:
-    """What goes wrong is said with this command's options, not with a recipe's keys."""
+    """Reword errors with the options of this command instead of the keys of a recipe."""
     from mmst.sandbox.batch import spoken
 
     try:
@@ -121,11 +129,11 @@ def _own_options() -> Iterator[None]:
 
 def rerun(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run, or the beginning of its name.")],
-    sample: Annotated[str, typer.Argument(metavar="ID", help="A sample's id (s-… or t-…); its beginning is enough.")],
+    sample: Annotated[str, typer.Argument(metavar="ID", help="The id of a sample (s-… or t-…), or its beginning.")],
     out: StoreOut = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Run the program of one sample again as its run did, and show all that it does.
+    """Run the program of one sample again, with the limits of its run, and show its output.
 
     `mmst show RUN` shows the ids.
 
@@ -144,7 +152,9 @@ def rerun(
     store = wiring.open_store(out)
     checked, config = problem_history.find_sample(store, summary.find_run(store, run), sample)
     if not method(checked.sample.method).executes:
-        raise ConfigError("this sample is no program", value=checked.sample.id, remedy="give the id of a code sample")
+        raise ConfigError(
+            "this sample is not a program", value=checked.sample.id, remedy="give the id of a code sample"
+        )
     c = config.check
     limits = Limits(timeout=c.timeout, memory_mib=c.memory_mib, output_kib=c.output_kib)
     program = Program(id=checked.sample.id, source=checked.solution)

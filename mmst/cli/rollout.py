@@ -1,4 +1,4 @@
-"""`mmst rollout`: what serves in a cluster follows the registry."""
+"""`mmst rollout`: serve the champion in a cluster."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from mmst.core.errors import PlatformError, SetupError
 from mmst.observe.terminal import say
 
 EVERY = 30
-"""Seconds between two looks at the registry."""
+"""Seconds between two checks of the registry."""
 
 
 def rollout(
     cluster: ClusterNamespace,
     settings: Settings,
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="Whose promote.name and model.dtype hold.")] = "demo",
-    once: Annotated[bool, typer.Option("--once", help="End when there is nothing more to be done.")] = False,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="The recipe whose promote.name and model.dtype apply.")
+    ] = "demo",
+    once: Annotated[bool, typer.Option("--once", help="End when there is nothing more to do.")] = False,
 ) -> None:
-    """Serve the registry's champion: bring it up beside what serves, try it on real problems, switch, record it.
+    """Serve the champion: start it beside the current server, test it on real problems, switch, record it.
 
-    A version that cannot be loaded, or that does not solve what it is known to solve, is not served: what
-    served before goes on, and the version's tag serving.failed says why. Remove that tag to have it tried again.
+    A version that cannot be loaded, or does not solve what it is known to solve, is not served. The previous version
+    goes on serving, and the tag serving.failed says why. Remove that tag to have the version tried again.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`mmst run`, `mmst compile`, `mmst recipes`: whole experiments."""
+"""`mmst run`, `mmst compile`, `mmst recipes`: whole runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def run(
     recipe: Recipe, settings: Settings, out: RecipeOut = "", cluster: ClusterNamespace = "", json: Json = False
 ) -> None:
-    """Run a whole recipe on this machine; the same command again continues.
+    """Run a whole recipe on this machine; the same command continues a stopped run.
 
-    What is complete is found and kept, so a run that was stopped (Ctrl-C, kill, power) goes on where it was. While
-    another process runs the same recipe on this machine, it says which, and waits for it.
+    Stages that are complete are kept, so a run that was stopped (Ctrl-C, kill, power cut) continues where it was. If
+    another process is running the same recipe on this machine, the command names that process and waits.
 
     Examples:
 
@@ -47,7 +47,7 @@ def run(
 
 
 def run_here(config: Config) -> None:
-    """Run the graph on this machine, with its progress shown; what is complete is found."""
+    """Run the graph on this machine and show its progress; complete stages are kept."""
     from mmst.core import disk, locks, private
     from mmst.core.config import run_id
     from mmst.observe import progress
@@ -66,7 +66,7 @@ def run_here(config: Config) -> None:
 
     def waiting(holder: str) -> None:
         if holder not in told:
-            line = f"{name} is being run here already ({holder}): waiting for its end. Ctrl-C ends this command alone."
+            line = f"{name} is already running here ({holder}); waiting until it ends. Ctrl-C ends only this command."
             console(aside=True).print(line, highlight=False, soft_wrap=True, markup=False)
         told.add(holder)
 
@@ -77,7 +77,7 @@ def run_here(config: Config) -> None:
 
 
 def logs_folder(out: str, run: str) -> Path:
-    """Where a run's logs and events go: beside a folder's runs; for a bucket, below the current folder."""
+    """The folder of a run's logs and events: in the store if it is a folder, else below the current folder."""
     base = Path("mmst-logs") if out.startswith("s3://") else Path(out.removeprefix("file://")) / "logs"
     return (base / run).absolute()
 
@@ -91,10 +91,10 @@ def compile(
         "pipeline.yaml"
     ),
     manifest: Annotated[
-        bool, typer.Option("--manifest", help="Write Pipeline and PipelineVersion objects for Git instead of IR YAML.")
+        bool, typer.Option("--manifest", help="Write Pipeline and PipelineVersion objects for Git, instead of IR YAML.")
     ] = False,
 ) -> None:
-    """Compile a recipe's graph to the YAML that Kubeflow Pipelines takes; the same recipe gives the same bytes.
+    """Compile a recipe to YAML for Kubeflow Pipelines; the same recipe gives the same bytes.
 
     Examples:
 
@@ -126,7 +126,7 @@ def recipes(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a recipe, instead.")] = False,
     json: Json = False,
 ) -> None:
-    """List the shipped recipes and experiments, or with --keys all that a recipe can set.
+    """List the shipped recipes and experiments, or with --keys all keys of a recipe.
 
     Examples:
 

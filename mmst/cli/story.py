@@ -1,4 +1,4 @@
-"""A problem's way through a run, drawn for a terminal."""
+"""The way of one problem through a run, for a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tell(told: Story) -> Iterator[RenderableType]:
         yield f"\n[bold reverse] Round {r.round} [/]"
         yield from _round(r)
     if any(s.sample.method == "code" for r in told.rounds for s in r.samples):
-        yield f"Run a program again: [bold]mmst rerun {told.run} ID[/]"
+        yield f"To run a program again: [bold]mmst rerun {told.run} ID[/]"
 
 
 def _round(r: RoundStory) -> Iterator[RenderableType]:

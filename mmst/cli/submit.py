@@ -1,4 +1,4 @@
-"""`mmst submit` and `mmst trigger`: a recipe run by Kubeflow Pipelines."""
+"""`mmst submit` and `mmst trigger`: run a recipe on Kubeflow Pipelines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOK_EVERY = 5.0
 Endpoint = Annotated[
     str,
     typer.Option(
-        "--endpoint", metavar="URL", help="Kubeflow Pipelines' address.", envvar="KFP_ENDPOINT", show_default="none"
+        "--endpoint", metavar="URL", help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT", show_default="none"
     ),
 ]
 
@@ -34,12 +34,13 @@ def submit(
     out: RecipeOut = "",
     cluster: ClusterNamespace = "",
     endpoint: Endpoint = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until the run has ended, and show it.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until the run has ended.")] = False,
     json: Json = False,
 ) -> None:
-    """Run a recipe on Kubeflow Pipelines; a run of it that is under way or has succeeded is found again.
+    """Run a recipe on Kubeflow Pipelines, or attach to its run if it is in progress or has succeeded.
 
-    A run that failed is continued by a new one: what is complete in the store is kept. Ctrl-C leaves the run going.
+    To continue a failed run, submit it again: stages that are complete in the store are kept. Ctrl-C leaves the run
+    going.
 
     Examples:
 
@@ -63,7 +64,7 @@ def submit(
     if wait:
         result["state"] = watch(kubeflow, config, run, quiet=json)
     elif not json:
-        emit(result, False, f"`mmst status {name}` and this command with --wait say how far it is.")
+        emit(result, False, f"To see its progress: `mmst status {name}`, or this command with --wait.")
     if json:
         emit(result, True)
 
@@ -71,14 +72,15 @@ def submit(
 def trigger(
     recipe: Recipe,
     settings: Settings,
-    cluster: Annotated[str, typer.Option("--cluster", metavar="NAMESPACE", help="The installed release's namespace.")],
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAMESPACE", help="Namespace of the installed release.")],
     out: RecipeOut = "",
     endpoint: Endpoint = "",
     json: Json = False,
 ) -> None:
-    """Make sure that there is exactly one run of this recipe and code, as Git calls it; does not wait for it.
+    """Ensure that there is exactly one run of this recipe and code, without waiting for it; for use from Git.
 
-    The same content, however often and by however many at once, is one run. ConfigMap retrain-<key> records it.
+    The same content is one run, however often and by however many callers it is triggered. ConfigMap retrain-<key>
+    records it.
 
     Example:
 
@@ -106,9 +108,9 @@ def reached(endpoint: str, config: Config) -> Kubeflow:
     """Kubeflow Pipelines at this address."""
     if not endpoint:
         raise ConfigError(
-            "no address of Kubeflow Pipelines",
-            remedy="--endpoint URL or KFP_ENDPOINT; `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8888:80` "
-            "gives http://localhost:8888",
+            "the address of Kubeflow Pipelines is not set",
+            remedy="set --endpoint URL or KFP_ENDPOINT; `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8888:80` "
+            "makes it http://localhost:8888",
         )
     with needed("pipeline", "the pipeline cannot be loaded"):
         from mmst.pipelines.kubeflow import Kubeflow
@@ -116,13 +118,13 @@ def reached(endpoint: str, config: Config) -> Kubeflow:
 
 
 def standing(runs: list[Run], version: str) -> Run | None:
-    """The run that need not be made again: one under way, else the last that succeeded with this very graph."""
+    """The run to attach to: one in progress, else the last that succeeded with this very graph."""
     live = [r for r in runs if r.live]
     return next(reversed(live or [r for r in runs if r.state == "SUCCEEDED" and r.version == version]), None)
 
 
 def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) -> str:
-    """Show a run until it has ended; its state. Raises what made it fail, or what keeps its pods from starting."""
+    """Show a run until it has ended, and return its state; raise why it failed or why its pods cannot start."""
     shown: set[object] = set()
 
     def tell(key: object, line: str) -> None:
@@ -144,12 +146,14 @@ def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) 
                 starting = seen.kind == "Pod" and seen.state == "Pending"
                 if starting and seen.lasting and seen.component.partition(" ")[0] in ("stage", ""):
                     raise PlatformError(
-                        f"{seen.kind} {seen.name} cannot start: {seen.trouble} (the run waits for it: mend it and "
-                        f"the same command goes on, or end the run: {kubeflow.link(run)})"
+                        f"{seen.kind} {seen.name} cannot start: {seen.trouble} (the run is waiting: fix this and "
+                        f"enter the same command to continue, or end the run: {kubeflow.link(run)})"
                     )
             time.sleep(LOOK_EVERY)
     except Stopped:
-        raise Stopped(f"no longer watching; the run goes on: {kubeflow.link(run)}. The same command attaches") from None
+        raise Stopped(
+            f"no longer watching; the run goes on: {kubeflow.link(run)}. The same command attaches again"
+        ) from None
     if now.state != "SUCCEEDED":
         began = min((t.started for t in tasks if t.started), default=time.time())
         raise ended(config, now.state, began, kubeflow.link(run))
@@ -157,7 +161,7 @@ def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) 
 
 
 def workflow_nodes(config: Config, kfp_run: str) -> list[Any]:
-    """The nodes of the run's Workflow; none where the cluster cannot be looked at."""
+    """The nodes of the run's Workflow; none if the cluster cannot be reached."""
     from mmst import wiring
 
     try:
@@ -167,7 +171,7 @@ def workflow_nodes(config: Config, kfp_run: str) -> list[Any]:
 
 
 def troubled(config: Config, kfp_run: str) -> Iterator[Seen]:
-    """What is wrong in the cluster. Where it cannot be looked at, Kubeflow alone is watched."""
+    """Problems of the run in the cluster; none if the cluster cannot be reached."""
     from mmst import wiring
     from mmst.core.config import run_id
 
@@ -179,7 +183,7 @@ def troubled(config: Config, kfp_run: str) -> Iterator[Seen]:
 
 
 def ended(config: Config, state: str, began: float, link: str) -> MmstError:
-    """The error of the stage that failed since then, which left it in an Event."""
+    """The error of the stage that failed since `began`, read from its Event."""
     from mmst import wiring
     from mmst.core.config import run_id
 

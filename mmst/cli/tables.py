@@ -1,4 +1,4 @@
-"""A run's results as tables for a terminal."""
+"""The results of a run as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FUNNEL_TITLES = {
 
 
 def results(summary: RunSummary) -> Iterator[RenderableType]:
-    """All that a finished (or unfinished) run has to say: accuracy, decision, funnel, time, notes."""
+    """All results of a run, finished or not: accuracy, decision, funnel, time, notes."""
     yield from accuracy(summary)
     yield from decisions(summary)
     yield from funnel(summary)
@@ -40,7 +40,7 @@ def results(summary: RunSummary) -> Iterator[RenderableType]:
 
 
 def accuracy(summary: RunSummary) -> Iterator[Table]:
-    """A table per task: accuracy with its 95 % interval, by round and arm, beside the controls."""
+    """One table per task: accuracy with its 95 % interval, by round and arm, beside the controls."""
     reports = [(r, arm, report) for r in summary.rounds for arm, report in r.arms.items()]
     tasks = list(dict.fromkeys(s.task for _, _, report in reports for s in report.scores))
     for task in tasks:
@@ -61,7 +61,7 @@ def accuracy(summary: RunSummary) -> Iterator[Table]:
 
 
 def decisions(summary: RunSummary) -> Iterator[str]:
-    """The promotion decisions with their reasons, and why the loop ended."""
+    """The decisions with their reasons, and why the loop ended."""
     for r in summary.rounds:
         if r.decision is not None:
             word = "[green]promoted[/]" if r.decision.promote else "[red]rejected[/]"
@@ -110,7 +110,7 @@ def times(summary: RunSummary) -> Iterator[Table]:
 
 
 def stage_table(summary: RunSummary, working: Mapping[str, Work] = MappingProxyType({})) -> Table:
-    """The stages of a run: complete or under way (`working` at what), what they counted, how long they took."""
+    """The stages of a run: state (`working` says on what), counts and seconds."""
     table = Table(title=f"Run {summary.run}", title_justify="left", title_style="bold")
     for name in ("round", "arm", "stage", "state", "counts", "seconds"):
         table.add_column(name, justify="right" if name in ("round", "seconds") else "left")
@@ -131,7 +131,7 @@ def next_steps(summary: RunSummary, config: Config, tracking_uri: str) -> Iterat
 
 
 def counts_line(state: StageState) -> str:
-    """A stage's totals in one line, without those that are 0 or of one method only."""
+    """The totals of a stage in one line, without those that are 0 or belong to one method."""
     counts = state.manifest.counts if state.manifest else {}
     return escape(", ".join(f"{k} {v}" for k, v in counts.items() if v and "." not in k and "→" not in k))
 
@@ -160,11 +160,11 @@ def _extras(score: Score) -> Iterator[str]:
 
 
 def live(seen: Sequence[Seen], failures: Sequence[MmstError]) -> Iterator[RenderableType]:
-    """What of a run is in the cluster now, with what is wrong; and what its stages said when they failed."""
+    """The objects of a run in the cluster now, with their problems, and the errors of failed stages."""
     if not seen:
         yield "\nNothing of this run is in the cluster now."
     else:
-        table = Table("in the cluster", "part", "state", "what is wrong", box=None, header_style="bold")
+        table = Table("in the cluster", "part", "state", "problem", box=None, header_style="bold")
         for s in seen:
             mark = "[red]✗[/] " if s.lasting else "[yellow]![/] " if s.trouble else ""
             table.add_row(f"{s.kind} {escape(s.name)}", s.component, escape(s.state), f"{mark}{escape(s.trouble)}")

@@ -4,7 +4,7 @@ Ours are here, others in any package (docs/extending.md).
 
     load(Source(format="gsm8k", path="train.jsonl"))      what a recipe names
     import_file("svamp", Path("SVAMP.json"))              every problem of a file or folder
-    export(problems, Path("problems.jsonl"))              in our own JSONL, whole or absent
+    export(problems, Path("problems.jsonl"))              as MMST's JSONL, atomically
 
 A problem's id is the hash of its normalised question, and its split follows from the id, so no
 later import can move it from test to train.
@@ -33,7 +33,7 @@ from mmst.grading import number
 GENERATED = "generated"
 
 VERSION = 2
-"""Raised when a file gives other problems than before; part of the key of what is prepared from files."""
+"""Increase it if a file gives other problems than before; part of the key of what is prepared from files."""
 
 PUBLISHED = "docs/recipes.md says where the published problem sets are"
 
@@ -47,12 +47,12 @@ __all__ = [
 
 
 def load(source: Source) -> Iterator[Problem]:
-    """The problems that a recipe's source names, in file order, of its split and part, up to its limit."""
+    """The problems of a recipe's source, in file order, limited to its split, part and limit."""
     return (item.problem for item in found(source))
 
 
 def found(source: Source) -> Iterator[Imported]:
-    """As `load`, each with its place. A file is read to its end at once, so that it is refused whole."""
+    """As `load`, each with its place. A file is read to its end first, so that it is refused whole."""
     low, high = percent_range(source.part)
 
     def wanted(items: Iterable[Imported]) -> Iterator[Imported]:
@@ -80,9 +80,9 @@ def formats() -> list[str]:
 
 
 def located(path: str) -> Path:
-    """The file that a recipe's `path` names: `~` and `$NAME` stand for the home folder and a variable.
+    """The file that a recipe's `path` names, with `~` and `$NAME` expanded.
 
-    Raises `ConfigError` when the variable is not set.
+    Raises `ConfigError` if the variable is not set.
     """
     unset = [name for name in _VARIABLE.findall(path) if not os.environ.get(name)]
     if unset:
@@ -95,7 +95,7 @@ def located(path: str) -> Path:
 
 
 def import_file(format: str, path: Path) -> list[Problem]:
-    """Every problem of a file or folder; `DataError` at the first bad line, and then nothing is imported."""
+    """All problems of a file or folder; `DataError` at the first bad line, and then nothing is imported."""
     return [item.problem for item in read_file(format, path)]
 
 
@@ -112,12 +112,12 @@ def read_file(format: str, path: Path) -> Iterator[Imported]:
     items = stream(problem, path)
     first = next(items, None)
     if first is None:
-        raise DataError(f"{path} holds no problem", remedy=f"is it a {format} file, and whole?")
+        raise DataError(f"{path} contains no problem", remedy=f"check that it is a complete {format} file")
     return chain([first], items)
 
 
 def export(problems: Iterable[Problem], path: Path | Output) -> int:
-    """Write our own JSONL, which `format: jsonl` reads back; whole or absent. Returns the count."""
+    """Write JSONL that `format: jsonl` reads back, atomically. Returns the count."""
     count = 0
     with find(path).writing() as out:
         for problem in problems:
@@ -127,7 +127,7 @@ def export(problems: Iterable[Problem], path: Path | Output) -> int:
 
 
 def describe(problems: Iterable[Problem]) -> dict[str, Any]:
-    """What a problem set holds: counts by split, family, task, kind of answer; question lengths in words."""
+    """Describe a problem set: counts by split, family, task, kind of answer; question lengths in words."""
     listed = list(problems)
     words = sorted(len(p.question.split()) for p in listed)
     repeats = Repeats()
@@ -155,7 +155,7 @@ def make_problem(
     family: str = "",
     solutions: Mapping[str, str] | None = None,
 ) -> Problem:
-    """A problem with the id and split that its question has; `DataError` when it asks nothing."""
+    """A problem with the id and split of its question; `DataError` if the question is empty."""
     question, answer = laid_out(question), answer.strip()
     if not normalise_question(question):
         raise DataError("the question is empty", value=question)
@@ -175,7 +175,7 @@ def make_problem(
 
 
 def laid_out(question: str) -> str:
-    """The question with its lines; in one that has a single line, runs of spaces count as one.
+    """The question with its line breaks; in a single line, runs of spaces become one.
 
     >>> laid_out(" How  many \\n"), laid_out("Sum up:\\r\\n  1   2 \\r\\n  3   4")
     ('How many', 'Sum up:\\n  1   2\\n  3   4')
@@ -189,7 +189,7 @@ def _generator(entry: plugins.Entry, found: Any) -> Any:
 
 
 def _annotated(problem: Problem, methods: tuple[str, ...]) -> Problem:
-    """The problem with the solutions of these methods alone; of all, when none is named."""
+    """The problem with only the solutions of these methods; with all if none is named."""
     if not methods:
         return problem
     return replace(problem, solutions={m: text for m, text in problem.solutions.items() if m in methods})

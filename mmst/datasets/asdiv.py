@@ -8,8 +8,8 @@
       <Formula>7+2=9</Formula>
     </Problem>
 
-The unit in brackets is left out of the gold answer; several answers ("5; 6") stay a text. A
-formula that is one equation of plain arithmetic becomes the solutions.
+The unit in brackets is dropped from the gold answer; several answers ("5; 6") are kept as text. A formula that is
+one equation of plain arithmetic gives the solutions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mmst.datasets.equations import solutions
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an element of `ASDiv.xml`, or of an object with its fields."""
+    """The problem in an element of `ASDiv.xml`, or in an object with its fields."""
     field = row.first("Answer", "answer")
     gold = "; ".join(re.sub(r"\s*\([^)]*\)", "", part).strip() for part in row.answer(field).split(";"))
     if not gold.strip("; "):

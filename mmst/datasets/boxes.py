@@ -1,9 +1,9 @@
-r"""What a reference solution marks as its answer: `\boxed{…}`. Pure.
+r"""The answer that a reference solution marks with `\boxed{…}`. Pure.
 
-- The different boxes of a solution are one answer together ("3, -3"): in a reference solution only answers are boxed.
-- Where the last one is announced ("the answer is …"), it counts alone.
+- The different boxes of a solution make one answer ("3, -3"), because a reference solution boxes only answers.
+- If the last one is announced ("the answer is …"), only that one counts.
 
-What a box holds, with braces and without, `mmst.methods.boxes` reads.
+`mmst.methods.boxes` reads the content of a box, with or without braces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ANNOUNCED = re.compile(r"answers?(?: \w+)?(?: is| are|:)(?:(?![.!?]\s)[^\n]){0,
 
 
 def answer_in_boxes(solution: str) -> str:
-    r"""The answer that a reference solution boxes; "" when it boxes none.
+    r"""The answer that a reference solution boxes; "" if there is none.
 
     >>> answer_in_boxes(r"$x = \boxed{3}$ or $x = \boxed{-3}$"), answer_in_boxes(r"It is $\boxed\frac12$.")
     ('3, -3', '\\frac12')
@@ -25,7 +25,7 @@ def answer_in_boxes(solution: str) -> str:
 
 
 def answers_in_boxes(solution: str) -> list[str]:
-    """The different answers that a reference solution boxes, in their order."""
+    """The different answers that a reference solution boxes, in order."""
     found = boxed(solution)
     if found and _ANNOUNCED.search(solution[found[-2].end if len(found) > 1 else 0 : found[-1].start]):
         found = found[-1:]
@@ -33,5 +33,5 @@ def answers_in_boxes(solution: str) -> list[str]:
 
 
 def boxed(text: str) -> list[Box]:
-    """The boxes that hold something."""
+    """The boxes that are not empty."""
     return [box for box in boxes(text) if box.content.strip()]

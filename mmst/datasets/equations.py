@@ -1,4 +1,4 @@
-"""Annotated equations → solutions: a program, and a rationale of one line a step.
+"""Turn annotated equations into solutions: a program, and a rationale with one line per step.
 
 ( 50 - 8 * 4 )   →   a = 8 * 4              8 * 4 = 32 .
                      b = 50 - a             50 - 32 = 18 .
@@ -21,7 +21,7 @@ _LARGEST = 10**15
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 _NODES = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 NAMES = "abcdefghijklmnopqrstuvwxyz"
-"""The variables of a program, a step's in order."""
+"""The variables of a program, in the order of its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Step:
 
 
 class Unusable(Exception):
-    """The equation is not plain arithmetic that can be worked out step by step."""
+    """The equation is not plain arithmetic that can be solved step by step."""
 
 
 def solutions(expression: str, answer: str) -> dict[str, str]:
-    """Solutions by method, of an infix expression; none when it isn't arithmetic or misses the answer.
+    """Solutions of an infix expression by method; none if it is not arithmetic or misses the answer.
 
     >>> solutions("( 76.0 - 25.0 )", "51")["code"]
     'a = 76 - 25\\nprint ( a )'
@@ -51,7 +51,7 @@ def solutions(expression: str, answer: str) -> dict[str, str]:
 
 
 def from_steps(steps: Sequence[Step], answer: str) -> dict[str, str]:
-    """A program and, where every number has a short decimal form, a rationale."""
+    """A program and, if every number has a short decimal form, a rationale."""
     if not steps or len(steps) > len(NAMES) or not equal(answer, _printed(steps[-1].result)):
         return {}
     lines = [f"{NAMES[i]} = {_code(s.left)} {s.op} {_code(s.right)}" for i, s in enumerate(steps)]
@@ -92,9 +92,9 @@ def prefix(equation: str, numbers: Mapping[str, str]) -> str:
 
 
 def linked(calculations: Iterable[tuple[str, str]], answer: str) -> dict[str, str]:
-    """A program from calculations in order ("48/2", "24"), where later ones use earlier results.
+    """A program from calculations in order ("48/2", "24"), in which later ones use earlier results.
 
-    A number that equals an earlier result is taken for it (the last such); the value is the same.
+    A number that equals an earlier result counts as that result (the last such one); the value is the same.
     """
     steps: list[Step] = []
     try:
@@ -113,7 +113,7 @@ def linked(calculations: Iterable[tuple[str, str]], answer: str) -> dict[str, st
 
 
 def worked(left: Fraction | int, op: str, right: Fraction | int, before: Sequence[Step]) -> Step:
-    """A step with its result; an operand that is an int is that step's result. `Unusable` for a division by 0."""
+    """A step with its result; an int operand is the index of an earlier step. `Unusable` for a division by 0."""
     a, b = (_value(v, before) for v in (left, right))
     if op == "/" and b == 0:
         raise Unusable
@@ -148,5 +148,5 @@ def _printed(value: Fraction) -> str:
 
 
 def _decimal(value: Fraction) -> str:
-    """A short decimal form; "" when there is none of at most six places."""
+    """A short decimal form; "" if it would take more than six places."""
     return written(value) if 10**6 % value.denominator == 0 else ""

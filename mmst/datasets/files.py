@@ -1,11 +1,11 @@
-"""Problem files in every shape in which sets are published: all yield the same rows.
+"""Read problem files of every published kind as the same rows.
 
     JSON lines, one JSON list, one JSON object    CSV, TSV (with a header line)
     Parquet                                       XML with an element <Problem> each
     a folder of such files (MATH: one problem a file)
 
-What a file is, its first bytes say, not its name. Text is UTF-8 or, with a byte-order mark, UTF-16, and may be gzipped.
-JSON lines, CSV and Parquet are read a piece at a time; a JSON list and XML are held whole, up to 1 GiB.
+The first bytes of a file decide its kind, not its name. Text is UTF-8 or, with a byte-order mark, UTF-16, and may
+be gzipped. JSON lines, CSV and Parquet are streamed; a JSON list and XML are loaded whole, up to 1 GiB.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Bytes = io.BufferedReader | gzip.GzipFile
 LONGEST_LINE = 64 * 2**20
 LARGEST_WHOLE = 2**30
 ENDINGS = (".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".xml")
-"""What is read of a folder; each may be followed by .gz."""
+"""The files that are read from a folder; each may also end in .gz."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -37,7 +37,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 def rows(path: Path) -> Iterator[Row]:
     """The rows of a file, or of every file of a folder in the order of their names (2.json before 10.json).
 
-    Raises `DataError` with file, line and remedy for what cannot be read. In a folder of files with one
+    Raises `DataError` with file, line and remedy for anything that cannot be read. In a folder of files with one
     object each, a row has the further field `file`: its name there.
     """
     if not path.is_dir():
@@ -47,7 +47,9 @@ def rows(path: Path) -> Iterator[Row]:
         found = file_rows(file)
         beginning = list(itertools.islice(found, 2))
         if not beginning:
-            raise DataError(f"{file} holds no problem", remedy="is the file whole? else take it out of the folder")
+            raise DataError(
+                f"{file} contains no problem", remedy="check that the file is complete, or remove it from the folder"
+            )
         if len(beginning) == 1:
             named = {"file": file.relative_to(path).as_posix()}
             beginning = [replace(beginning[0], fields=named | dict(beginning[0].fields))]
@@ -55,7 +57,7 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def members(folder: Path) -> list[Path]:
-    """The files of a folder that can hold problems, hidden ones left out; `DataError` when there is none."""
+    """The files of a folder that can hold problems, without hidden ones; `DataError` if there is none."""
     found = [
         file
         for file in folder.rglob("*")
@@ -64,7 +66,7 @@ def members(folder: Path) -> list[Path]:
         and file.is_file()
     ]
     if not found:
-        raise DataError(f"the folder {folder} holds no problem file", remedy=f"names end in {', '.join(ENDINGS)}")
+        raise DataError(f"the folder {folder} contains no problem file", remedy=f"names end in {', '.join(ENDINGS)}")
     return sorted(found, key=lambda file: _natural(file.relative_to(folder).as_posix()))
 
 
@@ -75,7 +77,7 @@ def file_rows(path: Path) -> Iterator[Row]:
         if other := other_kind(head):
             raise DataError(f"{path} is {other[0]}", remedy=other[1])
         if head.startswith(b"PAR1") and isinstance(file, gzip.GzipFile):
-            raise DataError(f"{path} is a gzipped Parquet file", remedy="gunzip it: Parquet is compressed within")
+            raise DataError(f"{path} is a gzipped Parquet file", remedy="gunzip it: Parquet has its own compression")
         if head.startswith(b"PAR1"):
             yield from tables.parquet_rows(path)
             return
@@ -99,19 +101,21 @@ def file_rows(path: Path) -> Iterator[Row]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Bytes]:
-    """The file's bytes, unzipped; every trouble with reading it is a `DataError`."""
+    """The file's bytes, unzipped; every problem with reading it is a `DataError`."""
     try:
         with path.open("rb") as raw:
             zipped = raw.peek(2)[:2] == b"\x1f\x8b"
             yield gzip.GzipFile(fileobj=raw) if zipped else raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
-        raise DataError(f"{path}: the gzip file is broken ({e})", remedy="get it again; is it whole?") from None
+        raise DataError(f"{path}: the gzip file is broken ({e})", remedy="download it again") from None
     except OSError as e:
-        raise DataError(f"{path} cannot be read ({e.strerror or e})", remedy="check the file and its rights") from None
+        raise DataError(
+            f"{path} cannot be read ({e.strerror or e})", remedy="check the file and its permissions"
+        ) from None
 
 
 class _Lines:
-    """The numbered lines of a text file, with their ends; a line may not be longer than `LONGEST_LINE`."""
+    """The numbered lines of a text file, with their ends; a line has at most `LONGEST_LINE` bytes."""
 
     def __init__(self, file: Bytes, path: Path, encoding: str) -> None:
         self.file, self.path = file, path
@@ -133,12 +137,12 @@ class _Lines:
         return self.number, self._decoded(raw, encoding, self.number)
 
     def whole(self, first: tuple[int, str]) -> str:
-        """What is left of the file as one text, from this line on."""
+        """The rest of the file as one text, from this line on."""
         rest = self.file.read(LARGEST_WHOLE + 1)
         if len(rest) > LARGEST_WHOLE:
             raise DataError(
                 f"{self.path} is one JSON or XML value of more than {LARGEST_WHOLE >> 30} GiB",
-                remedy="write it as JSON lines, one object a line: jq -c '.[]' FILE",
+                remedy="write it as JSON lines, one object per line: jq -c '.[]' FILE",
             )
         return first[1] + self._decoded(rest, self.encoding if self.wide else "utf-8", self.number + 1)
 
@@ -147,8 +151,8 @@ class _Lines:
         if self.wide:
             raw = self._wide_line(raw)
         if len(raw) > LONGEST_LINE:
-            what = f"{self.path}, line {self.number + 1}: is longer than {LONGEST_LINE >> 20} MiB"
-            raise DataError(what, value=raw[:40], remedy="write one problem a line, or a JSON list")
+            what = f"{self.path}, line {self.number + 1}: longer than {LONGEST_LINE >> 20} MiB"
+            raise DataError(what, value=raw[:40], remedy="write one problem per line, or a JSON list")
         return raw
 
     def _wide_line(self, raw: bytes) -> bytes:
@@ -176,7 +180,7 @@ class _Lines:
 
 
 def _objects(path: Path, first: tuple[int, str], lines: _Lines) -> Iterator[Row]:
-    """JSON lines; or, where the first line is no whole object, objects over several lines."""
+    """JSON lines; or, if the first line is not a whole object, objects over several lines."""
     try:
         row = json_text.line_row(path, *first)
     except json_text.Incomplete as e:
@@ -189,5 +193,5 @@ def _objects(path: Path, first: tuple[int, str], lines: _Lines) -> Iterator[Row]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """A sort key by which 2 stands before 10."""
+    """A sort key that puts 2 before 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,4 +1,4 @@
-"""A seeded generator of word problems: families of stories, each in several surface forms.
+"""A seeded generator of word problems: families of stories, each in several wordings.
 
     At camp 12 children meet with Maya. Then 3 of them go home and the others form teams of 3. …
     text: So 12 - 3 = 9 .                     code: a = 12 - 3
@@ -6,14 +6,14 @@
           The answer is 3                           print ( b )
 
 Numbers are small (results up to 150) so that a small model can do the arithmetic itself, and
-stand between spaces so that a tokenizer can give each one token.
+are set between spaces so that a tokenizer can give each one token.
 
 **What is imposed.** A family is annotated with worked solutions for `text` alone, for `code`
 alone, or for both (`ANNOTATIONS`). A model that learns from these annotations is therefore good
-at different problems with different methods, which is what multi-method self-training feeds on.
-Real data sets are annotated in one way each, too, but here the divide is made by us: whatever is
-shown on these problems must say so. The stories of one family say each number's role in the same
-way, so these are easier than problems written by people.
+at different problems with different methods, which is what multi-method self-training uses. Real data sets are also
+annotated in one way each, but here the division is made by us, and every result on these problems must say so. The
+stories of one family express each number's role in the same way, so they are easier than problems written by
+people.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mmst.core.records import Problem
 from mmst.datasets import make_problem
 
 MOST = 150
-"""No result of a step is larger."""
+"""The largest result of a step."""
 VARIABLES = "abcd"
 
 NAMES = (
@@ -61,7 +61,7 @@ class Family:
 
     @property
     def forms(self) -> int:
-        """How many wordings the story has, apart from names, things and numbers."""
+        """How many wordings the story has, not counting names, things and numbers."""
         count = 1
         for choice in _CHOICE.findall(self.story):
             count *= choice.count("|") + 1
@@ -182,7 +182,7 @@ RELATED: tuple[Family, ...] = (
 
 TASKS = {"main": MAIN, "related": RELATED}
 ANNOTATIONS: dict[str, tuple[str, ...]] = {f.name: f.methods for f in MAIN}
-"""Family → methods that its problems carry worked solutions for; see the module's docstring."""
+"""Family → methods in which its problems are annotated; see the module's docstring."""
 
 Step = tuple[int, str, int, int, str, str]
 """Left value, operator, right value, result; left and right as the program writes them."""
@@ -191,7 +191,7 @@ _CHOICE = re.compile(r"\[([^\]]*)\]")
 
 
 def generate(count: int, seed: int, task: str = "main") -> Iterator[Problem]:
-    """`count` different problems of a task; the same for the same arguments, for ever.
+    """`count` different problems of a task, always the same for the same arguments.
 
     Problems of annotated families carry `solutions`; those of the related task carry none.
     """
@@ -222,7 +222,7 @@ def program(steps: Sequence[Step]) -> str:
 
 
 def work_out(steps: str, numbers: Mapping[str, int]) -> list[Step] | None:
-    """The steps with their numbers put in; None when a result is no whole number from 1 to `MOST`.
+    """The steps with their numbers filled in; None if a result is not a whole number from 1 to `MOST`.
 
     >>> work_out("a - b, _ / c", {"a": 12, "b": 3, "c": 3})
     [(12, '-', 3, 9, '12', '3'), (9, '/', 3, 3, 'a', '3')]

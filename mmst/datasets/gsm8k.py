@@ -2,8 +2,8 @@
 
     {"question": "Natalia sold clips to 48 …", "answer": "Natalia sold 48/2 = <<48/2=24>>24 clips …\\n#### 72"}
 
-The gold answer stands after `####`. The rationale without its calculator marks becomes the
-`text` solution; where the marks are plain arithmetic that leads to the answer, they become `code`.
+The gold answer is the text after `####`. The rationale without its calculator marks becomes the `text` solution. If
+the marks are plain arithmetic that leads to the answer, they become the `code` solution.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MARK = re.compile(r"<<([^<>]*)>>")
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an entry of `train.jsonl` or `test.jsonl`."""
+    """The problem in an entry of `train.jsonl` or `test.jsonl`."""
     rationale, mark, gold = row.text("answer").rpartition("####")
     if not mark or not gold.strip():
         remedy = "end it with a line '#### 72'; for answers without a rationale, use the format jsonl"

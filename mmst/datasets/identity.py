@@ -1,7 +1,7 @@
-"""Who a problem is: the id that follows from its question, and the split and part that follow from the id.
+"""The identity of a problem: its id follows from the question, and its split and part from the id.
 
-The id is made of what a question says, not of how it is set: case, typography and layout do not count. What can change
-its meaning does, so that no two different questions are taken for one.
+The id depends on what a question says, not on how it is typeset: case, typography and layout make no difference.
+Everything that can change its meaning does, so that different questions have different ids.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ _JOINED = ("<wide>", "<narrow>", "<font>")
 
 
 def normalise_question(question: str) -> str:
-    """The question as tokens with single spaces: case, typography and tokenisation don't matter.
+    """The question as tokens with single spaces; case, typography and tokenisation make no difference.
 
-    Stops, commas and quotes go, so that the published forms of one question agree; what can
-    change a question's meaning (signs, operators, brackets, raised and lowered digits, a leading
-    decimal point) stays.
+    Full stops, commas and quotes are dropped, so that the published forms of one question agree. Everything that
+    can change its meaning is kept: signs, operators, brackets, raised and lowered digits, a leading decimal point.
 
     >>> normalise_question("Ann’s  3 cats, 1,000 mice.") == normalise_question("ann 's 3 cats 1000 mice .")
     True
@@ -46,18 +45,18 @@ def problem_id(question: str) -> str:
 
 
 def split_of(problem_id: str) -> Split:
-    """The split that an id has for ever: 80 % train, 10 % dev, 10 % test."""
+    """The permanent split of an id: 80 % train, 10 % dev, 10 % test."""
     bucket = int(problem_id.removeprefix("p-"), 16) % 10
     return Split.TRAIN if bucket < 8 else Split.DEV if bucket == 8 else Split.TEST
 
 
 def percent_of(problem_id: str) -> int:
-    """0 to 99, the same for ever: which `part` of a set a problem belongs to, whatever its split."""
+    """0 to 99, permanent: which `part` of a set a problem belongs to, whatever its split."""
     return int(hashlib.sha256(f"part/{problem_id}".encode()).hexdigest(), 16) % 100
 
 
 def _spelled(text: str) -> str:
-    """The text with raised, lowered and composed digits written out, apart from their neighbours."""
+    """The text with raised, lowered and composed digits written out, separated from their neighbours."""
     parts = []
     for mark, run in groupby(text, _mark):
         if mark in ("^", "_"):
@@ -68,7 +67,7 @@ def _spelled(text: str) -> str:
 
 
 def _raised(mark: str, what: str) -> str:
-    """What is raised or lowered, as it is typed: `^2 `, `^-2 `, `^(n+1) `."""
+    """A raised or lowered text as one types it: `^2 `, `^-2 `, `^(n+1) `."""
     signed = re.fullmatch(r"[-+]?(\d+|[^\W\d]+)|\(.*\)", what)
     return f"{mark}{what} " if signed else f"{mark}({what}) "
 

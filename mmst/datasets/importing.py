@@ -1,4 +1,4 @@
-"""A problem file read row by row: each problem with the place where it stands, and what was noticed of it."""
+"""Import a problem file row by row: each problem with its place, and what was noticed about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmst.grading import compare
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A problem; `place` is where it stands within its file or folder ("line 7"), whatever that is called."""
+    """A problem; `place` is its position within its file or folder ("line 7"), without the name of that."""
 
     problem: Problem
     place: str
@@ -59,7 +59,9 @@ def stream(problem: Reader, path: Path) -> Iterator[Imported]:
             made = _problem(problem, row)
             yield Imported(made, where.removeprefix(str(path)).lstrip(",/ "), tuple(row.notes))
     except RecursionError:
-        raise DataError(f"{where}: it, or what is behind it, is nested too deeply", remedy="flatten it") from None
+        raise DataError(
+            f"{where}: this object or the text after it is nested too deeply", remedy="flatten the object"
+        ) from None
 
 
 def _problem(problem: Reader, row: Row) -> Problem:
@@ -68,9 +70,9 @@ def _problem(problem: Reader, row: Row) -> Problem:
     except DataError as e:
         if e.what.startswith(row.where):
             raise
-        raise DataError(f"{row.where}: {e.what}", value=e.value, remedy=e.remedy or "mend the entry") from None
+        raise DataError(f"{row.where}: {e.what}", value=e.value, remedy=e.remedy or "correct the entry") from None
     if row.repaired and "\ufffd" in made.answer:
-        what = f"{row.where}: the answer holds half a character (a lone surrogate)"
+        what = f"{row.where}: the answer contains half a character (a lone surrogate)"
         raise DataError(what, value=made.answer, remedy="write the whole character, or remove the entry")
     further = dict(made.further) | row.further()
     return replace(made, further=further) if further else made
@@ -78,7 +80,7 @@ def _problem(problem: Reader, row: Row) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A question that stands several times, with answers that are not shown to be the same."""
+    """A question that appears several times, with answers that cannot be shown to be the same."""
 
     question: str
     answers: tuple[tuple[str, str], ...]
@@ -90,14 +92,14 @@ class Contradiction:
 
 @dataclass(slots=True)
 class Repeats:
-    """Finds questions that stand several times, as problems are seen one by one; holds the first answer of each."""
+    """Finds repeated questions while problems are seen one by one; keeps the first answer of each."""
 
     count: int = 0
     _first: dict[str, tuple[str, str]] = field(default_factory=dict)
     _others: dict[str, tuple[str, list[tuple[str, str]]]] = field(default_factory=dict)
 
     def first(self, item: Imported) -> bool:
-        """Whether nothing seen before asks the same; else it is counted, and compared with the first."""
+        """Whether the question is new; if not, it is counted and compared with the first."""
         problem, here = item.problem, (item.place, item.problem.answer)
         before = self._first.setdefault(problem.id, here)
         if before is here:
@@ -108,7 +110,7 @@ class Repeats:
         return False
 
     def contradictions(self) -> list[Contradiction]:
-        """The questions whose answers differ, with every place that differs from the first."""
+        """The questions with different answers, with every place that differs from the first."""
         return [Contradiction(q, (self._first[id], *others)) for id, (q, others) in self._others.items()]
 
 

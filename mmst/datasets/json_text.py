@@ -1,4 +1,4 @@
-"""JSON as rows: numbers keep their digits, a name stands once, and what is wrong is named with its line."""
+"""Read JSON as rows: numbers keep their digits, names are unique, errors have their line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Incomplete(DataError):
-    """A line that is no whole JSON value; with those behind it, it may be one."""
+    """A line that is not a whole JSON value; together with the next ones it may be one."""
 
 
 class _Twice(ValueError):
-    """A name that stands twice in one object."""
+    """A name that appears twice in one object."""
 
     def __init__(self, name: str, values: list[Any]) -> None:
         super().__init__(name)
@@ -43,7 +43,7 @@ _DECODER = json.JSONDecoder(
 
 
 def line_row(path: Path, number: int, line: str) -> Row:
-    """The row of one line; `Incomplete` when it is not JSON by itself."""
+    """The row of one line; `Incomplete` if it is not JSON by itself."""
     begin = _SPACE.match(line)
     start = begin.end() if begin else 0
     value, end = _decoded(line, start, path, number)
@@ -77,7 +77,7 @@ def listed(path: Path, line: int, text: str) -> Iterator[Row]:
 
 
 def objects(path: Path, line: int, text: str, first_line: DataError) -> Iterator[Row]:
-    """Objects one behind the other, each over several lines; if the first is none, its first line was wrong."""
+    """Objects one after another, each over several lines; if the first is none, its first line was wrong."""
     at, counted, entry = _skip(text, 0), 0, 0
     while at < len(text):
         line, counted = line + text.count("\n", counted, at), at
@@ -117,7 +117,7 @@ def _whole(value: Any) -> Any:
 
 
 def _spread(text: str) -> bool:
-    """Whether the first line looks like the first of several: `{` or `{"a": 1,`."""
+    """Whether the first line looks like the start of several: `{` or `{"a": 1,`."""
     return text.lstrip().partition("\n")[0].rstrip().endswith(("{", "[", ",", ":"))
 
 
@@ -127,29 +127,29 @@ def _skip(text: str, at: int) -> int:
 
 
 def _decoded(text: str, at: int, path: Path, line: int) -> tuple[Any, int]:
-    """The JSON value at a place that stands on this line, and where it ends."""
+    """The JSON value at a position on this line, and where it ends."""
     try:
         value: tuple[Any, int] = _DECODER.raw_decode(text, at)
         return value
     except json.JSONDecodeError as e:
         _refuse(text, e.pos, e.msg, path, line + text.count("\n", at, e.pos))
     except _Twice as e:
-        what = f"{path}, line {line}, field '{e.name}': stands twice in one object"
-        raise DataError(what, value=e.values, remedy="leave one of them") from None
+        what = f"{path}, line {line}, field '{e.name}': appears twice in one object"
+        raise DataError(what, value=e.values, remedy="keep only one of them") from None
     except (RecursionError, ValueError) as e:
         what = f"{path}, line {line}: cannot be read ({e})"
-        raise DataError(what, value=text[at : at + 40], remedy="is this a problem file?") from None
+        raise DataError(what, value=text[at : at + 40], remedy="check that this is a problem file") from None
 
 
 def _refuse(text: str, at: int, what: str, path: Path, line: int) -> NoReturn:
     before, behind = text[max(at - 200, 0) : at].rstrip(), text[at : at + 200].lstrip()
-    remedy = "is the file whole?"
+    remedy = "check that the file is complete"
     if before.endswith(",") and behind[:1] in ("}", "]"):
         remedy = f"remove the comma before {behind[0]}"
     elif before.endswith("}") and behind[:1] == ",":
-        remedy = "remove the comma behind the object, or make it one list: [{…}, {…}]"
+        remedy = "remove the comma after the object, or make it one list: [{…}, {…}]"
     elif behind[:1] == "'":
-        remedy = "JSON has double quotes: write the file with json.dumps"
+        remedy = "JSON needs double quotes: write the file with json.dumps"
     column = at - text.rfind("\n", 0, at)
     value = text[max(at - 20, 0) : at + 20]
     raise Incomplete(f"{path}, line {line}: not JSON ({what}, column {column})", value=value, remedy=remedy)

@@ -1,8 +1,8 @@
-"""Our own JSONL, one problem a line: `{"question": …, "answer": …}`.
+"""MMST's own JSONL, one problem per line: `{"question": …, "answer": …}`.
 
 Optional: `family`, `task`, `source`, `solutions` ({"text": …, "code": …}), and `id` and `split` as
-`mmst problems import` writes them: both follow from the question. `question` may be called `problem`. An id of your own
-and every further field stay with the problem, under `further`.
+`mmst problems import` writes them: both follow from the question. `question` may be called `problem`. Your own id
+and all further fields are kept with the problem, under `further`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EDITED = "the question was edited after the import: leave out id and split, the
 
 
 def problem(row: Row) -> Problem:
-    """The problem of one line."""
+    """The problem in a line."""
     task = row.text("task", "main") or "main"
     if task not in ("main", "related"):
         row.fail("task", "must be main or related", '"task": "main"')
@@ -57,7 +57,7 @@ def _solutions(row: Row) -> dict[str, str]:
 
 
 def _further(row: Row) -> dict[str, Any]:
-    """What an import wrote before; what this file itself has beside our fields is added to it."""
+    """What an earlier import wrote; fields of this file beside ours are added to it."""
     found = row.fields["further"] if row.has("further") else {}
     if not isinstance(found, dict):
         row.fail("further", "must be an object", '"further": {"id": 17}')

@@ -1,12 +1,12 @@
-r"""MATH (Hendrycks et al. 2021), MATH-500, PRM800K: JSON or Parquet, or a folder with one problem a file.
+r"""MATH (Hendrycks et al. 2021), MATH-500, PRM800K: JSON or Parquet, or a folder with one problem per file.
 
     {"problem": "What is $\\frac12+\\frac13$?", "solution": "… $\\boxed{\\frac56}$.", "level": "Level 1",
      "type": "Prealgebra"}
 
 The gold answer is what the solution boxes (`\boxed{…}`; several boxes are one answer), and the solution becomes the
-`text` solution. `answer`, where it is there, counts when the solution boxes nothing or something else; a solution that
-boxes another answer last contradicts it, so it is reported and left out: nobody is to learn from it. `type` may be
-called `subject`, and `level` may be a number.
+`text` solution. If there is an `answer`, it counts when the solution boxes nothing or something else. A solution
+whose last box is another answer contradicts it: it is reported and left out, so that no model learns from it.
+`type` may be called `subject`, and `level` may be a number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmst.grading import compare
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an entry; `level` and `type` may be absent."""
+    """The problem in an entry; `level` and `type` may be absent."""
     stated = _stated(row)
     solution = row.text("solution", "" if stated else None)
     boxes = answers_in_boxes(solution)
@@ -43,7 +43,7 @@ def problem(row: Row) -> Problem:
 
 
 def _stated(row: Row) -> str:
-    """The field `answer`, which stays with the problem as it is."""
+    """The field `answer`, which is kept with the problem unchanged."""
     if not row.has("answer"):
         return ""
     answer = row.answer("answer").strip()

@@ -1,4 +1,4 @@
-"""MAWPS (Koncel-Kedziorski et al. 2016): JSON in the two shapes that are about, or as `mawps-csv`.
+"""MAWPS (Koncel-Kedziorski et al. 2016): JSON in its two published forms, or as `mawps-csv`.
 
     {"iIndex": 1, "sQuestion": "Joan found 70 seashells …", "lEquations": ["X=(70.0-43.0)"], "lSolutions": [27.0]}
     {"id": "1", "original_text": "Joan found 70 seashells …", "equation": "x=70.0-43.0", "ans": "27"}
@@ -20,7 +20,7 @@ _SOLVED = re.compile(r"\s*[a-zA-Z]\s*=([^=]*)|([^=]*)=\s*[a-zA-Z]\s*")
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an entry, in whichever shape it has."""
+    """The problem in an entry, in either form."""
     if "sQuestion" in row.fields:
         return _first_shape(row)
     return mawps_csv.problem(row) if row.has("Numbers") else _second_shape(row)
@@ -41,7 +41,7 @@ def _second_shape(row: Row) -> Problem:
 
 
 def _list(row: Row, field: str) -> list[object]:
-    """A list, or one written in a cell of a table."""
+    """A list, or a list written in a cell of a table."""
     value = row.fields.get(field)
     if isinstance(value, str) and value.strip().startswith("["):
         value = _in_cell(value.strip())
@@ -65,6 +65,6 @@ def _in_cell(cell: str) -> list[object] | None:
 
 
 def _expression(equation: str) -> str:
-    """What the unknown equals; "" when the equation isn't solved for it."""
+    """What the unknown equals; "" if the equation is not solved for it."""
     match = _SOLVED.fullmatch(equation)
     return (match[1] or match[2] or "") if match else ""

@@ -3,9 +3,9 @@
     Question,Numbers,Equation,Answer,…
     … wants number0 cups of flour . She already put in number1 cups . …,8.0 2.0,- number0 number1,6,…
 
-The numbers are put back into the question; the prefix equation becomes the solutions, where it
-gives the answer. Places may be called `N_00` too, and such sets' equations are infix. A problem's family is its `Type`
-where there is such a column, else the operators of its equation ("-", "/ +").
+The numbers are put back into the question. The prefix equation gives the solutions, if its result is the answer.
+Placeholders may also be called `N_00`; in such sets, equations are infix. A problem's family is its `Type` if there
+is such a column, else the operators of its equation ("-", "/ +").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLACE = re.compile(r"\bnumber\d+\b|\bN_\d+\b")
 
 
 def problem(row: Row) -> Problem:
-    """The problem of a row of `train.csv`, `dev.csv` or a fold."""
+    """The problem in a row of `train.csv`, `dev.csv` or a fold."""
     question = row.text("Question")
     numbers = _numbers(row)
     missing = sorted(set(_PLACE.findall(question)) - numbers.keys())
@@ -39,14 +39,14 @@ def problem(row: Row) -> Problem:
 
 
 def _numbers(row: Row) -> dict[str, str]:
-    """Each place's number: `number0` and `N_00` are the first."""
+    """The number of each placeholder: `number0` and `N_00` are the first."""
     values = [shortest(n) for n in row.label("Numbers").split()]
     names = ((f"number{i}", f"N_{i:02d}", f"N_{i}") for i in range(len(values)))
     return {name: value for places, value in zip(names, values, strict=True) for name in places}
 
 
 def _gold(row: Row) -> str:
-    """The answer; a table writes every number as a decimal (504.0), whose empty fraction goes."""
+    """The answer; a table writes every number as a decimal (504.0), so an empty fraction is dropped."""
     gold = row.answer("Answer").strip()
     if not isinstance(row.fields["Answer"], Digits):
         gold = shortest(gold)

@@ -1,8 +1,8 @@
 """Near duplicates: questions that share most of their word 5-grams. Pure and exact, no hashing.
 
-Numbers are words here. Two problems of one template with other numbers are different problems:
-every 5-gram over a changed number differs, so they stay well below the usual threshold, while a
-copied question with a word changed or a clause reordered stays above it.
+Numbers count as words. Two problems of one template with other numbers are different problems: every 5-gram over a
+changed number differs, so they are well below the usual threshold. A copied question with one word changed or a
+clause reordered is above it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ N = 5
 
 
 def grams(question: str) -> frozenset[tuple[str, ...]]:
-    """The word 5-grams of a question; of one with fewer words, all its words as one gram."""
+    """The word 5-grams of a question; for fewer words, all its words as one gram."""
     words = [t for t in normalise_question(question).split() if any(c.isalnum() for c in t)]
     n = min(N, len(words))
     return frozenset(tuple(words[i : i + n]) for i in range(len(words) - n + 1)) if words else frozenset()
@@ -26,12 +26,11 @@ def grams(question: str) -> frozenset[tuple[str, ...]]:
 
 @dataclass(slots=True)
 class NearIndex:
-    """Questions to be searched for near duplicates of others.
+    """An index of questions, searched for near duplicates.
 
     `share` of two questions is the number of common grams over that of the one that has more.
     To reach `threshold` t, a question with m grams must share one of its ⌊(1 - t) m⌋ + 1 rarest
-    with the other: only those are looked up, so that phrases which stand in every problem cost
-    nothing.
+    with the other: only those are looked up, so that phrases which occur in every problem cost nothing.
     """
 
     threshold: float
@@ -41,7 +40,7 @@ class NearIndex:
     _where: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, questions: Iterable[str]) -> None:
-        """Put questions in."""
+        """Add questions."""
         for question in questions:
             ids = frozenset(self._ids.setdefault(g, len(self._ids)) for g in grams(question))
             for g in ids:
@@ -50,7 +49,7 @@ class NearIndex:
             self._grams.append(ids)
 
     def nearest(self, question: str) -> tuple[str, float] | None:
-        """The question put in that is most like this one and its share, if that reaches the threshold."""
+        """The most similar question in the index and its share, if that reaches the threshold."""
         own = grams(question)
         known = frozenset(self._ids[g] for g in own if g in self._ids)
         need = max(math.ceil(self.threshold * len(own) - 1e-9), 1)

@@ -3,8 +3,8 @@
     {"ID": "chal-1", "Body": "Each pack of dvds costs 76 dollars. …", "Question": "How much …?",
      "Equation": "( 76.0 - 25.0 )", "Answer": 51.0, "Type": "Subtraction"}
 
-The question is body and question, or `question_concat` where there is no body; the equation becomes the
-solutions, where it gives the answer.
+The question is body and question, or `question_concat` if there is no body. The equation gives the solutions, if
+its result is the answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmst.datasets.equations import solutions
 
 
 def problem(row: Row) -> Problem:
-    """The problem of an entry of `SVAMP.json`."""
+    """The problem in an entry of `SVAMP.json`."""
     gold = row.answer("Answer")
     if row.has("question_concat") and not row.has("Body"):
         question = row.text("question_concat")

@@ -1,4 +1,4 @@
-"""Parquet, CSV and XML as rows."""
+"""Read Parquet, CSV and XML as rows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mmst.core.extras import install
 from mmst.core.rows import Digits, Row
 
 BATCH = 512
-"""Rows of a Parquet file that are held at a time."""
+"""Rows of a Parquet file that are in memory at a time."""
 
 
 def csv_rows(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row]:
-    """The rows of a CSV file: its numbered lines, the first of which names the columns.
+    """The rows of a CSV file: numbered lines, the first of which names the columns.
 
     Columns are separated as in that line: by commas, else by tabs, else by semicolons.
     """
@@ -32,35 +32,39 @@ def csv_rows(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row]:
     try:
         names = [name.strip() for name in next(reader)]
     except csv.Error as e:
-        raise DataError(f"{path}, line {first}: not CSV ({e})", remedy="is the file whole?") from None
+        raise DataError(f"{path}, line {first}: not CSV ({e})", remedy="check that the file is complete") from None
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{path}, line {first}: two columns have one name", value=twice, remedy="rename one of them")
+        raise DataError(
+            f"{path}, line {first}: two columns have the same name", value=twice, remedy="rename one of them"
+        )
     reader = csv.reader((line for _, line in numbered), delimiter=separator, strict=True)
     before = 0
     try:
         for values in reader:
             where, before = f"{path}, line {first + before + 1}", reader.line_num
             if len(values) not in (0, len(names)):
-                what = f"{where}: not as many columns as the header has"
+                what = f"{where}: a different number of columns than the header"
                 raise DataError(what, value=values, remedy="quote fields that contain commas")
             if values:
                 yield Row(where, dict(zip(names, values, strict=True)))
     except csv.Error as e:
         at = first + reader.line_num
-        raise DataError(f"{path}, line {at}: not CSV ({e})", remedy="is the file whole?") from None
+        raise DataError(f"{path}, line {at}: not CSV ({e})", remedy="check that the file is complete") from None
 
 
 def xml_rows(path: Path, text: str) -> Iterator[Row]:
-    """The elements <Problem> of an XML text: attributes and the texts of their children as fields."""
+    """The <Problem> elements of an XML text, with attributes and child texts as fields."""
     if "<!ENTITY" in text:
-        raise DataError(f"{path} defines XML entities", remedy="the published file has none; get it again")
+        raise DataError(f"{path} defines XML entities", remedy="the published file has none; download it again")
     try:
         root = ET.fromstring(text)
     except ET.ParseError as e:
-        raise DataError(f"{path}, line {e.position[0]}: not XML ({e})", remedy="is the file whole?") from None
+        raise DataError(
+            f"{path}, line {e.position[0]}: not XML ({e})", remedy="check that the file is complete"
+        ) from None
     except ValueError as e:
-        raise DataError(f"{path}: not XML ({e})", remedy="is the file whole?") from None
+        raise DataError(f"{path}: not XML ({e})", remedy="check that the file is complete") from None
     for element in root.iter("Problem"):
         id = element.get("ID", "")
         at = text.find(f'ID="{id}"') if id else -1
@@ -72,14 +76,14 @@ def xml_rows(path: Path, text: str) -> Iterator[Row]:
 def parquet_rows(path: Path) -> Iterator[Row]:
     """The rows of a Parquet file, some hundred at a time.
 
-    Raises `SetupError` where pyarrow is missing.
+    Raises `SetupError` if pyarrow is missing.
     """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         remedy = install("parquet")
-        raise SetupError("pyarrow is not installed", why=f"it reads {path.name}", remedy=remedy) from None
+        raise SetupError("pyarrow is not installed", why=f"it is needed to read {path.name}", remedy=remedy) from None
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
@@ -95,17 +99,17 @@ def parquet_rows(path: Path) -> Iterator[Row]:
             raise
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
         what = f"{path}, row {number + 1}: cannot be read as Parquet ({reason})"
-        raise DataError(what, remedy="is the file whole?") from None
+        raise DataError(what, remedy="check that the file is complete") from None
 
 
 def _refuse_twins(path: Path, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise DataError(f"{path}: two columns have one name", value=name, remedy="rename one of them")
+            raise DataError(f"{path}: two columns have the same name", value=name, remedy="rename one of them")
 
 
 def _plain(value: Any) -> Any:
-    """A value of a column as JSON has it: numbers by their digits; bytes, dates and others as texts."""
+    """A value of a column in JSON terms: numbers by their digits; bytes, dates and others as texts."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -125,7 +129,7 @@ def _plain(value: Any) -> Any:
 
 
 def _single(value: float | None) -> Any:
-    """A number of single precision, in the fewest digits that mean it: 1.1, not 1.100000023841858."""
+    """A single-precision number in the fewest digits that identify it: 1.1, not 1.100000023841858."""
     if value is None or not math.isfinite(value):
         return value
     for digits in range(6, 10):

@@ -121,7 +121,7 @@ def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, 
     """
     data = SHIPPED.read(name_or_file)
     if not isinstance(data.get("recipe"), str):
-        raise ConfigError("an experiment names its recipe", value=data.get("recipe"), remedy="recipe: demo")
+        raise ConfigError("an experiment must name its recipe", value=data.get("recipe"), remedy="recipe: demo")
     recipe = recipes.read(data["recipe"])
     if dev:
         recipe = override(recipe, data.get("dev") or {})
@@ -138,7 +138,7 @@ def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, 
 def _check(experiment: Experiment) -> None:
     check_name(experiment.name, "an experiment's name")
     if BASE not in experiment.arms or experiment.arms[BASE].arm:
-        raise ConfigError("an experiment measures the base model, too", remedy="arms: {base: {}, …}")
+        raise ConfigError("an experiment must also measure the base model", remedy="arms: {base: {}, …}")
     if experiment.seeds < 1:
         raise ConfigError("seeds must be at least 1", value=experiment.seeds)
     for name, arm in experiment.arms.items():

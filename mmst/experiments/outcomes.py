@@ -77,8 +77,8 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
             outcomes = list(records(store, manifest, Outcome))
             here, passes = _matrix(outcomes, methods)
             if items and here != items:
-                what = f"seed {seed}, arm '{name}': measured on other held-out problems than those before"
-                raise DataError(what, remedy="vary only keys that leave problems.test and problems.related alone")
+                what = f"seed {seed}, arm '{name}': measured on other held-out problems than the arms before"
+                raise DataError(what, remedy="vary only keys that do not change problems.test and problems.related")
             items = here
             rows[name].append(passes)
             examples[name][seed] = counted.get(name, {})

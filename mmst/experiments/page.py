@@ -77,7 +77,7 @@ def claims(outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:
         "Counts of examples show the mean and the range over seeds, and are judged by whether all seeds agree.</p>"
     )
     if len(outcomes.seeds) == 1:
-        yield '<p class="muted"><b>One seed:</b> intervals are over problems alone; believe no difference yet.</p>'
+        yield '<p class="muted"><b>One seed:</b> intervals are over problems only; believe no difference yet.</p>'
 
 
 def accuracy(experiment: Experiment, outcomes: Outcomes, levels: Sequence[Level]) -> Iterator[str]:
@@ -110,7 +110,7 @@ def apart(outcomes: Outcomes, overlaps: Sequence[Overlap]) -> Iterator[str]:
     for o in overlaps:
         shares = (o.several, *o.only.values(), o.none)
         rows.append(f"<tr><td>{safe(o.task)}</td>{''.join(f'<td>{percent(share)}</td>' for share in shares)}</tr>")
-    yield '<p class="muted">What the base solves, in %. What only one method solves, it can teach the others.</p>'
+    yield '<p class="muted">What the base model solves, in %. A method can teach the others what only it solves.</p>'
     heads = ("task", "by several methods", *(f"only by {m}" for m in outcomes.methods), "by none")
     yield table("".join(f"<th>{safe(h)}</th>" for h in heads), rows, "arms")
 
@@ -125,8 +125,8 @@ def families(outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:
                 f'<span class="m{i % 4 + 1}">● {safe(method)}</span>' for i, method in enumerate(outcomes.methods)
             )
             yield (
-                f'<p class="muted">Points gained by {safe(f.claim.of)} over {safe(f.claim.over)}, a mark per family '
-                "and method. Where a method solves little, it can also gain more whatever teaches it: the two axes "
+                f'<p class="muted">Points gained by {safe(f.claim.of)} over {safe(f.claim.over)}, one mark per family '
+                "and method. A method that solves little can also gain more, whatever teaches it: the two axes "
                 f'are not independent.</p><p class="legend">{legend}</p>{drawn}'
             )
 
@@ -140,7 +140,7 @@ def examples(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:
             f"<td>{sum(n.get(key, 0) for n in found) / len(found):,.0f}</td>" for key in ("all", *outcomes.methods)
         )
         rows.append(f"<tr><td>{safe(arm)}</td>{counts}</tr>")
-    yield '<p class="muted">New examples in the last round of the arm, mean over seeds. All arms train as long.</p>'
+    yield '<p class="muted">New examples in the last round, mean over seeds. All arms train for equally many steps.</p>'
     yield table("".join(f"<th>{safe(h)}</th>" for h in ("arm", "in all", *outcomes.methods)), rows, "arms")
 
 
@@ -159,10 +159,10 @@ def how(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:
         notes.insert(
             0,
             "Generated problems: the generator sets which families are annotated for which method, so the "
-            "methods' strengths differ on purpose. This shows the mechanism, not an effect in nature.",
+            "methods' strengths differ on purpose. This shows the mechanism, not an effect on real problems.",
         )
     if outcomes.left_out:
-        notes.append(f"{outcomes.left_out} problems are left out: a request for them failed in some arm or seed.")
+        notes.append(f"{outcomes.left_out} problems are left out, because a request failed in some arm or seed.")
     if experiment.choices:
         notes.append(experiment.choices)
     yield "<ul>" + "".join(f"<li>{safe(note)}</li>" for note in notes) + "</ul>"

@@ -38,7 +38,7 @@ def write(experiment: Experiment, store: Store, seeds: Iterable[int]) -> Results
     outcomes = reading.read(experiment, store, list(seeds))
     if not outcomes.seeds:
         raise UserError(
-            f"no seed of '{experiment.name}' is complete", remedy="the same command without --seed runs all"
+            f"no seed of '{experiment.name}' is complete", remedy="run the same command without --seed to run all"
         )
     prefix = f"experiments/{experiment.id}"
     found, measured, common = findings(experiment, outcomes), levels(outcomes), overlaps(outcomes)

@@ -1,4 +1,4 @@
-r"""When are two answers the same? `compare` says equal, different or undecided, and how it knows. Pure.
+r"""When are two answers the same? `compare` says equal, different or undecided, and which rule decided. Pure.
 
     1,234.50 = 1234.5      $3 = 3           25% = 25           7 apples. = 7
     1/2 = 0.5              1 1/2 = 1.5      −4 = -4            1.5e3 = 1500      1 000 = 1000
@@ -8,54 +8,55 @@ r"""When are two answers the same? `compare` says equal, different or undecided,
     0.\overline{3} = 1/3   2 dozen = 24     two-thirds = 2/3   [Fraction(3, 4)] = 3/4
     about 3.14 = 3.14      US$1,000 = 1000  2A_{16} = 42       the year 1990 = 1990
 
-The rules, in the order in which they are tried:
+The rules are tried in this order:
 
-1. exact. The same characters.
-2. number. Numbers are exact fractions, in digits or words (two-thirds, three and a half, minus five).
-   - Rounding. What shows no digits behind the point is exact: 7654321 ≠ 7654322.0. Tolerance is given to a number with
-     six digits or more, half a unit of its last one (2/3 = 0.666667; cut off too, 0.666666) and 1e-6 of its value at
-     most, when the other number has more digits; and to a float as Python prints it (15 digits or more, to 1e-10).
-     Nothing else is noise: 0.9999999999 is not 1. The same holds for 4.6e-24: there is no absolute tolerance, and
-     nothing but 0 is 0.
-   - Words that multiply or turn the sign: 3 tenths = 0.3, 3 dozen = 36, 2 lakh = 200000, $3 bn, 3k, 3M, 3 below zero
-     = -3. A second is a time. 3 K and 3 M with a space are no number, except of money. Three quarters are 3/4.
-   - Units may be left out, on one side. A unit is a known one, with others to a compound (km/h), or nouns that the
-     question or the gold answer names; where no question is given, nouns that look like a plural, with adjectives
-     (7 red apples). Every other word behind a number may change it (3 less, 3 squared, 3 out of 4, 3 only): then it is
-     text; "left", "each" and "in total" say nothing. Case tells 5 mg from 5 Mg, and the like; 5 Kg is 5 kg.
-     Two units must agree as a whole: 5 miles per hour ≠ 5 km per hour, $18 per day ≠ $18 per week, m² ≠ m³; of two
-     nouns one must be common: red apples, apples. Letters behind a number are variables unless they are units:
-     7x and 2pi are no 7 and 2.
-   - A percent sign is a unit: 25% is 25. A *gold* 25% also allows the fraction that it is, 1/4 or 0.25;
-     a gold 0.25 does not allow 25%. This is the one rule that is not symmetric.
-   - Against a number with a decimal point, a comma may be one (1,22 = 1.22).
-3. text. The same words, without regard to case, spacing, LaTeX dress and a closing period.
-4. form. Choices by their letter ("B" = "(B) 12"). Yes and no, also as True and False; what stands behind must be the
-   same ("Yes, 5" ≠ "Yes, 7"), or only say why: "Yes, it is." is yes; "Yes, 5", "Yes, but …" and "Yes, no" are not.
-   Times of day: h:mm with two digits of minutes is one, so 12:30 is neither 2:5 nor 0.4; without am or pm it is on a
-   clock of 24 hours. Ratios are 2:5, and 4 : 10 with spaces.
-5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
-   items without brackets in any order, also against a set or what Python prints for a list; in this order
-   against a tuple; (1, 2) ≠ (2, 1); (1, 2) ≠ {1, 2} (but ${1, 2}$ is a group, so a list); [0, 1) ≠ [0, 1]; matrices
+1. exact. The two texts are identical.
+2. number. Numbers are compared as exact fractions, in digits or words (two-thirds, three and a half, minus five).
+   - Rounding. A number without decimals is exact: 7654321 ≠ 7654322.0. A number with six or more digits may be
+     rounded, if the other number has more digits: it may differ by half a unit of its last digit (2/3 = 0.666667; also
+     cut off, 0.666666), and by at most 1e-6 of its value. A float as Python prints it (15 digits or more) may differ
+     by 1e-10 of its value. Nothing else is rounding: 0.9999999999 is not 1. There is no absolute tolerance: this also
+     holds for 4.6e-24, and only 0 equals 0.
+   - Words that multiply or change the sign: 3 tenths = 0.3, 3 dozen = 36, 2 lakh = 200000, $3 bn, 3k, 3M, 3 below zero
+     = -3. A second is a time. 3 K and 3 M with a space are numbers only for money. Three quarters are 3/4.
+   - Units may be missing on one side. A unit is a known unit, a compound of known units (km/h), or nouns that the
+     question or the gold answer uses. If no question is given, nouns that look like a plural count too, with
+     adjectives (7 red apples). Any other word after a number may change it (3 less, 3 squared, 3 out of 4, 3 only),
+     so the answer is text; "left", "each" and "in total" change nothing. Case matters where it tells units apart, as
+     in 5 mg and 5 Mg; 5 Kg is 5 kg. Two units must agree as a whole: 5 miles per hour ≠ 5 km per hour, $18 per day
+     ≠ $18 per week, m² ≠ m³. Two sets of nouns must share one: red apples, apples. Letters after a number are
+     variables unless they are units: 7x is not 7, and 2pi is not 2.
+   - A percent sign is a unit: 25% is 25. A *gold* 25% also accepts the fraction that it means, 1/4 or 0.25;
+     a gold 0.25 does not accept 25%. This is the only rule that is not symmetric.
+   - Compared with a number that has a decimal point, a comma may be a decimal comma (1,22 = 1.22).
+3. text. The words are the same, ignoring case, spacing, LaTeX formatting and a final period.
+4. form. Choices are compared by their letter ("B" = "(B) 12"). Yes and no may be written True and False. What follows
+   must be the same ("Yes, 5" ≠ "Yes, 7"), or only confirm it: "Yes, it is." is yes; "Yes, 5", "Yes, but …" and "Yes,
+   no" are not. A time of day is h:mm with two digits of minutes, so 12:30 is neither 2:5 nor 0.4; without am or pm it
+   is on a 24-hour clock. Ratios are written 2:5, or 4 : 10 with spaces.
+5. formula. Both answers are read as mathematics (`parse`) and compared part by part (`match`). Items without brackets
+   have no order, also against a set or a list as Python prints it; against a tuple they have this order.
+   (1, 2) ≠ (2, 1); (1, 2) ≠ {1, 2} (but ${1, 2}$ is a group, so a list); [0, 1) ≠ [0, 1]; matrices are compared
    entry by entry; 1:2 = 2:4.
-   - Labels. One that only one side has is left out (x = 5 is 5, so are f(2) = 5, Area = 5 and ∠ABC = 5°, but
-     2x + z = 5 is not). Two must agree: x = 5 ≠ y = 5, f(2) = 5 ≠ f(3) = 5, P(A) = … ≠ P(B) = …; f(x) = x² is
-     f(t) = t². The label of x = 1, 2 holds for all of the list. An area may be called A, not x.
-   - A value with its rounding is both: √3/3 ≈ 0.577 is √3/3 and 0.577, but 2/3 ≈ 0.6 is no 0.6.
-   - x < 5 is (-∞, 5). Equations are equal when one is a multiple of the other. Of equations between numbers, true
-     ones are equal by the value of their sides (2+2=4 is 4=1+3, not 3+3=6), false ones side by side.
-   - Scalars are equal when they have equal values, wherever variables are put (`evaluate`, `values`); so an expression
-     that is not simplified is equal. Points where one is not defined do not count (x²/x is x, x/x is 1), but where one
-     has no real value for a whole range where the other has one (ln x² and 2 ln x), the two are undecided. Decimals in
-     a formula may be rounded as in 2. What contains words is text.
-   - What Python, sympy and numpy print is read: (3+4j), [Fraction(3, 4)], [[1, 2], [3, 4]], {x: 3}, 0x2a. A list of
-     one is its item. A list of three or more is also a tuple or set; of two numbers, an interval or an unordered list.
-6. undecided. What takes algebra: an equation to solve, an inequality of second degree, an integral. Then
-   `settle` asks the algebra engine; what that does not decide in its time stays undecided, and so does what is
-   equal only in the range where both are defined, or always true, or never.
+   - Labels. A label that only one side has is ignored (x = 5 is 5, and so are f(2) = 5, Area = 5 and ∠ABC = 5°, but
+     2x + z = 5 is not). Two labels must agree: x = 5 ≠ y = 5, f(2) = 5 ≠ f(3) = 5, P(A) = … ≠ P(B) = …; f(x) = x² is
+     f(t) = t². The label of x = 1, 2 holds for the whole list. An area may be called A, but not x.
+   - A value with its rounding is both: √3/3 ≈ 0.577 is √3/3 and 0.577, but 2/3 ≈ 0.6 is not 0.6.
+   - x < 5 is (-∞, 5). Equations are equal if one is a multiple of the other. Equations between numbers: true ones
+     are equal if their sides have the same value (2+2=4 is 4=1+3, not 3+3=6), false ones if each side is the same.
+   - Scalars are equal if they have equal values, whatever the variables are (`evaluate`, `values`), so an
+     expression need not be simplified. Points where one is undefined do not count (x²/x is x, x/x is 1). If one has
+     no real value on a whole range where the other has one (ln x² and 2 ln x), the two are undecided. Decimals in
+     a formula may be rounded as in 2. A formula that contains words is text.
+   - Output of Python, sympy and numpy is read: (3+4j), [Fraction(3, 4)], [[1, 2], [3, 4]], {x: 3}, 0x2a. A list of
+     one item is that item. A list of three or more is also a tuple or set; a list of two numbers is an interval or
+     an unordered list.
+6. undecided. The comparison needs algebra: an equation to solve, an inequality of second degree, an integral. Then
+   `settle` asks the algebra engine. What the engine cannot decide in time stays undecided, and so do answers that are
+   equal only where both are defined, or that are always true or never true.
 
-Nothing here raises or takes long, whatever a model wrote: texts of more than `LONGEST` characters
-are compared as they stand, brackets nest at most 40 deep, values have at most 40,000 bits.
+Nothing here raises an error or takes long, whatever a model wrote: texts of more than `LONGEST` characters
+are compared as text, brackets nest at most 40 deep, and values have at most 40,000 bits.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ __all__ = [
 
 
 class Comparison(NamedTuple):
-    """Whether two answers are the same, None for undecided; and which rule says so."""
+    """Whether two answers are the same (None: undecided), and which rule decided."""
 
     equal: bool | None
     how: str
@@ -110,7 +111,7 @@ _DECIMAL_COMMA = re.compile(r"[-+]?\d{1,15},\d{1,15}")
 
 
 def equal(gold: str, answer: str, question: str = "") -> bool:
-    """Whether `answer` is surely the gold answer.
+    """Whether `answer` is certainly the gold answer.
 
     >>> equal("1234.5", "$1,234.50"), equal("1/3", "0.3333"), equal("5 hours", "5 minutes")
     (True, False, False)
@@ -119,7 +120,7 @@ def equal(gold: str, answer: str, question: str = "") -> bool:
 
 
 def compare(gold: str, answer: str, question: str = "") -> Comparison:
-    r"""Whether `answer` is the gold answer, as far as it can be said without algebra.
+    r"""Whether `answer` is the gold answer, as far as this can be decided without algebra.
 
     Words behind a number that are no known unit may be left out when the `question` or the gold answer names them;
     where no question is given, when they look like a plural.
@@ -155,7 +156,7 @@ def compare(gold: str, answer: str, question: str = "") -> Comparison:
 
 
 def _quick(gold: str, answer: str) -> Comparison | None:
-    """A short cut for the most frequent, two plain decimals; it says what `same_number` would."""
+    """A shortcut for the most frequent case, two plain decimals; gives the same result as `same_number`."""
     a, b = _PLAIN.fullmatch(gold), _PLAIN.fullmatch(answer)
     if a is None or b is None:
         return None
@@ -187,19 +188,19 @@ def _labels_differ(gold: str, answer: str) -> bool:
 
 
 def _symbols(text: str) -> list[str]:
-    """The short words behind a number, in which case tells units apart: 5 m and 5 M."""
+    """The short words after a number, whose case tells units apart: 5 m and 5 M."""
     found = _MEASURED.fullmatch(plain(text))
     return [] if found is None else re.findall(r"[A-Za-z]+", found[1])
 
 
 def _may_name(words: str, other: str) -> bool:
-    """Whether a label in words is none that the other side's letter contradicts: an area may be A, not x."""
+    """Whether a label in words does not contradict the letter on the other side: an area may be A."""
     letter = _LABEL.match(other)
     return letter is None or any(word[0] == letter[1].casefold() for word in words.split())
 
 
 def _decimal_comma(gold: str, a: Number | None, answer: str, b: Number | None) -> bool:
-    """Whether a comma is the decimal point that the other side has: 1,22 and 1.22."""
+    """Whether a comma is a decimal comma because the other side has a decimal point: 1,22 and 1.22."""
     written_so, other = (answer, a) if b is None else (gold, b)
     if other is None or not other.decimal or not _DECIMAL_COMMA.fullmatch(plain(written_so)):
         return False
@@ -212,7 +213,7 @@ def settle(
     decide: Callable[[Sequence[tuple[str, str]]], list[bool | None]],
     questions: Sequence[str] = (),
 ) -> list[Comparison]:
-    """As `compare` for many pairs; `decide` (`ports.Algebra.decide`) is asked about those that are undecided."""
+    """`compare` for many pairs; undecided pairs go to `decide` (`ports.Algebra.decide`)."""
     named = itertools.chain(questions, itertools.repeat(""))
     found = [compare(gold, answer, question) for (gold, answer), question in zip(pairs, named, strict=False)]
     open_ones = [i for i, comparison in enumerate(found) if comparison.equal is None]

@@ -17,11 +17,11 @@ _FACTORIAL = 3000
 
 
 class Unsuitable(ArithmeticError):
-    """This arithmetic gives no value here."""
+    """This arithmetic has no value for it."""
 
 
 class Arithmetic(Protocol):
-    """What `evaluate` needs of an arithmetic; values are its own."""
+    """What `evaluate` needs of an arithmetic; each has its own type of values."""
 
     def of(self, value: Fraction) -> Any:
         """A given number."""
@@ -48,14 +48,14 @@ class Arithmetic(Protocol):
         """A function of one argument."""
 
     def near(self, a: Any, b: Any) -> bool | None:
-        """Whether two values count as equal; None: too few digits."""
+        """Whether two values are equal; None: too few digits to decide."""
 
     def gap(self, a: Any, b: Any) -> Any:
-        """How far apart they are, as a number that can be compared with others of this arithmetic."""
+        """Their distance, as a number that can be compared with others of this arithmetic."""
 
 
 class Exact:
-    """Fractions of bounded size; roots and powers only where they are fractions."""
+    """Fractions of bounded size; roots and powers only if the result is a fraction."""
 
     def of(self, value: Fraction) -> Fraction:
         """A given number."""
@@ -80,7 +80,7 @@ class Exact:
         return _bounded(a / b)
 
     def power(self, a: Fraction, b: Fraction) -> Fraction:
-        """Power with an integer, or a root that comes out even of something positive."""
+        """Power with an integer, or an exact root of a positive number."""
         if b.denominator != 1:
             if a < 0 or b.denominator > 64:
                 raise Unsuitable
@@ -92,14 +92,14 @@ class Exact:
         return a**n if abs(a) != 1 else Fraction(1) if n % 2 == 0 else a
 
     def root(self, a: Fraction, degree: int) -> Fraction:
-        """A root that is a fraction."""
+        """A root that is exactly a fraction."""
         if degree < 1 or (a < 0 and degree % 2 == 0):
             raise Unsuitable
         found = Fraction(_whole_root(abs(a.numerator), degree), _whole_root(a.denominator, degree))
         return -found if a < 0 else found
 
     def function(self, name: str, a: Fraction) -> Fraction:
-        """What maps fractions to fractions."""
+        """Functions that give fractions for fractions."""
         if name == "abs":
             return abs(a)
         if name == "floor":
@@ -117,7 +117,7 @@ class Exact:
         return a == b
 
     def gap(self, a: Fraction, b: Fraction) -> Fraction:
-        """How far apart they are."""
+        """Their distance."""
         return abs(a - b)
 
 
@@ -201,11 +201,11 @@ class Real:
         raise Unsuitable
 
     def gap(self, a: Decimal, b: Decimal) -> Decimal:
-        """How far apart they are."""
+        """Their distance."""
         return self._context.abs(self._context.subtract(a, b))
 
     def near(self, a: Decimal, b: Decimal) -> bool | None:
-        """Equal to 40 digits, different by more than the 20th; between lies what cancelling may have left."""
+        """Equal to 40 digits; different beyond the 20th; undecided between, because digits may have cancelled."""
         c = self._context
         gap, size = c.abs(c.subtract(a, b)), max(c.abs(a), c.abs(b))
         if gap <= c.multiply(size, Decimal("1e-40")):
@@ -222,7 +222,7 @@ class Real:
         return found
 
     def _sine(self, a: Decimal) -> Decimal:
-        """Its series, after whole turns are taken off."""
+        """Its series, after whole turns are subtracted."""
         c = self._context
         if c.abs(a) > 10**9:
             raise Unsuitable
@@ -237,7 +237,7 @@ class Real:
 
 
 class Complex:
-    """Complex floats, for what the others refuse; good to about twelve digits."""
+    """Complex floats, for what the others cannot do; exact to about twelve digits."""
 
     def of(self, value: Fraction) -> complex:
         """A given number."""
@@ -280,7 +280,7 @@ class Complex:
         return self.power(a, complex(1 / degree))
 
     def function(self, name: str, a: complex) -> complex:
-        """Functions that `cmath` has."""
+        """The functions of `cmath`."""
         if name == "abs":
             return complex(abs(a))
         function = getattr(cmath, name, None)
@@ -292,11 +292,11 @@ class Complex:
             raise Unsuitable from None
 
     def gap(self, a: complex, b: complex) -> float:
-        """How far apart they are."""
+        """Their distance."""
         return abs(a - b)
 
     def near(self, a: complex, b: complex) -> bool | None:
-        """Equal to twelve digits."""
+        """Whether they are equal to twelve digits."""
         size = max(abs(a), abs(b))
         if abs(a - b) <= size * 1e-12:
             return True

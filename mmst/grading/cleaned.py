@@ -1,4 +1,4 @@
-r"""An answer before it is read: ways of writing that say nothing else than another one. Pure.
+r"""Clean an answer before it is read: spellings that mean the same as a simpler one. Pure.
 
 approximately 3.14 → 3.14      US$1,000 → $1,000     the year 1990 → 1990      negative 5 → -5
 0.1\overline{6} → 1/6          {1 \over 2} → \frac   2A_{16} → 42              5 \\ → 5
@@ -57,7 +57,7 @@ _BASE = re.compile(
 
 
 def cleaned(text: str) -> str:
-    r"""The text without what says nothing; what Python prints as it is written in mathematics.
+    r"""The text without parts that carry no meaning; Python's output in mathematical notation.
 
     >>> cleaned("approximately $3.14"), cleaned(r"0.1\overline{6}"), cleaned("Fraction(3, 4)"), cleaned("2A_{16}")
     ('$3.14', '\\frac{1}{6}', '3/4', '42')
@@ -96,7 +96,7 @@ def _once(text: str) -> str:
 
 
 def _is_set(inside: str) -> bool:
-    """Whether what is in braces alone is several items: {1, 2} is a set; between dollars TeX groups."""
+    """Whether bare braces hold several items: {1, 2} is a set; between dollars, braces group in TeX."""
     depth, commas = 0, 0
     for i, sign in enumerate(inside):
         depth += (sign in "([{") - (sign in ")]}")
@@ -107,7 +107,7 @@ def _is_set(inside: str) -> bool:
 
 
 def _led(text: str) -> str:
-    """Without the words before a number that leave it as it is."""
+    """The text without words before a number that do not change it."""
     text = _US.sub("", text, count=1) if _US.match(text) else text
     code = _CODE.fullmatch(text)
     if code is not None:
@@ -143,7 +143,7 @@ def _fraction(whole: str, fixed: str, period: str) -> str:
 
 
 def _in_base(found: re.Match[str]) -> str:
-    """A number whose digits are also letters; `AB_{12}` is rather a name."""
+    """A number with letters as digits; `AB_{12}` is a name instead."""
     digits, base = found["digits"], int(found["base"])
     if digits.isdigit() or (digits.isalpha() and base != 16):
         return found[0]

@@ -1,4 +1,4 @@
-"""The value of a formula at a point, in bounded time: in fractions, in decimals of 50 digits or in complex floats."""
+"""The value of a formula at a point, in bounded time: in fractions, decimals of 50 digits, or complex floats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Point = Mapping[str, Fraction]
 
 
 def point(names: list[str], index: int) -> Point:
-    """The index-th point: a number for every name, positive ones first, then of both signs, at last negative ones."""
+    """The index-th point: a number for every name; the first are positive, then of both signs, the last negative."""
     values = {}
     for name in names:
         drawn = zlib.crc32(f"{index} {name}".encode())
@@ -41,13 +41,13 @@ _RECIPROCALS = {"cot": "tan", "sec": "cos", "csc": "sin"}
 
 
 class Budget:
-    """The steps that one question may take, over all points, arithmetics and attempts that fail."""
+    """The step budget of one question, over all points, arithmetics and failed attempts."""
 
     def __init__(self, steps: int = _STEPS) -> None:
         self.left, self._of = steps, _COMPARISON.get()
 
     def spend(self, steps: int) -> None:
-        """Take steps; `Unsuitable` when there are none."""
+        """Use steps; `Unsuitable` if none are left."""
         self.left -= steps
         if self.left < 0:
             raise Unsuitable
@@ -60,7 +60,7 @@ _COMPARISON: ContextVar[Budget | None] = ContextVar("comparison", default=None)
 
 @contextlib.contextmanager
 def one_comparison() -> Iterator[None]:
-    """In which all questions together take a bounded number of steps: long lists ask thousands."""
+    """Bounds the steps of all questions together: long lists ask thousands."""
     token = _COMPARISON.set(Budget(_ALL_STEPS))
     try:
         yield
@@ -69,13 +69,13 @@ def one_comparison() -> Iterator[None]:
 
 
 class Evaluation:
-    """One formula at one point in one arithmetic, in a bounded number of steps."""
+    """One formula at one point in one arithmetic, with a bounded number of steps."""
 
     def __init__(self, arithmetic: Arithmetic, where: Point, budget: Budget) -> None:
         self.arithmetic, self.where, self.budget = arithmetic, dict(where), budget
 
     def of(self, node: Node) -> Any:
-        """Its value; `Unsuitable` when there is none."""
+        """Its value; `Unsuitable` if there is none."""
         self.budget.spend(5 if node.kind in _COSTLY else 1)
         calculate = self.arithmetic
         match node.kind:
@@ -109,7 +109,7 @@ class Evaluation:
         raise Unsuitable
 
     def power(self, base: Node, exponent: Node) -> Any:
-        """A power; of a negative real with an odd root in the exponent, the real one."""
+        """A power; for a negative real and an odd root in the exponent, the real one."""
         raised, by = self.of(base), self.of(exponent)
         try:
             return self.arithmetic.power(raised, by)
@@ -131,7 +131,7 @@ class Evaluation:
         raise Unsuitable
 
     def call(self, name: str, parts: tuple[Node, ...]) -> Any:
-        """A function that is known, or the fixed pseudo-random value of one that is not."""
+        """A known function, or a fixed pseudo-random value for an unknown one."""
         calculate = self.arithmetic
         if name == "degrees":
             return self.of(parts[0])
@@ -201,7 +201,7 @@ def _in_base(parts: tuple[Node, ...]) -> Fraction:
 
 
 def _exact_log(evaluation: Evaluation, parts: tuple[Node, ...]) -> Fraction | None:
-    """log₂ 8 is 3: where base and argument are powers of one another."""
+    """log₂ 8 is 3: exact if base and argument are powers of one another."""
     try:
         argument, base = evaluation.exact(parts[0]), evaluation.exact(parts[1])
     except Unsuitable:

@@ -1,4 +1,4 @@
-"""Files of answers: `grade` compares pairs, `extract` takes answers out of solutions, one JSON object a line.
+"""Files of answers, one JSON object per line: `grade` compares pairs, `extract` extracts answers from solutions.
 
     {"id": "1", "gold": "1/2", "answer": "0.5"}   →  {"id": "1", "equal": true, "how": "number"}
     {"id": "2", …, "question": "How much fizz …"} →  units are then known ones, or words of the question or gold answer
@@ -37,7 +37,7 @@ from mmst.core.rows import CARRIED, Digits, Row, carried, jsonl_stream
 from mmst.methods import method
 
 BATCH = 2000
-"""Lines that are held at a time; what is undecided among them is given to the algebra engine together."""
+"""Lines in memory at a time; the undecided ones among them go to the algebra engine together."""
 
 
 _NO_ANSWER = grading.Comparison(False, "no_answer")
@@ -48,7 +48,7 @@ _COUNTS_AS = {True: "equal", False: "different", None: "undecided"}
 def grade(
     source: Path, target: Path | Output, algebra: Algebra, progress: Progress | None = None, lines: int = 0
 ) -> dict[str, int]:
-    """Compare the answer of every line of `source` with its gold one; returns how many there were of each kind.
+    """Compare the answer on each line of `source` with its gold answer; returns the count of each result.
 
     An answer that is null is none. `lines` says how many there will be, if that is known.
     """
@@ -73,7 +73,7 @@ def grade(
 
 
 def extract(source: Path, target: Path | Output, by: str) -> dict[str, int]:
-    """Take the answer of every line's solution, by method `by`; returns how many had one and how many had none.
+    """Extract the answer of the solution on each line, by method `by`; returns how many have one and how many do not.
 
     Of code that was not run, which the first line tells, the programs are taken; then how many there are, and how many
     solutions hold none.
@@ -103,12 +103,10 @@ def extract(source: Path, target: Path | Output, by: str) -> dict[str, int]:
 
 
 def _printed(row: Row) -> str | None:
-    """What the line's program printed; None when it says that it was not run, or that it did not end well."""
+    """The output of the line's program; None if it was not run or did not end well."""
     if "stdout" not in row.fields:
-        remedy = f"`mmst check-programs` runs programs and writes it; fields there: {', '.join(row.fields) or 'none'}"
-        raise DataError(
-            f"{row.where}, field 'stdout': is missing; for code, the answer is what was printed", remedy=remedy
-        )
+        remedy = f"`mmst check-programs` writes it; fields in this line: {', '.join(row.fields) or 'none'}"
+        raise DataError(f"{row.where}, field 'stdout': is missing; for code, the answer is read from it", remedy=remedy)
     stdout = _string(row, "stdout", null=True)
     return stdout if row.fields.get("verdict", "ok") == "ok" else None
 
@@ -119,7 +117,7 @@ def _rewrite(
     change: Callable[[Sequence[Row]], Iterator[dict[str, Any]]],
     task: Task | None = None,
 ) -> None:
-    """Write what `change` makes of the lines to the target, whole or not at all; see `mmst.core.output`."""
+    """Apply `change` to the lines and write the result atomically; see `mmst.core.output`."""
     with find(target, source).writing() as out:
         rows = jsonl_stream(source, digits=True)
         while batch := list(itertools.islice(rows, BATCH)):
@@ -149,7 +147,7 @@ def _string(row: Row, field: str) -> str: ...
 @overload
 def _string(row: Row, field: str, null: Literal[True]) -> str | None: ...
 def _string(row: Row, field: str, null: bool = False) -> str | None:
-    """A field that must be there and be a text, or `null` where that is allowed; it may be empty."""
+    """A required text field, or `null` if that is allowed; it may be empty."""
     value = row.fields.get(field)
     if null and value is None and field in row.fields:
         return None
@@ -159,7 +157,7 @@ def _string(row: Row, field: str, null: bool = False) -> str | None:
 
 
 def _answer(row: Row, field: str, null: bool = False) -> str | None:
-    """An answer: a text, or a number as it stands in the file; `null` where that is allowed."""
+    """An answer: a text, or a number with its digits as in the file; `null` if that is allowed."""
     value = row.fields.get(field)
     if isinstance(value, str) or (null and value is None and field in row.fields):
         return None if value is None else str(value)
@@ -175,13 +173,11 @@ def _refuse(row: Row, field: str, what: str) -> NoReturn:
 
 
 def _id(row: Row) -> str | int:
-    """What the line is called: a text or a whole number."""
+    """The id of a line: a text or a whole number."""
     value = row.fields.get("id")
     if isinstance(value, Digits) and re.fullmatch(r"-?\d{1,4000}", value):
         return int(value)
     if not isinstance(value, str) or isinstance(value, Digits):
         what = "is missing" if value is None else "must be a text or a whole number"
-        raise DataError(
-            f"{row.where}, field 'id': {what}", value=value, remedy='give every line its own, {"id": "1", …}'
-        )
+        raise DataError(f"{row.where}, field 'id': {what}", value=value, remedy='give each line an id, {"id": "1", …}')
     return value

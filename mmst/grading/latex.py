@@ -21,11 +21,11 @@ _ALIASES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "tg": "tan", "
 
 
 class Unreadable(Exception):
-    """The text is no formula."""
+    """The text is not a formula."""
 
 
 def command(parser: Parser, name: str) -> Node:
-    r"""What `\name` and its arguments mean."""
+    r"""The meaning of `\name` with its arguments."""
     if name in _FRACTIONS:
         return Node("div", None, (argument(parser), argument(parser)))
     if name == "sqrt":
@@ -63,7 +63,7 @@ def command(parser: Parser, name: str) -> Node:
 
 
 def argument(parser: Parser) -> Node:
-    r"""`{…}`, or what TeX takes without braces: one digit, letter or command (`\frac12`)."""
+    r"""`{…}`, or what TeX accepts without braces: one digit, letter or command (`\frac12`)."""
     token = parser.peek
     if token.kind == "number" and token.text.isdigit():
         rest = token.text[1:]
@@ -93,7 +93,7 @@ def repeating(parser: Parser, start: str) -> Node:
 
 
 def script(parser: Parser) -> Node:
-    """An exponent or index: a whole number also without braces, for `2^10` is meant as 2¹⁰."""
+    """An exponent or index; a whole number needs no braces, since `2^10` is meant as 2¹⁰."""
     return parser.primary() if parser.peek.kind == "number" else argument(parser)
 
 
@@ -170,7 +170,7 @@ def indexed(parser: Parser, kind: str) -> Node:
 
 
 def integral(parser: Parser) -> Node:
-    r"""`\int_0^1 x^2 dx`: the variable is the one behind the last d."""
+    r"""`\int_0^1 x^2 dx`: the variable is the one after the last d."""
     bounds: dict[str, Node] = {}
     while sign := parser.sign("_", "^"):
         bounds[sign] = script(parser)

@@ -1,7 +1,7 @@
-"""Whether two trees are the same answer: collections and relations by their parts, scalars by value.
+"""Whether two trees are the same answer: collections and relations part by part, scalars by value.
 
-Three-valued: None where it takes algebra (an equation to solve, a union to simplify). The rules stand
-in the docstring of `mmst.grading`.
+Three-valued: None if algebra is needed (an equation to solve, a union to simplify). The docstring of `mmst.grading`
+has the rules.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST = 64
 
 
 def same(gold: Node, answer: Node) -> bool | None:
-    """Whether they are the same answer."""
+    """Whether two trees are the same answer."""
     if gold == answer:
         return True
     if gold.has("word") or answer.has("word"):
@@ -37,7 +37,7 @@ def sort(node: Node) -> Node:
 
 
 def _order(node: Node) -> tuple[Any, ...]:
-    """What trees are ordered by; not their text, for Python writes no int of thousands of digits."""
+    """The sort key of trees; not their text, because Python does not print ints of thousands of digits."""
     return (node.kind, type(node.value).__name__, () if node.value is None else node.value, *map(_order, node.parts))
 
 
@@ -72,14 +72,14 @@ def _same(a: Node, b: Node) -> bool | None:
 
 
 def _alone(node: Node) -> Node:
-    """What is alone in a list that Python printed."""
+    """The only item of a list that Python printed."""
     while node.value == "[]" and len(node.parts) == 1 and node.parts[0].kind in ("tuple", "set", "interval"):
         node = node.parts[0]
     return node
 
 
 def _about(a: Node, b: Node) -> bool | None:
-    """Against a value with its rounding, either is right (√3/3 ≈ 0.577); of two such, the values count."""
+    """With a value and its rounding, either may match (√3/3 ≈ 0.577); with two such pairs, the values count."""
     if a.kind == b.kind:
         return _same(a.parts[0], b.parts[0])
     about, other = (a, b) if a.kind == "about" else (b, a)
@@ -96,12 +96,12 @@ def ordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
 
 
 def unordered(a: Sequence[Node], b: Sequence[Node]) -> bool | None:
-    """Each part of one with a part of the other, in any order; repetitions count once."""
+    """Each part of one with a part of the other, in any order; repeated parts count once."""
     return _unordered(a, b, _same)
 
 
 def as_often(a: Sequence[Node], b: Sequence[Node]) -> bool:
-    """Whether no part of one is there more often in the other: 3, 3, 4 is not 3, 4, 4."""
+    """Whether neither has more copies of a part: 3, 3, 4 is not 3, 4, 4."""
     if max(len(a), len(b)) > _MOST:
         return True
     return all(sum(_same(x, y) is True for y in a) == sum(_same(x, y) is True for y in b) for x in (*a, *b))
@@ -122,7 +122,7 @@ def _unordered(a: Sequence[_T], b: Sequence[_T], same: Callable[[_T, _T], bool |
 
 
 def every(found: Iterable[bool | None]) -> bool | None:
-    """False when one is False, else None when one is None."""
+    """False if one is False, else None if one is None."""
     result: bool | None = True
     for one in found:
         if one is False:
@@ -133,7 +133,7 @@ def every(found: Iterable[bool | None]) -> bool | None:
 
 
 def expand(node: Node) -> Node:
-    """± as the two values that it stands for: 1 ± √2 is the list 1 + √2, 1 - √2."""
+    """The two values of ±: 1 ± √2 is the list 1 + √2, 1 - √2."""
     if not node.has("plusminus"):
         return node
     if node.kind in ("list", "set"):
@@ -159,7 +159,7 @@ def _choose(upper: bool) -> Callable[[Node], Node | None]:
 
 
 def _related(a: Node, b: Node) -> bool | None:
-    """Relations: a label (x = …) may be left out; an inequality in one unknown is an interval."""
+    """Relations: a label (x = …) may be missing; an inequality in one unknown is an interval."""
     if a.kind == b.kind:
         if is_numeric(a) or is_numeric(b):
             return is_numeric(a) and is_numeric(b) and same_numeric(a, b)
@@ -192,7 +192,7 @@ def _related(a: Node, b: Node) -> bool | None:
 
 
 def _is_equation(relation: Node) -> bool:
-    """Whether it is one equation, whose solutions a list may hold."""
+    """Whether it is one equation, whose solutions may be given as a list."""
     return relation.value == ("=",) and len(relation.names()) == 1
 
 
@@ -228,7 +228,7 @@ _Item = tuple[Node, Node, Node | None]
 
 
 def _labelled(node: Node) -> Iterator[_Item]:
-    """Each item, its body and its label, which holds for those behind it that have none: x = 1, 2."""
+    """Each item with its body and its label, which also applies to later items without one: x = 1, 2."""
     label: Node | None = None
     for part in node.parts:
         body, own = body_and_label(part)
@@ -239,7 +239,7 @@ def _labelled(node: Node) -> Iterator[_Item]:
 
 
 def _same_items(a: _Item, b: _Item) -> bool | None:
-    """Items of two lists that have labels; where both have one, they must agree."""
+    """Items of two lists with labels; if both have one, they must agree."""
     if a[2] is None or b[2] is None:
         return _same(a[1], b[1])
     renamed = same_label(a[2], b[2], a[1], b[1])
@@ -249,7 +249,7 @@ def _same_items(a: _Item, b: _Item) -> bool | None:
 
 
 def _all_different(labels: list[Node | None]) -> bool:
-    """Whether every item is labelled, each otherwise (p = 5, q = 2); x₁ and x₂ are roots of one unknown."""
+    """Whether every item has a different label (p = 5, q = 2); x₁ and x₂ are roots of one unknown."""
     bases = [
         str(label.value).split("_")[0] if label is not None and label.kind == "name" else label for label in labels
     ]
@@ -263,7 +263,7 @@ def _bodies(node: Node) -> tuple[Node, ...]:
 
 
 def _sets(a: Node, b: Node) -> bool | None:
-    """Sets as such; (a, b) is an open interval beside intervals."""
+    """Sets as sets; (a, b) is an open interval beside intervals."""
     kinds = {a.kind, b.kind}
     if kinds == {"set", "tuple"} or kinds == {"set", "interval"}:
         listed = a if a.kind != "set" else b
@@ -285,12 +285,12 @@ def _sets(a: Node, b: Node) -> bool | None:
 
 
 def _united(node: Node) -> list[Node]:
-    """What is united; pairs in round brackets are intervals there."""
+    """The parts of a union; pairs in round brackets are intervals there."""
     return [Node("interval", "()", p.parts) if p.kind == "tuple" and len(p.parts) == 2 else p for p in node.parts]
 
 
 def _matrices(a: Node, b: Node) -> bool | None:
-    """Entry by entry; a column or row is also a tuple, and what Python prints for it."""
+    """Entry by entry; a column or row is also a tuple, and a list as Python prints it."""
     if a.kind == b.kind:
         return a.value == b.value and ordered(a.parts, b.parts)
     matrix, other = (a, b) if a.kind == "matrix" else (b, a)

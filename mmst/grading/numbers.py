@@ -1,4 +1,4 @@
-"""Plain numbers as people, data sets and programs write them: exact fractions with at most a unit. Pure."""
+"""Plain numbers as people, data sets and programs write them: exact fractions, with at most a unit. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mmst.grading.units import NO_UNIT, PERCENT, agree, behind
 from mmst.grading.worded import and_part, in_words
 
 MAX_EXPONENT = 330
-"""Of a number in scientific notation, beyond those of floats."""
+"""The largest exponent of scientific notation, beyond that of floats."""
 _SIGNIFICANT = 12
 _ROUNDS = 20
 
 
 class Number(NamedTuple):
-    """A number as written: its exact value, whether as a decimal, the words of its unit, and the digits it shows."""
+    """A number as written: its exact value, whether it is a decimal, the words of its unit, and its digits."""
 
     value: Fraction
     decimal: bool
@@ -28,7 +28,7 @@ class Number(NamedTuple):
 
 
 def same_number(gold: Number, answer: Number) -> bool:
-    """Whether two numbers are the same answer; only here does it matter which one is the gold one.
+    """Whether two numbers are the same answer; only here it matters which one is gold.
 
     A gold percentage may be given as the fraction that it is: 25% allows 1/4 and 0.25 besides 25.
     """
@@ -43,7 +43,7 @@ def same_number(gold: Number, answer: Number) -> bool:
 
 
 def normalise(answer: str) -> str:
-    """One spelling for equal answers, to count votes by; units of numbers are dropped.
+    """The same spelling for equal answers, to count votes; units of numbers are dropped.
 
     >>> normalise(" $1,234.50 "), normalise("2/4"), normalise("Seven apples."), normalise("Yes.")
     ('1234.5', '0.5', '7', 'yes')
@@ -65,7 +65,7 @@ def _normalised(answer: str) -> str:
 
 
 def number(text: str, question: str = "") -> Number | None:
-    """The number that `text` is, or None when it is not one number with at most a unit."""
+    """The number in `text`, or None if it is not one number with at most a unit."""
     if text.isdigit() and text.isascii() and len(text) < 300:
         return Number(Fraction(int(text)), False, NO_UNIT)
     if len(text) > LONGEST:
@@ -136,12 +136,12 @@ def _in_words(text: str, question: str) -> Number | None:
 
 
 def _rounded(value: Fraction) -> Fraction:
-    """Twelve significant digits: what is left of float noise counts as one vote."""
+    """Rounded to twelve significant digits, so that float noise does not split votes."""
     return Fraction(f"{float(value):.{_SIGNIFICANT - 1}e}") if abs(value) < 10**300 else value
 
 
 def written(value: Fraction) -> str:
-    """A fraction as an integer, a decimal where it ends soon, or p/q."""
+    """A fraction as an integer, a short decimal, or p/q."""
     if value.denominator == 1:
         return str(value.numerator)
     digits = next((d for d in range(1, 2 * _SIGNIFICANT) if 10**d % value.denominator == 0), None)

@@ -21,9 +21,9 @@ from mmst.grading.tokens import END, Token, tokens
 from mmst.grading.tree import Node, is_whole, number
 
 DEEPEST = 30
-"""How deep brackets may nest."""
+"""Maximum depth of brackets."""
 _TALLEST = 120
-"""How deep a tree may be."""
+"""Maximum depth of a tree."""
 _RELATIONS = frozenset({"=", "<", ">", "<=", ">=", "!=", "~", "in"})
 _ALONE = (("sign", "="), ("sign", "~"))
 _SETS = {"union": "union", "intersection": "intersection", "difference": "difference"}
@@ -48,13 +48,13 @@ def parse(text: str) -> Node | None:
 
 
 class Parser:
-    """One formula. Each method reads what its name says and stands behind it."""
+    """One formula. Each method reads what its name says and stops after it."""
 
     def __init__(self, found: list[Token]) -> None:
         self.found, self.at, self.depth, self.in_bars = found, 0, 0, False
 
     def whole(self) -> Node:
-        """All of it."""
+        """The whole formula."""
         node = self.listed(";", self.commas)
         if self.peek is not END or _height(node) > _TALLEST:
             raise Unreadable
@@ -68,7 +68,7 @@ class Parser:
         return self.found[self.at] if self.at < len(self.found) else END
 
     def sign(self, *signs: str) -> str:
-        """The next sign if it is one of these, which is then read; else ""."""
+        """Read the next sign if it is one of these; else ""."""
         token = self.peek
         if token.kind == "sign" and token.text in signs:
             self.at += 1
@@ -83,11 +83,11 @@ class Parser:
     # --- from the loosest to the tightest ---
 
     def commas(self) -> Node:
-        """Items without brackets around them: an unordered list, or the one item."""
+        """Items without brackets around them: an unordered list, or a single item."""
         return self.listed(",", self.relation)
 
     def listed(self, separator: str, item: Callable[[], Node]) -> Node:
-        """Items with a separator between; empty ones (`1, and 2`, `7,`) are skipped."""
+        """Items between separators; empty ones (`1, and 2`, `7,`) are skipped."""
         items: list[Node] = []
         while True:
             while self.sign(separator):
@@ -106,7 +106,7 @@ class Parser:
         return self.peek.kind == "sign" and self.peek.text in (")", "]", "}", r"\}")
 
     def relation(self) -> Node:
-        """`a`, `a = b`, `a < b <= c`; `a ≈ b` is a value with its rounding, unless a is what is calculated."""
+        """`a`, `a = b`, `a < b <= c`; `a ≈ b` is a value with its rounding, unless a is the name of the result."""
         parts, signs = [] if self.peek[:2] in _ALONE else [self.ratio()], []
         while sign := self.sign(*_RELATIONS):
             parts.append(self.ratio())
@@ -180,7 +180,7 @@ class Parser:
         return self.power()
 
     def begins_factor(self) -> bool:
-        """Whether what comes next multiplies what was read."""
+        """Whether the next token multiplies what was read."""
         kind, text, _ = self.peek
         if kind == "number" and self.at and self.found[self.at - 1].kind == "number":
             around = self.found[self.at - 2 : self.at - 1] + self.found[self.at + 1 : self.at + 2]
@@ -192,7 +192,7 @@ class Parser:
         return kind in ("number", "name", "function") or (kind == "command" and text not in _ENDS)
 
     def power(self) -> Node:
-        """A base with what stands at its foot, head and tail: `x_1^2`, `5!`, `25%`."""
+        """A base with subscript, superscript and suffix: `x_1^2`, `5!`, `25%`."""
         start = self.at
         node = self.primary()
         while True:
@@ -212,7 +212,7 @@ class Parser:
                 return node
 
     def raised(self, base: Node) -> Node:
-        """What is behind `base ^`; degrees are dropped, a prime is part of the name."""
+        """The exponent after `base ^`; degrees are dropped, a prime is part of the name."""
         if self.peek == Token("command", "circ", self.peek.tight):
             self.at += 1
             return Node("call", "degrees", (base,))
@@ -236,7 +236,7 @@ class Parser:
         return Node("name", f"{_flat(base)}_{_flat(below)}")
 
     def calls(self, name: str) -> bool:
-        """Whether a bracket behind this name holds its arguments: `f(x + 1)`, `P(A)`, not `x(x + 1)`."""
+        """Whether a bracket after this name holds its arguments: `f(x + 1)`, `P(A)`, not `x(x + 1)`."""
         if self.peek.text != "(" or self.peek.kind != "sign" or not self.peek.tight:
             return False
         single = self.found[self.at + 2 : self.at + 3] == [Token("sign", ")", True)]
@@ -275,7 +275,7 @@ class Parser:
         raise Unreadable
 
     def bracketed(self, opening: str) -> Node:
-        """Behind an opening bracket: a group, tuple, set or interval."""
+        """After an opening bracket: a group, tuple, set or interval."""
         bars, self.in_bars = self.in_bars, False
         if self.sign(_OPENING[opening]):
             node = Node("set" if opening == r"\{" else "tuple")
@@ -286,7 +286,7 @@ class Parser:
         return node
 
     def closed(self, opening: str, inside: Node) -> Node:
-        """What the brackets make of what is in them."""
+        """The node for brackets with this content."""
         if opening == "{":
             self.expect("}")
             return inside
@@ -308,7 +308,7 @@ class Parser:
         raise Unreadable
 
     def bars(self) -> Node:
-        """Behind `|`: an absolute value."""
+        """After `|`: an absolute value."""
         outer, self.in_bars = self.in_bars, True
         inside = self.sum()
         self.expect("|")
@@ -316,7 +316,7 @@ class Parser:
         return Node("abs", None, (inside,))
 
     def deeper(self, read: Callable[[], Node]) -> Node:
-        """Read something that may nest."""
+        """Read something that may be nested."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise Unreadable
@@ -326,7 +326,7 @@ class Parser:
 
 
 def _number(written: str) -> Node:
-    """A number; one in scientific notation shows its digits by its mantissa."""
+    """A number; scientific notation shows its digits by the mantissa."""
     mantissa, _, exponent = written.casefold().partition("e")
     if exponent and int(exponent) > 0 and len(mantissa.partition(".")[2]) > 4:
         return Node("mul", None, (Node("decimal", Fraction(mantissa)), number(10 ** int(exponent))))
@@ -334,7 +334,7 @@ def _number(written: str) -> Node:
 
 
 def _height(node: Node) -> int:
-    """How deep the tree is."""
+    """The depth of the tree."""
     height, layer = 0, [node]
     while layer:
         height, layer = height + 1, [part for n in layer for part in n.parts]
@@ -342,19 +342,19 @@ def _height(node: Node) -> int:
 
 
 def _is_time(hour: Token, colon: Token, minute: Token) -> bool:
-    """Whether 12:30 stands there: what could be minutes is not taken for a ratio, unless there are spaces (4 : 10)."""
+    """Whether this is a time such as 12:30: possible minutes are not a ratio, unless there are spaces (4 : 10)."""
     if not (colon.tight and minute.tight and hour.text.isdigit() and minute.text.isdigit() and len(hour.text) <= 2):
         return False
     return len(minute.text) == 2 and int(hour.text) <= 24 and int(minute.text) <= 59
 
 
 def _joined(kind: str, left: Node, right: Node) -> Node:
-    """A sum or product with one part more; chains of them are flat."""
+    """A sum or product with one more part; chains are flat."""
     return Node(kind, None, (*(left.parts if left.kind == kind else (left,)), right))
 
 
 def _flat(node: Node) -> str:
-    """A name for what stands in a subscript: `1`, `AB`, `n + 1`."""
+    """A name from the content of a subscript: `1`, `AB`, `n + 1`."""
     inside = "".join(map(_flat, node.parts)) if node.kind == "mul" else ",".join(map(_flat, node.parts))
     if node.kind in ("number", "decimal", "name", "word", "mul"):
         return inside or str(node.value)

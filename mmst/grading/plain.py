@@ -1,4 +1,4 @@
-"""An answer without its dress: LaTeX wrappers, markdown, typographic signs, closing period. Pure."""
+"""An answer without its formatting: LaTeX wrappers, markdown, typographic signs, final period. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 LONGEST = 1000
-"""Longer answers are compared as they stand."""
+"""Longer answers are compared as text."""
 
 _DASHES = str.maketrans(dict.fromkeys("−–—‐‑‒", "-") | {"’": "'", "‘": "'", "“": '"', "”": '"'})
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
@@ -23,13 +23,13 @@ _LATEX = (
 )
 _RELATION = re.compile(r"[=≈]|\\approx")
 _BARE = re.compile(r"[-+]?\$?\d[\d,./]*\d(?: [a-z]+)?|\d")
-"""Numbers that wear nothing: a short cut."""
+"""Numbers without any formatting: a shortcut."""
 _MARKS = "*`\"'"
 
 
 @functools.lru_cache(maxsize=64)  # one comparison asks several times
 def plain(text: str) -> str:
-    """The text without its dress: LaTeX, markdown, typographic signs, closing period."""
+    """The text without its formatting: LaTeX, markdown, typographic signs, final period."""
     if _BARE.fullmatch(text):
         return text
     if not text.isascii():
@@ -60,7 +60,7 @@ _NO_LABEL = re.compile(
 
 
 def labelled(text: str) -> tuple[str, str]:
-    r"""What an answer is said to be, in words, and the answer; "" where it says only the answer.
+    r"""The words that name an answer, and the answer; "" if there is only the answer.
 
     Words have four letters or more: what is shorter may be variables or a function.
 
@@ -90,7 +90,7 @@ def _undressed(text: str) -> str:
 
 
 def text_of(answer: str) -> str:
-    """The text by which answers that are no numbers are compared."""
+    """The text by which answers that are not numbers are compared."""
     if len(answer) > LONGEST:
         return answer.strip()
     text = plain(answer).casefold()

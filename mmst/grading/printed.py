@@ -1,4 +1,4 @@
-r"""What Python, sympy and numpy print for a value, as it is written in mathematics. Pure.
+r"""Values as Python, sympy and numpy print them, in mathematical notation. Pure.
 
 Fraction(3, 4) → 3/4      (3+4j) → (3+4 i)      [7] → 7       np.float64(3.5) → 3.5      {x: 3} → x = 3
 array([1, 2]) → [1, 2]    [1 2] → [1, 2]        0x2a → 42     1_000 → 1000               2*I → 2*i
@@ -50,7 +50,7 @@ _FLOAT_DIGITS = 15
 
 
 def of_python(text: str) -> str:
-    """The text in mathematics where it is what Python prints for a value, else as it is.
+    """The text in mathematical notation if it is a value as Python prints it, else unchanged.
 
     >>> of_python("[Fraction(3, 4), Fraction(1, 2)]"), of_python("(-3+4j)"), of_python("{x: 3, y: 1/2}")
     ('[(3/4), (1/2)]', '(-3+4 i)', 'x = 3, y = 1/2')
@@ -74,7 +74,7 @@ def of_python(text: str) -> str:
 
 
 def _in_place(text: str, found: re.Match[str], inner: str) -> str:
-    """A value alone, or in brackets where it stands among others."""
+    """A value, in brackets if it is one of several."""
     alone = found.start() == 0 and found.end() == len(text)
     return inner if alone or not re.search(r"[-+/eE]", inner) else f"({inner})"
 
@@ -119,7 +119,7 @@ def _interval(found: re.Match[str]) -> str:
 
 
 def _without_noise(found: re.Match[str]) -> str:
-    """A complex number; what is left of a part by the rounding of the other is none of it."""
+    """A complex number, without a part that is only a rounding error of the other."""
     real, imaginary = float(found[1]), float(found[3])
     if _is_noise(found[1], real, imaginary):
         return f"{found[2]}{found[3]} i"

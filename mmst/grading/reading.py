@@ -1,4 +1,4 @@
-r"""An answer as a formula: the tree and, taken off its end, the unit."""
+r"""Read an answer as a formula: the tree, and the unit at its end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reading(NamedTuple):
 
 
 def read(text: str, question: str = "") -> Reading | None:
-    r"""The formula that an answer is, or None. What multiplies it stands in its tree: `\frac12` dozen is 12 · 1/2.
+    r"""The formula of an answer, or None. A multiplying word becomes part of the tree: `\frac12` dozen is 12 · 1/2.
 
     >>> read(r"3\sqrt{2} \text{ cm}").unit, read("Evelyn") is None or read("Evelyn").tree.kind
     (frozenset({'cm'}), 'word')

@@ -1,4 +1,4 @@
-"""Equations and inequalities: what they label, the interval that they are, when two are the same."""
+"""Equations and inequalities: their labels, their intervals, and when two are the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LABELS = frozenset({"name", "call", "abs", "mul", "div", "ratio", "tuple"})
 
 
 def body_and_label(node: Node) -> tuple[Node, Node | None]:
-    """What is said, and of what: 5 of x = 5, [0, 1) of x ∈ [0, 1), 7:32 of S:T = 7:32; the last of a = b = 5."""
+    """The value of a relation, and its label: 5 of x = 5, [0, 1) of x ∈ [0, 1), 7:32 of S:T = 7:32; 5 of a = b = 5."""
     if node.kind != "relation" or not isinstance(node.value, tuple):
         return node, None
     first, last = node.parts[0], node.parts[-1]
@@ -33,19 +33,19 @@ def body_and_label(node: Node) -> tuple[Node, Node | None]:
 
 
 def _holds(node: Node) -> bool:
-    """Whether an equation between numbers is true: 3 + 4 = 7 says 7, 3 + 4 = 8 says nothing."""
+    """Whether an equation between numbers is true: 3 + 4 = 7 gives 7, 3 + 4 = 8 gives nothing."""
     return all(values.same_value(node.parts[0], part) for part in node.parts[1:])
 
 
 def is_label(node: Node) -> bool:
-    """Whether it only names something: x, AB, |AB|, f(2), NO/BO, (p, q); not 2x + z, nor x²."""
+    """Whether it is only a name: x, AB, |AB|, f(2), NO/BO, (p, q); not 2x + z, nor x²."""
     if node.kind == "call":
         return node.value not in evaluate.KNOWN
     return node.kind in _LABELS and all(is_label(p) for p in node.parts) and (bool(node.parts) or node.kind == "name")
 
 
 def same_label(a: Node, b: Node, body_a: Node, body_b: Node) -> Callable[[Node], Node] | None:
-    """How what b labels reads under a's names (f(x) = … and f(t) = …), or None when the labels differ.
+    """A function that puts the names of a into the right side of b (f(x) = …, f(t) = …); None if the labels differ.
 
     A name in a label is the argument of a function only where the body has it too: P(A) = 1/2 is not P(B) = 1/2.
     """
@@ -61,12 +61,12 @@ def same_label(a: Node, b: Node, body_a: Node, body_b: Node) -> Callable[[Node],
 
 
 def is_numeric(node: Node) -> bool:
-    """Whether a relation is one between numbers, which is true or false."""
+    """Whether a relation is between numbers, so true or false."""
     return not node.names() and not any(n.kind == "call" and n.value not in evaluate.KNOWN for n in node.walk())
 
 
 def same_numeric(a: Node, b: Node) -> bool:
-    """Equations between numbers: true ones by the value of their sides, others side by side.
+    """Equations between numbers: true ones by the value of their sides, false ones side by side.
 
     2 + 2 = 4 is 4 = 1 + 3, not 3 + 3 = 6.
     """
@@ -83,7 +83,7 @@ def _side_by_side(a: tuple[Node, ...], b: tuple[Node, ...]) -> bool:
 
 
 def bounds_of(node: Node) -> tuple[Node, Node] | None:
-    """The unknown of an inequality and the interval that it is in: x < 5 is (-∞, 5), 0 < f(x) ≤ 1 is (0, 1]."""
+    """The unknown of an inequality and its interval: x < 5 is (-∞, 5), 0 < f(x) ≤ 1 is (0, 1]."""
     if not isinstance(node.value, tuple):
         return None
     parts, signs = node.parts, node.value
@@ -109,7 +109,7 @@ def bounds_of(node: Node) -> tuple[Node, Node] | None:
 
 
 def same_relation(a: Node, b: Node) -> bool | None:
-    """Sign by sign: l - r of one is a fixed multiple of the other's, a positive one for < and ≤."""
+    """Sign by sign: l - r of one is a constant multiple of the other's, a positive one for < and ≤."""
     if a.names() != b.names():
         return False
     if any(p.kind in SCALARS and p.has("relation", "union", "intersection") for p in (*a.parts, *b.parts)):
@@ -128,7 +128,7 @@ def same_relation(a: Node, b: Node) -> bool | None:
 
 
 def _named(node: Node) -> Node:
-    """The relation with each value of an unknown function as an unknown of its own."""
+    """The relation with each value of an unknown function replaced by its own unknown."""
 
     def change(part: Node) -> Node | None:
         if part.kind != "call" or part.value in evaluate.KNOWN:
@@ -140,7 +140,7 @@ def _named(node: Node) -> Node:
 
 
 def _functions(node: Node) -> set[object] | None:
-    """The functions in it; None when one is of something else than a value: P(A ∪ B), P(X = 1)."""
+    """Its functions; None if the argument of one is not a value: P(A ∪ B), P(X = 1)."""
     calls = [n for n in node.walk() if n.kind == "call"]
     return {n.value for n in calls} if all(p.kind in SCALARS for n in calls for p in n.parts) else None
 
@@ -155,7 +155,7 @@ def _spelled(node: Node) -> str:
 
 
 def _upward(node: Node) -> list[tuple[Node, str]]:
-    """The chain as differences with < or ≤ (or =, ≠) to 0, from the smallest on."""
+    """The chain as differences that are < or ≤ (or =, ≠) 0, starting with the smallest."""
     assert isinstance(node.value, tuple)
     pairs = list(zip(node.parts, node.value, node.parts[1:], strict=False))
     if any(sign in (">", ">=") for _, sign, _ in pairs):
@@ -164,7 +164,7 @@ def _upward(node: Node) -> list[tuple[Node, str]]:
 
 
 def _proportional(a: Node, b: Node, either_sign: bool) -> bool | None:
-    """Whether a is a constant times b."""
+    """Whether a is a constant multiple of b."""
     names = sorted(a.names() | b.names())
     ratios: list[Any] = []
     budget = evaluate.Budget()

@@ -1,13 +1,13 @@
-"""When a number that was rounded is another: only as far as the digits that it shows. Pure.
+"""When a rounded number equals another: only as far as its digits show. Pure.
 
-A number written without a point is exact, and so is one with few digits. Tolerance has one of two grounds:
+A number without a decimal point is exact, and so is one with few digits. There are two reasons for a tolerance:
 
 - rounded: at least six digits with some behind the point, and half a unit of the last of them, where the other
   number has more digits than that (2/3 = 0.666667, but 1000000.1 ≠ 1000000.14). Cut off instead of rounded counts
   too, against what never ends (2/3 = 0.666666, not 0.666668). Never more than a millionth of the value;
 - a float: at least 15 digits, as Python prints what it has calculated (0.30000000000000004 = 0.3).
 
-So 0.9999999999 is not 1: it is no float as it is printed, and 1 has no digits that were rounded away.
+So 0.9999999999 is not 1: it is not a float as Python prints one, and 1 has no digits that were rounded away.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 RELATIVE = Fraction(1, 10**6)
-"""By how much of its value a rounded number may be another, at most."""
+"""The largest relative error of a rounded number."""
 _ROUNDED, _FLOAT = 6, 15
 _FLOAT_ERROR = Fraction(1, 10**10)
 _FLOAT_MOST = Fraction(1, 10**5)
@@ -25,9 +25,9 @@ _FINER = 100
 
 
 class Shown(NamedTuple):
-    """The digits that a number shows: the value of one unit of the last of them, and how many there are.
+    """The digits of a number: the value of one unit in the last place, and their count.
 
-    Closing zeros behind the point are not counted: Python prints them for whole numbers.
+    Final zeros after the point are not counted, because Python prints them for whole numbers.
     """
 
     step: Fraction
@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
 
 def shown(whole: str, fraction: str, exponent: int) -> Shown | None:
-    """What a number written with these digits shows; None when nothing in it can be a rounding.
+    """The digits of a number that is written like this; None if nothing in it can be a rounding.
 
     >>> shown("7654322", "0", 0), shown("0", "667", 0).digits, shown("6", "6260", -34).step == Fraction(1, 10**37)
     (None, 3, True)
@@ -49,7 +49,7 @@ def shown(whole: str, fraction: str, exponent: int) -> Shown | None:
 
 
 def of_decimal(value: Fraction) -> Shown | None:
-    """What a decimal shows of which the value alone is left."""
+    """The digits of a decimal of which only the value is known."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
@@ -63,7 +63,7 @@ def of_decimal(value: Fraction) -> Shown | None:
 
 
 def slack(value: Fraction) -> Fraction:
-    """By how much a decimal that was rounded, or calculated in floats, may be off; 0 when it is exact."""
+    """The possible error of a decimal that was rounded or calculated in floats; 0 if it is exact."""
     shows = of_decimal(value)
     if shows is None or shows.digits < _ROUNDED:
         return Fraction(0)
@@ -72,7 +72,7 @@ def slack(value: Fraction) -> Fraction:
 
 
 def is_rounded(value: Fraction) -> bool:
-    """Whether a decimal may be rounded and is no float as it was calculated."""
+    """Whether a decimal may be rounded, and is not a float as calculated."""
     shows = of_decimal(value)
     return shows is not None and _ROUNDED <= shows.digits < _FLOAT
 
@@ -83,7 +83,7 @@ def _float_error(value: Fraction) -> Fraction:
 
 
 def near(x: Fraction, x_shows: Shown | None, y: Fraction, y_shows: Shown | None) -> bool:
-    """Whether two numbers, as they are written, are the same one."""
+    """Whether two numbers, as they are written, are the same."""
     if x == y:
         return True
     if x_shows is None and y_shows is None:
@@ -93,7 +93,7 @@ def near(x: Fraction, x_shows: Shown | None, y: Fraction, y_shows: Shown | None)
 
 
 def _covers(shows: Shown | None, value: Fraction, gap: Fraction, other: Fraction, other_shows: Shown | None) -> bool:
-    """Whether a number explains the gap to the other by how it was written."""
+    """Whether a number explains its difference from the other by how it was written."""
     if shows is None or shows.digits < _ROUNDED:
         return False
     if shows.digits >= _FLOAT and (gap <= _float_error(other) or _same_float(value, other)):
@@ -107,7 +107,7 @@ def _covers(shows: Shown | None, value: Fraction, gap: Fraction, other: Fraction
 
 
 def _same_float(x: Fraction, y: Fraction) -> bool:
-    """Whether a float holds both as the same: the smallest ones have few digits of their own."""
+    """Whether both are the same float: the smallest floats have few digits of their own."""
     return abs(x) < 1 and abs(y) < 1 and float(x) == float(y) != 0
 
 

@@ -1,4 +1,4 @@
-"""Answers that are neither numbers nor formulas but have a form: choices, yes and no, times of day. Pure."""
+"""Answers with a form that is neither number nor formula: choices, yes and no, times of day. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EXPLAINS = re.compile(
 
 
 def same_form(a: str, b: str, same: Callable[[str, str], bool]) -> bool | None:
-    """Whether two answers of such a form are the same; None when they are not of one. `same` compares what they add.
+    """Whether two answers of such a form are the same; None if they have none. `same` compares the text after it.
 
     >>> same_form("B", "(b)", str.__eq__), same_form("3:30 pm", "15:30", str.__eq__), same_form("7", "8", str.__eq__)
     (True, True, None)
@@ -55,7 +55,7 @@ def same_form(a: str, b: str, same: Callable[[str, str], bool]) -> bool | None:
 
 
 def _choice(text: str) -> tuple[str, str] | None:
-    """The letter, and what is behind it; None where that names another letter or takes this one back."""
+    """The letter, and the text after it; None if that names another letter or takes this one back."""
     found = _CHOICE.fullmatch(text)
     if found is None:
         return None
@@ -64,7 +64,7 @@ def _choice(text: str) -> tuple[str, str] | None:
 
 
 def _time(text: str) -> tuple[int, int, int] | None:
-    """Hour, minute, second; without am or pm, as on a clock of 24 hours. An hour alone has one of them."""
+    """Hour, minute, second; without am or pm, on a 24-hour clock. An hour alone needs one of them."""
     if text.casefold() in _NAMED_TIMES:
         return _NAMED_TIMES[text.casefold()]
     found = _TIME.fullmatch(text)
@@ -78,11 +78,11 @@ def _time(text: str) -> tuple[int, int, int] | None:
 
 
 def _yes(text: str) -> tuple[str, str] | None:
-    """The first word, when it is an answer, and what is behind it."""
+    """The first word, if it is an answer, and the text after it."""
     found = _YES.fullmatch(text.casefold())
     return None if found is None else (_MEANS.get(found[1], found[1]), found[2] or "")
 
 
 def _explains(text: str) -> bool:
-    """Whether what is behind yes or no only says why: no further answer, and nothing that takes it back."""
+    """Whether the text after yes or no only explains it: no other answer, and no retraction."""
     return _TURNS.search(text) is None and _EXPLAINS.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-r"""LaTeX or plain mathematics → tokens; how it was dressed (`\left`, `\displaystyle`, spaces, `$`) is dropped."""
+r"""LaTeX or plain mathematics → tokens; formatting (`\left`, `\displaystyle`, spaces, `$`) is dropped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 class Token(NamedTuple):
     """A piece of a formula: kind `number`, `name`, `word`, `function`, `sign` or `command`, and its text.
 
-    `tight` says that no space stands before it.
+    `tight` means that there is no space before it.
     """
 
     kind: str
@@ -47,7 +47,7 @@ _SHORT_WORDS = frozenset(
     "the is are our not its it so of by for if was has can all any one two how who his her you we he she an as at be "
     "do go me my no on up us yes off out per now new but did get let may six ten too".split()
 )
-"""Words of up to three letters, which would else be variables side by side."""
+"""Words of up to three letters, which would otherwise be variables side by side."""
 _PLAIN_NAMES = {"pi": "pi", "inf": "infinity", "infinity": "infinity", "oo": "infinity", "infty": "infinity"}
 _PLAIN_NAMES |= {name: name for name in ("theta", "alpha", "beta", "gamma", "delta", "lambda", "sigma", "omega", "phi")}
 
@@ -80,7 +80,7 @@ _BOLD = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|vec)\s*\{\s*(\\?[A-Za-z]+)
 
 
 def ascii_of(text: str) -> str:
-    """The text with mathematical signs beyond ASCII written as LaTeX."""
+    """The text with mathematical signs beyond ASCII as LaTeX."""
     if text.isascii():
         return text
     text = _RAISED.sub(lambda m: "^{" + unicodedata.normalize("NFKC", m[1]).replace("\u2212", "-") + "}", text)
@@ -89,7 +89,7 @@ def ascii_of(text: str) -> str:
 
 
 def tokens(text: str) -> list[Token] | None:
-    """The tokens of a formula, or None when something in it cannot be one."""
+    """The tokens of a formula, or None if something in it cannot be one."""
     text = ascii_of(text)
     if "\\begin" not in text or "\\\\begin" in text:
         text = re.sub(r"\\\\(?=[a-zA-Z({\[])", r"\\", text)  # LaTeX that was escaped once too often
@@ -134,7 +134,7 @@ def _thousands(text: str, match: re.Match[str], depth: int) -> str:
 
 
 def _styled(content: str, after: Token) -> list[Token]:
-    r"""What `\text{…}` holds: a connective, a name, or words; behind a number also one letter is a unit."""
+    r"""The content of `\text{…}`: a connective, a name, or words; after a number, one letter may also be a unit."""
     content = content.strip()
     if content in FUNCTIONS:
         return [Token("function", content)]

@@ -1,4 +1,4 @@
-"""What a formula is once it is read: a small tree, whose meaning `evaluate` and `match` give."""
+"""A formula as a small tree; `evaluate` and `match` give it meaning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    r"""A part of a formula; `value` says which of its kind it is.
+    r"""A part of a formula; `value` says which of its kind.
 
     number, decimal     a Fraction; `decimal` when it was written with a point or an exponent
     name, word          x, x_1, π; a word that is no formula
@@ -39,18 +39,18 @@ class Node:
             waiting.extend(node.parts)
 
     def has(self, *kinds: str) -> bool:
-        """Whether a node of one of these kinds is in it."""
+        """Whether it contains a node of one of these kinds."""
         return any(node.kind in kinds for node in self.walk())
 
     def names(self) -> frozenset[str]:
-        """Its variables; constants and the index of a sum are none."""
+        """Its variables, without constants and the index of a sum."""
         if self.kind == "name":
             return frozenset() if self.value in CONSTANTS else frozenset({str(self.value)})
         found = frozenset(name for part in self.parts for name in part.names())
         return found - {str(self.value)} if self.kind in BINDERS else found
 
     def replaced(self, change: Callable[[Node], Node | None]) -> Node:
-        """The tree with what `change` gives, from the top, in place of the nodes for which it gives something."""
+        """The tree with nodes replaced, from the top, wherever `change` gives something."""
         new = change(self)
         if new is not None:
             return new
@@ -62,7 +62,7 @@ BINDERS = frozenset({"sum", "product", "integral", "limit"})
 SCALARS = frozenset(
     "number decimal name add mul div pow neg root abs factorial percent about call sum product integral limit".split()
 )
-"""Kinds whose trees have a value; `plusminus` has two."""
+"""Kinds whose trees have one value; `plusminus` has two."""
 SETS = frozenset({"set", "interval", "union", "intersection", "difference", "complement"})
 
 
@@ -72,5 +72,5 @@ def number(value: int | Fraction) -> Node:
 
 
 def is_whole(node: Node) -> bool:
-    """Whether it is an integer as written."""
+    """Whether it is written as an integer."""
     return node.kind == "number" and isinstance(node.value, Fraction) and node.value.denominator == 1

@@ -1,4 +1,4 @@
-"""The words that `units` and `worded` know: what multiplies a number, what is a unit, what may change it."""
+"""The words that `units` and `worded` know: multipliers, units, words that may change a number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHORT_SCALES = {
     "trn": 10**12, "thou": 10**3, "score": 20, "grand": 10**3, "thsd": 10**3,
 }  # fmt: skip
 LETTERS = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
-"""Directly behind the digits, or behind money: 3 M is a length, perhaps, and 3 K a temperature."""
+"""Only directly after the digits, or after money: 3 M may be a length, and 3 K a temperature."""
 MONEY_LETTERS = LETTERS | {"m": 10**6, "b": 10**9, "MM": 10**6, "mm": 10**6}
 NO_UNIT_LETTERS = frozenset({*"ABDEGHIJNOPQRSUVWXYZ", "MM"})
 SINGULAR_ONLY = frozenset(SCALES)
@@ -63,7 +63,7 @@ ATTACHED = frozenset(
     "m g s h l cm mm km nm dm kg mg ml cl dl ft in yd mi oz lb lbs hr hrs min sec mph kph kmh deg rad am pm st nd rd "
     "th usd eur gbp pct gb mb kb hz khz mhz kw mw kj kwh ms".split()
 )
-"""The short words that are units also without a space before them; other letters there are variables."""
+"""Short words that are units even without a space before them; other letters there are variables."""
 _SI = {
     "W": "watt", "Hz": "hertz", "V": "volt", "A": "ampere", "J": "joule", "N": "newton", "Pa": "pascal",
     "eV": "electronvolt",
@@ -86,7 +86,7 @@ FILLERS = frozenset(
     "of in the total altogether overall each all exactly together left remaining old tall long wide high deep "
     "away is was are were now more-or-less apiece worth".split()
 )
-"""Words that say nothing of the unit, behind it or alone."""
+"""Words that do not change the unit, after it or alone."""
 BEHIND_INCH = frozenset({"", "/", "per", "of", "long", "tall", "wide", "high", "deep", "each", "apart"})
 ALONE = frozenset("total altogether overall each remaining left apiece".split())
 CHANGING = frozenset(
@@ -98,7 +98,7 @@ CHANGING = frozenset(
     "hundred thousand million billion trillion zero one two three four five six seven eight nine ten eleven twelve "
     "dozen dozens score scores gross grosses tens ones squares cubes roots root cubes base".split()
 )
-"""Words that change a number, or may."""
+"""Words that change a number, or may change it."""
 NO_NOUNS = frozenset(
     "only others perhaps always sometimes afterwards towards backwards forwards upwards downwards nowadays "
     "besides thanks please sorry yes ok okay was has does says means equals makes gives gets goes needs seems looks "
@@ -108,7 +108,7 @@ NO_NOUNS = frozenset(
     "rather even ever never often soon later once why how what which who whose ish something anything somewhere "
     "guess unknown unsure invalid impossible undefined wait actually really simply exact rounded".split()
 )
-"""Words that are no unit, though some of them end as plurals do."""
+"""Words that are not units, though some end like plurals."""
 NUMERAL = re.compile(r".*(?:illions?|[a-z]{3}ths?|fold|uple|uples)", re.IGNORECASE)
 REAL_THS = frozenset(
     "months month moths baths paths cloths deaths births booths depths truths youths mouths myths lengths widths oaths "

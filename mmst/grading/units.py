@@ -1,8 +1,8 @@
-"""What may stand behind a number: words that multiply it or turn its sign, and units, which may be left out. Pure.
+"""What may follow a number: words that multiply it or change its sign, and units, which may be missing. Pure.
 
-A unit is known (`KNOWN`), or a noun that the question names. Where no question is given, a noun is what looks
-like a plural (`apples`, `people`), with its adjectives before it. Everything else behind a number may change it:
-then it is no number with a unit.
+A unit is known (`KNOWN`), or a noun that the question names. If no question is given, anything that looks like a
+plural counts as a noun (`apples`, `people`), with its adjectives. Any other word after a number may change it, so
+the text is not a number with a unit.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from mmst.grading.unit_words import (
 
 
 class Behind(NamedTuple):
-    """By what the words behind a number multiply it, and the words of its unit: "km", "/hour", "ft2"."""
+    """The factor from the words after a number, and the words of its unit: "km", "/hour", "ft2"."""
 
     scale: Fraction
     unit: frozenset[str]
@@ -56,7 +56,7 @@ _ZERO = re.compile(r"\b(?:below|under) 0\b")
 
 
 def behind(rest: str, currency: str, value: Fraction, question: str = "") -> Behind | None:
-    """What the text behind a number's digits says; None when it may be something else than a unit.
+    """The meaning of the text after a number's digits; None if it may be something other than a unit.
 
     >>> behind(" tenths", "", Fraction(3)).scale, behind(" km/h", "", Fraction(3)).unit == unit_of("kph")
     (Fraction(1, 10), True)
@@ -102,7 +102,7 @@ def _behind(rest: str, currency: str, one: bool, small: bool, question: str) -> 
 
 
 def _letter_ok(words: list[str], i: int, money: bool) -> bool:
-    """A single letter that is no variable: °C, 5 dollars a day."""
+    """A single letter that is not a variable: °C, 5 dollars a day."""
     if i and words[i - 1] in ("°", "degrees", "degree") and words[i] in "cfk":
         return True
     return words[i] == "a" and (i > 0 or money) and i < len(words) - 1
@@ -125,13 +125,13 @@ def _split(rest: str) -> list[str] | None:
 
 
 def _cased(word: str) -> str:
-    """The name of a unit whose symbol is another one in lower case: Mg and mg, with a power behind it or without."""
+    """The name of a unit whose lower-case symbol is another unit: Mg and mg, with or without a power."""
     symbol = word.rstrip("^{23}")
     return CASED[symbol] + word[len(symbol) :] if symbol in CASED else word
 
 
 def _scaled(words: list[str], money: bool, attached: bool, one: bool) -> tuple[Fraction | None, list[str]]:
-    """What the first words multiply by, and the words behind them; None when it cannot be said."""
+    """The factor of the first words, and the words after them; None if it cannot be decided."""
     scale = Fraction(1)
     if words and not attached and not money and (words[0] in NO_UNIT_LETTERS or words[0] in LETTERS):
         return None, words
@@ -164,7 +164,7 @@ def _scaled(words: list[str], money: bool, attached: bool, one: bool) -> tuple[F
 
 
 def _signed(words: list[str]) -> tuple[int, list[str]]:
-    """-1 for what is below zero."""
+    """-1 for "below zero"."""
     last = [w.casefold() for w in words[-2:]]
     if len(last) == 2 and last[1] == "zero" and last[0] in ("below", "under", "above"):
         return (1 if last[0] == "above" else -1), words[:-2]
@@ -172,7 +172,7 @@ def _signed(words: list[str]) -> tuple[int, list[str]]:
 
 
 def _unit(words: list[str], small: bool, question: str, money: bool) -> frozenset[str] | None:
-    """The canonical words of a unit; None when one of them may change the number."""
+    """The canonical words of a unit; None if one of them may change the number."""
     if not words:
         return NO_UNIT
     if (words[0] in ALONE and len(words) == 1) or words[:2] in (["in", "total"], ["in", "all"]):
@@ -221,7 +221,7 @@ def _unit(words: list[str], small: bool, question: str, money: bool) -> frozense
 
 
 def _may_change(words: list[str], i: int) -> bool:
-    """Whether a word, or a part of one with hyphens, is one that changes numbers; boys and girls is a unit."""
+    """Whether a word, or a part of a hyphenated one, changes numbers; boys and girls is a unit."""
     word = words[i]
     if word == "and" and 0 < i < len(words) - 1:
         return not (_is_noun(words[i - 1], False) and _is_noun(words[i + 1], False))
@@ -229,7 +229,7 @@ def _may_change(words: list[str], i: int) -> bool:
 
 
 def _known(word: str) -> tuple[str, str] | None:
-    """The unit that a word is, in its one spelling, and its power."""
+    """The unit that a word means, in its canonical spelling, and its power."""
     if word in SYMBOLS:
         return SYMBOLS[word], ""
     power = ""
@@ -253,7 +253,7 @@ def _stems(question: str) -> frozenset[str]:
 
 
 def _is_noun(word: str, small: bool) -> bool:
-    """Whether a word that is not known looks like a plural; behind 1 or less, a singular is enough."""
+    """Whether an unknown word looks like a plural; after 1 or less, a singular is enough."""
     if word in IRREGULAR or (len(word) >= 3 and word.endswith("s") and not word.endswith(("ss", "us", "is"))):
         return True
     return small and len(word) >= 3
@@ -264,7 +264,7 @@ def _unit_of_currency(currency: str) -> frozenset[str]:
 
 
 def unit_of(text: str) -> frozenset[str]:
-    """The words of a unit, each in one spelling; whatever they are.
+    """The words of a unit, each in its canonical spelling, whatever they are.
 
     >>> sorted(unit_of("km/hours")), unit_of("%") == unit_of("pct"), unit_of("square feet")
     (['/hour', 'km'], True, frozenset({'ft2'}))
@@ -276,7 +276,7 @@ def unit_of(text: str) -> frozenset[str]:
 
 
 def agree(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether two units may be the same: measures as a whole, of what else is said one word; or one says nothing.
+    """Whether two units may be the same: measures as a whole, nouns by one common word; or one has none.
 
     >>> agree(unit_of("miles per hour"), unit_of("km per hour")), agree(unit_of("red apples"), unit_of("apples"))
     (False, True)

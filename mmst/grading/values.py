@@ -1,9 +1,9 @@
-"""Whether two formulas have the same value: by calculating, at fixed points for the variables (Schwartz–Zippel).
+"""Whether two formulas have the same value, calculated at fixed points (Schwartz–Zippel).
 
 The arithmetics are tried from the strictest to the loosest. Fractions must agree exactly, decimals
 to 40 of 50 digits, complex floats to twelve digits. Decimals that are rounded (`rounding`) may explain a
-difference. Where one formula has a real value and the other none, they are not said to be equal. Two
-different formulas that agree at all `POINTS` would have to be made for it.
+difference. If one formula has a real value and the other has none, they are not called equal. Two different
+formulas that agree at all `POINTS` would have to be constructed on purpose.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST_DECIMALS = 6
 
 
 class _Limited:
-    """Only one of two formulas has a real value here."""
+    """Only one of the two formulas has a real value here."""
 
 
 _LIMITED = _Limited()
@@ -29,7 +29,7 @@ _LIMITED = _Limited()
 def same_value(a: Node, b: Node) -> bool | None:
     """Whether two scalars are equal wherever both have a value.
 
-    None when that is nowhere, when only one of them has a value somewhere, or when it is in doubt.
+    None if both have a value nowhere, if only one has a value somewhere, or if it is in doubt.
     """
     if any(n.kind not in SCALARS for n in (*a.walk(), *b.walk())):
         return None
@@ -46,7 +46,7 @@ def same_value(a: Node, b: Node) -> bool | None:
 
 
 def limited(a: Node, b: Node) -> bool:
-    """Whether one of two formulas has no real value where the other has one: ln x² and 2 ln x for negative x."""
+    """Whether one formula has no real value where the other has one: ln x² and 2 ln x for negative x."""
     names = sorted(a.names() | b.names())
     if not names or any(n.kind not in SCALARS for n in (*a.walk(), *b.walk())):
         return False
@@ -55,7 +55,7 @@ def limited(a: Node, b: Node) -> bool:
 
 
 def is_rounding(exact: Node, rounded: Node) -> bool:
-    """Whether a number is the other's value, rounded to the digits that it has after the point, closing zeros apart."""
+    """Whether a number is the value of the other, rounded to its decimals, not counting final zeros."""
     written = rounded.parts[0].value if rounded.kind == "neg" else rounded.value
     digits = next((d for d in range(13) if isinstance(written, Fraction) and 10**d % written.denominator == 0), None)
     if digits is None:
@@ -107,7 +107,7 @@ def _has_i(node: Node) -> bool:
 
 
 def _is_partial(node: Node) -> bool:
-    """Whether it has a function without a real value for some reals: a logarithm, a root, a power with a fraction."""
+    """Whether it has a function without a real value for some reals: a logarithm, a root, a fractional power."""
     return any(
         n.kind == "root"
         or (n.kind == "call" and n.value in ("log", "asin", "acos"))
@@ -117,7 +117,7 @@ def _is_partial(node: Node) -> bool:
 
 
 def _by_rounding(a: Node, b: Node, found: Evaluation, x: Any, y: Any) -> bool:
-    """Whether the decimals in one formula may be rounded ones of the other: each is moved as far as it may be off."""
+    """Whether decimals in one formula may be rounded values of the other: each is moved by its possible error."""
     if not (a.has("decimal") or b.has("decimal")):
         return False
     calculate = found.arithmetic
@@ -131,7 +131,7 @@ def _by_rounding(a: Node, b: Node, found: Evaluation, x: Any, y: Any) -> bool:
 
 
 def _tolerance(tree: Node, value: Any, found: Evaluation, strict: bool) -> Any:
-    """How far a formula's value moves with its decimals; `strict`: only with what floats leave."""
+    """How far a formula's value moves with its decimals; `strict`: only by float errors."""
     calculate = found.arithmetic
     total = calculate.gap(value, value)
     decimals = _decimals(tree)
@@ -152,5 +152,5 @@ def _decimals(node: Node) -> set[Fraction]:
 
 
 def _unknown_function(node: Node) -> bool:
-    """Whether it has a function of which nothing is known: values of it show no difference."""
+    """Whether it has an unknown function: its values show no difference."""
     return any(n.kind == "call" and n.value not in KNOWN for n in node.walk())

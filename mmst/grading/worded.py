@@ -17,7 +17,7 @@ _AND_PART = re.compile(
 
 
 def in_words(text: str) -> tuple[Fraction, str] | None:
-    """The number that a text begins with, in words, and what stands behind it.
+    """The number in words at the start of a text, and the text after it.
 
     >>> in_words("one hundred and twenty apples"), in_words("two-thirds"), in_words("three and a half")
     ((Fraction(120, 1), ' apples'), (Fraction(2, 3), ''), (Fraction(7, 2), ''))
@@ -45,7 +45,7 @@ def begins_number(text: str) -> bool:
 
 
 def and_part(rest: str) -> tuple[Fraction, str] | None:
-    """What ` and a half`, ` and two thirds` or ` and 3/4` adds to a number before it.
+    """The addition in ` and a half`, ` and two thirds` or ` and 3/4` after a number.
 
     >>> and_part(" and a half"), and_part(" and 3/4 cups"), and_part(" and 7 more")
     ((Fraction(1, 2), ''), (Fraction(3, 4), ' cups'), None)
@@ -61,7 +61,7 @@ def and_part(rest: str) -> tuple[Fraction, str] | None:
 
 
 class _Words:
-    """Words from left to right; each method stands behind what it read."""
+    """Reads words from left to right; each method stops after what it read."""
 
     def __init__(self, text: str, words: list[tuple[str, int, int]], at: int) -> None:
         self.text, self.words, self.at = text, words, at
@@ -70,7 +70,7 @@ class _Words:
         return self.words[self.at + ahead][0] if self.at + ahead < len(self.words) else ""
 
     def end(self) -> int:
-        """Where in the text the last word that was read ends."""
+        """The end of the last word that was read."""
         return self.words[self.at - 1][2]
 
     def number(self) -> Fraction | None:
@@ -108,7 +108,7 @@ class _Words:
         return Fraction(6) if dozen else Fraction(1, 2)
 
     def fraction(self) -> Fraction | None:
-        """`a half`, `two thirds`, behind `and`."""
+        """`a half`, `two thirds`, after `and`."""
         if self.peek() in _ARTICLES and self.peek(1) in PARTS:
             self.at += 2
             return Fraction(1, PARTS[self.peek(-1)])
@@ -128,7 +128,7 @@ class _Words:
         return Fraction(top, tens + PARTS[word])
 
     def closed_part(self) -> bool:
-        """Whether nothing is behind `a third` that makes it the third of a row."""
+        """Whether nothing after `a third` makes it an ordinal (the third of a row)."""
         return self.peek() in ("", "of")
 
     def decimals(self) -> Fraction:
@@ -182,7 +182,7 @@ class _Words:
         return found
 
     def hundreds(self, count: int) -> int:
-        """What follows `two hundred`."""
+        """The rest of `two hundred …`."""
         joined = self.peek() == "and" and not self.fraction_ahead()
         self.at += joined
         rest = self.below_hundred()

@@ -1,1 +1,1 @@
-"""Completions of a model: decoding, and who provides them."""
+"""Completions of a model: the decode loop, the providers that sample, and `mmst serve`."""

@@ -1,9 +1,9 @@
-"""The decode loop: many completions at once from one causal language model, row by row.
+"""The decode loop: many completions at once from one causal language model, one per row.
 
-Rows come and go while the others go on: a prompt is read once (prefill) and its keys and values
-are copied into the slots of its n completions; a slot whose row has ended takes the next one.
+Rows start and end independently. A prompt is read once (prefill), and its keys and values are copied into the slots
+of its n completions. When a row ends, its slot takes the next row.
 
-A completion doesn't depend on its neighbours, to the last bit on a CPU in float32. Each row
+A completion does not depend on its neighbours, down to the last bit on a CPU in float32. Each row
 starts at column 0 of the cache (a left-padded row would be shifted by its batch's longest
 prompt, and sums over shifted columns round differently); columns are a multiple of 16 and rows
 at least `FLOOR`, because the matrix kernels change their order of summation for remainders
@@ -26,22 +26,22 @@ from mmst.inference.sequences import ActiveSequence
 from mmst.inference.tokenizer import Tokens
 
 FLOOR = 64
-"""Rows decoded together at least (idle ones are computed and thrown away); 1 for a large model."""
+"""Minimum number of rows decoded together (idle ones are computed and thrown away); 1 for a large model."""
 FLOOR_BELOW = 200_000_000
-"""Parameters below which idle rows cost less than they are worth."""
+"""Below this number of parameters, idle rows cost less than they gain."""
 COLUMNS = 16
 WIDER = 64
-"""Columns by which the cache grows, since growing copies it."""
+"""Columns by which the cache grows at a time, because growing copies it."""
 PREFILL_TOKENS = 8192
-"""Tokens of prompts read at once."""
+"""Prompt tokens that are read at once."""
 COLDEST = 1e-6
-"""Temperatures below are taken for it, or what is divided by them would overflow: the likeliest token is drawn."""
+"""Lower temperatures are raised to it, or the division would overflow: the most likely token is chosen."""
 SORTED_NUMBERS = 1 << 23
-"""Probabilities sorted or summed at once, which bounds memory for large vocabularies."""
+"""Probabilities sorted or summed at once, to bound memory for large vocabularies."""
 
 
 class Decoding:
-    """Rows under way in one model. `add` any time, `step` until not `busy`; one thread only."""
+    """Rows in progress in one model. `add` at any time, `step` until not `busy`; one thread only."""
 
     def __init__(self, model: Any, tokens: Tokens, most: int) -> None:
         self.model, self.tokens, self.most = model, tokens, most
@@ -56,16 +56,16 @@ class Decoding:
 
     @property
     def busy(self) -> bool:
-        """Whether rows are under way or waiting."""
+        """Whether rows are in progress or waiting."""
         return bool(self.waiting) or any(self.slots)
 
     def add(self, rows: Sequence[ActiveSequence]) -> None:
-        """Queue rows; those of one request stand together, so that its prompt is read once."""
+        """Queue rows; rows of one request are kept together, so that its prompt is read once."""
         self.waiting.extend(rows)
 
     @torch.inference_mode()
     def drop(self) -> None:
-        """Leave out the rows that are `gone`: their slots are free for the next step."""
+        """Drop the rows that are `gone`: their slots are free for the next step."""
         self.waiting = deque(row for row in self.waiting if not row.gone)
         for i, row in enumerate(self.slots):
             if row is not None and row.gone:
@@ -74,9 +74,9 @@ class Decoding:
 
     @torch.inference_mode()
     def step(self) -> list[ActiveSequence]:
-        """One token for every row under way; returns the rows that ended with it.
+        """Decode one token for every row in progress; returns the rows that ended with it.
 
-        Rows that are `gone` when their prompts' turn comes are not read; call `drop` for those under way.
+        Rows that are `gone` when their prompt is due are not read; call `drop` for rows in progress.
         """
         self._admit()
         live = [(i, row) for i, row in enumerate(self.slots) if row is not None]
@@ -108,7 +108,7 @@ class Decoding:
         return ended
 
     def _admit(self) -> None:
-        """Give waiting rows the free slots, when all of them or a quarter of the batch fit."""
+        """Put waiting rows into the free slots, if all of them or a quarter of the batch fit."""
         busy = sum(row is not None for row in self.slots)
         size = min(self.most, max(self.floor, _power(busy + len(self.waiting))))
         if size > len(self.slots) or (not self.waiting and busy <= len(self.slots) // 2 and size < len(self.slots)):
@@ -134,7 +134,7 @@ class Decoding:
                 self.slots[slot] = row
 
     def _prefill(self, prompts: list[list[int]], source: list[int], slots: list[int]) -> None:
-        """Read prompts (all but the last token, which the next step feeds) into slots.
+        """Read prompts (all except the last token, which the next step feeds) into slots.
 
         `source[i]` is the prompt of `slots[i]`.
         """
@@ -162,7 +162,7 @@ class Decoding:
         self.last[to] = torch.tensor([prompts[s][-1] for s in source], device=self.device)
 
     def _resize(self, size: int) -> None:
-        """Have `size` slots, the rows under way in the first ones."""
+        """Set the number of slots to `size`, with the rows in progress in the first ones."""
         live = [i for i, row in enumerate(self.slots) if row is not None]
         kept = torch.tensor(live, dtype=torch.long, device=self.device)
         self.cache.keep(kept, size)
@@ -172,7 +172,7 @@ class Decoding:
 
 
 class AlignedLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values [rows, heads, columns, size] of one layer, written at each row's own length."""
+    """Keys and values [rows, heads, columns, size] of one layer, written at the length of each row."""
 
     rows: torch.Tensor
     length: torch.Tensor
@@ -181,13 +181,13 @@ class AlignedLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write one new column a row; returns the columns in use."""
+        """Write one new column per row; returns the columns in use."""
         self.keys[self.rows, :, self.length] = key_states[:, :, 0]
         self.values[self.rows, :, self.length] = value_states[:, :, 0]
         return self.keys[:, :, : self.columns], self.values[:, :, : self.columns]
 
     def get_seq_length(self) -> int:
-        """As if the new token stood in the last column: the mask alone says what is seen."""
+        """As if the new token were in the last column: only the mask decides what is seen."""
         return self.columns - 1
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -223,7 +223,7 @@ class AlignedCache(DynamicCache):  # type: ignore[misc]
             layer.values[to, :, :width] = source.values[of]
 
     def keep(self, rows: torch.Tensor, size: int) -> None:
-        """Keep these rows as the first ones of `size`."""
+        """Keep these rows, as the first ones of `size`."""
         for layer in self.layers:
             for name in ("keys", "values"):
                 old = getattr(layer, name)
@@ -234,7 +234,7 @@ class AlignedCache(DynamicCache):  # type: ignore[misc]
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Whatever goes wrong in the model is a `SamplerError`."""
+    """Turn every error of the model into a `SamplerError`."""
     try:
         yield
     except torch.OutOfMemoryError as e:
@@ -248,8 +248,8 @@ def failures() -> Iterator[None]:
 def pick(logits: torch.Tensor, rows: Sequence[ActiveSequence]) -> tuple[torch.Tensor, torch.Tensor]:
     """The next token of each row, and its log-probability under the model as it is.
 
-    `logits` is [rows, vocabulary]. The token is where the row's next random number falls in the
-    cumulated probabilities at its temperature, of the likeliest tokens that make up `top_p`.
+    `logits` is [rows, vocabulary]. The row's next random number selects the token from the cumulative probabilities
+    at its temperature, among the most likely tokens that make up `top_p`.
     """
     logits = logits.float()
     chosen = logits.argmax(-1)
@@ -282,7 +282,7 @@ def _draw(logits: torch.Tensor, rows: Sequence[ActiveSequence], nucleus: bool) -
 
 
 def _parts(prompts: list[list[int]]) -> list[list[list[int]]]:
-    """Prompts to be read together: of similar lengths, at most `PREFILL_TOKENS` with padding."""
+    """Prompts to read together: of similar length, at most `PREFILL_TOKENS` with padding."""
     parts: list[list[list[int]]] = []
     for prompt in sorted(prompts, key=len, reverse=True):
         if parts and (len(parts[-1]) + 1) * _rounded(len(parts[-1][0]), COLUMNS) <= PREFILL_TOKENS:

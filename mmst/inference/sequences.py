@@ -1,4 +1,4 @@
-"""The completions that are being decoded, one a row, each with random numbers of its own."""
+"""The completions that are being decoded, one per row, each with its own random numbers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy
 from mmst.core.ports import Completion, Request
 
 AHEAD = 64
-"""Random numbers drawn at a time: a row that may be long holds no more of them than it needs."""
+"""Random numbers drawn at a time, so that a long row holds no more of them than it needs."""
 
 
 @dataclass(slots=True, eq=False)
 class ActiveSequence:
-    """One completion under way: the j-th of `request`, whose prompt has the ids `prompt`.
+    """One completion in progress: the j-th of `request`, whose prompt has the ids `prompt`.
 
-    `gone` may be set from any thread: then nobody wants the row any more.
+    `gone` may be set from any thread; it means that the row is not wanted any more.
     """
 
     request: Request
@@ -33,11 +33,11 @@ class ActiveSequence:
 
     @property
     def completion(self) -> Completion:
-        """What came of it."""
+        """The completion as it ended."""
         return Completion(text=self.text, finish=self.finish, prompt_tokens=len(self.prompt), tokens=len(self.tokens))
 
     def take(self, token: int, logprob: float) -> None:
-        """The row's next token; afterwards there is a random number for the one after it."""
+        """Advance the row by one token; then there is a random number for the next one."""
         self.tokens.append(token)
         self.logprobs.append(logprob)
         if self.stream is not None and len(self.tokens) == len(self.draws):

@@ -1,4 +1,4 @@
-"""Text and tokens of one model: prompts in, completions out, and where a completion ends."""
+"""Text and tokens of one model: prompts in, completions out, and the end of a completion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mmst.inference.sequences import ActiveSequence
 
 LEAD = 4
-"""Prompt tokens decoded before a completion, since a token's text may depend on those before it."""
+"""Prompt tokens that are decoded before a completion, because a token's text may depend on those before it."""
 
 
 class Tokens:
@@ -21,9 +21,9 @@ class Tokens:
         self.pieces: dict[int, str] = {}
 
     def prompt(self, text: str, context: int, about: str = "") -> list[int]:
-        """The ids of a prompt, with the tokenizer's own start token, not doubled.
+        """The ids of a prompt, with the tokenizer's own start token, once.
 
-        `PromptError` when there is none, or no room for a completion in the model's context.
+        `PromptError` if there are none, or if the model's context has no room for a completion.
         """
         bos = self.tokenizer.bos_token
         ids: list[int] = self.tokenizer(text, add_special_tokens=not (bos and text.startswith(bos)))["input_ids"]
@@ -34,18 +34,18 @@ class Tokens:
             raise PromptError(
                 f"{subject} has {len(ids)} tokens and the model's context holds {context}",
                 value=text,
-                remedy="leave the problem out, use fewer shots (prompt.shots), or a model with a longer context",
+                remedy="leave out this problem, use fewer shots (prompt.shots), or a model with a longer context",
             )
         return ids
 
     def text(self, prompt: list[int], tokens: list[int]) -> str:
-        """What `tokens` say after `prompt`; special tokens are left out."""
+        """The text of `tokens` after `prompt`, without special tokens."""
         lead = prompt[-LEAD:]
         before, whole = self._decode(lead), self._decode(lead + tokens)
         return whole[len(before) :] if whole.startswith(before) else self._decode(tokens)
 
     def offsets(self, prompt: list[int], tokens: list[int]) -> list[int]:
-        """Where in the text of `tokens` each of them begins, in characters."""
+        """The position at which each of `tokens` begins in their text, in characters."""
         offsets, at, known = [], 0, prompt[-LEAD:] + tokens
         for i in range(min(LEAD, len(prompt)), len(known)):
             offsets.append(at)
@@ -54,7 +54,7 @@ class Tokens:
         return offsets
 
     def ends(self, row: ActiveSequence) -> bool:
-        """Whether `row` ends with its newest token; then its text and finish are set."""
+        """Whether `row` ends with its newest token; if so, its text and finish are set."""
         token, stop = row.tokens[-1], row.request.stop
         if token in self.end_tokens:
             row.finish = "stop"
@@ -70,13 +70,13 @@ class Tokens:
         return True
 
     def _tail_stops(self, row: ActiveSequence) -> bool:
-        """Whether a stop string stands in the last few tokens: decoding all of a long text is slow."""
+        """Whether a stop string is in the last few tokens: decoding all of a long text is slow."""
         tail = row.tokens[-(max(len(s.encode()) for s in row.request.stop) + LEAD) :]
         text = self.text(row.prompt, tail)
         return any(s in text for s in row.request.stop)
 
     def _may_stop(self, token: int, stop: tuple[str, ...]) -> bool:
-        """Whether a stop string can end within this token: nearly all tokens are dismissed by this."""
+        """Whether a stop string can end within this token: this rules out nearly all tokens."""
         piece = self.pieces.get(token)
         if piece is None:  # kept by the token alone, so that the vocabulary bounds what is kept, whatever clients ask
             piece = self.pieces[token] = self._decode([token])

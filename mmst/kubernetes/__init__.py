@@ -1,1 +1,1 @@
-"""A Kubernetes API server: requests, objects, pods, and what of a run is there."""
+"""A Kubernetes API server: requests, objects, pods, and the objects of a run."""

@@ -1,9 +1,8 @@
-"""A Kubernetes API server and one namespace in it: objects are plain dicts, as in YAML.
+"""A Kubernetes API server and one of its namespaces: objects are plain dicts, as in YAML.
 
-What every provider on a cluster needs and nothing more: get-or-create by name, so that whoever
-comes again finds what was made before; watching that survives a lost connection and a forgotten
-resource version (410); deleting only what carries the owner's labels. Trouble of the connection
-is retried for `PATIENCE` seconds.
+Only what every provider on a cluster needs: get-or-create by name, so that a later call finds what was made before;
+watches that survive a lost connection and an expired resource version (410); deletion only of objects with the
+owner's labels. Connection problems are retried for `PATIENCE` seconds.
 
 `follow` is ours, not the official client's `watch.Watch`, which raises when the connection is lost and at the second
 410, ignores the versions that bookmarks bring (so a quiet watch is soon too old), leaves listing anew to its caller,
@@ -26,14 +25,14 @@ from mmst.kubernetes.kinds import ERROR, EVENT, MANAGED, POD, SERVICE, Kind, Obj
 
 PAGE = 500
 TICK = 5
-"""Seconds after which a quiet watch comes back, so that its reader can look at the clock."""
+"""Seconds after which a quiet watch returns, so that its reader can check the time."""
 
 
 class Cluster:
     """The API server that this process may talk to, and a namespace in it.
 
-    Errors: `ClusterError` when a request is refused or the
-    server cannot be reached; `SetupError` when what is needed is not installed or not permitted.
+    Errors: `ClusterError` if a request is refused or the server cannot be reached; `SetupError` if something is not
+    installed or not permitted.
 
     >>> cluster = Cluster.connect("mmst")                                        # doctest: +SKIP
     >>> cluster.create(job)                                                      # doctest: +SKIP
@@ -44,12 +43,12 @@ class Cluster:
 
     @classmethod
     def connect(cls, namespace: str) -> Cluster:
-        """The cluster around this pod, else the current context of $KUBECONFIG; `SetupError` when there is none."""
+        """The cluster around this pod, else the current context of $KUBECONFIG; `SetupError` if there is none."""
         return cls(Api.connect(), namespace)
 
     @property
     def calls(self) -> int:
-        """Requests made so far."""
+        """Number of requests so far."""
         return self._api.calls
 
     def beside(self, namespace: str) -> Cluster:
@@ -70,7 +69,7 @@ class Cluster:
             raise
 
     def create(self, kind: Kind, body: Object) -> tuple[Object, bool]:
-        """Make an object, or adopt the one of this name; the object, and whether it was made now."""
+        """Create an object, or adopt the one of this name; returns the object, and whether it was created."""
         name = str(body["metadata"]["name"])
         whole = {"apiVersion": kind.api, "kind": kind.kind, **body}
         while True:
@@ -86,11 +85,11 @@ class Cluster:
                 return found, False
 
     def review(self, kind: Kind, spec: Object) -> Object:
-        """What the server answers to a review, which is an object without a name."""
+        """The server's answer to a review, which is an object without a name."""
         return self._api.json("POST", self.path(kind), {"apiVersion": kind.api, "kind": kind.kind, "spec": spec})
 
     def get(self, kind: Kind, name: str) -> Object | None:
-        """The object of this name; None when there is none."""
+        """The object of this name; None if there is none."""
         try:
             return self._api.json("GET", self.path(kind, name))
         except Refused as e:
@@ -99,12 +98,12 @@ class Cluster:
             raise e.named(kind, name) from None
 
     def list(self, kind: Kind, labels: Mapping[str, str] | None = None, fields: str = "") -> Iterator[Object]:
-        """All objects with these labels, a page of 500 at a time."""
+        """All objects with these labels, in pages of 500."""
         for page in self._pages(kind, labels or {}, fields):
             yield from page["items"]
 
     def replace(self, kind: Kind, body: Object) -> bool:
-        """Compare-and-set: write an object that was read; False when another was faster."""
+        """Compare-and-set: write an object that was read; False if somebody else was faster."""
         name = str(body["metadata"]["name"])
         try:
             self._api.json("PUT", self.path(kind, name), {"apiVersion": kind.api, "kind": kind.kind, **body})
@@ -122,7 +121,7 @@ class Cluster:
             raise e.named(kind, name) from None
 
     def swap(self, kind: Kind, read: Object, change: Object) -> bool:
-        """Compare-and-set: merge a change into an object that was read; False when it is another by now."""
+        """Compare-and-set: merge a change into an object that was read; False if it has changed since."""
         meta = read["metadata"]
         change = {**change, "metadata": {**change.get("metadata", {}), "resourceVersion": meta["resourceVersion"]}}
         path = self.path(kind, meta["name"])
@@ -135,7 +134,7 @@ class Cluster:
         return True
 
     def delete_at(self, kind: Kind, read: Object) -> bool:
-        """Delete an object as it was read; False when it is another by now."""
+        """Delete an object as it was read; False if it has changed since."""
         meta = read["metadata"]
         body = {"propagationPolicy": "Background", "preconditions": {"resourceVersion": meta["resourceVersion"]}}
         try:
@@ -147,12 +146,12 @@ class Cluster:
         return True
 
     def delete(self, kind: Kind, name: str) -> None:
-        """Delete an object and what it owns; nothing happens when it is gone."""
+        """Delete an object and what it owns; does nothing if it is gone."""
         with _gone_already():
             self._api.json("DELETE", self.path(kind, name), {"propagationPolicy": "Background"})
 
     def delete_owned(self, kind: Kind, labels: Mapping[str, str]) -> int:
-        """Delete everything of a kind that we made and that carries these labels; how many there were."""
+        """Delete all our objects of a kind with these labels; returns their number."""
         assert labels, "without labels it would be everybody's"
         names = [o["metadata"]["name"] for o in self.list(kind, {**MANAGED, **labels})]
         for name in names:
@@ -162,10 +161,10 @@ class Cluster:
     def follow(
         self, kind: Kind, labels: Mapping[str, str] | None = None, fields: str = ""
     ) -> Iterator[tuple[dict[str, Object], str]]:
-        """What there is of a kind, by name, whenever it changes; with it the name that changed.
+        """The objects of a kind by name, each time something changes, with the name that changed.
 
-        The name is empty after `TICK` quiet seconds, and when all was read anew. The mapping is
-        kept up to date in place. Endless; leave the loop to end it.
+        The name is empty after `TICK` quiet seconds, and after everything was read again. The mapping is updated in
+        place. Endless; leave the loop to end it.
         """
         state: dict[str, Object] = {}
         version = ""
@@ -194,7 +193,7 @@ class Cluster:
     def log(
         self, pod: str, container: str = "", *, most: int = 16 << 20, tail: int = 0, previous: bool = False
     ) -> bytes | None:
-        """What a container wrote, up to `most` bytes (or its last `tail` lines); None when it is gone.
+        """The log of a container, up to `most` bytes (or its last `tail` lines); None if it is gone.
 
         `previous` asks for the container that ended before the last restart.
         """
@@ -211,7 +210,7 @@ class Cluster:
             raise e.named(POD, pod) from None
 
     def through(self, service: str, port: int, path: str) -> bytes:
-        """What a Service of this namespace answers to a GET, asked through the API server."""
+        """The answer of a Service of this namespace to a GET, through the API server."""
         at = f"{self.path(SERVICE, service)}:{port}/proxy/{path}"
         try:
             with self._api.open("GET", at) as answer:
@@ -220,7 +219,7 @@ class Cluster:
             raise e.named(SERVICE, service) from None
 
     def event(self, about: Object, *, reason: str, message: str, error: MmstError | None = None) -> None:
-        """Leave an Event on an object, which `kubectl describe` shows; trouble with that is nobody's.
+        """Leave an Event on an object, for `kubectl describe`; errors are ignored.
 
         With an `error` it is a warning, and carries the error as data.
         """
@@ -246,7 +245,7 @@ class Cluster:
             self._api.json("POST", self.path(EVENT), {"apiVersion": EVENT.api, "kind": EVENT.kind, **body})
 
     def warnings(self, name: str) -> str:
-        """What the Events of an object complain about."""
+        """The complaints in the Events of an object."""
         events = self.list(EVENT, fields=f"involvedObject.name={name},type=Warning")
         return "; ".join(sorted({str(e.get("message", ""))[:300] for e in events}))
 
@@ -280,7 +279,7 @@ class Cluster:
             return  # the next call goes on from the last version
 
     def path(self, kind: Kind, name: str = "") -> str:
-        """Where objects of this kind, or the one of this name, are."""
+        """The path of objects of this kind, or of the one with this name."""
         return kind.path(self.namespace, name)
 
 

@@ -23,12 +23,12 @@ from mmst.core.extras import needed
 from mmst.kubernetes.kinds import Kind, Object
 
 PATIENCE = 60.0
-"""Seconds for which trouble of the connection is met by trying again."""
+"""Seconds for which connection problems are retried."""
 _AGAIN = {429, 500, 502, 503, 504}
 
 
 class Api:
-    """An API server. `calls` counts the requests made."""
+    """An API server. `calls` counts the requests."""
 
     def __init__(self, client: Any) -> None:
         self.client, self.calls = client, 0
@@ -36,7 +36,7 @@ class Api:
     @classmethod
     def connect(cls) -> Api:
         """The cluster around this pod, else the current context of $KUBECONFIG (~/.kube/config)."""
-        with needed("cluster", "the Kubernetes client is missing"):
+        with needed("cluster", "the Kubernetes client is not installed"):
             from kubernetes import client, config
         settings = client.Configuration()
         try:
@@ -45,7 +45,7 @@ class Api:
             try:
                 config.load_kube_config(client_configuration=settings)
             except (config.ConfigException, OSError, ValueError) as e:
-                remedy = "set KUBECONFIG to a file for the cluster, or run inside it"
+                remedy = "set KUBECONFIG to a file for the cluster, or run this in the cluster"
                 raise SetupError("no Kubernetes cluster is configured here", why=str(e), remedy=remedy) from None
         settings.retries = False  # ours, with names
         return cls(client.ApiClient(settings))
@@ -54,7 +54,7 @@ class Api:
         self, method: str, path: str, body: Object | None = None, *, query: Mapping[str, Any] | None = None,
         content: str = "application/json",
     ) -> Object:  # fmt: skip
-        """A whole answer. `Refused` when the server refuses, `ClusterError` when it cannot be reached."""
+        """A whole answer. `Refused` if the server refuses, `ClusterError` if it cannot be reached."""
         with self.open(method, path, body, query=query, content=content) as answer:
             found: Object = loads(answer.data)
             return found
@@ -64,7 +64,7 @@ class Api:
         self, method: str, path: str, body: Object | None = None, *, query: Mapping[str, Any] | None = None,
         content: str = "application/json", seconds: float = 30.0,
     ) -> Iterator[Any]:  # fmt: skip
-        """An answer as a stream, after retries where trying again can help."""
+        """An answer as a stream, after retries if they can help."""
         deadline, wait = time.monotonic() + PATIENCE, 0.2
         data = None if body is None else dumps(body)
         headers = {"Accept": "application/json", "Content-Type": content}
@@ -99,7 +99,7 @@ class Api:
 
 
 class Refused(Exception):
-    """The server's own words, by its `Status` object."""
+    """The server's own message, from its `Status` object."""
 
     def __init__(self, status: int, body: bytes) -> None:
         try:
@@ -112,16 +112,16 @@ class Refused(Exception):
         super().__init__(str(said.get("message", ""))[:1000] or body[:300].decode("utf-8", "replace"))
 
     def about(self, kind: Kind, name: str) -> bool:
-        """Whether the object itself is what is not there, rather than its kind or namespace."""
+        """Whether the object itself is missing, not its kind or namespace."""
         return self.details.get("name") == name and self.details.get("kind") in (kind.plural, kind.kind)
 
     def named(self, kind: Kind, name: str) -> ClusterError | SetupError:
         """The error for people."""
         what = f"{kind.kind} {name}".strip()
         if self.status in (401, 403) and "exceeded quota" not in str(self):
-            remedy = "see that the service account has the roles of the chart (helm/mmst/README.md lists them)"
+            remedy = "check that the service account has the roles of the chart (helm/mmst/README.md lists them)"
             return SetupError(f"Kubernetes does not permit this for {what}", why=str(self), remedy=remedy)
         if self.status == 404 and not self.reason:
-            remedy = f"install what brings {kind.api} (docs/cluster.md lists versions)"
+            remedy = f"install the component that provides {kind.api} (docs/cluster.md lists versions)"
             return SetupError(f"this cluster does not know {kind.kind} ({kind.api})", why=str(self), remedy=remedy)
         return ClusterError(f"Kubernetes refused {what}: {self}")

@@ -1,4 +1,4 @@
-"""The kinds of objects that we make or look at, where they are on an API server, and the labels of ours. Pure."""
+"""The kinds of objects that we use, their paths on an API server, and our labels. Pure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Kind:
     namespaced: bool = True
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Where objects of this kind, or the one of this name, are on an API server."""
+        """The path of objects of this kind, or of the one with this name, on an API server."""
         where = f"/namespaces/{quote(namespace)}" if self.namespaced else ""
         return f"{self.group}{where}/{self.plural}" + (f"/{quote(name)}" if name else "")
 
     @property
     def group(self) -> str:
-        """Where its API group and version is."""
+        """The path of its API group and version."""
         return f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
 
 

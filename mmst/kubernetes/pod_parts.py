@@ -1,4 +1,4 @@
-"""The parts that pods of training and of model servers have in common. Pure."""
+"""The parts that training pods and model server pods have in common. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resources(settings: ClusterConfig, cpu: str, memory: str, gpus: int) -> Obje
 
 
 def confined() -> Object:
-    """The securityContext of a container that needs no rights (Pod Security level `restricted`)."""
+    """The securityContext of a container without privileges (Pod Security level `restricted`)."""
     return {
         "allowPrivilegeEscalation": False,
         "runAsNonRoot": True,
@@ -53,7 +53,7 @@ def shared_volume(settings: ClusterConfig) -> tuple[Object, Object]:
 
 
 def placement(settings: ClusterConfig) -> Object:
-    """`nodeSelector`, `tolerations` and `imagePullSecrets` of a pod; only those that are set."""
+    """`nodeSelector`, `tolerations` and `imagePullSecrets` of a pod, if they are set."""
     parts: dict[str, Any] = {
         "nodeSelector": dict(item.split("=", 1) for item in settings.node_selector),
         "tolerations": [toleration(item) for item in settings.tolerations],
@@ -75,7 +75,7 @@ def toleration(item: str) -> Object:
 
 
 def threads(cpu: str, processes: int) -> int:
-    """Threads of each process in a container with so much CPU ("2", "500m").
+    """Threads of each process in a container with this CPU limit ("2", "500m").
 
     >>> threads("4", 2), threads("500m", 1)
     (2, 1)

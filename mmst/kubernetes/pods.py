@@ -1,4 +1,4 @@
-"""What is wrong with a pod, with a name and a remedy. Pure: reads pod objects."""
+"""Problems of a pod, with a name and a remedy. Pure: reads pod objects."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mmst.kubernetes.kinds import Object
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 OOM_EXIT_CODES = (128, 137)
-"""Under gVisor a pod over its memory limit, like a crash of gVisor itself, ends with 128; under runc with 137."""
+"""Under gVisor, a pod over its memory limit ends with 128, as does a crash of gVisor itself; under runc with 137."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a pod does not run, or has ended badly.
+    """Why a pod does not run, or has failed.
 
     `name` is a word: image, configuration, unschedulable, evicted, out of memory, deadline, crash.
-    `patience` are the seconds for which it may still mend itself.
+    `patience` is the number of seconds in which it may still recover.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Trouble:
 
     @property
     def what(self) -> str:
-        """Its name and what Kubernetes said, without the remedy."""
+        """Its name and the message from Kubernetes, without the remedy."""
         return f"{self.name}: {self.message}"
 
     def __str__(self) -> str:
@@ -48,20 +48,20 @@ def phase(pod: Object) -> str:
 
 
 def age(pod: Object) -> float:
-    """Seconds since it was made, by this machine's clock."""
+    """Seconds since it was created, by this machine's clock."""
     made = time.strptime(pod["metadata"]["creationTimestamp"], "%Y-%m-%dT%H:%M:%SZ")
     return time.time() - timegm(made)
 
 
 def disrupted(pod: Object) -> bool:
-    """Whether it ended because its node was taken from it, by no fault of its own."""
+    """Whether it ended because it lost its node, through no fault of its own."""
     status = pod.get("status", {})
     conditions = {c["type"] for c in status.get("conditions", ()) if c["status"] == "True"}
     return "DisruptionTarget" in conditions or status.get("reason") in ("Evicted", "Preempting", "NodeLost", "Shutdown")
 
 
 def trouble(pod: Object, start_timeout: float = 900.0) -> Trouble | None:
-    """What is wrong with a pod; None when nothing is (yet)."""
+    """The problem of a pod; None if there is none (yet)."""
     if phase(pod) == "Failed":
         return _ended(pod)
     return _not_starting(pod, start_timeout)
@@ -74,10 +74,12 @@ def _not_starting(pod: Object, start_timeout: float) -> Trouble | None:
         reason, said = waiting.get("reason", ""), str(waiting.get("message", ""))[:300]
         what = f"{container['image']} ({reason}) {said}".strip()
         if reason in _IMAGE:
-            remedy = "see that the image exists there and that cluster.pull_secrets may pull it"
+            remedy = "check that the image exists there and that cluster.pull_secrets may pull it"
             return Trouble("image", what, remedy, patience=0.0 if reason == "ErrImageNeverPull" else 60.0)
         if reason in _CONFIG:
-            remedy = "see that the Secrets, ConfigMaps and volumes that it names exist, and that its RuntimeClass works"
+            remedy = (
+                "check that the Secrets, ConfigMaps and volumes that it names exist, and that its RuntimeClass works"
+            )
             return Trouble("configuration", what, remedy, patience=60.0)
         if reason == "CrashLoopBackOff":
             last = (container.get("lastState", {}).get("terminated") or {}).get("reason", "")
@@ -87,7 +89,7 @@ def _not_starting(pod: Object, start_timeout: float) -> Trouble | None:
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             said = str(condition.get("message", condition.get("reason", "")))[:300]
-            remedy = "add nodes, lower what it asks for, or correct node selector, tolerations and volumes"
+            remedy = "add nodes, lower its requests, or correct node selector, tolerations and volumes"
             return Trouble("unschedulable", said, remedy, patience=start_timeout)
     return None
 

@@ -1,7 +1,7 @@
-"""What a cluster must have and let us do, each thing looked at for real; for `mmst preflight`.
+"""Probes of a cluster for `mmst preflight`: what it must have and allow, each really tried.
 
-Probes are pods with the label component=preflight; they are deleted when they have spoken. What
-cannot be found out counts as not there: a sandbox that may not be gVisor is none.
+Probes are pods with the label component=preflight, deleted when they have reported. Anything that cannot be proved
+counts as missing: a sandbox that may not be gVisor is not a sandbox.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from mmst.kubernetes.pods import Trouble
 from mmst.kubernetes.quota import demand, exceeded
 
 OLDEST = (1, 31)
-"""Kubernetes with Indexed Jobs that retry per index and pod failure policies."""
+"""Kubernetes with Indexed Jobs that retry per index, and with pod failure policies."""
 PATIENCE = 180.0
-"""Seconds that a probe may take: an image of some GB is pulled on the way."""
+"""Seconds that a probe may take: it may have to pull an image of some GB."""
 
 SUBJECT_REVIEW = Kind("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False)
 DEPLOYMENTS = Kind("apps/v1", "Deployment", "deployments", namespaced=False)
@@ -51,7 +51,7 @@ HERE: tuple[tuple[Kind | str, Sequence[str]], ...] = (
 SANDBOX: tuple[tuple[Kind | str, Sequence[str]], ...] = (
     (JOB, WRITE), ("configmaps", WRITE), (POD, READ), ("pods/log", ("get",)), ("events", ("list",)),
 )  # fmt: skip
-"""What stages do, in the release's namespace and in the sandbox's (helm/mmst: service account mmst-stage)."""
+"""The permissions of stages, in the release's namespace and the sandbox's (helm/mmst: service account mmst-stage)."""
 
 DMESG = (
     "import ctypes; b = ctypes.create_string_buffer(1 << 16); "
@@ -61,7 +61,7 @@ DMESG = (
 
 
 def api(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """The server answers, is new enough, and knows the kinds that this recipe uses."""
+    """The server answers, is recent enough, and knows the kinds that this recipe uses."""
     version = cluster.version()
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     yield Diagnostic(
@@ -84,7 +84,7 @@ def api(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
 
 
 def permissions(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """The stages' service account may do what stages do; asked about ourselves where we may not ask about others."""
+    """The stages' service account has its permissions; checks our own if we may not ask about others."""
     c = config.cluster
     account = f"system:serviceaccount:{c.namespace}:{ACCOUNT}"
     for namespace, rules in ((c.namespace, HERE), (c.sandbox_namespace, SANDBOX)):
@@ -103,13 +103,13 @@ def permissions(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
         yield Diagnostic(
             what=f"permissions in {namespace}", ok=not denied,
             found=f"{who} may do all that stages do" if not denied else f"{who} may not: {', '.join(denied)}",
-            why="stages make check Jobs, training jobs and model servers, and read what became of them",
-            remedy="helm upgrade the release: its roles give that (helm/mmst/README.md)",
+            why="stages create check Jobs, training jobs and model servers, and read their state",
+            remedy="run helm upgrade for the release: its roles allow this (helm/mmst/README.md)",
         )  # fmt: skip
 
 
 def gvisor(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """The RuntimeClass is there and really starts gVisor, by what the kernel of a pod in it says."""
+    """The RuntimeClass exists and really starts gVisor, according to the kernel of a pod in it."""
     c, why = config.cluster, "runs the programs that the model writes; a plain container is no protection"
     needed = config.check.sandbox == "gvisor_job"
     if cluster.get(RUNTIME_CLASS, c.runtime_class) is None:
@@ -122,27 +122,30 @@ def gvisor(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
     (trouble, log), *_ = _tried(sandbox, {"gvisor": spec}).values()
     ok = "Starting gVisor" in log
     found = "a pod says: Starting gVisor" if ok else f"the kernel of a pod there is not gVisor's: {log[:80]!r}"
-    remedy = "see that the RuntimeClass's handler is runsc on every node that its pods may run on (manifests/README.md)"
+    remedy = (
+        "check that the RuntimeClass's handler is runsc on every node that its pods may run on (manifests/README.md)"
+    )
     if trouble and not ok:  # an image that cannot be pulled, say
         found, remedy = trouble.what, trouble.remedy or remedy
     yield Diagnostic(what="gVisor", ok=ok, found=found, why=why, remedy=remedy, needed=needed)
 
 
 def kserve(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """The controller of KServe is there and ready."""
+    """KServe's controller exists and is ready."""
     labels = {"control-plane": "kserve-controller-manager"}
     found = list(cluster.list(DEPLOYMENTS, labels))
     ready = sum(d.get("status", {}).get("readyReplicas", 0) for d in found)
     where = ", ".join(f"{d['metadata']['namespace']}/{d['metadata']['name']}" for d in found)
     yield Diagnostic(
         what="KServe", ok=ready > 0, found=f"{where}: {ready} ready" if found else "no controller",
-        why="serves the checkpoints that are sampled, and the champion", remedy="install KServe, or see why it is down",
+        why="serves the checkpoints that are sampled, and the champion",
+        remedy="install KServe, or find out why it is down",
         needed=config.sampling.backend == "kserve",
     )  # fmt: skip
 
 
 def quota(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """The quotas of both namespaces allow what the recipe asks for at most at one time."""
+    """The quotas of both namespaces allow the recipe's maximum at one time."""
     for namespace, wanted in demand(config).items():
         over, names = [], []
         for found in cluster.beside(namespace).list(QUOTA):
@@ -152,12 +155,13 @@ def quota(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
         yield Diagnostic(
             what=f"quota in {namespace}", ok=not over,
             found="; ".join(over) or f"{pods_wanted} fit{'' if names else ': there is no quota'}",
-            why="what exceeds a quota waits for ever", remedy="raise the quota, or lower cluster.checkers and the like",
+            why="pods that exceed a quota wait for ever",
+            remedy="raise the quota, or lower cluster.checkers and the like",
         )  # fmt: skip
 
 
 def images(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """Every image that this recipe uses can be pulled where it will be used: a pod of each is started."""
+    """Every image of this recipe can be pulled where it is used: a pod of each is started."""
     c = config.cluster
     here = {"pipeline": c.pipeline_image}
     if config.train.launcher != "local":
@@ -184,7 +188,7 @@ def images(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
 
 
 def _allowed(cluster: Cluster, account: str, namespace: str, thing: Kind | str, verb: str) -> tuple[bool, str]:
-    """Whether the account may do something, else whether we may; and who that is about."""
+    """Whether the account (or else we) may do something, and which of the two was checked."""
     group, resource, sub = "", str(thing), ""
     if isinstance(thing, Kind):
         group, resource = thing.api.rpartition("/")[0], thing.plural
@@ -199,7 +203,7 @@ def _allowed(cluster: Cluster, account: str, namespace: str, thing: Kind | str, 
 
 
 def _probe(config: Config, image: str, command: Sequence[str]) -> Object:
-    """A pod that does nothing but start, under the strictest rules."""
+    """A pod that only starts, under the strictest rules."""
     c = config.cluster
     resources = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
     return {
@@ -227,7 +231,7 @@ def _probe(config: Config, image: str, command: Sequence[str]) -> Object:
 
 
 def _tried(cluster: Cluster, specs: Mapping[str, Object]) -> dict[str, tuple[Trouble | None, str]]:
-    """Start a pod of each; what kept it from starting, and its log. All are deleted again."""
+    """Start a pod of each; returns what kept it from starting, and its log. All are deleted again."""
     said: dict[str, tuple[Trouble | None, str]] = {}
     labels = {**MANAGED, COMPONENT: "preflight", "mmst.dev/probe": uuid.uuid4().hex[:12]}
     pending = {f"preflight-{name}-{labels['mmst.dev/probe']}": name for name in specs}
@@ -254,7 +258,7 @@ def _tried(cluster: Cluster, specs: Mapping[str, Object]) -> dict[str, tuple[Tro
 
 
 def _started(pod: Object) -> bool:
-    """Whether its container started, however it ended: the image is there, and that is what is asked."""
+    """Whether its container started, however it ended: that proves that the image is there."""
     states = [container.get("state", {}) for container in pod.get("status", {}).get("containerStatuses", ())]
     return any("terminated" in s or (s.get("waiting") or {}).get("reason") == "RunContainerError" for s in states)
 

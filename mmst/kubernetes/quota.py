@@ -1,4 +1,4 @@
-"""What a run asks of each namespace at most, at one time, beside what its quota allows. Pure."""
+"""The most that a run asks of each namespace at one time, compared with its quota. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from mmst.core.config import Config
 from mmst.core.quantities import quantity
 
 STAGE_CPU, STAGE_MEMORY = "2", "4Gi"
-"""What the pod of a stage may use (`pipelines.placement`)."""
+"""The resources of a stage's pod (`pipelines.placement`)."""
 
 MOST_TASKS = 100
-"""Argo ends a run whose object is above 1 MiB: 45 KB and 10 KB a task were seen (docs/kubeflow.md)."""
+"""Argo ends a run whose object is above 1 MiB: 45 KB and 10 KB per task were seen (docs/kubeflow.md)."""
 
 
 def demand(config: Config) -> dict[str, dict[str, float]]:
-    """For each namespace the most CPUs, bytes of memory, GPUs and pods at one time.
+    """For each namespace, the maximum of CPUs, bytes of memory, GPUs and pods at one time.
 
     Stages of a round follow one another, but controls train beside it: a stage and a training
     job an arm. A round has one model server per checkpoint in use: its own and one per arm.
@@ -34,12 +34,12 @@ def demand(config: Config) -> dict[str, dict[str, float]]:
 
 
 def tasks(config: Config) -> int:
-    """How many tasks a run has on Kubeflow Pipelines at most: `pipelines.graph` with its rounds unrolled."""
+    """The maximum number of tasks of a run on Kubeflow Pipelines: `pipelines.graph` with its rounds unrolled."""
     return 7 + config.loop.rounds * (13 + 5 * len(config.loop.controls))
 
 
 def exceeded(wanted: Mapping[str, float], hard: Mapping[str, str]) -> list[str]:
-    """What of a plan a quota does not allow: "limits.cpu: 8 wanted, 4 allowed"."""
+    """The parts of a plan that a quota does not allow: "limits.cpu: 8 wanted, 4 allowed"."""
     said = []
     for name, most in hard.items():
         resource = name.removeprefix("limits.").removeprefix("requests.").removeprefix("count/")

@@ -1,4 +1,4 @@
-"""What of a run is in the cluster now, and what is wrong with it. Only looks."""
+"""The objects of a run in the cluster now, and their problems. Read-only."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from mmst.kubernetes.kinds import (
 from mmst.kubernetes.scheduling import held
 
 QUIET = 60.0
-"""Seconds that a pod or model server may take to start before anybody asks why."""
+"""Seconds that a pod or model server may take to start before this counts as a problem."""
 KFP_RUN = "pipeline/runid"
-"""The label that Kubeflow Pipelines gives to all pods of a run, its own drivers too."""
+"""The label that Kubeflow Pipelines puts on all pods of a run, including its own drivers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """An object of a run. `trouble` says what is wrong and the remedy; it is `lasting` when waiting will not mend it.
+    """An object of a run. `trouble` is its problem and the remedy; it is `lasting` if waiting will not help.
 
     Example:
         {"kind": "Pod", "name": "check-3f-0-x7", "namespace": "mmst-sandbox", "component": "check",
@@ -56,7 +56,7 @@ class Seen:
 def of_run(
     cluster: Cluster, sandbox_namespace: str, run: str, *, kfp_run: str = "", start_timeout: float = 900.0
 ) -> list[Seen]:
-    """The jobs, services and unfinished or failed pods of a run, in the release's namespace and the sandbox's."""
+    """The jobs, services and unfinished or failed pods of a run, in the release's and the sandbox's namespace."""
     mine = {RUN: run}
     seen = [_training(cluster, kind, o) for kind in (PYTORCH_JOB, TRAIN_JOB) for o in _listed(cluster, kind, mine)]
     seen += [_service(cluster, o) for o in _listed(cluster, INFERENCE_SERVICE, mine)]
@@ -75,7 +75,7 @@ def of_run(
 
 
 def workflow_nodes(cluster: Cluster, kfp_run: str) -> list[Object]:
-    """The nodes of a run's Argo Workflow, also where Argo has compressed them; [] where there is none."""
+    """The nodes of a run's Argo Workflow, even if Argo has compressed them; [] if there is none."""
     for workflow in _listed(cluster, WORKFLOW, {KFP_RUN: kfp_run}):
         status = workflow.get("status", {})
         if packed := status.get("compressedNodes"):
@@ -85,7 +85,7 @@ def workflow_nodes(cluster: Cluster, kfp_run: str) -> list[Object]:
 
 
 def failures(cluster: Cluster, run: str, since: float = 0.0) -> list[MmstError]:
-    """Why stages of a run failed (`runner.events`), the newest last; `since` in seconds of 1970."""
+    """Why stages of a run failed (`runner.events`), the newest last; `since` in seconds since 1970."""
     first = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
     events = cluster.list(EVENT, fields="reason=StageFailed")
     found = [(str(e.get("lastTimestamp") or ""), e) for e in events if str(e.get("message")).startswith(f"{run}: ")]
@@ -157,7 +157,7 @@ def _pod(cluster: Cluster, pod: Object, start_timeout: float, workers: Sequence[
 
 
 def _warning(cluster: Cluster, pod: Object) -> str:
-    """The last warning on a pod, such as a volume or Secret that is not there: its status does not say that."""
+    """The last warning about a pod, such as a missing volume or Secret, which its status does not mention."""
     fields = f"involvedObject.name={pod['metadata']['name']},type=Warning"
     found = sorted(cluster.list(EVENT, fields=fields), key=lambda e: str(e.get("lastTimestamp") or ""))
     return f"{found[-1].get('reason')}: {found[-1].get('message')}"[:400] if found else ""

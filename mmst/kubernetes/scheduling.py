@@ -1,7 +1,7 @@
-"""Whose turn it is: pods that find no room wait as long as others of ours hold some.
+"""Waiting for room: pods that find no room wait as long as other pods of ours hold some.
 
-The arms of a round train and are measured beside one another where there is room, else one after
-the other; how long that takes is no trouble. Without a queue (Kueue) it is Pending pods that wait.
+The arms of a round train and are measured in parallel if there is room, else one after another; waiting is not a
+problem, however long it takes. Without a queue (Kueue), Pending pods wait.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ WORKERS = ("train", "serve", "check")
 
 
 class Turn:
-    """One wait for pods to start, in the namespaces where others may hold the room."""
+    """One wait for pods to start, in the namespaces where others may occupy the room."""
 
     def __init__(self, namespaces: Sequence[Cluster]) -> None:
         self.namespaces, self.since = namespaces, time.monotonic()
 
     def over(self, pod: Object, trouble: pods.Trouble) -> bool:
-        """Whether the pod has been in this trouble for longer than one has patience with it."""
+        """Whether the pod has had this problem for longer than it should be waited for."""
         if trouble.name != "unschedulable":
             return pods.age(pod) > trouble.patience
         if any(held(namespace.list(POD, MANAGED), pod) for namespace in self.namespaces):
@@ -33,9 +33,9 @@ class Turn:
 
 
 def held(found: Iterable[Object], waiting: Object) -> bool:
-    """Whether a job or server of some run, other than that of `waiting`, is at work.
+    """Whether a job or server of another run than that of `waiting` is working.
 
-    With all its pods, that is: two jobs that each hold a part of what they need wait for ever.
+    With all its pods: two jobs that each hold a part of what they need would wait for ever.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for pod in found:

@@ -1,7 +1,7 @@
 """The methods: ways of solving a problem. One module a method, ours here, others in any package (docs/extending.md).
 
-A method says how a problem is put to the model, where the solution ends, what of it is executed
-and how its answer is cut out. Everything here is pure.
+A method says how to ask the model, where the solution ends, which part of it is executed, and how to extract its
+answer. Everything here is pure.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from mmst.core import plugins
 
 @dataclass(frozen=True, slots=True)
 class Phrasing:
-    """The words in which a method is asked for; all phrasings of a method ask for the same."""
+    """One wording in which a method is asked for; all phrasings of a method ask for the same thing."""
 
     heading: str
     """The line under which the model writes such a solution ("Python:")."""
     instruction: str
-    """What an instruct, few-shot or chat prompt asks for."""
+    """The instruction of an instruct, few-shot or chat prompt."""
     translation: str
-    """What it asks for when a solution is to be rewritten into this method."""
+    """The instruction to rewrite a solution into this method."""
 
 
 class Method(Protocol):
-    """One way of solving a problem."""
+    """One way to solve a problem."""
 
     @property
     def name(self) -> str:
@@ -44,13 +44,13 @@ class Method(Protocol):
         """Whether solutions are programs to be run."""
 
     def solution(self, completion: str) -> str:
-        """The part of a completion that counts: fences and chatter cut off."""
+        """The part of a completion that is the solution, without fences and chatter."""
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
-        """The answer that a solution (or its program's output) commits to; None when to none."""
+        """The answer that a solution (or its program's output) commits to; None if there is none."""
 
     def canonical(self, solution: str) -> str:
-        """What two solutions have in common exactly when they are the same but for layout."""
+        """A canonical form, equal for two solutions that differ only in layout."""
 
 
 def method(name: str) -> Method:

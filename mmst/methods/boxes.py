@@ -1,4 +1,4 @@
-r"""`\boxed` in a text, as TeX reads it: with braces, or around what follows. Pure."""
+r"""Find `\boxed` in a text as TeX reads it: with braces, or with the next term. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _BOXED = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])[ \t]{0,99}\n?[ \t]{0,99}")
 _NUMBER = re.compile(r"[-+]?(?:\\\$)?(?:\d+(?:,\d{3}(?!\d))*(?:\.\d+)?|\.\d+)")
 _LONGEST = 2_000
-"""No box and no formula around one is longer."""
+"""Maximum length of a box and of the formula around it."""
 _BRACES = re.compile(r"\\[^A-Za-z]|[{}]")
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)")
 _CLOSES = re.compile(r"\$|\\[)\]]|\n\s*\n|\\boxed|\\fbox|\\end\b|&|\\\\|\Z")
@@ -23,7 +23,7 @@ _GAP = 40
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What stands in a box, and where the box begins and ends."""
+    """The content of a box, and where the box begins and ends."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class Box:
 
 
 def boxes(text: str) -> list[Box]:
-    r"""Every box of a text; of one in another, the outer one.
+    r"""The boxes of a text; of nested boxes, the outer one.
 
     >>> [b.content for b in boxes(r"\boxed{\boxed{7}}, \boxed 2, \boxed\frac12")]
     ['7', '2', '\\frac12']
@@ -50,12 +50,12 @@ def boxes(text: str) -> list[Box]:
 
 
 def boxed(text: str) -> list[tuple[int, str]]:
-    r"""Every `\boxed{X}` of a text, as position and X."""
+    r"""Each `\boxed{X}` of a text, as position and X."""
     return [(box.start, box.content) for box in boxes(text)]
 
 
 def grouped(found: list[Box], text: str) -> Iterator[Box]:
-    """The boxes, those that belong together as one list."""
+    """The boxes of a text; those that belong together are one list."""
     group: list[str] = []
     first = end = 0
     for box in found:
@@ -70,14 +70,14 @@ def grouped(found: list[Box], text: str) -> Iterator[Box]:
 
 
 def _together(gap: str) -> bool:
-    """Whether two boxes with this between them are one answer."""
+    """Whether two boxes with this text between them are one answer."""
     if len(gap) > _GAP or "\n\n" in gap or re.search(r"[.;!?]\s", gap) or _APART.search(gap):
         return False
     return not re.search(r"[^\W_]", re.sub(r"\\[a-z]+", "", gap)) or bool(_WORDS_BETWEEN.search(gap))
 
 
 def _braced(text: str, start: int) -> tuple[str, int]:
-    """What the braces at `start` enclose, and where that ends; nothing when they are never closed."""
+    """What the braces at `start` enclose, and where that ends; nothing if they are never closed."""
     depth = 0
     for mark in _BRACES.finditer(text, start, start + _LONGEST):
         depth += (mark[0] == "{") - (mark[0] == "}")
@@ -87,7 +87,7 @@ def _braced(text: str, start: int) -> tuple[str, int]:
 
 
 def _bare(text: str, start: int) -> tuple[str, int]:
-    """What a box without braces holds: the rest of its formula, else the one term behind it."""
+    """The content of a box without braces: the rest of its formula, or the one term after it."""
     end = _term(text, start)
     closes = _CLOSES.search(text, start)
     stop = closes.start() if closes else len(text)
@@ -104,7 +104,7 @@ def _bare(text: str, start: int) -> tuple[str, int]:
 
 
 def _opened(before: str) -> bool:
-    """Whether a formula is open at the end of this text; none goes on over a blank line."""
+    """Whether a formula is still open at the end of this text; a blank line ends every formula."""
     before = before[before.rfind("\n\n") + 1 :]
     dollars = before.replace(r"\$", "")
     inline = dollars.replace("$$", "").count("$") % 2 == 1
@@ -113,7 +113,7 @@ def _opened(before: str) -> bool:
 
 
 def _term(text: str, start: int) -> int:
-    """Where the number, letter, or command with its arguments at `start` ends."""
+    """Where the number, letter or command with its arguments at `start` ends."""
     if number := _NUMBER.match(text, start):
         return number.end()
     sign = start + 1 if text[start : start + 1] in ("-", "+") else start

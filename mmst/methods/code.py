@@ -1,24 +1,25 @@
-r"""Programs: the model writes Python, the sandbox does the arithmetic, what is printed counts.
+r"""The method `code`: the model writes a Python program, the sandbox runs it, and its output is the answer.
 
     a = 3 + 4
     print ( a )
 
 Which program a completion holds:
 
-1. Only what the model says in its own turn, outside thoughts (`mmst.methods.turns`). A mark within a string of the
-   program is none, nor is a fence.
-2. Blocks, if there are any: between fences (any info string, tildes, indented, on one line, never closed) or the
-   marks of known formats (`<code>`, `[PYTHON]`, `<|python_tag|>`). A block that says that it is Python counts, and one
-   that says nothing but calls, imports or defines something; others never (bash, JSON, output).
-3. The last of them that parses and prints counts: a corrected attempt follows its draft. With it count the blocks
-   before it that bind or change names which it reads. One behind it that prints nothing but binds its names anew
-   corrects it, and counts instead. If no block parses, the last one that says Python is run as it is, and crashes.
-4. Without blocks, the lines that parse: what was typed in an interactive session, else runs of lines, chosen like
-   blocks. What is neither Python nor prose is a broken program and stays so: then the whole text is the program.
-5. Indentation that all lines, or the first alone, have is taken off.
+1. Only the model's own turn counts, without thoughts (`mmst.methods.turns`). A mark or a fence inside a string of the
+   program is ignored.
+2. Blocks are used if there are any: text between fences (any info string, tildes, indented, on one line, never closed)
+   or the marks of known formats (`<code>`, `[PYTHON]`, `<|python_tag|>`). A block marked as Python counts. An unmarked
+   block counts if it calls, imports or defines something. Other blocks never count (bash, JSON, output).
+3. The last block that parses and prints is the program, since a corrected attempt follows its draft. Earlier blocks
+   that bind or change names which it reads are added to it. A later block that prints nothing, but binds the
+   program's names again, is a correction and replaces it. If no block parses, the last one marked as Python runs as it
+   is, and crashes.
+4. Without blocks, the lines that parse are used: the input of an interactive session, else runs of lines, chosen like
+   blocks. Text that is neither Python nor prose is a broken program; it is kept whole as the program.
+5. Indentation shared by all lines, or of the first line alone, is removed.
 
-A program without a statement is none (verdict `no_program`): it is not run. The answer is what it printed last
-(`mmst.methods.printed`).
+A program without a statement does not count (verdict `no_program`) and is not run. The answer is what the program
+printed last (`mmst.methods.printed`).
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ from mmst.methods.source import LONGEST, Program, parse, program, programs, stri
 from mmst.methods.turns import hide_literals, lines_of, own_turn
 
 _MOST = 30
-"""How many of a completion's last blocks are looked at."""
+"""How many of a completion's last blocks are examined."""
 _MENDED = 3
-"""How many of these are freed of prose and of a session's prompts: it takes long."""
+"""For how many of these prose and session prompts are removed, which is slow."""
 _INLINE = re.compile(r"(?<!`)`([^`\n]{1,1000})`(?!`)")
 _NAMES_MATTER = {"eval", "exec", "globals", "locals", "vars"}
 
@@ -104,7 +105,7 @@ class CodeMethod:
     )
 
     def solution(self, completion: str) -> str:
-        """The program, by the rules above; "" when there is none."""
+        """The program, by the rules above; "" if there is none."""
         text = lines_of(completion)
         seen = hide_literals(text)
         found, parses = _program(text, seen)
@@ -118,9 +119,9 @@ class CodeMethod:
         return answer_printed(stdout or "")
 
     def canonical(self, solution: str) -> str:
-        """The program without comments and layout, its own names numbered in order of appearance.
+        """The program without comments and layout, with its own names numbered in order of appearance.
 
-        What does not parse, or reaches names through strings (`eval`), keeps its names.
+        A program that does not parse, or uses names through strings (`eval`), keeps its names.
         """
         tree = parse(solution)
         if tree is None:
@@ -135,7 +136,7 @@ class CodeMethod:
 
 
 def _program(text: str, seen: str) -> tuple[str, bool]:
-    """The program in a completion, and whether it is one that parses (or there is none)."""
+    """The program in a completion, and whether it parses (or there is none)."""
     turn = own_turn(_with_programs_hidden(text, seen))
     text, seen = fenced(turn.said(text), turn.said(seen))
     there = blocks(seen)
@@ -154,7 +155,7 @@ def _program(text: str, seen: str) -> tuple[str, bool]:
 
 
 def _with_programs_hidden(text: str, seen: str) -> str:
-    """What is seen without the blocks that parse: what stands there ends no turn."""
+    """The visible text without the blocks that parse: marks inside them end no turn."""
     shown, at = [], 0
     for b in [b for b in blocks(seen) if (b.closed and not b.info) or b.python][-_MOST:]:
         first, last = b.inside
@@ -165,7 +166,7 @@ def _with_programs_hidden(text: str, seen: str) -> str:
 
 
 def _parts(text: str, there: Sequence[Block]) -> list[Program]:
-    """The blocks that are programs, and a first one whose fence the prompt opened."""
+    """The blocks that are programs, including a first one whose fence was opened by the prompt."""
     parts = []
     head = program(text[: there[0].start])
     if head and head.does and not there[0].python:
@@ -180,7 +181,7 @@ def _parts(text: str, there: Sequence[Block]) -> list[Program]:
 
 
 def _chosen(parts: Sequence[Program]) -> str:
-    """The last program that prints, with what it continues; "" when there are none."""
+    """The last program that prints, with the blocks that it continues; "" if there are none."""
     if not parts:
         return ""
     known = [names(p.tree) for p in parts]
@@ -215,7 +216,7 @@ def _unfenced(text: str) -> tuple[str, bool]:
 
 
 class _Renamer(ast.NodeTransformer):
-    """Renames what the program itself binds, everywhere alike, so that meaning is kept."""
+    """Renames the names that the program itself binds, consistently, so that the meaning is kept."""
 
     def __init__(self, tree: ast.AST, used: set[str]) -> None:
         bound: dict[str, None] = {}

@@ -6,7 +6,7 @@ Answer: 5 is a trap.                             →  denied
 It is false that the answer is 7.                →  denied
 A common mistake gives \boxed{7}.                →  a mistake
 Had we used degrees we would get \boxed{7}.      →  supposed
-If she had three more she would have \boxed{7}.  →  doubtful: her own where it says nothing else
+If she had three more she would have \boxed{7}.  →  doubtful: its own if it states nothing else
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ _NEAR = 300
 
 
 class Standing(Enum):
-    """Whose an answer is: the text's own; not its own; or its own only where it commits to nothing else."""
+    """Whether a stated answer is the text's own: yes; only if it commits to nothing else (doubtful); or no."""
 
     OWN = "own"
     DOUBTFUL = "doubtful"
@@ -211,7 +211,7 @@ class Standing(Enum):
 
 
 def standing(before: str, after: str) -> Standing:
-    r"""Whose the answer is that is announced behind `before` and with which `after` begins.
+    r"""Whether the answer that is announced after `before` and starts at `after` is the text's own.
 
     >>> standing("A common mistake gives ", r"\boxed{7}."), standing("If she had more she would have ", r"\boxed{7}")
     (<Standing.NOT: 'not'>, <Standing.DOUBTFUL: 'doubtful'>)
@@ -236,7 +236,7 @@ def standing(before: str, after: str) -> Standing:
 
 
 def supposed(before: str) -> bool:
-    """Whether an answer that is announced behind this is only supposed, or called wrong.
+    """Whether an answer that is announced after this is only supposed, or called wrong.
 
     >>> supposed("Suppose that the "), supposed("I think the ")
     (True, False)
@@ -246,7 +246,7 @@ def supposed(before: str) -> bool:
 
 
 def questioned(after: str) -> bool:
-    """Whether what begins behind an answer asks whether it is one, and nothing says that it is.
+    """Whether the text after an answer asks whether it is right, and does not confirm it.
 
     >>> questioned("? No."), questioned("? Yes, it is."), questioned(". Is it? Yes.")
     (True, False, False)
@@ -259,7 +259,7 @@ def questioned(after: str) -> bool:
 
 
 def borrowed(words: str) -> bool:
-    """Whether words between "the answer" and "is" say that it is somebody else's, or no answer.
+    """Whether the words between "the answer" and "is" attribute it to somebody else, or deny it.
 
     >>> borrowed("he says"), borrowed("then"), borrowed("you would get")
     (True, False, True)
@@ -275,7 +275,7 @@ def borrowed(words: str) -> bool:
 
 
 def reported(before: str) -> bool:
-    """Whether an answer that is announced behind this is somebody else's.
+    """Whether an answer that is announced after this is somebody else's.
 
     >>> reported("A student says the "), reported("I think that the "), reported("So the ")
     (True, False, False)
@@ -294,13 +294,13 @@ def reported(before: str) -> bool:
 
 
 def _according(before: str) -> bool:
-    """Whether what is announced behind this is said to be so according to somebody."""
+    """Whether what is announced after this is attributed to somebody ("according to …")."""
     found = _ACCORDING.search(before[-120:])
     return found is not None and found["who"].casefold() not in _NOBODY
 
 
 def attributed(after: str) -> bool:
-    """Whether the sentence that begins here ends with who says so.
+    """Whether the sentence that begins here ends with an attribution ("…, said Tom").
 
     >>> attributed("7', said Tom."), attributed("7, according to Tom."), attributed("7, as we said.")
     (True, True, False)
@@ -310,12 +310,12 @@ def attributed(after: str) -> bool:
 
 
 def affirmed(after: str) -> bool:
-    """Whether it is said that whoever reported the answer before this is right."""
+    """Whether the text says that whoever reported the answer before this is right."""
     return _AFFIRMED.search(after[:_NEAR].split("\n\n", 1)[0]) is not None
 
 
 def denied(after: str) -> bool:
-    """Whether an answer that begins this text is said to be wrong, in its sentence or at the beginning of the next.
+    """Whether the answer that begins this text is called wrong, in its sentence or at the start of the next.
 
     >>> denied(" 5 is a trap"), denied(" 7, but this is wrong."), denied(" B, because A is wrong"), denied(" 7. Done.")
     (True, True, False, False)
@@ -333,5 +333,5 @@ def denied(after: str) -> bool:
 
 
 def last(pattern: re.Pattern[str], text: str) -> int:
-    """Where it is found last; -1 when nowhere."""
+    """The last position at which it is found; -1 if it is not found."""
     return max((m.start() for m in pattern.finditer(text)), default=-1)

@@ -1,32 +1,33 @@
-r"""What answer a solution in words commits to. Pure.
+r"""Which answer a solution in words commits to. Pure.
 
-1. An answer is committed to by "the answer is X", "Answer: X", "Ans: X", "X is the answer", "the correct option is
-   X", "#### X", `<answer>X</answer>` or `\boxed{X}` (also `\boxed 2`, `\boxed\frac12`). The last one counts; a solution
-   that says none of it has no answer: its last number is not taken for one.
-2. "Answer 18", "A: 18", "Solution: 18", "Result: 18" commit where they begin a line and a bare value is all that
-   follows on it, for such words also begin a derivation; "A: Ann has 18 apples." where it is the last line.
-   "A: 18" beside "B: 20" lists choices and says nothing.
-3. "Answer:" at the end of a line, and a heading "Answer" or "Final Answer", mean what follows: the next line that is
-   not empty, or the display mathematics on the next lines (its last row). Behind a heading it must be a value, or be
-   all that the section says.
-4. The last line commits when it is a value in bold ("**18**", "So that makes **18**.") or "Therefore, 18.".
-5. X ends with its sentence; not at a point inside a formula or number. A clause behind it ("42 because …", "42, which
-   is …", "42 (the sum of …)", "42, not 43") is left out, a list ("1, 2, and 3") is not; of a calculation ("7 minus 2,
-   i.e. 5") what it gives counts. Where X is itself a sentence ("the largest n is 34"), what is behind its last "is"
-   counts, else its only number, time or formula. How sure it is ("definitely 42", "of course") is left out, and so are
-   quotes, markdown, HTML tags and math delimiters around it, and what is struck out.
-6. Boxes that belong together are one list: side by side, or with "and", "or" and a few words between. Words in a box
-   that say "the answer is" are left out. "42. That is the answer." commits to 42.
-7. What only says that there is no answer ("unknown", "I don't know", "not …"), supposes one ("if the answer is 7", "had
-   we used degrees we would get 7"), denies one ("the wrong answer is 7", "Answer: 5 is a trap", "it is false that …",
-   "a common mistake gives 7"), tells of an earlier one ("at first I thought 7"), or asks ("the answer is 7?"), is none;
-   nor is what others say ("a student says the answer is 7", "according to Tom, …", "…, said Tom"), and a box that is
-   never closed. This holds however the answer is written. Of what is doubtful ("if she had 3 more she would have 7",
-   "many students get 7"), anything else that is said counts instead. Beside a value, what tells how the answer is
-   ("the answer is approximate", "the answer is in simplest form") is none either.
-8. What is put right behind the last statement counts instead of it ("The answer is 7. Wait, that is wrong. It is 8."),
-   and what is taken back without another value leaves none ("Ignore that."). "The answer is not 7 but 8" says 8. That
-   it is checked once more ("Wait, let me double-check … yes") changes nothing.
+1. A solution commits to X with "the answer is X", "Answer: X", "Ans: X", "X is the answer", "the correct option is
+   X", "#### X", `<answer>X</answer>` or `\boxed{X}` (also `\boxed 2`, `\boxed\frac12`). The last of these counts. A
+   solution with none of them has no answer: its last number is not used instead.
+2. "Answer 18", "A: 18", "Solution: 18" and "Result: 18" commit if they begin a line and only a bare value follows on
+   it, because such words also begin a derivation. "A: Ann has 18 apples." commits on the last line.
+   "A: 18" beside "B: 20" is a list of choices and commits to nothing.
+3. "Answer:" at the end of a line, and a heading "Answer" or "Final Answer", refer to what follows: the next line that
+   is not empty, or the display mathematics on the next lines (its last row). After a heading it must be a value, or
+   be the whole section.
+4. The last line commits if it is a value in bold ("**18**", "So that makes **18**.") or "Therefore, 18.".
+5. X ends with its sentence, but not at a point inside a formula or number. A clause after it ("42 because …", "42,
+   which is …", "42 (the sum of …)", "42, not 43") is dropped; a list ("1, 2, and 3") is kept. Of a calculation ("7
+   minus 2, i.e. 5") the result counts. If X is itself a sentence ("the largest n is 34"), the part after its last
+   "is" counts, or else its only number, time or formula. Words of confidence ("definitely 42", "of course") are
+   dropped, and so are surrounding quotes, markdown, HTML tags and math delimiters, and text that is struck out.
+6. Boxes that belong together make one list: side by side, or joined by "and", "or" and a few words. Words in a box
+   such as "the answer is" are dropped. "42. That is the answer." commits to 42.
+7. A statement is no answer if it says that there is none ("unknown", "I don't know", "not …"), supposes one ("if the
+   answer is 7", "had we used degrees we would get 7"), denies one ("the wrong answer is 7", "Answer: 5 is a trap",
+   "it is false that …", "a common mistake gives 7"), recalls an earlier one ("at first I thought 7"), asks ("the
+   answer is 7?"), or reports what others say ("a student says the answer is 7", "according to Tom, …", "…, said
+   Tom"). Nor is a box that is never closed. This holds however the answer is written. If a statement is only doubtful
+   ("if she had 3 more she would have 7", "many students get 7"), any other statement wins over it. A statement about
+   the form of the answer ("the answer is approximate", "the answer is in simplest form") does not count beside a
+   value.
+8. A correction after the last statement replaces it ("The answer is 7. Wait, that is wrong. It is 8."). A retraction
+   without another value leaves no answer ("Ignore that."). "The answer is not 7 but 8" commits to 8. Checking the
+   answer again ("Wait, let me double-check … yes") changes nothing.
 """
 
 from __future__ import annotations
@@ -139,11 +140,11 @@ _VALUES_IN_WORDS = frozenset({*SMALL, *DECADES, *COUNTED, *SIGNS}) | frozenset((
 ).split())  # fmt: skip
 _NEAR, _ASKED = 400, 1200
 _TAIL = 50_000
-"""How many characters at the end of a solution are looked at, so that any takes bounded time."""
+"""How many characters at the end of a solution are examined, so that time is bounded."""
 
 
 class _Given(NamedTuple):
-    """An answer that is said: where that begins, where its value begins and ends, and the value."""
+    """A stated answer: where the statement begins, where its value begins and ends, and the value."""
 
     at: int
     start: int
@@ -185,13 +186,13 @@ def answer_in(solution: str) -> str | None:
 
 
 def _remark(said: str) -> bool:
-    """Whether it tells how an answer is, not which: "the answer is approximate", "… in simplest form"."""
+    """Whether it describes the form of an answer, not the answer: "the answer is approximate", "… in simplest form"."""
     first = re.match(r"[a-z]{2,}\b", said)
     return first is not None and first[0] not in _VALUES_IN_WORDS and not is_value(said)
 
 
 def _untagged(text: str) -> str:
-    """The text without HTML's marks of type and what is struck out, and with line feeds for its line breaks."""
+    """The text without HTML's type marks and struck-out text, and with line feeds for its line breaks."""
     text = _STRUCK.sub("", text)
     text = re.sub(r"<sup>([^<>\n]{1,40})</sup>", r"^{\1}", text.replace("&nbsp;", " "), flags=re.IGNORECASE)
     text = re.sub(r"<br[ ]?/?>|</?(?:p|div|li|ul|ol|h[1-6])>", "\n", text, flags=re.IGNORECASE)
@@ -199,7 +200,7 @@ def _untagged(text: str) -> str:
 
 
 def _marked(text: str, found: list[Box]) -> Iterator[_Given]:
-    """What stands behind the words that announce an answer."""
+    """Answers after words that announce one."""
     for mark in [*_MARKER.finditer(text), *_HASHES.finditer(text)]:
         if any(box.start < mark.start() < box.end for box in found[-50:]) or supposed(_before(text, mark.start())):
             continue
@@ -228,7 +229,7 @@ def _given(text: str, at: int, behind: int, written: str, said: str) -> _Given:
 
 
 def _negated(text: str) -> Iterator[_Given]:
-    """What is said instead of an answer that is denied: "The answer is not 7 but 8"."""
+    """The answer that replaces a denied one: "The answer is not 7 but 8"."""
     for mark in _NEGATED.finditer(text):
         said = instead_of(text[mark.end() : mark.end() + _NEAR])
         if said is not None and not supposed(_before(text, mark.start())):
@@ -237,7 +238,7 @@ def _negated(text: str) -> Iterator[_Given]:
 
 
 def _reversed(text: str) -> Iterator[_Given]:
-    """What is said to be the answer: "7 is the answer", "7. That is the answer."."""
+    """Answers that are stated before the words: "7 is the answer", "7. That is the answer."."""
     for mark in _REVERSED.finditer(text):
         said = bare(re.split(r"[,;]\s|\b(?:so|that|thus|therefore|hence|gives?|us|get|have)\s", mark[1])[-1])
         if is_value(said) and not supposed(_before(text, mark.start(1))):
@@ -254,25 +255,25 @@ def _reversed(text: str) -> Iterator[_Given]:
 
 
 def _boxed(found: list[Box], text: str) -> Iterator[_Given]:
-    """What stands in boxes, those that belong together as one list."""
+    """Answers in boxes; boxes that belong together are one list."""
     for box in grouped(found, text):
         if not _NO_VALUE.match(box.content):
             yield _Given(box.start, box.start, box.end, _unworded(box.content))
 
 
 def _before(text: str, at: int) -> str:
-    """What stands shortly before."""
+    """The text shortly before."""
     return text[max(0, at - _NEAR) : at]
 
 
 def _hashed(said: str) -> bool:
-    """Whether what stands behind `####` is an answer, and no heading of the fourth rank."""
+    """Whether the text after `####` is an answer, and not a heading of the fourth level."""
     title = re.match(r"\W*(?:step|final|answer|solution)\b|\W*\d+[.)]\s", said, re.IGNORECASE)
     return not title and (is_value(said) or len(said.split()) <= 3)
 
 
 def _direct(text: str) -> Iterator[_Given]:
-    """Values behind "Answer", "A:" or "Solution:" at the beginning of a line."""
+    """Values after "Answer", "A:" or "Solution:" at the beginning of a line."""
     choices = bool(_CHOICES.search(text))
     last = len(text.rstrip())
     for mark in _DIRECT.finditer(text):
@@ -287,7 +288,7 @@ def _direct(text: str) -> Iterator[_Given]:
 
 
 def _headed(text: str) -> Iterator[_Given]:
-    """What stands below a heading "Answer"."""
+    """Answers below a heading "Answer"."""
     for mark in _HEADING.finditer(text):
         said = _following(text, mark.end())
         if not said or _MARKER.search(said):
@@ -306,7 +307,7 @@ def _tagged(text: str) -> Iterator[_Given]:
 
 
 def _closing(text: str) -> Iterator[_Given]:
-    """The last line, where it is a value in bold or behind "Therefore"."""
+    """The last line, if it is a value in bold or after "Therefore"."""
     whole = text.rstrip()
     start = whole.rfind("\n") + 1
     line = whole[start:].strip()
@@ -324,7 +325,7 @@ def _closing(text: str) -> Iterator[_Given]:
 
 
 def _following(text: str, at: int) -> str:
-    """The display mathematics that follow, or the next line that is not empty."""
+    """The display mathematics that follow, or else the next line that is not empty."""
     if display := _DISPLAY.match(text, at):
         return _row(display[1])
     line = _FOLLOWING.match(text, at)
@@ -343,7 +344,7 @@ def _row(mathematics: str) -> str:
 
 
 def _unworded(content: str) -> str:
-    r"""What a box holds, without words that only announce it: `\text{The answer is } 7`."""
+    r"""The content of a box, without words that only announce it: `\text{The answer is } 7`."""
     if r"\text" not in content and not _MARKER.search(content):
         return content
     plain = re.sub(r"\\(?:text|textbf|mathrm|mbox|textit)\s?\{([^{}]*)\}", r"\1", content)

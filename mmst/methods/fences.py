@@ -1,4 +1,4 @@
-"""The blocks of code in a text: between fences as CommonMark has them, and between the marks of known formats. Pure."""
+"""The blocks of code in a text: between fences as in CommonMark, or between the marks of known formats. Pure."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _NAME = re.compile(r"\W{0,3}[A-Za-z][\w+#.-]{0,20}(?![\w(=.])")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of a text, between two positions of it."""
+    """One block of a text, as two positions in it."""
 
     start: int
     end: int
     info: str
     closed: bool
     inside: tuple[int, int]
-    """Where its content stands."""
+    """Where its content is."""
 
     @property
     def python(self) -> bool:
-        """Whether the block says that it is Python."""
+        """Whether the block is marked as Python."""
         return bool(_PYTHON.match(self.info))
 
     @property
     def unnamed(self) -> bool:
-        """Whether it does not say what it is."""
+        """Whether the block is unmarked."""
         return self.info.strip().lower() in _UNNAMED or not _NAME.match(self.info)
 
     def content(self, text: str) -> str:
-        """Its content, with code that stands on the line of the fence."""
+        """Its content, including code on the line of the fence."""
         rest = _PYTHON.sub("", self.info, count=1).strip() if self.python else self.info if self.unnamed else ""
         said = rest.strip() not in _UNNAMED and ("(" in rest or rest.startswith(("import ", "from ")))
         code = text[slice(*self.inside)]
@@ -58,7 +58,7 @@ class Block:
 
 
 def fenced(text: str, seen: str) -> tuple[str, str]:
-    """The text, and what is seen of it, with the marks of known formats (`<code>`, `[PYTHON]`) made fences."""
+    """The text and its visible part, with the marks of known formats (`<code>`, `[PYTHON]`) replaced by fences."""
     texts, seens, at = [], [], 0
     for m in _WRAPPER.finditer(seen):
         mark = {"close": "\n```\n", "output": "\n```output\n", "open": "\n```python\n", "drop": "\n"}[m.lastgroup or ""]
@@ -69,7 +69,7 @@ def fenced(text: str, seen: str) -> tuple[str, str]:
 
 
 def blocks(seen: str) -> list[Block]:
-    """The blocks of a text, by the fences that are seen; a last one may be open."""
+    """The blocks of a text, by its visible fences; the last one may be open."""
     return list(_scan(seen))
 
 

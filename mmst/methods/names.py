@@ -1,4 +1,4 @@
-"""Which names a program binds and which it takes from elsewhere: whether one continues another. Pure."""
+"""Which names a program binds and which it reads from elsewhere, to see whether it continues another. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mmst.methods.source import KNOWN
 
 @dataclass(slots=True)
 class Names:
-    """The names of a program on its module's level."""
+    """The names of a program at module level."""
 
     bound: set[str] = field(default_factory=set)
     free: set[str] = field(default_factory=set)
-    """Read before, or without, being bound here; no built-ins."""
+    """Names that it reads before, or without, binding them; without built-ins."""
     changed: set[str] = field(default_factory=set)
-    """Whose value is changed in place: `x[0] = 1`, `x.append(1)`."""
+    """Names whose value it changes in place: `x[0] = 1`, `x.append(1)`."""
     star: bool = False
-    """Whether `from … import *` may bind others."""
+    """Whether `from … import *` may bind further names."""
 
 
 def names(tree: ast.Module) -> Names:
@@ -36,7 +36,7 @@ def names(tree: ast.Module) -> Names:
 
 
 def continued(parts: Sequence[Names], last: int) -> list[int]:
-    """Which of `parts`, up to `last`, make up one program: those that bind or change what a later one reads."""
+    """Which of `parts`, up to `last`, make up one program: those that bind or change names that a later one reads."""
     chosen, needed = [last], set(parts[last].free)
     for n in range(last - 1, -1, -1):
         part = parts[n]
@@ -47,7 +47,7 @@ def continued(parts: Sequence[Names], last: int) -> list[int]:
 
 
 class _Visitor(ast.NodeVisitor):
-    """Walks a scope in the order in which it runs."""
+    """Walks a scope in execution order."""
 
     def __init__(self, bound: Iterable[str] = ()) -> None:
         self.bound = set(bound)

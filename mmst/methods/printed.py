@@ -1,15 +1,15 @@
-r"""What a program's output answers. Pure.
+r"""Which answer a program's output gives. Pure.
 
 1. The last line that is not empty counts. A value ("7", "7 apples", "[1, 2]", "$7", "3/4"), a word, a formula and
-   "x = 5" are the answer as they stand.
-2. A sentence is read like a text: "The answer is 7", "Answer: 7", `\boxed{7}`. So are, for nobody prints without
-   meaning it, what stands behind the only label ("Total cost: $ 7", "total_cost = 7") and the only value behind the
-   last verb ("Each of the 3 children gets 7 apples" gives 7); else the only value of the line.
-3. A chain of numbers says its end: "3 + 4 = 7" gives 7.
-4. What denies, compares or counts steps ("no solution for 7", "more than 7", "Step 3"), gives values to several
-   things ("Ann has 3 and Bob has 4"), or has several values and none of this, is taken as the text that it is.
-5. Where the last line is only a sentence without a value ("Done."), what an earlier line states by rule 2's words
-   counts.
+   "x = 5" are the answer, unchanged.
+2. A sentence is read like a solution in words: "The answer is 7", "Answer: 7", `\boxed{7}`. Programs rarely print
+   without a purpose, so these count too: the value after the only label ("Total cost: $ 7", "total_cost = 7"), the
+   only value after the last verb ("Each of the 3 children gets 7 apples" gives 7), or else the only value on the line.
+3. A chain of numbers gives its end: "3 + 4 = 7" gives 7.
+4. A line is kept as text if it denies, compares or counts steps ("no solution for 7", "more than 7", "Step 3"), gives
+   values to several things ("Ann has 3 and Bob has 4"), or has several values that no rule above chooses from.
+5. If the last line is a sentence without a value ("Done."), an earlier line counts if it states an answer in the
+   words of rule 2.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _NO_WORDS = re.compile(
 
 
 def answer_printed(stdout: str) -> str | None:
-    """The answer that a program's output gives; None when it printed nothing.
+    """The answer that a program's output gives; None if it printed nothing.
 
     >>> answer_printed("working\\n7 apples\\n"), answer_printed("Number of apples left: 7"), answer_printed("\\n")
     ('7 apples', '7', None)
@@ -76,13 +76,13 @@ def answer_printed(stdout: str) -> str | None:
 
 
 def _undressed(line: str) -> str:
-    """A line without markdown around it."""
+    """A line without the markdown around it."""
     found = re.fullmatch(r"(\*\*|__|`)([^*`]+)\1[.!]?", line)
     return found[2].strip() if found else line
 
 
 def _said(line: str) -> str | None:
-    """The value that a sentence or a labelled line gives; None when there is no telling."""
+    """The value that a sentence or a labelled line gives; None if it is ambiguous."""
     if _FAILS.search(line):
         return None
     label = _LABEL.fullmatch(line)
@@ -99,7 +99,7 @@ def _said(line: str) -> str | None:
 
 
 def _behind_verb(line: str, values: list[re.Match[str]]) -> str | None:
-    """What the last verb gives, when no other verb gives a value."""
+    """The value after the last verb, if no other verb gives a value."""
     verbs = [v for v in _VERB.finditer(line) if not values or any(n.start() >= v.end() for n in values)]
     if not verbs:
         return None
@@ -117,19 +117,19 @@ def _behind_verb(line: str, values: list[re.Match[str]]) -> str | None:
 
 
 def _plain(value: str) -> bool:
-    """Whether what stands behind a label is a value, and no sentence."""
+    """Whether the text after a label is a value, not a sentence."""
     words = len(re.findall(r"[^\W\d_]{2,}", value))
     return words <= 4 if _BEGINS.match(value) else words <= 3 and "," not in value
 
 
 def _bare(value: str) -> str:
-    """A value without the remark in brackets behind it, and without the space behind a currency's sign."""
+    """A value without a remark in brackets after it, and without the space after a currency sign."""
     value = re.sub(r"(?<=[\w%]) \(.*\)$", "", value.strip())
     return re.sub(r"([$€£]) ", r"\1", value).strip().rstrip(".!").strip()
 
 
 def _earlier(stdout: str, line: str) -> str | None:
-    """What an earlier line states, when the last one is only a sentence."""
+    """The answer that an earlier line states, if the last line is only a sentence."""
     if any(c.isdigit() for c in line) or _SUBJECT.fullmatch(line) or (line[-1].isalnum()):
         return None
     return answer_in(stdout)

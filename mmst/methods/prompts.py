@@ -1,4 +1,4 @@
-"""How a problem, or a solution to be translated, is put to a model. Pure.
+"""Prompts: how a problem, or a solution to translate, is presented to a model. Pure.
 
 Plain style (what the shipped model was trained on), to solve and to translate::
 
@@ -54,7 +54,7 @@ def translate_prompt(
     render: Render | None = None,
     phrasing: int = 1,
 ) -> str:
-    """The prompt that asks for `solution` (by `source`) rewritten as a solution by `target`."""
+    """The prompt that asks to rewrite `solution` (by `source`) as a solution by `target`."""
     under, wanted = phrased(source, phrasing).heading, phrased(target, phrasing)
     given = f"Question: {question}\n{under}\n{solution}"
     if style == "plain":
@@ -71,15 +71,15 @@ def translate_prompt(
 
 
 def phrased(m: Method, number: int) -> Phrasing:
-    """A method's phrasing by its number, from 1; `ConfigError` when it has no such."""
+    """The phrasing of a method by its number, from 1; `ConfigError` if there is none."""
     if not 1 <= number <= len(m.phrasings):
         remedy = f"prompt.phrasing from 1 to {len(m.phrasings)}"
-        raise ConfigError(f"method '{m.name}' has no such phrasing", value=number, remedy=remedy)
+        raise ConfigError(f"method '{m.name}' does not have this phrasing", value=number, remedy=remedy)
     return m.phrasings[number - 1]
 
 
 def stop_strings(style: str, chosen: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """The stop strings that a recipe chooses (`prompt.stop`), else those of its style."""
+    """The stop strings of a recipe (`prompt.stop`), or else those of its style."""
     return STOP[style] if chosen is None else chosen
 
 

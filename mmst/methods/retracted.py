@@ -1,4 +1,4 @@
-"""What is taken back after it was said, and what counts instead. Pure.
+"""What a text takes back after saying it, and what counts instead. Pure.
 
 The answer is 7. Wait, that is wrong: 8.    →  put right: 8
 The answer is 7. Wait, let me check … yes.  →  it stays
@@ -85,9 +85,9 @@ _FAR = 2000
 
 
 def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
-    """Whether what begins this text is taken back in what follows, and what is said instead; None where nothing is.
+    """Whether the start of this text is taken back later, and what replaces it; None if it is not.
 
-    `said` stands before it: also what is read as part of the answer may take it back.
+    `said` is the text before it, because a part of the answer itself may take it back.
 
     >>> put_right("7. Wait, that is wrong. It should be 8."), put_right("7. Wait, let me double-check … yes, 7.")
     ((True, '8'), (False, None))
@@ -110,7 +110,7 @@ def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
 
 
 def instead_of(denied: str) -> str | None:
-    """What is said instead of the value with which this text begins, and which was denied before it.
+    """The value that replaces a denied one at the start of this text.
 
     >>> instead_of("7 but 8."), instead_of("5. It is 6."), instead_of("7. We go on.")
     ('8', '6', None)
@@ -135,7 +135,7 @@ def _said(rest: str, contradicts: bool) -> tuple[str | None, int]:
 
 
 def _value(said: str) -> str | None:
-    """The value that a statement gives; a chain of numbers says its end."""
+    """The value that a statement gives; for a chain of numbers, its end."""
     said = sentence(said).rstrip("*_ ")
     chain = _CHAIN_END.fullmatch(said)
     if chain:

@@ -1,4 +1,4 @@
-"""Python in a text: what parses, freed of indentation, of a session's prompts, and of prose around it. Pure."""
+"""Python in a text: what parses, without indentation, session prompts and surrounding prose. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 20_000
 """Longer programs are not parsed."""
 _TRIES = 200
 _PARSED = 1_000_000
-"""How often, and how many characters in all, are parsed at most while programs are looked for in a text."""
+"""Limits of parsing while programs are looked for in a text: number of attempts, and characters in all."""
 _PROMPT = re.compile(r"[ \t]*(?:>>>(?: |$|(?=\w))|(?:\.\.\.|In \[\d+\]:|[ \t]{2,9}\.\.\.:)(?: |$))")
 _FIRST_PROMPT = re.compile(r"^[ \t]*(?:>>>[ ]?(?=\S)|In \[\d+\]: )", re.MULTILINE)
 _CELL = re.compile(r"^[ \t]*In \[\d+\]: ", re.MULTILINE)
@@ -38,14 +38,14 @@ KNOWN = {*dir(builtins), "__name__", "__file__", "__doc__", "__builtins__"}
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A text that parses as Python, and what its statements are."""
+    """A text that parses as Python, with its statements."""
 
     text: str
     tree: ast.Module = field(compare=False)
 
     @property
     def does(self) -> bool:
-        """Whether it calls, imports or defines anything: a value or a formula does not."""
+        """Whether it calls, imports or defines anything, unlike a value or a formula."""
         kinds = (ast.Call, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
         return any(isinstance(node, kinds) for node in ast.walk(self.tree))
 
@@ -56,23 +56,23 @@ class Program:
 
     @property
     def prints(self) -> bool:
-        """Whether it calls what prints."""
+        """Whether it calls something that prints."""
         calls = (node.func for node in ast.walk(self.tree) if isinstance(node, ast.Call))
         return any((getattr(f, "id", None) or getattr(f, "attr", None)) in _PRINTING for f in calls)
 
 
 def parse(text: str) -> ast.Module | None:
-    """The syntax tree of a text; None when it is too long or no Python."""
+    """The syntax tree of a text; None if it is too long or not Python."""
     return None if isinstance(tree := _parsed(text), int) else tree
 
 
 def stripped(text: str) -> str:
-    """The text without empty lines before it and space behind it."""
+    """The text without leading empty lines and trailing space."""
     return _EMPTY.sub("", text, count=1).rstrip()
 
 
 def program(text: str) -> Program | None:
-    """The text as a program, freed of common indentation, or of that of its first line; None when it is none."""
+    """The text as a program, without the common indentation or that of its first line; None if it is not one."""
     text = stripped(text)
     shapes = [text, textwrap.dedent(text), text.lstrip(" \t")]
     shapes += [stripped(p.sub("", text)) for p in (_QUOTE, _SHELL) if p.search(text)]
@@ -83,7 +83,7 @@ def program(text: str) -> Program | None:
 
 
 def programs(text: str) -> list[Program] | None:
-    """The programs that a text holds among prose, in order; None when something in it is neither.
+    """The programs in a text with prose, in order; None if something in it is neither.
 
     >>> [p.text for p in programs("We add them.\\n\\na = 3\\nprint(a + 4)\\n\\nIt prints 7.")]
     ['a = 3\\nprint(a + 4)']
@@ -107,7 +107,7 @@ def programs(text: str) -> list[Program] | None:
 
 
 def _parsed(text: str) -> ast.Module | int:
-    """The tree, or the line in which it first is no Python."""
+    """The tree, or the first line that is not Python."""
     if len(text) > LONGEST:
         return 1
     try:
@@ -121,7 +121,7 @@ def _parsed(text: str) -> ast.Module | int:
 
 
 def _runs(lines: Sequence[str]) -> Iterator[tuple[int, int, ast.Module | None]]:
-    """The text in runs of lines: each as long as it parses, else a line for itself, without a tree."""
+    """The text as runs of lines: each as long as it parses, or a single line without a tree."""
     at = tries = 0
     most = min(_TRIES, _PARSED // (1 + sum(map(len, lines))))
     while at < len(lines):
@@ -165,7 +165,7 @@ def _word(statement: ast.stmt, bound: set[str]) -> bool:
 
 
 def _idle(statement: ast.stmt) -> bool:
-    """Whether a statement only names a value: a word, a number, a list of them."""
+    """Whether a statement is only a value: a word, a number, a list of these."""
     if isinstance(statement, ast.AnnAssign):
         return statement.value is None
     kinds = (ast.Call, ast.Await, ast.Yield, ast.NamedExpr, ast.ListComp, ast.BinOp)
@@ -173,7 +173,7 @@ def _idle(statement: ast.stmt) -> bool:
 
 
 def _session(text: str) -> Program | None:
-    """What was typed in an interactive session; its last expression prints its value, as it does there."""
+    """The input of an interactive session; its last expression prints its value, as it does there."""
     typed = [line[m.end() :] for line in text.split("\n") if (m := _PROMPT.match(line))]
     typed = [line for line in typed if line.strip() not in ("exit()", "quit()")]
     made = program("\n".join(typed))
@@ -191,7 +191,7 @@ def _session(text: str) -> Program | None:
 
 
 def _prose(line: str, sure: bool = False) -> bool:
-    """Whether a line that is no Python is prose or markdown, and no broken program; `sure`: beyond doubt."""
+    """Whether a line that is not Python is prose or markdown, not a broken program; `sure`: without doubt."""
     line = line.strip()
     if not line or _TAG.match(line):
         return bool(line) or not sure
@@ -204,7 +204,7 @@ def _prose(line: str, sure: bool = False) -> bool:
 
 
 def _quoted(whole: Program) -> str:
-    """What stands between triple quotes that were meant as fences."""
+    """The text between triple quotes that were meant as fences."""
     only = whole.tree.body[0] if len(whole.tree.body) == 1 else None
     value = only.value if isinstance(only, ast.Expr) else None
     held = value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""

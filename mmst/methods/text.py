@@ -1,10 +1,10 @@
-r"""Chain of thought: the model reasons in words, does the arithmetic itself, states an answer.
+r"""The method `text`: the model reasons in words, does the arithmetic itself, and states an answer.
 
     3 + 4 = 7 .
     The answer is 7
 
-A solution that states no answer has none: the last number in it is not taken for one (`mmst.methods.extraction`).
-Thoughts belong to a solution, which is reasoning, but no answer is stated in them (`mmst.methods.turns`).
+A solution that states no answer has none: its last number is not used instead (`mmst.methods.extraction`). Thoughts
+are part of a solution, but an answer inside them does not count (`mmst.methods.turns`).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class TextMethod:
     )
 
     def solution(self, completion: str) -> str:
-        """The reasoning with its thoughts, up to where the model goes on to another turn."""
+        """The reasoning with its thoughts, up to the end of the model's own turn."""
         text = lines_of(completion)
         turn = own_turn(text)
         return text[turn.start : turn.end].strip()
@@ -95,7 +95,7 @@ class TextMethod:
         return answer_in(own_turn(text).said(text))
 
     def canonical(self, solution: str) -> str:
-        """The text in one case and with single spaces, none before punctuation."""
+        """The text in lower case, with single spaces and none before punctuation."""
         text = " ".join(solution.casefold().split())
         return re.sub(r"\s+([.,;:!?])", r"\1", text)
 

@@ -1,12 +1,13 @@
-r"""What of a completion is the model's own turn, and what of that is said aloud. Pure.
+r"""Which part of a completion is the model's own turn, and which part of that is not thoughts. Pure.
 
-1. A turn ends at an end mark (`</s>`, `<|im_end|>`, `<end_of_turn>`, …) and where another one begins: at a line that
-   starts with "Question:", "Problem 2:", "Q:", "Human:" or "User:", at "### Instruction", "[INST]", a line "user".
-   What stands at the very beginning belongs to the own turn: "Problem: …" restated, "Assistant:", a chat's header.
-2. A title such as "### Problem 2", "**Question:**" or "Example 3:" may belong to a solution. It begins another
-   turn only behind an answer. So does a second `#### X`.
-3. Thoughts are not said aloud: `<think> … </think>` and its like, also without the opening mark (the prompt
-   held it) or the closing one (the completion was cut). Marks within them end nothing.
+1. A turn ends at an end mark (`</s>`, `<|im_end|>`, `<end_of_turn>`, …) or where another turn begins: at a line that
+   starts with "Question:", "Problem 2:", "Q:", "Human:" or "User:", at "### Instruction", "[INST]", or a line "user".
+   At the very beginning of a completion these belong to the model's own turn: a restated "Problem: …", "Assistant:",
+   a chat's header.
+2. A title such as "### Problem 2", "**Question:**" or "Example 3:" may be part of a solution. It begins another turn
+   only after an answer. The same holds for a second `#### X`.
+3. Thoughts do not count: `<think> … </think>` and similar marks, also if the opening mark is missing (the prompt
+   held it) or the closing one (the completion was cut). Marks inside thoughts end nothing.
 """
 
 from __future__ import annotations
@@ -66,24 +67,24 @@ _LITERAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where the own turn of a completion stands, and what of it is said aloud: pairs of first and behind last."""
+    """The position of the own turn in a completion, and its parts outside thoughts, as pairs of start and end."""
 
     start: int
     end: int
     aloud: tuple[tuple[int, int], ...]
 
     def said(self, text: str) -> str:
-        """What is said aloud, of the completion or of a text that is as long."""
+        """The parts outside thoughts, of the completion or of a text of the same length."""
         return "".join(text[a:b] for a, b in self.aloud)
 
 
 def lines_of(completion: str) -> str:
-    """The text with every line ended by a line feed alone."""
+    """The text with line feeds as its only line ends."""
     return completion.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def hide_literals(program: str) -> str:
-    """A program in which nothing stands between quotes; as long as it was, for marks in a string mean nothing.
+    """The text with everything between quotes blanked, at the same length: a mark in a string means nothing.
 
     >>> hide_literals("print('</s>')")
     'print(______)'
@@ -92,7 +93,7 @@ def hide_literals(program: str) -> str:
 
 
 def own_turn(seen: str) -> Turn:
-    r"""The model's own turn in a completion, by the marks that are seen in it.
+    r"""The model's own turn in a completion, by its visible marks.
 
     >>> turn = own_turn("<think>3 or 4?</think>The answer is 3\nQuestion: And 8?")
     >>> turn.end, turn.aloud
@@ -117,7 +118,7 @@ def own_turn(seen: str) -> Turn:
 
 
 def _outside_thoughts(seen: str, start: int) -> Iterator[tuple[int, int] | None]:
-    """What stands outside thoughts, in order; None says that all before was one after all."""
+    """The parts outside thoughts, in order; None means that everything before was a thought after all."""
     marks = [(m.start(), m.end(), any(m.group(f"end{i}") for i in range(1, 7))) for m in _THOUGHT.finditer(seen, start)]
     within, at, written = bool(marks) and marks[0][2], start, len(seen.rstrip())
     for first, behind, closes in marks:
@@ -133,7 +134,7 @@ def _outside_thoughts(seen: str, start: int) -> Iterator[tuple[int, int] | None]
 
 
 def _turn_end(seen: str, first: int, last: int, spoken: bool) -> int | None:
-    """Where the turn ends between `first` and `last`; not where it begins, unless it has `spoken` before."""
+    """Where the turn ends between `first` and `last`; not at its beginning, unless it has `spoken` before."""
     begin = first if spoken else first + len(seen[first:last]) - len(seen[first:last].lstrip()) + 1
     ends = [_ENDS.search(seen, begin, last)]
     if answered := _ANSWERED.search(seen, begin - 1, last):

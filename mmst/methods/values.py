@@ -61,7 +61,7 @@ _ITS_VALUE = re.compile(
 
 
 def sentence(text: str) -> str:
-    """Up to where the sentence ends; a point inside a formula ends none."""
+    """The text up to the end of its sentence; a point inside a formula does not end one."""
     formulas = _formulas(text)
     for end in _END.finditer(text):
         before = text[: end.start()]
@@ -71,7 +71,7 @@ def sentence(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    r"""The value in a sentence, without what stands around it.
+    r"""The value in a sentence, without the words around it.
 
     >>> bare("**42**, because 6 * 7 = 42"), bare("1, 2, and 3"), bare("the largest $n$ is 34"), bare(r"\[ 7 \]")
     ('42', '1, 2, and 3', '34', '7')
@@ -88,7 +88,7 @@ def bare(text: str) -> str:
 
 
 def _calculated(text: str) -> str | None:
-    """What a calculation that is said first gives: "double 7, that is 14"; None where a value is said first."""
+    """The result of a calculation that comes first: "double 7, that is 14"; None if a value comes first."""
     found = _ITS_VALUE.fullmatch(text)
     if found is None:
         return None
@@ -99,7 +99,7 @@ def _calculated(text: str) -> str | None:
 
 
 def _without_ends(text: str) -> str:
-    """A value without delimiters of mathematics around it and ends of sentences, in whatever order they nest."""
+    """A value without math delimiters and sentence ends around it, however they nest."""
     while True:
         was = text
         text = _undressed(text).strip("。．，、【】「」『』 ").rstrip("\\")
@@ -129,7 +129,7 @@ def is_value(text: str) -> bool:
 
 
 def _cut(text: str) -> str:
-    """The text without a clause behind its value."""
+    """The text without a clause after its value."""
     if (reason := _outside(_REASON, text)) is not None:
         text = text[: reason.start()]
     if (clause := _outside(_CLAUSE, text)) is not None:
@@ -144,7 +144,7 @@ def _cut(text: str) -> str:
 
 
 def _outside(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The first match behind something that stands in no formula and no brackets."""
+    """The first match that follows something outside formulas and brackets."""
     formulas = _formulas(text)
     for m in pattern.finditer(text, 1):
         before = text[: m.start()]
@@ -156,7 +156,7 @@ def _outside(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _formulas(text: str) -> list[tuple[int, int]]:
-    """Where formulas between dollar signs stand; two sums of money with words between them are none."""
+    """The positions of formulas between dollar signs; two sums of money with words between them are none."""
     found, at = [], 0
     while m := _DOLLARS.search(text, at):
         words = _PROSE.search(m[1])
@@ -170,7 +170,7 @@ def _inside(spans: list[tuple[int, int]], at: int) -> bool:
 
 
 def _undressed(text: str) -> str:
-    """A value without quotes, markdown, and the delimiters of mathematics around it."""
+    """A value without quotes, markdown and math delimiters around it."""
     text = text.strip()
     while True:
         was = text

@@ -1,1 +1,1 @@
-"""What a run tells while it goes: progress, logs, and the only ways to a terminal."""
+"""What a run reports while it works: progress, logs, and the only ways to a terminal."""

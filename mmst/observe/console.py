@@ -1,4 +1,4 @@
-"""Rich's console, with every string made fit to be shown: tables, panels, progress bars and messages end here.
+"""Rich's console with every string made safe to show: all tables, panels, progress bars and messages use it.
 
 >>> Console(file=...).print(f"[bold]{escape(name)}[/]")     # doctest: +SKIP
 """
@@ -19,10 +19,10 @@ from mmst.core.visible import clean
 
 
 class Console(rich.console.Console):
-    """A console on which no text from outside does more than be read."""
+    """A console that only shows text from outside and never interprets it."""
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """A string as text. What was no markup of ours, and is no markup at all, is shown as it is."""
+        """A string as text. Anything that is not our markup is shown as it is."""
         shown = clean(redacted(text))
         try:
             return super().render_str(shown, **how)
@@ -32,13 +32,13 @@ class Console(rich.console.Console):
     def render(
         self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """The pieces that are written. Rich's own controls pass; links, and controls in text, do not."""
+        """The pieces to write. Rich's own control codes pass; links, and control characters in text, do not."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else _plain(piece)
 
 
 def escape(text: str) -> str:
-    """Text from outside for a string with markup: no part of it is markup."""
+    """Escape text from outside for a string with markup."""
     return markup.escape(clean(text))
 
 

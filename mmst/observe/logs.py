@@ -1,11 +1,11 @@
-"""Logs for machines: with `MMST_LOG=json`, one JSON object a line on standard error.
+"""Logs for machines: with `MMST_LOG=json`, one JSON object per line on standard error.
 
     {"time": "2026-11-21T10:04:31.204Z", "level": "info", "logger": "mmst.core.stage_folder",
      "message": "shard written", "run": "demo-6c1f…", "stage": "sample", "round": 1, "arm": "mmst",
      "shard": "shard-00003.jsonl", "records": 128}
 
-Every line of a stage says which run, stage, round and arm it belongs to. Without it nothing is
-logged below a warning: people see the progress display instead.
+Every line of a stage contains its run, stage, round and arm. Without `MMST_LOG=json`, only warnings and errors are
+logged: people see the progress display instead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def wanted() -> bool:
 
 
 def begin(stream: TextIO | None = None, **context: Any) -> None:
-    """Log as the environment asks; every line gets `context`. Again, it replaces the context."""
+    """Log as the environment asks, with `context` in every line. A second call replaces the context."""
     if not wanted():
         return
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -43,14 +43,14 @@ def begin(stream: TextIO | None = None, **context: Any) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object: the usual fields, the context, and what the caller gave as `extra`."""
+    """A record as one JSON object: the usual fields, the context, and the caller's `extra`."""
 
     def __init__(self, context: dict[str, Any]) -> None:
         super().__init__()
         self.context = context
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; what JSON cannot hold is written as text."""
+        """The line; values that JSON cannot hold are written as text."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{moment}.{int(record.msecs):03d}Z",

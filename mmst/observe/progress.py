@@ -1,12 +1,12 @@
 """Progress shown to people, or written as events for the process that shows it.
 
-Everything that is shown passes as an event, so a stage in a child process looks like one in this process:
+Everything is shown through events, so a stage in a child process looks like one in this process:
 
     {"event": "start", "id": "812.0", "place": "01.mmst.sample", "name": "sample", "total": 3200, "unit": "samples"}
     {"event": "advance", "id": "812.0", "done": 64, "found": 0, "note": ""}
     {"event": "end", "id": "812.0", "done": 3200, "found": 0, "seconds": 41.2, "ok": true}
 
-Of what is `done`, `found` had been done before, by a run that was stopped.
+`found` is the part of `done` that an earlier, stopped run had done.
 
 `$MMST_EVENTS` names the file that children append to and `follow` reads; `$MMST_PLACE` says where in a run they are.
 """
@@ -46,13 +46,13 @@ PLAIN_EVERY = 5.0
 
 
 class Display(Protocol):
-    """What is done with events."""
+    """What handles events."""
 
     def show(self, event: Event) -> None:
-        """Show or pass on one event."""
+        """Show one event or pass it on."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """No more events will come."""
 
 
 class Quiet:
@@ -60,20 +60,20 @@ class Quiet:
 
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
-        """Nothing to see."""
+        """Does nothing."""
         yield _Nothing()
 
 
 class _Nothing:
     def advance(self, n: int = 1, note: str = "") -> None:
-        """Nothing to see."""
+        """Does nothing."""
 
     def found(self, n: int) -> None:
-        """Nothing to see."""
+        """Does nothing."""
 
 
 def from_environment() -> Progress:
-    """The progress display that fits where this process runs: events for a parent, a terminal, or plain lines."""
+    """The progress display for this process: events for a parent, a terminal, or plain lines."""
     place = os.environ.get(PLACE, "")
     if path := os.environ.get(EVENTS):
         return Reporter(Writer(Path(path)), place)
@@ -82,7 +82,7 @@ def from_environment() -> Progress:
 
 @contextlib.contextmanager
 def follow(path: Path, stream: TextIO | None = None) -> Iterator[None]:
-    """Show, until the block ends, the events that child processes append to `path` (set as their `$MMST_EVENTS`)."""
+    """Until the block ends, show the events that child processes append to `path` (set as their `$MMST_EVENTS`)."""
     display = _display(stream or sys.stderr)
     path.touch(mode=private.FILE)
     done = threading.Event()
@@ -108,7 +108,7 @@ class Reporter:
 
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
-        """Start work; the end is reported also when it fails, with `ok` false."""
+        """Start work; its end is also reported if it fails, with `ok` false."""
         task = _Reported(self.display, f"{os.getpid()}.{next(self._ids)}", unit)
         start = {"event": "start", "id": task.id, "place": self.place, "name": name, "total": total, "unit": unit}
         self.display.show(start)
@@ -130,21 +130,21 @@ class _Reported:
         self.lock = threading.Lock()
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        """`n` more items are done."""
+        """Report `n` more items as done."""
         metrics.count("mmst_stage_items_total", n, unit=self.unit)
         with self.lock:
             self.done += n
             self._show(note)
 
     def found(self, n: int) -> None:
-        """`n` items had been done before."""
+        """Report `n` items as done earlier."""
         with self.lock:
             self.done += n
             self.before += n
             self._show("")
 
     def counts(self, event: str) -> dict[str, Any]:
-        """What every event after the start holds."""
+        """The common content of every event after the start."""
         return {"event": event, "id": self.id, "done": self.done, "found": self.before}
 
     def _show(self, note: str) -> None:
@@ -154,13 +154,13 @@ class _Reported:
 
 
 class Writer:
-    """Appends events to a file, a line each; several processes may write to the same one."""
+    """Appends events to a file, one line each; several processes may write to the same file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def show(self, event: Event) -> None:
-        """One write per line, so that lines of different processes never mix. A lost line is no failure."""
+        """One write per line, so that lines of different processes never mix. A lost line is not an error."""
         safe = {k: redacted(v) if isinstance(v, str) else v for k, v in event.items()}
         text = json.dumps(safe, ensure_ascii=False) + "\n"
         with contextlib.suppress(OSError):
@@ -171,12 +171,12 @@ class Writer:
                 os.close(fd)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing."""
 
 
 @dataclass
 class _Running:
-    """What a display remembers of a task under way."""
+    """The state of a task in progress on a display."""
 
     label: str
     total: int
@@ -187,14 +187,14 @@ class _Running:
 
 
 class Plain:
-    """Lines for logs: one every `PLAIN_EVERY` seconds of work, one at the end."""
+    """Lines for logs: one every `PLAIN_EVERY` seconds of work, and one at the end."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.running: dict[str, _Running] = {}
 
     def show(self, event: Event) -> None:
-        """Print a line when one is due."""
+        """Print a line if one is due."""
         now = time.monotonic()
         if event["event"] == "start":
             self.running[event["id"]] = _started(event, now)
@@ -210,7 +210,7 @@ class Plain:
             self._print(_finished(task, event))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing."""
 
     def _print(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -218,14 +218,14 @@ class Plain:
 
 
 class Logged(Plain):
-    """The same lines as log records (`mmst.observe.logs`), where those are JSON."""
+    """The same lines as log records (`mmst.observe.logs`), if these are JSON."""
 
     def _print(self, text: str) -> None:
         log.info("%s", text)
 
 
 class Live:
-    """A live display on a terminal: a bar for each task under way, a line for each that ended."""
+    """A live display on a terminal: a bar for each task in progress, a line for each that has ended."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.progress import (
@@ -275,7 +275,7 @@ class Live:
                 self.progress.stop()
 
     def close(self) -> None:
-        """Give the terminal back, also when a killed task never said that it ended."""
+        """Restore the terminal, even if a killed task never reported its end."""
         self.progress.stop()
 
 
@@ -321,7 +321,7 @@ def _finished(task: _Running, event: Event) -> str:
 
 
 def _pace(task: _Running, event: Event, now: float) -> list[str]:
-    """Rate and time left, from what was done since the start; nothing before anything was."""
+    """Rate and time left, from the work since the start; nothing before there is any."""
     made = int(event["done"]) - int(event.get("found", 0))
     rate = made / max(now - task.started, 1e-9)
     if made <= 0:

@@ -1,7 +1,7 @@
-"""The one way to standard output and standard error: secrets hidden, what is unsafe made visible.
+"""The only way to standard output and standard error: hides secrets and makes unsafe characters visible.
 
-`say` is for lines, `mmst.observe.console` for tables and colours, `say_json` for scripts. `guard` makes logging,
-warnings and tracebacks of this process, those of other packages included, go the same way.
+`say` is for lines, `mmst.observe.console` for tables and colours, `say_json` for scripts. `guard` sends logging,
+warnings and tracebacks of this process, including those of other packages, the same way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmst.core.visible import line as one_line
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print one line, on standard output unless said otherwise."""
+    """Print one line, on standard output by default."""
     print(one_line(redacted(text)), file=stream or sys.stdout, flush=True)
 
 
@@ -30,12 +30,12 @@ def warn(text: str) -> None:
 
 
 def say_json(value: Any, *, aside: bool = False) -> None:
-    """Print data as JSON; on standard error with `aside`."""
+    """Print data as JSON; with `aside`, on standard error."""
     print(json_text(value, indent=2), file=sys.stderr if aside else sys.stdout)
 
 
 def show_traceback(error: BaseException) -> None:
-    """Print where an error comes from on standard error."""
+    """Print the traceback of an error on standard error."""
     print(told(error), end="", file=sys.stderr)
 
 
@@ -45,7 +45,7 @@ def told(error: BaseException) -> str:
 
 
 def guard() -> None:
-    """Whatever this process logs, warns of or dies of is shown by the rules of this module."""
+    """Apply the rules of this module to everything that this process logs, warns of or dies of."""
     logging.setLogRecordFactory(Record)
     warnings.formatwarning = _warning
     sys.excepthook = _died
@@ -53,7 +53,7 @@ def guard() -> None:
 
 
 class Record(logging.LogRecord):
-    """A log record whose message, arguments and traceback may be shown, whatever handler writes it."""
+    """A log record whose message, arguments and traceback are safe to show, whatever handler writes it."""
 
     def __init__(self, name: str, level: int, *rest: Any, **more: Any) -> None:
         super().__init__(name, level, *rest, **more)

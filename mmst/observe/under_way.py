@@ -1,4 +1,4 @@
-"""How far the stages of a run on this machine are, as its processes told (`observe.progress`); for `mmst status`."""
+"""The progress of a run's stages on this machine, as reported by its processes (`observe.progress`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVENTS = "events.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a stage did last: `done` of `total`; `running` while the run's process is there."""
+    """The latest state of a stage: `done` of `total`; `running` while the run's process exists."""
 
     done: int
     total: int
@@ -29,7 +29,7 @@ class Work:
 
 
 def look(folder: Path) -> dict[str, Work]:
-    """The key of a place → what was done there, from a run's folder of logs; empty where there is none."""
+    """The state of each place, from a run's folder of logs; empty if there is none."""
     running, found = locks.is_held(folder / locks.RUN), dict[str, Work]()
     places: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for event in _events(folder / EVENTS):

@@ -1,1 +1,1 @@
-"""What a recipe takes, before anything is launched."""
+"""What a recipe needs, before anything is launched."""

@@ -1,4 +1,4 @@
-"""A model's shape, from its Hugging Face `config.json`, and what follows from it. Pure.
+"""A model's shape, from its Hugging Face `config.json`, and figures derived from it. Pure.
 
 Parameters, the largest layer, key-value cache and kept activations are counted from the shape
 alone: no weight is loaded, so a model that is not on this machine can be planned for.
@@ -48,7 +48,7 @@ class Architecture:
 
     @property
     def keys(self) -> int:
-        """Width of a token's keys, which is also that of its values."""
+        """Width of a token's keys, and of its values."""
         return self.kv_heads * self.head_size
 
     @property
@@ -82,14 +82,14 @@ class Architecture:
         return max(self.embedding_parameters, self.hidden * self.mlp)
 
     def kv_bytes(self, size: int) -> int:
-        """Bytes of keys and values that one token leaves in the cache, at `size` bytes a number.
+        """Bytes of keys and values that one token adds to the cache, at `size` bytes per number.
 
         2 x layers x kv_heads x head_size x size: Kwon et al. 2023 (vLLM), arXiv 2309.06180, section 3.
         """
         return 2 * self.layers * self.keys * size
 
     def activation_bytes(self, size: int, row: int, recomputed: bool = False) -> int:
-        """Bytes that one token of a row of `row` tokens leaves behind in all layers for the backward pass.
+        """Bytes that one token of a row of `row` tokens keeps in all layers for the backward pass.
 
         At `size` bytes a number. `recomputed`: only each layer's input is kept, and the rest is made
         again for one layer at a time (gradient checkpointing).
@@ -99,7 +99,7 @@ class Architecture:
         return self.layers * self.layer_activation_bytes(size, row)
 
     def layer_activation_bytes(self, size: int, row: int) -> int:
-        """What of it one layer leaves behind.
+        """The part of it that one layer keeps.
 
         Inputs and outputs of the norms, queries, keys, values, the attention's output, and the
         feed-forward network's inner vectors.
@@ -113,24 +113,24 @@ class Architecture:
 
 
 def architecture(config: Mapping[str, Any], where: str) -> Architecture:
-    """The shape that a `config.json` describes; `ModelError` for one that is not known or not whole.
+    """The shape in a `config.json`; `ModelError` if it is unknown or incomplete.
 
     >>> architecture({"model_type": "mamba"}, "config.json")
     Traceback (most recent call last):
-    mmst.core.errors.ModelError: the plan does not know the architecture in config.json, got 'mamba'. Remedy: it knows \
-bloom, llama, mistral, qwen2, qwen3
+    mmst.core.errors.ModelError: `mmst plan` does not know the architecture in config.json, got 'mamba'. \
+Remedy: it knows bloom, llama, mistral, qwen2, qwen3
     """
     kind = config.get("model_type")
     if kind not in _KINDS:
         raise ModelError(
-            f"the plan does not know the architecture in {where}",
+            f"`mmst plan` does not know the architecture in {where}",
             value=kind,
             remedy=f"it knows {', '.join(sorted(_KINDS))}",
         )
     try:
         return _KINDS[kind](config)
     except KeyError as e:
-        raise ModelError(f"{where} lacks {e}", remedy="give the model's own config.json") from None
+        raise ModelError(f"{where} lacks {e}", remedy="pass the model's own config.json") from None
 
 
 def _bloom(c: Mapping[str, Any]) -> Architecture:
@@ -178,7 +178,7 @@ def _llama(c: Mapping[str, Any]) -> Architecture:
 
 
 def _first(c: Mapping[str, Any], *names: str) -> int:
-    """The first of several names of the same figure that a configuration has."""
+    """The first of several names for the same figure that a configuration has."""
     for name in names:
         if c.get(name):
             return int(c[name])

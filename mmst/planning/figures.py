@@ -1,4 +1,4 @@
-"""A figure of a plan, with the formula and the inputs that it comes from; how it is shown."""
+"""A figure of a plan, with its formula and inputs, and how it is shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Figure:
 
 
 def shown(value: float, unit: str) -> str:
-    """A value for people: bytes and seconds in a unit that suits, large counts with theirs.
+    """A value for people: bytes and seconds in a suitable unit, large counts with a prefix.
 
     >>> shown(819200, "B"), shown(5400, "s"), shown(1234567, "tokens"), shown(1, "GPUs")
     ('800 KiB', '1.5 h', '1.235 M tokens', '1 GPU')
@@ -53,5 +53,5 @@ def counted(n: int, noun: str) -> str:
 
 
 def _four(value: float) -> str:
-    """Four significant digits, or all of a whole number's."""
+    """Four significant digits, or all digits of a whole number."""
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"

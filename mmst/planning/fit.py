@@ -1,6 +1,6 @@
-"""What of a plan does not fit, and which changes of the recipe or the hardware would. Pure.
+"""What does not fit in a plan, and which changes of recipe or hardware would fix it. Pure.
 
-A remedy is named only after the same arithmetic has said that it fits.
+A remedy is named only if the same arithmetic shows that it fits.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from mmst.planning.memory import (
 
 LORA_RANK = 16
 STEP = 64
-"""Tokens between the batches that are tried."""
+"""Step in tokens between the batch sizes that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """Something that cannot be, and the changes each of which would mend it."""
+    """A problem, and changes each of which would fix it."""
 
     what: str
     remedies: tuple[str, ...]
 
 
 def misfits(a: Architecture, config: Config, hardware: Hardware, row: int, example: int, parallel: int) -> list[Misfit]:
-    """Everything that keeps a recipe from running on this hardware; empty when it fits.
+    """Every reason why a recipe cannot run on this hardware; empty if it fits.
 
     `row` is the longest prompt with its completion in tokens, `example` the longest training example.
     """
@@ -54,7 +54,7 @@ def misfits(a: Architecture, config: Config, hardware: Hardware, row: int, examp
 
 def _context(a: Architecture, row: int) -> Iterator[Misfit]:
     if row > a.context:
-        what = f"the longest prompt and completion have {row} tokens, and the model's context holds {a.context}"
+        what = f"the longest prompt and completion have {row} tokens, but the model's context holds {a.context}"
         yield Misfit(what, ("fewer shots (prompt.shots)", "a smaller sampling.max_tokens"))
 
 
@@ -64,7 +64,7 @@ def _ranks(config: Config, hardware: Hardware) -> Iterator[Misfit]:
         return
     if t.launcher == "local":
         if t.ranks > hardware.gpus:
-            what = f"train.launcher=local starts train.ranks={t.ranks} on one node, which has {hardware.gpus} GPUs"
+            what = f"train.launcher=local starts train.ranks={t.ranks} on one node, which has only {hardware.gpus} GPUs"
             yield Misfit(what, (f"train.ranks={hardware.gpus}", "train.launcher=pytorchjob, for several nodes"))
         return
     there = hardware.nodes * hardware.gpus
@@ -75,7 +75,7 @@ def _ranks(config: Config, hardware: Hardware) -> Iterator[Misfit]:
             (f"train.ranks={there}", f"{nodes} nodes of {hardware.gpus} GPUs"),
         )
     if c.trainer_gpus > hardware.gpus:
-        what = f"cluster.trainer_gpus={c.trainer_gpus} in a pod, and a node has {hardware.gpus}"
+        what = f"cluster.trainer_gpus={c.trainer_gpus} in a pod, but a node has {hardware.gpus}"
         yield Misfit(what, (f"cluster.trainer_gpus={hardware.gpus}",))
 
 
@@ -90,7 +90,7 @@ def _training(a: Architecture, config: Config, hardware: Hardware, row: int) -> 
 
 
 def training_remedies(a: Architecture, config: Config, hardware: Hardware, row: int) -> list[str]:
-    """The changes with which training fits: of those with fewest keys, one for each set of keys."""
+    """The changes with which training fits: of those with the fewest keys, one for each set of keys."""
     t = config.train
     choices: dict[str, list[int]] = {"batch_tokens": _smaller(t.batch_tokens, row)}
     if not t.gradient_checkpointing:
@@ -109,7 +109,7 @@ def training_remedies(a: Architecture, config: Config, hardware: Hardware, row: 
 
 
 def _first(a: Architecture, config: Config, hardware: Hardware, row: int, choices: dict[str, list[int]]) -> str:
-    """The first combination of values that fits, as settings; "" when none does."""
+    """The first combination of values that fits, as settings; "" if none does."""
     for values in itertools.product(*choices.values()):
         changes = dict(zip(choices, values, strict=True))
         changed = replace(config.train, **changes)  # type: ignore[arg-type]
@@ -137,7 +137,7 @@ def _export(a: Architecture, hardware: Hardware) -> Iterator[Misfit]:
 
 def _serving(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> Iterator[Misfit]:
     if parallel > hardware.devices:
-        what = f"cluster.server_gpus={parallel} for one server, and a node has {hardware.devices}"
+        what = f"cluster.server_gpus={parallel} for one server, but a node has {hardware.devices}"
         yield Misfit(what, (f"cluster.server_gpus={hardware.devices}",))
     elif a.heads % parallel:
         divisors = [n for n in range(1, hardware.devices + 1) if a.heads % n == 0]

@@ -1,7 +1,7 @@
 """The model that a plan is for: its shape and tokenizer, from its folder if it is on this machine.
 
 Shapes are read from, in this order: the `config.json` that is asked for; the one in `model.base`;
-a shipped one (`mmst/architectures`) of the same name as the last part of `model.base`.
+a shipped one (`mmst/planning/architectures`) with the same name as the last part of `model.base`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ FOLDER = Path(__file__).parent / "architectures"
 
 
 def names() -> list[str]:
-    """The names of the shipped shapes: those of the models on the Hugging Face Hub."""
+    """The names of the shipped shapes, as on the Hugging Face Hub."""
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
 def model_and_tokens(base: str, config: str = "") -> tuple[Model, Count]:
-    """The model of `model.base`, or of `config` (a file, or a shipped name), and what counts its tokens.
+    """The model in `model.base` or in `config` (a file, or a shipped name), and a function that counts its tokens.
 
     Without a tokenizer here, tokens are estimated from characters, and the model's name says so.
     """
@@ -37,9 +37,9 @@ def model_and_tokens(base: str, config: str = "") -> tuple[Model, Count]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
-        raise ModelError(f"{file} cannot be read ({e})", remedy="give a config.json of Hugging Face") from None
+        raise ModelError(f"{file} cannot be read ({e})", remedy="pass a Hugging Face config.json") from None
     if not isinstance(data, dict):
-        raise ModelError(f"{file} is not a mapping of keys", remedy="give a config.json of Hugging Face")
+        raise ModelError(f"{file} is not a mapping of keys", remedy="pass a Hugging Face config.json")
     shape = architecture(data, str(file))
     name = file.stem if file.parent == FOLDER or file.name != "config.json" else file.parent.name
     if folder is None:
@@ -63,7 +63,7 @@ def _file(base: str, config: str, folder: Path | None) -> Path:
     elif (last := base.rstrip("/").rsplit("/", 1)[-1].casefold()) in shipped:
         return shipped[last]
     raise ModelError(
-        "no model of this name or path to plan for",
+        "there is no model with this name or path",
         value=config or base,
-        remedy=f"give its config.json by --model-config, or a shipped shape: {', '.join(names())}",
+        remedy=f"pass its config.json with --model-config, or the name of a shipped one: {', '.join(names())}",
     )

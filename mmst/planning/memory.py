@@ -1,4 +1,4 @@
-"""What must be held where, in training and in serving: figures, and what does not fit. Pure.
+"""Memory needs of training and serving: figures, and what does not fit. Pure.
 
 The states follow DeepSpeed's own estimators (`estimate_zero2_model_states_mem_needs`,
 `estimate_zero3_model_states_mem_needs`, without offloading, which the worker does not do): per
@@ -18,7 +18,7 @@ from mmst.planning.hardware import Hardware
 
 TRAINING, SERVING = "training memory", "serving memory"
 MOST_RANKS = 1024
-"""As many as `train.ranks` may be."""
+"""Maximum of `train.ranks`."""
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -70,24 +70,24 @@ def states(a: Architecture, t: TrainConfig) -> States:
 
 
 def compute_size(t: TrainConfig) -> int:
-    """Bytes of a number in the forward pass. Plain torch keeps fp32 beside bfloat16: counted as 4."""
+    """Bytes per number in the forward pass. Plain torch keeps fp32 beside bfloat16: counted as 4."""
     return 2 if t.precision == "bfloat16" and zero_stage(t) else 4
 
 
 def logit_bytes(a: Architecture, size: int) -> int:
-    """Bytes of a token's logits: as computed and their gradient, and in fp32 the loss's copy and softmax."""
+    """Bytes of a token's logits: the logits and their gradient, and in fp32 the copy and softmax of the loss."""
     return a.vocabulary * (2 * size + 8)
 
 
 def training_bytes(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> float:
-    """What training holds at its peak per GPU, or per machine whose ranks share its memory."""
+    """The peak memory of training per GPU, or per machine if its ranks share its memory."""
     size = compute_size(t)
     each = a.activation_bytes(size, row, t.gradient_checkpointing) + logit_bytes(a, size)
     return (states(a, t).total + t.batch_tokens * each) * (1 if hardware.gpus else t.ranks)
 
 
 def least_ranks(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> int:
-    """The fewest GPUs on which this training fits; 0 when none of up to `MOST_RANKS` do."""
+    """The smallest number of GPUs on which this training fits; 0 if it is more than `MOST_RANKS`."""
     for ranks in range(1, MOST_RANKS + 1):
         if training_bytes(a, replace(t, ranks=ranks), hardware, row) <= hardware.usable_bytes:
             return ranks
@@ -95,12 +95,12 @@ def least_ranks(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -
 
 
 def export_bytes(a: Architecture) -> float:
-    """What the first rank holds in its node's memory at the end: weights and model, both whole and in fp32."""
+    """Memory of the first rank's node at the end: weights and model, both whole and in fp32."""
     return 8.0 * a.parameters
 
 
 def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> Iterator[Figure]:
-    """What training holds per GPU (or machine) and on the first node; `row` is the longest row's tokens."""
+    """Memory of training per GPU (or machine) and on the first node; `row` is the longest row in tokens."""
     t, s, zero, p = config.train, states(a, config.train), zero_stage(config.train), f"{a.parameters:,} parameters"
     shared = {0: "plain torch", 1: "ZeRO-1", 2: "ZeRO-2", 3: "ZeRO-3"}[zero] + f", {counted(t.ranks, 'rank')}"
     size = compute_size(t)
@@ -140,7 +140,7 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
 
 
 def serving(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> Iterator[Figure]:
-    """What sampling holds per GPU with the model on `parallel` of them, and how many completions at once."""
+    """Memory of sampling per GPU with the model on `parallel` of them, and how many completions fit at once."""
     size = SIZES[config.model.dtype]
 
     def figure(name: str, value: float, unit: str, formula: str) -> Figure:
@@ -165,7 +165,7 @@ def serving(a: Architecture, config: Config, hardware: Hardware, row: int, paral
 
 
 def rows_wanted(config: Config) -> int:
-    """Completions that sampling has under way together."""
+    """Number of completions that sampling has in progress at once."""
     s = config.sampling
     return s.batch if in_process(config) else s.concurrency * s.k
 
@@ -176,14 +176,14 @@ def in_process(config: Config) -> bool:
 
 
 def rows_at_once(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> int:
-    """How many of the wanted completions the key-value cache has room for."""
+    """How many of the wanted completions fit into the key-value cache."""
     size = SIZES[config.model.dtype]
     room: float = hardware.usable_bytes - size * a.parameters / parallel
     return max(0, min(rows_wanted(config), int(room * parallel / (a.kv_bytes(size) * row))))
 
 
 def least_parallel(a: Architecture, config: Config, hardware: Hardware, row: int) -> int:
-    """The fewest GPUs of one node that hold the model and one completion: a power of two; 0 when none do."""
+    """The smallest power of two of GPUs of one node that holds the model and one completion; 0 if none does."""
     for parallel in (1 << i for i in range(hardware.devices.bit_length())):
         if a.heads % parallel == 0 and rows_at_once(a, config, hardware, row, parallel):
             return parallel
@@ -191,5 +191,5 @@ def least_parallel(a: Architecture, config: Config, hardware: Hardware, row: int
 
 
 def usable(hardware: Hardware) -> str:
-    """The memory that a plan may fill, in words."""
+    """The memory that a plan may use, in words."""
     return f"{hardware.usable_share:.0%} of {shown(hardware.device_bytes, 'B')}"

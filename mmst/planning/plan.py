@@ -1,7 +1,7 @@
-"""What a recipe takes, before anything is launched: memory, GPUs, work, time, bytes, money. Pure.
+"""What a recipe needs before anything is launched: memory, GPUs, work, time, bytes, money. Pure.
 
 Every figure carries its formula with the inputs. The parts: `architecture` (the model's shape),
-`memory`, `work` (what a run does), `time`, `fit` (what cannot be, and what would).
+`memory`, `work` (what a run does), `time`, `fit` (what does not fit, and what would).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Plan:
     misfits: tuple[Misfit, ...]
 
     def value(self, name: str, group: str = "") -> float:
-        """The value of the figure of this name; `KeyError` when there is none."""
+        """The value of the figure with this name; `KeyError` if there is none."""
         for f in self.figures:
             if f.name == name and group in ("", f.group):
                 return f.value
@@ -41,7 +41,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The model to plan for: its shape, what it is called, and the bytes of its folder's files if it is here."""
+    """The model to plan for: its shape, its name, and the size of its folder's files if it is here."""
 
     shape: Architecture
     name: str
@@ -54,8 +54,8 @@ def plan(
 ) -> Plan:
     """The plan of a recipe.
 
-    `count` gives the tokens of texts, `price` is a node's per hour (0: the hardware's), `solved` the
-    share of (problem, method) of which some sample is right.
+    `count` gives the tokens of texts, `price` is a node's per hour (0: the hardware's), `solved` the share of
+    (problem, method) with at least one right sample.
     """
     a, done = model.shape, work(config, count, solved)
     row, example = done.longest, min(done.example, config.train.batch_tokens)
@@ -76,7 +76,7 @@ def plan(
 
 
 def _parallel(a: Architecture, config: Config, hardware: Hardware, row: int) -> int:
-    """GPUs that hold the model for sampling: as the recipe says, or the fewest that do."""
+    """GPUs that hold the model for sampling: as in the recipe, or the smallest sufficient number."""
     s = config.sampling
     if memory.in_process(config) or not hardware.gpus:
         return 1

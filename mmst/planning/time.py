@@ -1,4 +1,4 @@
-"""How long a plan's work takes on some hardware. Pure.
+"""How long the work of a plan takes on some hardware. Pure.
 
 Measured speeds are scaled by the parameters that every token is multiplied by. On GPUs:
 
@@ -22,14 +22,14 @@ from mmst.planning.memory import SIZES
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens per second, and where the figure comes from."""
+    """Tokens per second, and the formula of the figure."""
 
     rate: float
     formula: str
 
 
 def prefill(a: Architecture, hardware: Hardware, parallel: int) -> Speed:
-    """How fast prompts are read."""
+    """The speed of reading prompts."""
     if hardware.measured:
         return _scaled(a, hardware.measured.prefill_tokens_per_s, hardware.measured.parameters)
     flops = parallel * hardware.gpu_tflops * 1e12 * hardware.prefill_share
@@ -38,7 +38,7 @@ def prefill(a: Architecture, hardware: Hardware, parallel: int) -> Speed:
 
 
 def decode(a: Architecture, config: Config, hardware: Hardware, parallel: int, rows: int, length: float) -> Speed:
-    """How fast completions are written, `rows` at once whose prompt and completion are `length` tokens long."""
+    """The speed of writing completions, `rows` at once with `length` tokens of prompt and completion."""
     if hardware.measured:
         return _scaled(a, hardware.measured.decode_tokens_per_s, hardware.measured.parameters)
     size = SIZES[config.model.dtype]
@@ -55,7 +55,7 @@ def decode(a: Architecture, config: Config, hardware: Hardware, parallel: int, r
 
 
 def train(a: Architecture, config: Config, hardware: Hardware) -> Speed:
-    """How fast training goes on all its ranks."""
+    """The speed of training on all its ranks."""
     if hardware.measured:
         return _scaled(a, hardware.measured.train_tokens_per_s, hardware.measured.parameters)
     each = (4 if config.train.lora_rank else 6) + (2 if config.train.gradient_checkpointing else 0)

@@ -1,10 +1,10 @@
-"""How much a run of a recipe has to do: samples, tokens, programs and bytes. No model is asked.
+"""The work of a run: samples, tokens, programs and bytes, calculated without a model.
 
-The problems are really loaded and cleaned, and the requests really made, by the stages' own
-code; so counts and prompts are those of the run. What only the model could say is assumed:
+The stages' own code really loads and cleans the problems and creates the requests, so counts and prompts are those
+of the run. What depends on the model is assumed:
 
 - a completion is as long as the annotated solutions of its method, if the problems have any;
-- of what could be translated a share is solved, and so translated: `SOLVED`, if nobody knows better.
+- a share of what could be translated is solved, and so translated: `SOLVED`, unless a better figure is given.
 """
 
 from __future__ import annotations
@@ -30,51 +30,51 @@ Sums = defaultdict[str, float]
 """Sums by purpose: train, heldout or translate; or by stage."""
 
 SOLVED = 0.75
-"""Assumed share of (problem, method) of which some sample is right. The demo: 0.74."""
+"""Assumed share of (problem, method) with at least one right sample. The demo: 0.74."""
 WITHOUT_EXAMPLES = 0.5
-"""Assumed length of a completion, as a share of `sampling.max_tokens`, where nothing is annotated."""
+"""Assumed length of a completion without annotated solutions, as a share of `sampling.max_tokens`."""
 CHARACTERS = 4
-"""Assumed characters of a token where there is no tokenizer: what OpenAI's help says of English."""
+"""Assumed characters per token without a tokenizer: OpenAI's help says so for English."""
 DIGEST = "sha256:" + 64 * "0"
 
 
 @dataclass(frozen=True, slots=True)
 class Typical:
-    """A method's typical solution: tokens (with the end token), and a text of about its length."""
+    """A typical solution of a method: its tokens (with the end token), and a text of about its length."""
 
     tokens: float
     text: str
     annotated: int
-    """Annotated solutions that it is the mean of; 0 when it is assumed."""
+    """Number of annotated solutions in the mean; 0 if it is assumed."""
 
 
 @dataclass(slots=True)
 class Work:
-    """What one run does in all its rounds and arms, by the purpose that it is done for."""
+    """The work of one run in all its rounds and arms, by purpose."""
 
     problems: dict[str, int]
     typical: dict[str, Typical]
     solved: float
-    """Share of (problem, method) of which some sample is right."""
+    """Share of (problem, method) with at least one right sample."""
     samples: Sums = field(default_factory=lambda: Sums(float))
     tokens: Sums = field(default_factory=lambda: Sums(float))
     prompt_tokens: Sums = field(default_factory=lambda: Sums(float))
-    """Of each request once, however many completions it asks for."""
+    """Once per request, however many completions it asks for."""
     requests: Sums = field(default_factory=lambda: Sums(float))
     programs: Sums = field(default_factory=lambda: Sums(float))
     """Completions that are programs; identical ones run once."""
     bytes: Sums = field(default_factory=lambda: Sums(float))
-    """Of shards, by stage; checkpoints are not among them."""
+    """Of shards, by stage, without checkpoints."""
     rows: list[int] = field(default_factory=list)
     """Tokens of training examples: all annotated ones, and one per training problem and method."""
     longest: int = 0
-    """Tokens of the longest prompt with the longest completion that is allowed."""
+    """Tokens of the longest prompt with the longest allowed completion."""
     example: int = 0
     """Tokens of the longest training prompt with a typical completion."""
 
 
 def work(config: Config, count: Count, solved: float) -> Work:
-    """The work of a recipe. `UserError` as from the run itself when its problems cannot be used."""
+    """The work of a recipe. `UserError`, as from the run itself, if its problems cannot be used."""
     loaded = {role: prepare.read(role, getattr(config.problems, role)) for role in prepare.ROLES}
     solutions = [p.solutions for problems in loaded.values() for p in problems]
     typical = {name: typical_solution(config, name, solutions, count) for name in config.methods}
@@ -100,7 +100,7 @@ def work(config: Config, count: Count, solved: float) -> Work:
 
 
 def filled(rows: Sequence[int], budget: int) -> float:
-    """Share of the batches that is not padding: a window of rows of these tokens, sorted and cut as in training."""
+    """Share of the batches that is not padding: a window of rows with these tokens, sorted and cut as in training."""
     fitting = sorted(n for n in rows if n <= budget)
     if not fitting:
         return 0.0
@@ -110,7 +110,7 @@ def filled(rows: Sequence[int], budget: int) -> float:
 
 
 def typical_solution(config: Config, name: str, solutions: Sequence[Mapping[str, str]], count: Count) -> Typical:
-    """What a completion of a method will be like, from the annotated solutions of it that there are."""
+    """The expected completion of a method, from its annotated solutions."""
     most = config.sampling.max_tokens
     given = [s[name] for s in solutions if name in s]
     if not given:
@@ -157,7 +157,7 @@ def _translating(
 
 
 def _add(done: Work, config: Config, purpose: str, record: Sample, answer: str, n: int, times: float) -> None:
-    """Count a request `times` made, its `n` completions like this record, and their verdicts."""
+    """Count a request made `times` times, its `n` completions like this record, and their verdicts."""
     checked = CheckedSample(sample=record, verdict=Verdict.PASSED, solution=record.completion, answer=answer)
     completions = n * times
     done.samples[purpose] += completions
@@ -192,7 +192,7 @@ def _solved(problem: Problem, name: str, text: str) -> CheckedSample:
 
 
 def _new_examples(done: Work, config: Config, problems: Sequence[Problem], render: Render | None) -> float:
-    """Bytes of the examples that an arm chooses: about one per solution that is translated."""
+    """Bytes of the examples that an arm chooses: about one for each translated solution."""
 
     def made(p: Problem, name: str) -> Example:
         prompt = solve_prompt(
@@ -218,5 +218,5 @@ def _bytes(record: object) -> int:
 
 
 def _joined(messages: Sequence[Mapping[str, str]]) -> str:
-    """A chat without its template's few tokens."""
+    """A chat prompt without the few tokens of its template."""
     return "\n".join(m["content"] for m in messages)

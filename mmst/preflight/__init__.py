@@ -1,1 +1,1 @@
-"""What can be known to be wrong before anything expensive is done: machine, recipe, cluster."""
+"""Checks before anything expensive is done: machine, recipe, cluster."""

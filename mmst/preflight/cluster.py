@@ -1,7 +1,7 @@
-"""Whether a cluster has what a recipe needs there: `mmst preflight --cluster NAMESPACE`.
+"""Check that a cluster has what a recipe needs: `mmst preflight --cluster NAMESPACE`.
 
-The parts and their order are `PARTS`; each looks for real and yields findings. A part that cannot
-look (a server that does not answer, a right that we lack) is itself a finding that is not ok.
+The parts and their order are `PARTS`; each really tries things and yields findings. If a part cannot check
+something (a server does not answer, a permission is missing), that is itself a finding that is not ok.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PARTS = ("api", "permissions", "gvisor", "storage", "mlflow", "kserve", "quota",
 
 
 def examine(config: Config, only: Sequence[str] = (), endpoint: str = "") -> Iterator[Diagnostic]:
-    """The findings of all parts or some, as they are made; Kubeflow is asked where an `endpoint` is named."""
+    """The findings of all or some parts, one by one; Kubeflow is checked if an `endpoint` is named."""
     unknown = [name for name in only if name not in PARTS]
     if unknown:
         raise ConfigError("--only names an unknown part", value=unknown[0], remedy=f"parts: {', '.join(PARTS)}")
@@ -38,16 +38,16 @@ def examine(config: Config, only: Sequence[str] = (), endpoint: str = "") -> Ite
 
 
 def storage(out: str) -> Iterator[Diagnostic]:
-    """The store is a bucket or a shared volume, and knows conditional writes. Asked from here, not from a pod."""
+    """The store is a bucket or a shared volume with conditional writes. Checked from here, not from a pod."""
     if not out.startswith("s3://"):
         found = f"{out}: a folder on the shared volume; only pods can look at it"
-        yield Diagnostic(what="store", ok=True, found=found, why="everything that a run makes is kept there")
+        yield Diagnostic(what="store", ok=True, found=found, why="everything that a run produces is stored there")
         return
     yield machine.store(out)
 
 
 def mlflow(config: Config) -> Iterator[Diagnostic]:
-    """The MLflow server answers: directly or, for an address inside the cluster, through the API server."""
+    """The MLflow server answers: directly or, if its address is inside the cluster, through the API server."""
     named = [e.partition("=")[2] for e in config.cluster.env if e.startswith("MLFLOW_TRACKING_URI=")]
     uri = config.promote.tracking_uri or next(iter(named), "") or os.environ.get("MLFLOW_TRACKING_URI", "")
     why, remedy = "experiments and the model registry", "helm: mlflow.enabled, or promote.tracking_uri of a server"
@@ -87,4 +87,4 @@ def _looked(name: str, look: Callable[[], Iterable[Diagnostic]]) -> Iterator[Dia
     except MmstError as e:
         why, remedy = getattr(e, "why", ""), getattr(e, "remedy", "")
         found = getattr(e, "what", str(e)) + (f" ({why})" if why else "")
-        yield Diagnostic(what=name, ok=False, found=found, why="it could not be looked at", remedy=remedy)
+        yield Diagnostic(what=name, ok=False, found=found, why="it could not be checked", remedy=remedy)

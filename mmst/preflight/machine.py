@@ -1,4 +1,4 @@
-"""What this machine must have, each thing looked at for real: `mmst doctor`, and before every run.
+"""What this machine must have, each thing really tried: `mmst doctor`, and before every run.
 
 Each is a `Finding`.
 """
@@ -23,7 +23,7 @@ from mmst.core.redaction import without_user
 from mmst.wiring import added
 
 PYTHONS = ((3, 11), (3, 13))
-"""From the first, below the second."""
+"""At least the first, below the second."""
 
 PACKAGES = (
     ("kfp", "pipeline", "runs and compiles the graph", True),
@@ -39,7 +39,7 @@ PACKAGES = (
     ("sympy", "grade", "programs that import it (check.packages), answers that take algebra", False),
     ("boto3", "s3", "runs stored in a bucket (--out s3://…)", False),
 )
-"""Distribution, our extra that brings it, what for, and whether every run needs it."""
+"""Distribution, the extra that installs it, its purpose, and whether every run needs it."""
 
 MEMORY_GIB = 3.0
 DISK_GIB = 2.0
@@ -47,7 +47,7 @@ SHM_MIB = 64
 
 
 def examine(out: str) -> Iterator[Diagnostic]:
-    """Look at everything, for runs stored at `out`; one finding after the other, as they are made."""
+    """Check everything for runs stored at `out`; yields one finding after the other."""
     yield python()
     yield processors()
     yield memory()
@@ -63,14 +63,14 @@ def examine(out: str) -> Iterator[Diagnostic]:
 
 
 def python(version: tuple[int, int] = sys.version_info[:2]) -> Diagnostic:
-    """The Python that runs this."""
+    """The Python version."""
     low, below = PYTHONS
     return Diagnostic(
         what="Python",
         ok=low <= version < below,
         found=".".join(map(str, version)),
-        why="the pinned packages exist for these versions",
-        remedy=f"make the environment with Python {low[0]}.{low[1]} or {below[0]}.{below[1] - 1}",
+        why="the pinned packages are for these versions",
+        remedy=f"create the environment with Python {low[0]}.{low[1]} or {below[0]}.{below[1] - 1}",
     )
 
 
@@ -81,26 +81,26 @@ def processors() -> Diagnostic:
         what="processors",
         ok=n >= 2,
         found=f"{n}",
-        why="sampling, checks and training share them; one is enough, only slower",
+        why="sampling, checks and training share them; one is enough, but slower",
         remedy="use a machine with 2 cores or more",
         needed=False,
     )
 
 
 def memory(free: float | None = None) -> Diagnostic:
-    """The memory that is free in GiB, a container's limit included."""
+    """The free memory in GiB, within a container's limit."""
     gib = _free_memory() if free is None else free
     return Diagnostic(
         what="memory",
         ok=gib >= MEMORY_GIB,
         found=f"{gib:.1f} GiB free",
-        why=f"the demo needs {MEMORY_GIB:g} GiB; training a model of your own about 5 times its size",
+        why=f"the demo needs {MEMORY_GIB:g} GiB; training your own model needs about 5 times its size",
         remedy="end other programs, raise the container's limit, or use a larger machine",
     )
 
 
 def disk(out: str, least_gib: float = DISK_GIB) -> Diagnostic:
-    """The space where runs are stored (for a bucket: where models are fetched to)."""
+    """The free space where runs are stored (for a bucket: where models are downloaded to)."""
     folder = Path.cwd() if out.startswith("s3://") else Path(out.removeprefix("file://")).absolute()
     while not folder.exists():
         folder = folder.parent
@@ -128,7 +128,7 @@ def shared_memory(folder: Path = Path("/dev/shm")) -> Diagnostic:
 
 
 def package(name: str, extra: str, why: str, needed: bool) -> Diagnostic:
-    """Whether a package is installed, and its version. It is not imported: that takes seconds."""
+    """Whether a package is installed, and its version. It is not imported, because that takes seconds."""
     try:
         version = importlib.metadata.version(name)
         ok = importlib.util.find_spec(name) is not None
@@ -138,8 +138,8 @@ def package(name: str, extra: str, why: str, needed: bool) -> Diagnostic:
 
 
 def gvisor() -> Diagnostic:
-    """gVisor, by running a program in it."""
-    why = "runs the programs that the model writes; nothing falls back to running them unconfined"
+    """gVisor, checked by running a program in it."""
+    why = "runs the programs that the model writes; they are never run unconfined instead"
     return _try("gVisor", why, wiring.gvisor)
 
 
@@ -151,23 +151,23 @@ def model() -> Diagnostic:
 
 
 def store(out: str) -> Diagnostic:
-    """The store, by writing to it."""
+    """The store, checked by writing to it."""
 
     def probe() -> str:
         opened = wiring.open_store(out)
         opened.probe()
         return f"{opened.uri} is writable, also on conditions"
 
-    return _try("store", "everything that a run makes is kept there", probe)
+    return _try("store", "everything that a run produces is stored there", probe)
 
 
 def tracking(uri: str = "") -> Diagnostic:
-    """Where MLflow will write; a server is asked whether it is there."""
+    """Where MLflow will write; a server must answer."""
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     why = "experiments and the model registry"
     if not uri.startswith("http"):
         return Diagnostic(what="MLflow", ok=True, found=uri or "SQLite in the run's folder", why=why)
-    remedy = "start it (`mlflow server`), or name none (MLFLOW_TRACKING_URI, promote.tracking_uri): SQLite"
+    remedy = "start it (`mlflow server`), or unset MLFLOW_TRACKING_URI and promote.tracking_uri to use SQLite"
     return answering("MLflow", f"{uri.rstrip('/')}/health", why, remedy)
 
 
@@ -190,7 +190,7 @@ def plug_ins() -> Iterator[Diagnostic]:
 
 
 def answering(what: str, url: str, why: str, remedy: str, seconds: float = 5.0) -> Diagnostic:
-    """Whether an HTTP server is there: any answer below 500 counts, also a refusal."""
+    """Whether an HTTP server answers: any answer below 500 counts, also a refusal."""
     import http.client
     import urllib.error
     import urllib.request

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything expensive is done: `mmst run` begins with it.
+"""Check a recipe before anything expensive is done; `mmst run` begins with this.
 
 Each check raises the error that a stage would raise much later, with the value and the remedy.
 """
@@ -38,7 +38,7 @@ def check(config: Config) -> None:
 
 
 def problem_files(config: Config) -> None:
-    """Every problem file is there and not empty; there is something to sample and to hold out."""
+    """Every problem file exists and is not empty; there is something to sample and to hold out."""
     p = config.problems
     for part in ("train", "test"):
         if not getattr(p, part):
@@ -61,11 +61,11 @@ def _source_file(key: str, source: Source) -> None:
             remedy=f"--set {key}.path=FILE; {PUBLISHED}",
         )
     if path.is_file() and path.stat().st_size == 0:
-        raise DataError(f"{path} is empty", remedy=f"give a file with problems of the format {source.format}")
+        raise DataError(f"{path} is empty", remedy=f"use a file with problems in the format {source.format}")
 
 
 def recorded_file(config: Config) -> None:
-    """The file of recorded completions is there."""
+    """The file of recorded completions exists."""
     s = config.sampling
     if s.backend == "recorded" and not Path(s.recorded).expanduser().is_file():
         raise ConfigError(
@@ -74,7 +74,7 @@ def recorded_file(config: Config) -> None:
 
 
 def machine(config: Config) -> list[Diagnostic]:
-    """What this machine needs for this configuration."""
+    """This machine has what this configuration needs."""
     needed = {name for name, _, _, always in preflight_machine.PACKAGES if always}
     trains_here, samples_here = config.train.launcher == "local", config.sampling.backend != "kserve"
     if not trains_here and not samples_here:
@@ -116,7 +116,7 @@ def engines(config: Config) -> None:
 
 
 def for_cluster(config: Config) -> None:
-    """What a recipe must say so that its stages can run as pods, which share no folder and no gVisor with us.
+    """What a recipe needs so that its stages can run as pods, which share no folder and no gVisor with us.
 
     Only reads the configuration; `mmst preflight` looks at the cluster itself.
     """
@@ -125,7 +125,7 @@ def for_cluster(config: Config) -> None:
         raise ConfigError(
             f"the run would have {wanted} tasks, and Argo ends a run that has more than some {MOST_TASKS}",
             value=f"loop.rounds={config.loop.rounds}, {len(config.loop.controls)} controls",
-            remedy="fewer rounds or controls; a second recipe can go on from the champion (model.base)",
+            remedy="fewer rounds or controls; a second recipe can continue from the champion (model.base)",
         )
     if not config.out.startswith("s3://") and not (c.volume and Path(config.out).is_relative_to(c.mount)):
         raise ConfigError(

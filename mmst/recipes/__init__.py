@@ -36,7 +36,7 @@ def override_all(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
-            raise ConfigError("--set takes key=value", value=setting, remedy="e.g. --set sampling.k=8")
+            raise ConfigError("--set needs key=value", value=setting, remedy="e.g. --set sampling.k=8")
         value = yaml.parse(text, f"--set {key}")
         try:
             data = override(data, {key.strip(): value})
@@ -44,7 +44,7 @@ def override_all(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any
             if isinstance(e, ConfigError):
                 raise
             raise ConfigError(
-                f"--set {key} does not lead to a list entry of the recipe",
+                f"--set {key} is not a list entry of the recipe",
                 value=setting,
                 remedy="entries count from 0, e.g. problems.train.0.limit=50",
             ) from None

@@ -1,4 +1,4 @@
-"""Tracking and registry on MLflow: SQLite beside the run's store, or any MLflow server.
+"""Tracking and registry with MLflow: SQLite beside the run's store, or any MLflow server.
 
 An MLflow run per MMST run (tag `mmst.run`), its metrics at step = round. A model version per
 checkpoint (tag `mmst.checkpoint`), whose artifacts are:
@@ -7,13 +7,12 @@ checkpoint (tag `mmst.checkpoint`), whose artifacts are:
     checkpoint/                   the Hugging Face folder, for `from_pretrained`; or
     checkpoint.json               where it is, for one that is too large to be copied (tag `mmst.source`)
 
-Both are artifacts of the run, which is the only kind of source that every server accepts: it refuses
-local paths by HTTP, and knows nothing of a bucket's.
+Both are artifacts of the run, the only kind of source that every server accepts: servers refuse local paths over
+HTTP and cannot read other buckets.
 
-Everything may be repeated: what was made before is found. So each request is, while MLflow is away
-(`mmst.registry.mlflow_calls`). On SQLite all writers of a machine take
-turns under a file lock, which also keeps two processes from creating the database at once (one
-of them would crash).
+Every request may be repeated, because it finds what was made before; while MLflow is away, it is repeated
+(`mmst.registry.mlflow_calls`). With SQLite, all writers of a machine take turns under a file lock. This also
+prevents two processes from creating the database at once (one of them would crash).
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ _QUIET = {
 
 
 class MlflowRegistry:
-    """Fulfils `ports.Registry`. Nothing is imported or reached before the first call.
+    """Fulfils `ports.Registry`. Nothing is imported or contacted before the first call.
 
     Args:
         uri: the address; `sqlite:///path` for a file.
         experiment: the experiment's name.
-        patience: seconds for which trouble that may pass is waited out, in each call.
+        patience: seconds that each call waits for a problem to pass.
         progress: where a wait is shown.
     """
 
@@ -83,7 +82,7 @@ class MlflowRegistry:
         artifacts: Mapping[str, bytes],
         tags: Mapping[str, str],
     ) -> str:
-        """Log one round; see `ports.Registry.log_round`. Artifacts stand below `round-NN/`."""
+        """Log one round; see `ports.Registry.log_round`. Artifacts are below `round-NN/`."""
         files = {f"round-{round:02d}/{name}": data for name, data in artifacts.items()}
 
         def log(client: Any) -> str:
@@ -135,7 +134,9 @@ class MlflowRegistry:
                 client.create_model_version(name, f"runs:/{run_id}/{at}", run_id=run_id, tags=labels)
                 found = self._version(client, name, checkpoint)
                 if found is None:
-                    raise RegistryError(f"MLflow at {redacted(self.uri)} does not find the version of {name} just made")
+                    raise RegistryError(
+                        f"MLflow at {redacted(self.uri)} does not find the version of {name} that was just created"
+                    )
             for key, value in labels.items():
                 if found.tags.get(key) != value:
                     client.set_model_version_tag(name, found.version, key, value)
@@ -144,7 +145,7 @@ class MlflowRegistry:
         return self.call(version)
 
     def point(self, name: str, version: str) -> None:
-        """Make the alias `champion` point at this version; quiet when it does."""
+        """Point the alias `champion` at this version, if it does not already."""
 
         def set_alias(client: Any) -> None:
             aliases = client.get_registered_model(name).aliases
@@ -154,7 +155,7 @@ class MlflowRegistry:
         self.call(set_alias, f"champion {name} version {version} must have been registered at this address")
 
     def rehearse(self, name: str, run: str) -> None:
-        """Do for a run what promotion will do at its end, but for a version: what is refused then is refused now."""
+        """Do everything that promotion will do except create a version, so that a refusal comes now."""
 
         def rehearsal(client: Any) -> None:
             run_id = self._run(client, run).info.run_id
@@ -165,7 +166,7 @@ class MlflowRegistry:
         self.call(rehearsal)
 
     def _run(self, client: Any, run: str) -> Any:
-        """The MLflow run of an MMST run, the oldest if two machines made one at once."""
+        """The MLflow run of an MMST run; the oldest if two machines created one at once."""
         experiment = self._experiment
         where = f"tags.`mmst.run` = {_quoted(run)}"
         order = ["attributes.start_time ASC", "attributes.run_id ASC"]
@@ -179,7 +180,7 @@ class MlflowRegistry:
         return oldest
 
     def _version(self, client: Any, name: str, checkpoint: str) -> Any | None:
-        """The first version of a checkpoint; later ones, made at the same time elsewhere, are removed."""
+        """The first version of a checkpoint; later ones, created elsewhere at the same time, are removed."""
         where = f"name = {_quoted(name)} and tags.`mmst.checkpoint` = {_quoted(checkpoint)}"
         first, *doubles = sorted(client.search_model_versions(where), key=lambda v: int(v.version)) or [None]
         for double in doubles:
@@ -194,7 +195,7 @@ class MlflowRegistry:
     def _describe(
         self, client: Any, run_id: str, at: str, answering: Mapping[str, Any], reference: Reference | None
     ) -> None:
-        """Log what makes a checkpoint a pyfunc model: no second copy of the weights on the way."""
+        """Log what makes a checkpoint a pyfunc model, without a second copy of the weights."""
         from mlflow import pyfunc
         from mlflow.models import Model
 
@@ -239,7 +240,7 @@ class MlflowRegistry:
 
     @cached_property
     def _experiment(self) -> str:
-        """The experiment's id; made at the first call. Beside SQLite its artifacts stand in a folder."""
+        """The experiment's id; created at the first call. Beside SQLite, its artifacts are in a folder."""
         client = Patient(self._client, self._ask)
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
@@ -253,16 +254,16 @@ class MlflowRegistry:
             found = client.get_experiment_by_name(self.experiment)
         if found is None or found.lifecycle_stage == "deleted":
             raise RegistryError(
-                f"MLflow experiment '{self.experiment}' at {redacted(self.uri)} was deleted or cannot be made",
+                f"MLflow experiment '{self.experiment}' at {redacted(self.uri)} was deleted or cannot be created",
                 remedy="restore it in the MLflow UI, or --set promote.experiment=another-name",
             )
         return str(found.experiment_id)
 
     def call(self, operation: Callable[[Any], T], hint: str = "") -> T:
-        """What an operation on the client returns; on SQLite it is alone on the machine.
+        """The result of an operation on the client; with SQLite, it runs alone on this machine.
 
-        Each request of it is repeated while MLflow is away. Whatever goes wrong with MLflow is a
-        `RegistryError`; `hint` is put into its text.
+        Each of its requests is repeated while MLflow is away. Every error of MLflow becomes a `RegistryError`;
+        `hint` is added to its text.
         """
         with contextlib.ExitStack() as held:
             if self._database is not None:
@@ -275,7 +276,7 @@ class MlflowRegistry:
 
 
 def _upload(client: Any, run_id: str, folder: Path, at: str = "") -> None:
-    """Log a folder's files, each by itself: one that fails does not make the others be sent again."""
+    """Log a folder's files one by one, so that a failure does not send the others again."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         below = path.parent.relative_to(folder).as_posix()
         client.log_artifact(run_id, str(path), "/".join(part for part in (at, below) if part not in ("", ".")) or None)

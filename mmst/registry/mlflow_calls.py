@@ -1,8 +1,8 @@
-"""The one place where what MLflow is asked is asked again, and where its trouble becomes a `RegistryError`.
+"""All calls to MLflow: repeated if a problem may pass, else raised as a `RegistryError`.
 
-Trouble that may pass (no connection, a time-out, an answer of 5xx or 429, an answer that is none of
-MLflow's, as a proxy gives while the server starts) is waited out, with growing pauses, up to a total
-time. What the server refuses, or what nothing but a change here can mend, fails at once.
+A problem that may pass (no connection, a time-out, an answer of 5xx or 429, or an answer that is not from MLflow,
+such as a proxy's while the server starts) is retried with growing pauses, up to a total time. A refusal, or a
+problem that only a change here can fix, fails at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mmst.core.redaction import redacted, without_user
 T = TypeVar("T")
 
 PATIENCE = 600.0
-"""Seconds for which trouble that may pass is waited out: a server that is restarted, moved or migrated."""
+"""Seconds to wait for a problem to pass: a server that is restarted, moved or migrated."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 _AGAIN = {408, 425, 429, 499}
 _NEVER = {501, 505, 507}
@@ -45,7 +45,7 @@ _ERRORS = {
     "google.protobuf.message": ("Error",),
     "google.protobuf.json_format": ("Error",),
 }
-"""What MLflow's client and the clients that it uses raise, by the module that defines it."""
+"""The errors of MLflow's client and the clients that it uses, by the module that defines them."""
 _PASSES = {
     "requests.exceptions": ("ConnectionError", "Timeout", "ChunkedEncodingError", "ContentDecodingError", "RetryError"),
     "urllib3.exceptions": ("HTTPError",),
@@ -72,7 +72,7 @@ _REMEDIES = {
     r"CERTIFICATE|SSLError": "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of the server's authority",
     r"Permission denied": "make it writable for this user; behind a server, start that with --artifacts-destination",
 }
-"""What to do, by what an error and those behind it say."""
+"""Remedies, by the text of an error and its causes."""
 
 
 class Away(RegistryError):
@@ -80,7 +80,7 @@ class Away(RegistryError):
 
 
 def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
-    """Return if an MLflow server answers at `uri`, else `RegistryError`, within about 10 s.
+    """Return if an MLflow server answers at `uri`, else raise `RegistryError` within about 10 s.
 
     Anything but `http(s)://` passes. Any HTTP answer counts: a proxy may hide `/health`.
     """
@@ -99,13 +99,13 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
                 reason = getattr(e, "reason", None) or _line(e)
                 raise Away(
                     f"no MLflow server answers at {redacted(uri)} ({reason})",
-                    remedy="start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite",
+                    remedy="start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty to use SQLite",
                 ) from e
             time.sleep(0.5)
 
 
 class Patient:
-    """A client each of whose calls is repeated while MLflow is away: what is done stays done when a later one fails."""
+    """A client that repeats each call while MLflow is away: what is done stays done if a later call fails."""
 
     def __init__(self, client: Any, ask: Callable[[Callable[[], Any]], Any]) -> None:
         self._client, self._ask = client, ask
@@ -116,10 +116,10 @@ class Patient:
 
 
 def patiently(attempt: Callable[[], T], uri: str, patience: float, progress: Progress) -> T:
-    """What `attempt` returns; it is made again while it ends in trouble that may pass, for `patience` seconds.
+    """The result of `attempt`; repeated while its problem may pass, for `patience` seconds.
 
-    It must be repeatable: the reply to one that was done may get lost. Then `RegistryError`; what will
-    not pass is raised as it is.
+    It must be repeatable, because the reply to a successful one may be lost. After that time, `RegistryError`; a
+    problem that will not pass is raised unchanged.
     """
     server = uri.startswith(("http://", "https://"))
     end, pause, troubles = time.monotonic() + patience, FIRST_PAUSE, Counter[str]()
@@ -157,7 +157,7 @@ def patiently(attempt: Callable[[], T], uri: str, patience: float, progress: Pro
 
 @contextlib.contextmanager
 def translated(uri: str, hint: str = "") -> Iterator[None]:
-    """Whatever MLflow's clients raise within is a `RegistryError`; `hint` is put into its text."""
+    """Turn errors of MLflow's clients into `RegistryError`; `hint` is added to its text."""
     try:
         yield
     except MmstError:
@@ -168,7 +168,7 @@ def translated(uri: str, hint: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def unless(code: str) -> Iterator[None]:
-    """An error of this code is none: what is wanted is already so."""
+    """Ignore an error with this code: the wanted state is already there."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -179,16 +179,16 @@ def unless(code: str) -> Iterator[None]:
 
 
 def raised() -> tuple[type[Exception], ...]:
-    """What the clients may raise, as far as they are loaded.
+    """The errors that the clients may raise, of the modules that are loaded.
 
-    The plain kinds beside their own are what an answer of another shape than MLflow's leads to.
+    The plain kinds besides their own come from answers in another form than MLflow's.
     """
     plain = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError, ImportError)
     return (*plain, *_classes(_ERRORS))
 
 
 def passes(error: BaseException, server: bool) -> bool:
-    """Whether the trouble may pass by itself. `server`: it is MLflow over HTTP, not a database."""
+    """Whether the problem may pass by itself. `server`: MLflow over HTTP, not a database."""
     chain = list(_chain(error))
     if any(isinstance(e, Away) for e in chain):
         return True
@@ -211,7 +211,7 @@ def passes(error: BaseException, server: bool) -> bool:
 
 
 def status(error: BaseException) -> int | None:
-    """The HTTP status that stands behind an error, if one does."""
+    """The HTTP status of an error, if it has one."""
     for e in _chain(error):
         answer = getattr(e, "response", None)
         if isinstance(answer, dict):
@@ -225,7 +225,7 @@ def status(error: BaseException) -> int | None:
 
 
 def refused(uri: str, error: BaseException, hint: str = "") -> RegistryError:
-    """The error for what will not pass: what MLflow, or a client of its artifact store, says, and what to do."""
+    """The error for a problem that will not pass: the message of MLflow or its artifact store, and the remedy."""
     text = _line(error)
     remedy = next((r for pattern, r in _REMEDIES.items() if re.search(pattern, f"{_kinds(error)} {error}")), "")
     if not (remedy or hint):
@@ -238,26 +238,26 @@ def gave_up(uri: str, error: BaseException, troubles: Counter[str], patience: fl
     tries = "; ".join(f"{n} × {what}" for what, n in troubles.most_common(3))
     if isinstance(error, Away):
         what = f"no MLflow server answers at {redacted(uri)}"
-        remedy = "start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty for SQLite"
+        remedy = "start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty to use SQLite"
     else:
         what, remedy = f"MLflow at {redacted(uri)} is in trouble", "see the server's log"
     return RegistryError(f"{what}, for {patience:g} s ({tries})", remedy=f"{remedy}; the same command then continues")
 
 
 def _no_answer(error: BaseException) -> bool:
-    """Whether an answer was not MLflow's: no JSON, or JSON of another shape."""
+    """Whether an answer was not from MLflow: no JSON, or JSON of another form."""
     shapes = (ValueError, LookupError, TypeError, AttributeError)
     return isinstance(error, shapes + _classes({"google.protobuf.json_format": ("Error",)}))
 
 
 def _classes(named: dict[str, tuple[str, ...]]) -> tuple[type[Exception], ...]:
-    """The exception classes of these names, of the modules that are loaded: no others can have been raised."""
+    """The exception classes of these names in loaded modules: no others can have been raised."""
     loaded = ((sys.modules.get(module), names) for module, names in named.items())
     return tuple(kind for module, names in loaded for name in names if (kind := getattr(module, name, None)))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from; MLflow and boto3 often raise theirs without `from`."""
+    """An error and its causes; MLflow and boto3 often raise theirs without `from`."""
     seen: set[int] = set()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:
@@ -271,7 +271,7 @@ def _kinds(error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """The first line of what an error says, after its kind where it says nothing of one."""
+    """The first line of an error's message, after its kind if the message does not say it."""
     text = (redacted(str(error)).strip().splitlines() or [""])[0][:500]
     if isinstance(error, MmstError):
         return text

@@ -1,9 +1,9 @@
-"""A champion that is too large to be copied into the registry: a file that says where its checkpoint is.
+"""A champion too large to be copied into the registry: a file that says where its checkpoint is.
 
     {"source": "s3://bucket/mmst/stages/train/3fa9…", "ref": "stages/train/3fa9…", "checkpoint": "sha256:…"}
 
-Whoever can read the run's store (the bucket, or the folder at the same path) gets the files, verified
-by the checkpoint's manifest. See `mmst.pyfunc.folder`.
+Anyone who can read the run's store (the bucket, or the folder at the same path) gets the files, verified against
+the checkpoint's manifest. See `mmst.pyfunc.folder`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FILE = "checkpoint.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """`source` is the manifest's place (`ref` below the store's address), `checkpoint` the manifest's digest."""
+    """`source` is the manifest's address (`ref` below the store's), `checkpoint` the manifest's digest."""
 
     source: str
     ref: str

@@ -19,7 +19,7 @@ def accuracy(content: Content) -> Iterator[str]:
     if not reports:
         return
     controls = sorted({arm for _, arm, kind, _ in reports if kind == "control"})
-    yield '<p class="muted">Share of held-out problems whose one greedy answer is right, with 95 % intervals.</p>'
+    yield '<p class="muted">Share of held-out problems whose greedy answer is right, with 95 % intervals.</p>'
     cells = [(n, arm, kind, s) for n, arm, kind, report in reports for s in report.scores]
     for task in dict.fromkeys(s.task for *_, s in cells):
         methods = list(dict.fromkeys(s.method for *_, s in cells if s.task == task))

@@ -54,7 +54,7 @@ def document(title: str, opening: str, sections: Iterable[tuple[str, str, str]],
         f"<title>{title} · MMST</title><style>{style}</style></head><body>"
         f'<header><p class="eyebrow">Multi-Method Self-Training</p><h1>{title}</h1>'
         f"{opening}</header><nav>{links}</nav><main>{body}</main>"
-        f"<footer>{footer} One file, no scripts, nothing fetched.</footer>"
+        f"<footer>{footer} One file, no scripts, no external resources.</footer>"
         "</body></html>\n"
     )
 
@@ -148,8 +148,8 @@ def samples(content: Content) -> Iterator[str]:
     if not content.samples:
         return
     yield (
-        '<p class="muted">Chosen so that each method and verdict shows, not in proportion. What counts of a completion '
-        "is what was checked.</p>"
+        '<p class="muted">Chosen to show every method and verdict, not in proportion. Only the part of a completion '
+        "that was checked is shown.</p>"
     )
     cards = (f"{_question(s.problem)}{_solution(content, s.checked)}" for s in content.samples)
     yield f'<div class="cards">{"".join(f"<article>{card}</article>" for card in cards)}</div>'
@@ -159,7 +159,7 @@ def translations(content: Content) -> Iterator[str]:
     """Correct solutions beside what the model made of them in another method."""
     if not content.pairs:
         return
-    yield '<p class="muted">A correct solution, and the model\'s own rewriting of it, which is checked again.</p>'
+    yield '<p class="muted">A correct solution, and its translation by the model, which is verified again.</p>'
     for source, translated in content.pairs:
         yield (
             f'<article class="pair">{_question(source.problem)}<div>{_solution(content, source.checked)}'
@@ -189,7 +189,7 @@ def notes(content: Content) -> Iterator[str]:
     """What a reader must know before believing the figures."""
     said = [
         *content.summary.notes,
-        "An interval says how far the accuracy of this one checkpoint may be from what it would be on all problems of "
+        "An interval says how far the accuracy of this checkpoint may be from its accuracy on all problems of "
         "the kind (Wilson, 95 %). Overlapping intervals do not settle a comparison: the decision uses a paired test on "
         "the same problems.",
     ]

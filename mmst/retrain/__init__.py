@@ -1,1 +1,1 @@
-"""One pipeline run per content, as Git asks for it."""
+"""One pipeline run for each content, for use from Git."""

@@ -14,7 +14,7 @@ class ConfigMapRecords:
         self._cluster = cluster
 
     def read(self, name: str) -> tuple[Record, str] | None:
-        """The record and its version; None when there is none."""
+        """The record and its version; None if there is none."""
         found = self._cluster.get(CONFIG_MAP, name)
         if found is None:
             return None
@@ -23,7 +23,7 @@ class ConfigMapRecords:
         return record, str(found["metadata"]["resourceVersion"])
 
     def create(self, record: Record) -> None:
-        """Write a record unless there is one of this name."""
+        """Write a record if there is none of this name."""
         self._cluster.create(CONFIG_MAP, _object(record))
 
     def replace(self, record: Record, version: str) -> None:

@@ -1,15 +1,14 @@
-"""One pipeline run per content: `mmst trigger`, as Git calls it, any number of times and at the same time.
+"""One pipeline run for each content: `mmst trigger`, called any number of times, also at the same time.
 
 Kubeflow's CreateRun has no idempotency key, so only the holder of a lease may create. The lease is
 part of the record, which is changed by compare-and-set only:
 
     no record → leased by a holder → names its run
 
-A holder that died is seen by its record: it has not changed for `LEASE` seconds of the onlooker's
-own clock (as in Kubernetes' leader election; clocks of machines are never compared). Whoever takes
-the lease first looks for a run of this name, since the dead holder may have made one. Should a
-holder be frozen for longer than its lease and make a second run when it wakes, the record says
-which run stands, and everybody who reads it ends the others.
+A holder counts as dead if its record has not changed for `LEASE` seconds of the observer's own clock (as in
+Kubernetes' leader election; clocks of machines are never compared). The next holder first looks for a run of this
+name, because the dead one may have created it. If a holder is frozen for longer than its lease and creates a second
+run when it wakes, the record says which run is valid, and every reader of the record ends the others.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from mmst.core.config import Config, identity
 from mmst.core.records import digest
 
 LEASE = 60.0
-"""Seconds without a change after which a record's holder counts as dead."""
+"""Seconds without a change after which the holder of a record counts as dead."""
 
 HOLD = LEASE / 2
-"""Seconds after taking the lease within which its holder may ask for a run."""
+"""Seconds after taking the lease within which its holder may request a run."""
 
 POLL = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What is kept about one retraining: who is at it, and once it is made, its run.
+    """The record of one retraining: which process works on it and, once created, its run.
 
     Example:
         {"name": "retrain-3fa9c2d1e0b4", "holder": "9d0c…", "run": ""}
@@ -46,7 +45,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run in the pipeline server; `live` while it is neither finished nor being ended; `version` is its graph's."""
+    """A run in the pipeline server; `live` until it is finished or being ended; `version` is that of its graph."""
 
     id: str
     live: bool
@@ -55,13 +54,13 @@ class Run:
 
 
 class Records(Protocol):
-    """Where records are kept, each with a version that changes whenever it is written."""
+    """A store of records, each with a version that changes with every write."""
 
     def read(self, name: str) -> tuple[Record, str] | None:
-        """The record and its version; None when there is none."""
+        """The record and its version; None if there is none."""
 
     def create(self, record: Record) -> None:
-        """Write a record unless there is one of this name."""
+        """Write a record if there is none of this name."""
 
     def replace(self, record: Record, version: str) -> None:
         """Write a record if it still has this version."""
@@ -74,17 +73,17 @@ class Runs(Protocol):
         """The runs of this display name, the oldest first."""
 
     def create(self, name: str) -> str:
-        """Make a run of this name; its id. Answers or fails within `HOLD` seconds."""
+        """Create a run of this name; returns its id. Answers or fails within `HOLD` seconds."""
 
     def terminate(self, run: str) -> None:
-        """End a run; nothing happens when it has ended."""
+        """End a run; does nothing if it has ended."""
 
 
 class Clock(Protocol):
-    """Time as this process sees it."""
+    """The clock of this process."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since some fixed moment."""
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -92,7 +91,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triggered:
-    """The run that stands for a content; `made` when this process made it. `state` is empty if it was deleted."""
+    """The run for a content; `made` if this process created it. `state` is empty if the run was deleted."""
 
     name: str
     run: str
@@ -101,7 +100,7 @@ class Triggered:
 
 
 def name_of(config: Config) -> str:
-    """`retrain-<key>`: the same for the same recipe content and code, whatever else a commit changed.
+    """`retrain-<key>`: equal for equal recipe content and code, whatever else a commit changed.
 
     The code is that of the pipeline image, so name images by version or digest, never `latest`.
     """
@@ -110,7 +109,7 @@ def name_of(config: Config) -> str:
 
 
 def ensure(name: str, records: Records, runs: Runs, clock: Clock) -> Triggered:
-    """Exactly one run of this name, made now or found. Any error may be answered by calling it again."""
+    """Exactly one run of this name, created or found. After any error, call it again."""
     me, leased, made = uuid.uuid4().hex, float("-inf"), ""
     seen, since = "", clock.monotonic()
     while True:
@@ -140,7 +139,7 @@ def ensure(name: str, records: Records, runs: Runs, clock: Clock) -> Triggered:
 
 
 def _settled(record: Record, runs: Runs, made: str) -> Triggered:
-    """What the record says, with every other live run of that name ended."""
+    """The run in the record; every other live run of that name is ended."""
     state = ""
     for run in runs.named(record.name):
         if run.id == record.run:

@@ -1,14 +1,14 @@
-"""Gold answers that are probably wrong: the samples of every method agree on another one.
+"""Gold answers that are probably wrong, because the samples of every method agree on another answer.
 
-Data sets hold wrong labels, and every right solution of such a problem counts as wrong. A problem is disputed when
+Data sets contain wrong labels, and every right solution of such a problem counts as wrong. A problem is disputed if
 
 1. it has at least `FEWEST` samples that gave an answer, by at least two methods;
-2. of each of these methods, more samples gave the same other answer than gave any one answer else, the gold
-   one included;
+2. for each of these methods, one and the same other answer was given more often than any other answer, the gold one
+   included;
 3. that other answer has more than half of all answers.
 
-Two methods that fail alike are rare, for they make different mistakes: a model that misreads a question may still
-do it in both, so what is listed is to be read by somebody, never corrected by itself.
+Two methods seldom fail alike, because they make different mistakes. But a model that misreads a question may do so in
+both, so a person must check this list; nothing is corrected automatically.
 """
 
 from __future__ import annotations

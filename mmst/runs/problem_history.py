@@ -77,7 +77,7 @@ def find_sample(store: Store, run: str, sample_id: str) -> tuple[CheckedSample, 
         if c.sample.id.startswith(sample_id)
     }
     if len(found) != 1 or recorded is None:
-        what = f"{len(found)} samples of run {run} have ids that begin so" if found else f"run {run} has no such sample"
+        what = f"{len(found)} samples of run {run} have such ids" if found else f"run {run} has no such sample"
         raise UserError(what, value=sample_id, remedy=f"mmst show {run} shows the ids")
     return next(iter(found.values())), recorded
 

@@ -125,8 +125,8 @@ def find_run(store: Store, name: str) -> str:
     if len(matching) == 1:
         return matching[0]
     what = "several runs begin with that name" if matching else f"no such run in {store.uri}"
-    listed = ", ".join(matching or known) or "none; `mmst run --recipe demo` makes one, on a cluster `mmst submit`"
-    raise UserError(what, value=name, remedy=f"--out names the store; runs: {listed}")
+    listed = ", ".join(matching or known) or "none; `mmst run --recipe demo` starts one, on a cluster `mmst submit`"
+    raise UserError(what, value=name, remedy=f"--out selects the store; runs: {listed}")
 
 
 def stages(store: Store, run: str) -> Iterator[StageState]:
@@ -205,8 +205,8 @@ def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[
     for r, s in scores:
         if s.method != ALL_METHODS:
             yield (
-                f"Round {r.round}, {s.task} by {s.method}: {s.failed} of {s.n + s.failed} problems are left out, since "
-                "the model server did not complete their requests. They count neither as right nor as wrong."
+                f"Round {r.round}, {s.task} by {s.method}: {s.failed} of {s.n + s.failed} problems are left out, "
+                "because the model server did not complete their requests. They count neither as right nor as wrong."
             )
     if config is None:
         return
@@ -218,7 +218,7 @@ def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[
     if any(s.format == "generated" for s in sources):
         yield (
             "Generated problems: the generator sets which families are annotated for which method, so that "
-            "the methods' strengths differ on purpose. This shows the mechanism, not an effect in nature."
+            "the methods' strengths differ on purpose. This shows the mechanism, not an effect on real problems."
         )
     if rounds and not config.loop.controls and config.loop.arm == "mmst":
         yield "No controls were trained beside it (loop.controls): a gain may come from the extra training steps alone."

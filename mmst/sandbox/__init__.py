@@ -1,1 +1,1 @@
-"""Programs that nobody trusts: as work, as verdicts, in batches."""
+"""Run untrusted programs: one, many, or a file of them."""

@@ -1,9 +1,9 @@
-"""Many programs from a file, checked in a sandbox; stopped at any moment, the same call goes on.
+"""Check many programs from a file in a sandbox; if stopped, the same call continues.
 
     IN    {"id": "a", "program": "print(int(input()) * 2)", "stdin": "21"}
     OUT   {"id": "a", "verdict": "ok", "stdout": "42\\n", "stderr": "", "detail": "", "seconds": 0.03, "peak_mib": 9.1}
 
-A program without a statement is none (`no_program`): it is not run. "gold" and "question" go through, for `mmst grade`.
+A program without a statement is not run (`no_program`). "gold" and "question" are copied, for `mmst grade`.
 
 For programs in memory, ask a sandbox directly:
 
@@ -37,22 +37,22 @@ from mmst.sandbox.exit_status import Tally
 from mmst.sandbox.partial import Unused, opened
 
 VERSION = 3
-"""Raised when the same program may get another verdict."""
+"""Increase it if the same program may get another verdict."""
 OPTIONS = {
     "packages": "--packages", "sandbox": "--sandbox", "timeout": "--timeout", "memory_mib": "--memory",
     "output_kib": "--output-limit", "workers": "--workers",
 }  # fmt: skip
-"""What `mmst check-programs` calls the recipe's keys below `check`."""
+"""The options of `mmst check-programs` for the recipe keys below `check`."""
 _FIELDS = ("id", "program", "stdin")
 _Through = str | int | dict[str, Any]
 """What goes through: an id as it stands in the file; with what `mmst grade` needs, where that is there."""
 _KEY = re.compile(rf"(?:--set )?\bcheck\.({'|'.join(OPTIONS)})\b(?:=([^\s;,.)]+))?")
 _REMEMBERED = 10_000
-"""How many different programs' results are kept for those that are identical."""
+"""How many results are kept for programs that are identical to earlier ones."""
 
 
 def once(sandbox: Sandbox, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
-    """Run programs, identical ones with identical stdin only once; see `ports.Sandbox.run`.
+    """Run programs, and identical ones with identical stdin only once; see `ports.Sandbox.run`.
 
     A program whose output depends on time or chance thus shows one output for all its copies.
     Of the last 10,000 different programs that are done, later copies are found.
@@ -91,7 +91,7 @@ def once(sandbox: Sandbox, programs: Iterable[Program], limits: Limits) -> Itera
 
 
 def _says(source: str) -> bool:
-    """Whether a program holds a statement, or what Python refuses."""
+    """Whether a program has a statement, or cannot be parsed."""
     lines = (line.strip(" \t\f\ufeff") for line in re.split(r"[\r\n]", source))
     if any(line and line[0] not in "#\\" for line in lines):
         return True
@@ -120,18 +120,19 @@ def check_file(
     engine: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Tally:
-    """Check the programs of a JSONL file into another, in the same order; returns how many had which verdict.
+    """Check the programs of a JSONL file and write the results in the same order; returns the count of each verdict.
 
-    `engine` names what else decides verdicts (the sandbox, its packages). What was begun with another, with other
-    limits or another input is begun anew; `say` is told what changed, and how many verdicts are thus not used.
+    `engine` names what else decides verdicts (the sandbox, its packages). Verdicts that were begun with another
+    engine, other limits or another input are not used, and the work starts again; `say` is called with what changed
+    and how many verdicts are not used.
 
-    The whole input is read first: `DataError` names file, line, field and value, and nothing is
-    run. Verdicts are appended to `TARGET.partial` as they come; when the call was stopped or the
-    sandbox failed (`SandboxError`) or the disk was full (`StoreError`), the same call with the same input
-    goes on from there. `target` is there only when it is whole.
+    The whole input is read first: `DataError` names file, line, field and value, and nothing is run. Verdicts are
+    appended to `TARGET.partial` as they come; if the call was stopped, the sandbox failed (`SandboxError`) or the
+    disk was full (`StoreError`), the same call with the same input continues from there. `target` exists only once
+    it is whole.
 
-    A target that is no file (`mmst.core.output`) gets the verdicts as they come, still in order; stopped, that begins
-    anew.
+    A target that is not a file (`mmst.core.output`) gets the verdicts as they come, still in order; if stopped,
+    this starts again.
     """
     place = find(target, source)
     ids = _ids(source)
@@ -178,7 +179,7 @@ def read(path: Path) -> Iterator[Program]:
 
 
 def _rows(path: Path) -> Iterator[tuple[_Through, Program]]:
-    """Each program with what goes through."""
+    """Each program with the fields that are copied."""
     for row in jsonl_stream(path):
         for field in _FIELDS:
             if (meant := row.nearest(field, (*_FIELDS, *CARRIED))) is not None:
@@ -199,7 +200,7 @@ def _rows(path: Path) -> Iterator[tuple[_Through, Program]]:
 
 
 def _ids(source: Path) -> dict[str, _Through]:
-    """Every id as text, in the order of the file, with what goes through; 1 and "1" are the same."""
+    """Every id as text, in file order, with the fields that are copied; 1 and "1" are the same."""
     ids: dict[str, _Through] = {}
     for through, program in _rows(source):
         if program.id in ids:
@@ -213,7 +214,7 @@ def _ids(source: Path) -> dict[str, _Through]:
 
 
 def spoken(text: str) -> str:
-    """A message of what runs programs, in which `mmst check-programs` names its own options and no recipe keys.
+    """A message from a sandbox, with the options of `mmst check-programs` instead of recipe keys.
 
     >>> spoken("scipy is not in the sandbox; check.packages"), spoken("--set check.packages='[numpy]'")
     ('scipy is not in the sandbox; --packages', '--packages numpy')
@@ -222,7 +223,7 @@ def spoken(text: str) -> str:
 
 
 def _begun_anew(path: Path, unused: Unused, now: Mapping[str, Any]) -> str:
-    """What is said of kept verdicts that are not used."""
+    """The message about kept verdicts that are not used."""
     were, are = _facts(unused.stamp), _facts(now)
     changed = [
         f"{name} was {were[name]} and is {are[name]} now" if name.startswith("--") else f"{name} is another one"
@@ -234,7 +235,7 @@ def _begun_anew(path: Path, unused: Unused, now: Mapping[str, Any]) -> str:
 
 
 def _facts(stamp: Mapping[str, Any]) -> dict[str, str]:
-    """What decides verdicts, by the name that a user has for it."""
+    """The settings that decide verdicts, under the names of their options."""
     given, limits = stamp.get("engine"), stamp["limits"] if isinstance(stamp["limits"], dict) else {}
     engine = [str(part) for part in given] if isinstance(given, list) and given else [""]
     return {
@@ -263,7 +264,7 @@ def _stream(
     progress: Progress,
     source: Path,
 ) -> Tally:
-    """Write verdicts as they come; what comes before its turn waits for it."""
+    """Write verdicts as they come, in order; later ones wait for earlier ones."""
     tally, waiting, turns = Tally(), dict[str, bytes](), iter(ids)
     written: set[str] = set()
     with place.writing() as out, progress.task("check", len(ids), "programs") as task:
@@ -284,4 +285,6 @@ def _stream(
 def _all_there(done: Container[str], ids: Iterable[str], source: Path) -> None:
     lost = next((name for name in ids if name not in done), None)
     if lost is not None:
-        raise DataError(f"{source} was changed while it was read: a program is gone", value=lost, remedy="run it again")
+        raise DataError(
+            f"{source} was changed while it was read: a program is missing", value=lost, remedy="run it again"
+        )

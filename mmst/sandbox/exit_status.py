@@ -1,4 +1,4 @@
-"""What the end of a program's process means. Pure; every sandbox uses the same rules."""
+"""How a program ended, from the end of its process. Pure; every sandbox uses the same rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmst.core.ports import Limits
 from mmst.sandbox.guest.packages import KNOWN
 
 FILE = "<program>"
-"""The name under which a program is compiled, so that its lines are known in a traceback."""
+"""The file name under which a program is compiled, so that a traceback shows its lines."""
 
 _LINE = re.compile(rf'^ *File "{re.escape(FILE)}", line (\d+)', re.MULTILINE)
 _EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.MULTILINE)
@@ -29,7 +29,7 @@ _STARTS_PROCESS = re.compile(
 
 
 def exit_status(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool = True) -> tuple[str, str]:
-    """(`Execution.exit_status`, `Execution.detail`) of a process that is gone.
+    """(`Execution.exit_status`, `Execution.detail`) of a process that has ended.
 
     `status` is its exit status, negative for a signal; `cut` says why the sandbox killed it
     ("time", "output", or "" when it did not); `keyed` says whether check.packages decides what it may import.
@@ -63,7 +63,7 @@ def exit_status(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bo
 
 
 def missing_package(detail: str) -> str | None:
-    """The module that a program failed for want of, from `Execution.detail`; None when it failed otherwise.
+    """The module that a program lacked, from `Execution.detail`; None if it failed for another reason.
 
     >>> missing_package("sympy is not in the sandbox; check.packages"), missing_package("KeyError, line 1: 'sympy'")
     ('sympy', None)
@@ -74,7 +74,7 @@ def missing_package(detail: str) -> str | None:
 
 @dataclass(slots=True)
 class Tally:
-    """How many programs had which verdict, and how many of those that crashed lacked which package.
+    """The count of each verdict, and of each package that crashed programs lacked.
 
     >>> tally = Tally()
     >>> tally.add("crashed", "requests is not in the sandbox")
@@ -94,7 +94,7 @@ class Tally:
 
 
 def _exception(stderr: str) -> tuple[str, str, str]:
-    """(name, line, message) of the traceback that ends `stderr`; empty strings without one."""
+    """(name, line, message) of the traceback that ends `stderr`; empty strings if there is none."""
     lines = list(_LINE.finditer(stderr))
     if lines:
         found = _EXCEPTION.search(stderr, lines[-1].end())

@@ -1,8 +1,8 @@
-"""Verdicts of a file that is not whole yet: `TARGET.partial`, to which one process appends a line each.
+"""The verdicts of an unfinished file: `TARGET.partial`, to which one process appends a line per program.
 
-Its first line says what the work is. The same work goes on from it; other work of ours begins it anew, and says so;
-a file that somebody else made is left alone. While it is open it is locked, so that a second command with
-the same target is refused; the kernel lets go of the lock when the process dies.
+Its first line identifies the work. The same work continues from it; other work of ours starts it again, and says
+so; a file made by something else is left alone. It is locked while it is open, so that a second command with the
+same target is refused; the kernel releases the lock when the process dies.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _LONGEST_HEAD = 1 << 16
 
 
 class Unused(NamedTuple):
-    """What stood in a partial file that other work had begun: its stamp, and how many verdicts were there."""
+    """The content of a partial file of other work: its stamp, and its number of verdicts."""
 
     stamp: Mapping[str, Any]
     done: int
 
 
 class Partial:
-    """An open and locked partial file; `at` says where the line of each id that is done stands."""
+    """An open and locked partial file; `at` maps each finished id to the position of its line."""
 
     def __init__(self, fd: int, path: Path) -> None:
         self._fd, self.path, self.at = fd, path, dict[str, int]()
         self.mine = False
 
     def add(self, name: str, line: bytes) -> None:
-        """Append the line of a program; when the disk is full, what of it was written is cut at the next start."""
+        """Append the line of a program; if the disk is full, what was written of it is cut at the next start."""
         with trouble(str(self.path)):
             self.at[name] = os.lseek(self._fd, 0, os.SEEK_END)
             left = memoryview(line)
@@ -49,7 +49,7 @@ class Partial:
                 left = left[os.write(self._fd, left) :]
 
     def finish(self, names: Collection[str], target: Output) -> Tally:
-        """Write the lines in the order of `names` to the target, and be gone; how many had which verdict."""
+        """Write the lines to the target in the order of `names`, delete the partial file, return the verdict counts."""
         tally = Tally()
         assert target.path is not None
         with replacing(target.path, target.shown) as out, open(self._fd, "rb", closefd=False) as lines:
@@ -65,9 +65,9 @@ class Partial:
         return tally
 
     def resume(self, stamp: Mapping[str, Any], known: Collection[str]) -> Unused | None:
-        """Find what is done already of this work. What cannot be read is cut off, and done again.
+        """Find what is already done of this work. What cannot be read is cut off and done again.
 
-        What was kept of other work is thrown away, and returned is what that was.
+        Verdicts of other work are deleted; returns what that was.
         """
         head = json.dumps(stamp).encode() + b"\n"
         with trouble(str(self.path)), open(self._fd, "rb+", buffering=1 << 16, closefd=False) as lines:
@@ -76,7 +76,7 @@ class Partial:
             if first != head:
                 if first and not head.startswith(first) and not _ours(first):
                     raise ConfigError(
-                        "the file in which verdicts are kept until all are there is somebody else's",
+                        "the file for unfinished verdicts was not made by this command",
                         value=str(self.path),
                         remedy="move it away, or give another --out",
                     )
@@ -102,14 +102,14 @@ class Partial:
 
 @contextlib.contextmanager
 def opened(target: Output, source: Path) -> Iterator[Partial]:
-    """The partial file beside a target, made if need be, and locked; `ConfigError` when it is in use."""
+    """The partial file beside a target, created if need be, and locked; `ConfigError` if it is in use."""
     assert target.path is not None
     path = target.path.with_name(target.path.name + ".partial")
     fd = _locked(path, target.shown)
     try:
         there = os.fstat(fd)
         if not stat.S_ISREG(there.st_mode):
-            raise _unusable(path, "is no plain file")
+            raise _unusable(path, "is not a plain file")
         refuse_same(there, source, str(path))
         kept = Partial(fd, path)
         try:
@@ -135,7 +135,7 @@ def _locked(path: Path, shown: str) -> int:
             except BlockingIOError:
                 os.close(fd)
                 raise ConfigError(
-                    f"another command is writing this output (it holds {path})",
+                    f"another command is writing this output (it has locked {path})",
                     value=shown,
                     remedy="wait until it has ended, or give another --out",
                 ) from None
@@ -147,19 +147,19 @@ def _locked(path: Path, shown: str) -> int:
 
 def _unusable(path: Path, what: str) -> ConfigError:
     return ConfigError(
-        f"the place where verdicts are kept until all are there {what}",
+        f"the file for unfinished verdicts {what}",
         value=str(path),
         remedy="move it away, or give another --out",
     )
 
 
 def _ours(head: bytes) -> bool:
-    """Whether a file with this first line, whole or cut off, was made here."""
+    """Whether a file with this first line, whole or cut off, was made by this module."""
     return head.startswith(b'{"input": "sha256:') if not head.endswith(b"\n") else _whole(head)
 
 
 def _whole(head: bytes) -> bool:
-    """Whether this line is the first one of a file that was made here."""
+    """Whether this is the first line of a file that was made by this module."""
     try:
         said = json.loads(head)
     except (ValueError, RecursionError):
@@ -168,7 +168,7 @@ def _whole(head: bytes) -> bool:
 
 
 def _id(line: bytes) -> str | None:
-    """The id of a whole line of ours; None for anything else."""
+    """The id in a whole line of ours; None for anything else."""
     if not line.endswith(b"\n"):
         return None  # the stop came in the middle of it
     try:

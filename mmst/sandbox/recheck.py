@@ -1,8 +1,8 @@
-"""Programs that were evaluated, run by CPython as well, many in one process, to see whether it comes to the same. Pure.
+"""Run evaluated programs in CPython as well, many in one process, and compare the results. Pure.
 
-No verdict rests on it: where all agree, the evaluator's results stand, as they would have stood without;
-where anything is otherwise, each of the programs runs alone, and that result counts. So what one of them
-might do to the others in that process changes nothing but which of them run alone.
+No verdict rests on this: if all results agree, the evaluator's count, as they would have without it; if any
+differs, each of the programs runs alone, and that result counts. So whatever one program does to the others in that
+process only changes which of them run alone.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ print(marks)
 
 
 def program(sources: Sequence[str]) -> str:
-    """The program that runs them one after the other and prints a mark of what each printed."""
+    """The program that runs them one after another and prints a mark of the output of each."""
     return _DRIVER.format(sources=list(sources))
 
 
 def agree(stdout: str, texts: Sequence[str]) -> bool:
-    """Whether that program's output says that each of them printed its text."""
+    """Whether the output of that program says that each of them printed its text."""
     return stdout == f"{[zlib.crc32(text.encode()) for text in texts]}\n"

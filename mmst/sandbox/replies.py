@@ -1,4 +1,4 @@
-"""What a sandbox or a pod says, taken only in exactly the shape in which it was asked for.
+"""Strict parsing of the replies of a sandbox or pod. Pure.
 
 Every byte may be a hostile program's: nothing is read but what is listed here, everything has a
 bound, and whatever is otherwise is `Nonsense`, which is never a verdict. Texts travel as base64 of
@@ -22,12 +22,12 @@ _FIELDS = {"id", "status", "cut", "stdout", "stderr", "seconds", "peak_kib", "sp
 
 
 class Nonsense(Exception):
-    """A sandbox said something that is no answer to what it was asked."""
+    """A sandbox sent something that does not answer the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What became of one program.
+    """The result of one program.
 
     `status` is its exit status, negative for a signal; None when it was evaluated and not run.
     `cut` is "time" or "output" when it was killed for that. `evaluated` is what the evaluator says
@@ -47,18 +47,18 @@ class Reply:
 
 
 def most(output: int) -> int:
-    """The most bytes that a reply can have for a program that may print `output` bytes."""
+    """The maximum size of a reply, in bytes, for a program that may print `output` bytes."""
     return 3 * output + 2 * STDERR_KEPT + 4096
 
 
 def reply(body: bytes, *, output: int) -> Reply:
-    """The reply of a program that may print `output` bytes; `Nonsense` when it is none.
+    """The reply for a program that may print `output` bytes; `Nonsense` if it is not one.
 
     >>> reply(b'{"id": "a", "status": 0, "stdout": "NDIK"}', output=64).stdout
     '42\\n'
     >>> reply(b'{"id": "a", "status": 256}', output=64)
     Traceback (most recent call last):
-    mmst.sandbox.replies.Nonsense: it sent something that is no answer (status)
+    mmst.sandbox.replies.Nonsense: it sent something that is not an answer (status)
     """
     if len(body) > most(output) * 2:
         raise Nonsense("it sent more than it may")
@@ -66,7 +66,7 @@ def reply(body: bytes, *, output: int) -> Reply:
     name, cut = fields.get("id"), fields.get("cut", "")
     spent = fields.get("spent", False)
     if not isinstance(name, str) or not set(fields) <= _FIELDS or cut not in ("", "time", "output"):
-        raise Nonsense("it sent something that is no answer")
+        raise Nonsense("it sent something that is not an answer")
     found = Reply(
         id=name,
         status=_whole(fields, "status", -64, 255) if "status" in fields else None,
@@ -79,12 +79,12 @@ def reply(body: bytes, *, output: int) -> Reply:
         spent=spent is True,
     )
     if type(spent) is not bool or (found.status is None and found.evaluated is None):
-        raise Nonsense("it sent something that is no answer")
+        raise Nonsense("it sent something that is not an answer")
     return found
 
 
 def asked(body: bytes) -> str:
-    """The id that a reply says it answers; empty when it says none."""
+    """The id that a reply answers; empty if it has none."""
     try:
         name = _object(body).get("id")
     except Nonsense:
@@ -93,10 +93,10 @@ def asked(body: bytes) -> str:
 
 
 def evaluations(body: bytes, n: int, *, output: int) -> list[str | None]:
-    """What an evaluator says of `n` programs, in their order; None for each that it did not finish."""
+    """The evaluator's results for `n` programs, in order; None for each that it did not finish."""
     results = _object(body).get("results")
     if not isinstance(results, list) or len(results) != n:
-        raise Nonsense("it sent something that is no answer")
+        raise Nonsense("it sent something that is not an answer")
     return [None if text is None else _text(text, output, "results") for text in results]
 
 
@@ -106,7 +106,7 @@ def _object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Nonsense("it sent something that is no frame")
+        raise Nonsense("it sent something that is not a frame")
     return found
 
 
@@ -124,14 +124,14 @@ def _no_number(name: str) -> NoReturn:
 def _whole(fields: Mapping[str, Any], name: str, least: int, greatest: int) -> int:
     value = fields.get(name, 0)
     if type(value) is not int or not least <= value <= greatest:
-        raise Nonsense(f"it sent something that is no answer ({name})")
+        raise Nonsense(f"it sent something that is not an answer ({name})")
     return value
 
 
 def _number(fields: Mapping[str, Any], name: str) -> float:
     value = fields.get(name, 0)
     if type(value) not in (int, float) or not 0 <= value <= _SECONDS_MOST or math.isnan(value):
-        raise Nonsense(f"it sent something that is no answer ({name})")
+        raise Nonsense(f"it sent something that is not an answer ({name})")
     return float(value)
 
 
@@ -141,5 +141,5 @@ def _text(value: Any, bytes_most: int, name: str) -> str:
     except ValueError:
         data = None
     if data is None or len(data) > bytes_most:
-        raise Nonsense(f"it sent something that is no answer ({name})")
+        raise Nonsense(f"it sent something that is not an answer ({name})")
     return data.decode("utf-8", "replace")

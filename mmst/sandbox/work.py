@@ -1,4 +1,4 @@
-"""How programs become work for a gVisor sandbox, and what its replies mean. Pure.
+"""Programs as work for a gVisor sandbox, and the meaning of its replies. Pure.
 
     programs → evaluator → what it does not finish, and a share of what it does → a process each → executions
 
@@ -27,12 +27,12 @@ from mmst.sandbox.guest.machine import OUTPUT
 from mmst.sandbox.replies import Nonsense, Reply
 
 _LEAST = Limits(timeout=1.0, memory_mib=64, output_kib=OUTPUT >> 10)
-"""Under lower limits than these every program runs alone: the evaluator has bounds of its own."""
+"""With lower limits than these, every program runs alone, because the evaluator has bounds of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A program to run under `limits`, or one that rechecks the works of `together`.
+    """One program to run under `limits`, or one that rechecks the works in `together`.
 
     `evaluate` says that it may be evaluated first, and `evaluated` what came of that: what it
     prints. `tries` counts the sandboxes that it has taken down; `in_peace` says that it was kept from
@@ -50,11 +50,11 @@ class Work:
 
     @property
     def id(self) -> str:
-        """The program's."""
+        """The id of the program."""
         return self.program.id
 
     def frame(self, wall: float = 0.0) -> bytes:
-        """The work as the supervisor in the sandbox takes it: one line of JSON. `wall`: seconds, if not the limit's."""
+        """The work as a line of JSON for the supervisor in the sandbox. `wall`: seconds, if not the limit's."""
         frame: dict[str, Any] = {
             "id": self.id,
             "source": self.program.source,
@@ -68,13 +68,13 @@ class Work:
         return json.dumps(frame).encode()
 
     def execution(self, reply: Reply) -> Execution | None:
-        """What a reply says of the program.
+        """The result of the program, from a reply.
 
         None when it must be run again: it was killed by nobody (so perhaps by its host, for want
         of memory) for the first time. `Nonsense` when it is the reply to another question.
         """
         if reply.id != self.id or (reply.status is None and not self.evaluate):
-            raise Nonsense("it answered what it was not asked")
+            raise Nonsense("it answered another request")
         evaluated = reply.evaluated if self.evaluate else self.evaluated
         if reply.status is None:
             assert evaluated is not None, "a reply is one or the other"
@@ -100,7 +100,7 @@ class Work:
 
 
 class Waiting:
-    """What is still to be run: the suspects of broken sandboxes first, then the caller's programs in order.
+    """What is still to run: suspects of broken sandboxes first, then the caller's programs in order.
 
     With `evaluate`, programs are marked that may be evaluated first, and of these a share of `recheck`.
     """
@@ -115,11 +115,11 @@ class Waiting:
         self._again: deque[Work] = deque()
 
     def again(self, work: Work, *, blamed: bool = True) -> None:
-        """Run it once more: as before when it is not to blame, else as a suspect that is not evaluated."""
+        """Run it again: as before if it is not to blame, else as a suspect that is not evaluated."""
         self._again.append(replace(work, tries=work.tries + 1, evaluate=False) if blamed else work)
 
     def next(self) -> Work | None:
-        """What to run next; None when nothing is left."""
+        """The next work; None if nothing is left."""
         if self._again:
             return self._again.popleft()
         for program in self._new:
@@ -137,6 +137,6 @@ class Waiting:
 
 
 def chosen(source: str, share: float) -> bool:
-    """Whether a program belongs to a share of all: by its hash, so it does or does not wherever it is met."""
+    """Whether a program belongs to a share of all programs; decided by its hash, so always the same."""
     mark = sha256(source.encode("utf-8", "surrogatepass")).digest()[:8]
     return int.from_bytes(mark, "big") < share * (1 << 64)

@@ -1,1 +1,1 @@
-"""What serves follows the champion on record."""
+"""The model server follows the champion on record."""

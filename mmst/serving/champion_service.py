@@ -1,7 +1,7 @@
-"""The champion's two InferenceServices: the stable one that clients use, and the challenger beside it.
+"""The champion's two InferenceServices: the stable one for clients, and the challenger beside it.
 
-A service that is not needed is stopped, not deleted: so the rollout needs no right to delete. Both
-belong to the release's settings and go when it is uninstalled.
+A service that is not needed is stopped, not deleted, so the rollout needs no permission to delete. Both services
+belong to the release and are removed when it is uninstalled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmst.kubernetes.kinds import CONFIG_MAP, INFERENCE_SERVICE, POD, Object
 from mmst.serving.rollout import STABLE, Version
 
 STOPPED = "serving.kserve.io/stop"
-"""The annotation by which KServe takes a service's pods away."""
+"""The annotation that makes KServe remove a service's pods."""
 OWNER = "mmst-settings"
 Connect = Callable[[str, str, str], AbstractContextManager[Sampler]]
 """How a server is asked: by its address, the model's name on it, and the checkpoint that it must serve."""
@@ -60,7 +60,7 @@ class ChampionServices:
                 return
 
     def remove(self, name: str) -> None:
-        """See `rollout.Services.remove`; returns when its pods are on their way out."""
+        """See `rollout.Services.remove`; returns when its pods are terminating."""
         if self.cluster.get(INFERENCE_SERVICE, name) is None:
             return
         self.cluster.patch(INFERENCE_SERVICE, name, {"metadata": {"annotations": {STOPPED: "true"}}})
@@ -78,7 +78,7 @@ class ChampionServices:
 
 
 def changed(found: Object, wanted: Object) -> Object:
-    """The merge patch that makes a service's labels and predictor those wanted, removes the rest, and starts it."""
+    """The merge patch that sets a service's labels and predictor, removes the rest, and starts it."""
     before = found["spec"].get("predictor", {})
     after = wanted["spec"]["predictor"]
     gone = {key: None for key in before if key not in after}

@@ -1,4 +1,4 @@
-"""What is to serve, by the record in the store, and what serves, as tags of model versions in MLflow."""
+"""Which version should serve, from the record in the store, and which does, from tags in MLflow."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mmst.stages import champion as champions
 class ServingVersions:
     """Fulfils `rollout.Versions` for one registered model.
 
-    The champion is the one on record in `store`, which MLflow's alias mirrors: an alias that says
-    something else is set right. Where nothing is on record, or without a store, it is the alias's.
-    `tell` is told which of them is followed, once.
+    The champion is the one on record in `store`. MLflow's alias mirrors the record and is corrected if it differs.
+    If there is no record or no store, the alias is followed. `tell` is called once with which of the two is
+    followed.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ServingVersions:
         self._said = ""
 
     def champion(self) -> Version | None:
-        """See `rollout.Versions.champion`; None also when there is no such model yet."""
+        """See `rollout.Versions.champion`; also None if there is no such model yet."""
         standing = champions.standing(self.store, self.name) if self.store is not None else None
         if self.store is None or standing is None:
             self._say(
@@ -84,14 +84,14 @@ class ServingVersions:
         return self.registry.call(pointed)
 
     def _registered(self, standing: Champion) -> Version:
-        """The version on record; `RegistryError` when this registry holds another checkpoint under its number."""
-        hint = f"version {standing.version} of '{self.name}' is the champion on record, and must be registered here"
+        """The version on record; `RegistryError` if this registry has another checkpoint under its number."""
+        hint = f"version {standing.version} of '{self.name}' is the champion on record, but is not registered here"
         found = self.registry.call(lambda client: _version(client.get_model_version(self.name, standing.version)), hint)
         if found.checkpoint != standing.checkpoint:
             raise RegistryError(
                 f"version {found.version} of '{self.name}' is {found.checkpoint or 'of no checkpoint'}, on record "
                 f"it is {standing.checkpoint}",
-                remedy="name the tracking server that the champion was registered at",
+                remedy="name the tracking server at which the champion was registered",
             )
         return found
 

@@ -1,7 +1,7 @@
-"""Rollout: what serves becomes the champion on record, or stays what it was.
+"""Rollout: make the server serve the champion on record, or leave it as it was.
 
-`decide` looks at what there is and names the next step, which `carry_out` takes; all that must
-outlast this process stands in the services and in the registry's tags, so it may end anywhere:
+`decide` looks at the current state and names the next step, and `carry_out` takes it. All lasting state is in the
+services and in the registry's tags, so this process may end at any point:
 
     no champion                        → idle
     champion not served                → bring_up: a challenger beside the stable service
@@ -34,16 +34,16 @@ from mmst.methods import method
 
 SERVING, SINCE, FAILED = "serving", "serving.since", "serving.failed"
 STABLE, NEXT = "champion", "champion-next"
-"""The service that clients use, and the challenger beside it."""
+"""The service for clients, and the challenger beside it."""
 ASKED = 24
-"""Problems of a smoke test at most."""
+"""Maximum number of problems in a smoke test."""
 ENOUGH = 0.8
-"""Share of them that must be solved again. The same model solves all, but for the numerics of another server."""
+"""Share of them that must be solved again. The same model solves all, except for numerics of another server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A registered model version: its checkpoint's digest and reference, where it was measured, its tags."""
+    """A registered model version: digest and reference of its checkpoint, where it was measured, its tags."""
 
     version: str
     checkpoint: str
@@ -55,7 +55,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What there is: the champion, the versions recorded as serving here, the services' checkpoints."""
+    """The current state: the champion, the versions recorded as serving here, the services' checkpoints."""
 
     champion: Version | None
     serving: tuple[Version, ...] = ()
@@ -64,7 +64,7 @@ class Seen:
 
 
 class Step(StrEnum):
-    """What is to be done next."""
+    """What to do next."""
 
     IDLE = "idle"
     BRING_UP = "bring_up"
@@ -85,29 +85,29 @@ class Services(Protocol):
     where: str
 
     def checkpoint(self, name: str) -> str:
-        """The digest that a service is to serve; empty when there is none, or it was taken away."""
+        """The digest that a service should serve; empty if there is none, or its pods were removed."""
 
     def put(self, name: str, version: Version) -> None:
-        """Make a service serve a version; does not wait."""
+        """Make a service serve a version, without waiting."""
 
     def remove(self, name: str) -> None:
-        """Take a service's pods away; it has no checkpoint any more."""
+        """Remove a service's pods; then it has no checkpoint."""
 
     def sampler(self, name: str, version: Version) -> AbstractContextManager[Sampler]:
-        """Wait until all of a service serves this version, and no other; how to ask it."""
+        """Wait until all of a service serves only this version; returns how to send requests to it."""
 
 
 class Versions(Protocol):
-    """The registry. Trouble raises `RegistryError`."""
+    """The registry. Errors are `RegistryError`."""
 
     def champion(self) -> Version | None:
-        """The version that is champion: by the record in the store where there is one, else by the alias."""
+        """The champion's version: from the record in the store if there is one, else from the alias."""
 
     def tagged(self, name: str, value: str) -> Sequence[Version]:
         """The versions that carry a tag."""
 
     def tag(self, version: str, tags: Mapping[str, str | None]) -> None:
-        """Set tags, or remove those that are None."""
+        """Set tags, or remove those whose value is None."""
 
 
 def decide(seen: Seen) -> Step:
@@ -129,7 +129,7 @@ def decide(seen: Seen) -> Step:
 
 
 class Rollout:
-    """Carries the steps out. `tell` is told what happens, a line for people."""
+    """Carries out the steps. `tell` receives a line for people about each."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Rollout:
         self.services, self.versions, self.check, self.tell = services, versions, check, tell
 
     def settle(self) -> tuple[Step, Seen]:
-        """Take steps until there is nothing to be done; the last one, and what there is then."""
+        """Take steps until nothing is left to do; returns the last one and the state after it."""
         while True:
             seen = self.look()
             step = decide(seen)
@@ -150,7 +150,7 @@ class Rollout:
             self.carry_out(step, seen)
 
     def look(self) -> Seen:
-        """What there is."""
+        """The current state."""
         return Seen(
             champion=self.versions.champion(),
             serving=tuple(self.versions.tagged(SERVING, self.services.where)),
@@ -197,7 +197,7 @@ class Rollout:
                     self.versions.tag(other.version, {SERVING: None})
 
     def _trouble(self, name: str, version: Version) -> str:
-        """Why this version must not be served; empty when it may. Trouble of the platform raises: it is no verdict."""
+        """Why this version must not be served; empty if it may. A platform error is raised: it is no verdict."""
         try:
             with self.services.sampler(name, version) as sampler:
                 return self.check(version, sampler)
@@ -210,10 +210,10 @@ class Rollout:
 
 
 def smoke_test(store: Store, version: Version, sampler: Sampler) -> str:
-    """Ask what the evaluation asked; why the answers are not those of this model, or nothing.
+    """Repeat requests of the evaluation; returns why the answers are not those of this model, or nothing.
 
-    Of the held-out problems that the version solved greedily when it was measured, `ENOUGH` must
-    come out the same: the same answer, or the same program.
+    For `ENOUGH` of the held-out problems that the version solved greedily when it was measured, the answer or the
+    program must be the same.
     """
     solved = known_solved(store, version)
     if not solved:
@@ -235,7 +235,7 @@ def smoke_test(store: Store, version: Version, sampler: Sampler) -> str:
 
 
 def known_solved(store: Store, version: Version) -> list[CheckedSample]:
-    """Greedy solutions of the version's evaluation that passed, `ASKED` at most, evenly of all methods."""
+    """Greedy solutions that passed in the version's evaluation, at most `ASKED`, evenly from all methods."""
     place = next((p for p in pointers(store, version.run) if p[1] == version.evaluation), None)
     if place is None or "checked" not in place[2]:
         return []

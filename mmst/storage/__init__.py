@@ -1,1 +1,1 @@
-"""What fulfils `ports.Store`: a folder, or a prefix of an S3 bucket."""
+"""The providers of `ports.Store`: a folder, or a prefix of an S3 bucket."""

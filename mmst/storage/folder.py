@@ -1,11 +1,11 @@
-"""The store as a folder: plain files that any tool can read, safe among processes and kills.
+"""The store as a folder of plain files, safe for several processes and against kills.
 
-A file is written aside (`.tmp-…` in the same folder), synced and renamed, so a reader sees all
-of it or nothing. The rename of every writer happens under one `flock`, which the kernel lets go
-of when a process dies: that makes `create` and `replace` atomic among processes.
+A file is written to a temporary name (`.tmp-…` in the same folder), synced and renamed, so a reader sees all of it
+or nothing. Every writer renames under one `flock`, which the kernel releases when a process dies. This makes
+`create` and `replace` atomic among processes.
 
-All of it is its owner's alone, but for what a model server of another user reads in a pod: weights, and
-the folders on the way to them.
+All files are private to their owner, except those that a model server of another user reads in a pod: weights, and
+the folders above them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IN_POD = "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 class FolderStore:
-    """Fulfils `ports.Store` with a folder, made when first written to.
+    """Fulfils `ports.Store` with a folder, which is created by the first write.
 
     Names are paths below `root`. Hidden from `names`: the lock, files being written, and
     `work/`, which holds the scratch folders.
@@ -41,7 +41,7 @@ class FolderStore:
         self.uri = str(root)
 
     def read(self, name: str) -> bytes | None:
-        """The content, or None when there is no such name."""
+        """The content, or None if the name does not exist."""
         path = self._path(name)
         with trouble("read", path):
             try:
@@ -54,7 +54,7 @@ class FolderStore:
         self._put(self._path(name), lambda aside: _save(aside, data))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write only if absent, atomically among processes; False when the name exists."""
+        """Write only if absent, atomically among processes; False if the name exists."""
         return self.replace(name, data, None)
 
     def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
@@ -64,21 +64,21 @@ class FolderStore:
         )
 
     def names(self, prefix: str) -> Iterator[str]:
-        """All names that start with `prefix`, in the order of their UTF-8 bytes; a folder at a time."""
+        """All names that start with `prefix`, in the order of their UTF-8 bytes; one folder at a time."""
         checked_prefix(prefix)
         base = prefix.rpartition("/")[0]
         with trouble("list", self.root / base):
             yield from self._walk(f"{base}/" if base else "", prefix)
 
     def put_file(self, name: str, path: Path) -> None:
-        """Store a local file of any size, streamed (a copy: later changes to it don't matter)."""
+        """Store a local file of any size, streamed (as a copy: later changes to it have no effect)."""
         target = self._path(name)
         with trouble("write", target):
             self._sweep(target.parent)
         self._put(target, lambda aside: _copy(path, aside))
 
     def get_file(self, name: str, path: Path) -> None:
-        """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
+        """Fetch into a local file, streamed and atomic. Missing: `StoreError`."""
         source = self._path(name)
         with trouble("read", source):
             if not source.is_file():
@@ -88,21 +88,21 @@ class FolderStore:
             aside.replace(path)
 
     def folder(self, prefix: str) -> Path:
-        """The local folder that is `prefix`."""
+        """The local folder of `prefix`."""
         return self.root / checked_prefix(prefix)
 
     def probe(self) -> None:
-        """Prove that it can be written to, also on conditions, and leave nothing behind."""
+        """Prove that it is writable, also with conditions, and leave nothing behind."""
         name = f"probe-{uuid.uuid4().hex}"
         try:
             if not self.create(name, b"") or self.create(name, b""):
-                raise StoreError(f"{self.root} does not keep a file from being made twice")
+                raise StoreError(f"{self.root} does not prevent a file from being created twice")
         finally:
             with contextlib.suppress(OSError):
                 self._path(name).unlink(missing_ok=True)
 
     def scratch(self, prefix: str) -> Path:
-        """`work/<prefix>`, made if need be."""
+        """`work/<prefix>`, created if need be."""
         path = self.root / _WORK / checked_prefix(prefix)
         with trouble("make", path):
             private.folder(path)
@@ -112,7 +112,7 @@ class FolderStore:
         return self.root / checked_name(name)
 
     def _put(self, path: Path, save: Callable[[Path], None], may: Callable[[], bool] = lambda: True) -> bool:
-        """Save aside, then, under the lock and if still allowed, rename."""
+        """Write a temporary file, then rename it under the lock if that is still allowed."""
         with trouble("write", path), _aside(path) as aside:
             save(aside)
             with self._lock():
@@ -148,7 +148,7 @@ class FolderStore:
                 yield name
 
     def _sweep(self, folder: Path) -> None:
-        """Remove what killed writers of large files left here, once nobody can be writing it."""
+        """Remove files that killed writers of large files left here, once nobody can be writing them."""
         for left in folder.glob(".tmp-*") if folder.is_dir() else ():
             with contextlib.suppress(OSError):
                 if time.time() - left.stat().st_mtime > _STALE_SECONDS:
@@ -156,7 +156,7 @@ class FolderStore:
 
 
 def _folder(path: Path) -> None:
-    """Make a folder of the store, with those above it."""
+    """Create a folder of the store, with its parents."""
     if _IN_POD and "runs" not in path.parts:
         path.mkdir(parents=True, exist_ok=True)
     else:
@@ -165,7 +165,7 @@ def _folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to first; gone afterwards, whatever happens."""
+    """A temporary name beside `path`, removed at the end in any case."""
     aside = path.parent / f".tmp-{uuid.uuid4().hex}"
     with trouble("write", path):
         _folder(path.parent)

@@ -1,9 +1,9 @@
-"""The store as a prefix of an S3 bucket: AWS, or any server that knows conditional writes.
+"""The store as a prefix of an S3 bucket: AWS, or any server with conditional writes.
 
-Credentials, region and address come from where boto3 looks for them (`AWS_PROFILE`,
-`AWS_ENDPOINT_URL`, a pod's role …). An object is there when its upload is complete, so readers
-never see half of one. What a killed upload leaves is invisible but billed: give the bucket a
-lifecycle rule that aborts incomplete multipart uploads.
+Credentials, region and address come from boto3's usual places (`AWS_PROFILE`,
+`AWS_ENDPOINT_URL`, a pod's role …). An object appears when its upload is complete, so readers never see half of
+one. The parts of a killed upload are invisible but billed: give the bucket a lifecycle rule that aborts incomplete
+multipart uploads.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CLIENT = Config(
     response_checksum_validation="when_required",
 )
 _MOVER = _CLIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 8}))
-"""Of a large file's parts, only the one in trouble is asked again."""
+"""Of a large file's parts, only the failed one is sent again."""
 _TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20, max_concurrency=4)
 _WRITER = "mmst-writer"
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
@@ -63,7 +63,7 @@ class S3Store:
     def __init__(self, uri: str, client: Any = None) -> None:
         self.bucket, _, prefix = uri.removeprefix("s3://").rstrip("/").partition("/")
         if not uri.startswith("s3://") or not self.bucket:
-            raise ConfigError("not the address of a bucket", value=uri, remedy="--out s3://bucket/prefix")
+            raise ConfigError("this is not the address of a bucket", value=uri, remedy="--out s3://bucket/prefix")
         self.prefix = f"{prefix}/" if prefix else ""
         self.uri = f"s3://{self.bucket}/{prefix}".rstrip("/")
         self._given = client
@@ -83,7 +83,7 @@ class S3Store:
         return self._given or self._client(_MOVER)
 
     def read(self, name: str) -> bytes | None:
-        """The content, or None when there is no such name."""
+        """The content, or None if the name does not exist."""
         found = self._get(name)
         return found and found[0]
 
@@ -93,7 +93,7 @@ class S3Store:
         self._ask("write", name, lambda: self._put(key, data))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write only if absent, atomically among processes; False when the name exists."""
+        """Write only if absent, atomically among processes; False if the name exists."""
         return self._put_if(name, data, {"IfNoneMatch": "*"})
 
     def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
@@ -124,7 +124,7 @@ class S3Store:
         self._ask("write", name, lambda: self._mover.upload_file(str(path), self.bucket, key, Config=_TRANSFER))
 
     def get_file(self, name: str, path: Path) -> None:
-        """Fetch into a local file, streamed; whole or absent. Missing: `StoreError`."""
+        """Fetch into a local file, streamed and atomic. Missing: `StoreError`."""
         key = self._key(name)
         aside = path.parent / f".tmp-{uuid.uuid4().hex}"
         with self._scratch_trouble(name, path.parent):
@@ -138,14 +138,14 @@ class S3Store:
                 aside.unlink(missing_ok=True)
 
     def folder(self, prefix: str) -> None:
-        """None: a bucket is no local folder."""
+        """None: a bucket is not a local folder."""
         checked_prefix(prefix)
 
     def probe(self) -> None:
-        """Prove that it can be written to, also on conditions, and leave nothing behind.
+        """Prove that it is writable, also with conditions, and leave nothing behind.
 
-        A server that does not know conditional writes takes the second one too: then two runs
-        could both make themselves champion. Runs never delete, so it is no error if we may not.
+        A server without conditional writes accepts the second write too; then two runs could both become champion.
+        Runs never delete, so a missing permission to delete is not an error.
         """
         name = f"probe-{uuid.uuid4().hex}"
         try:
@@ -156,7 +156,7 @@ class S3Store:
                 self.client.delete_object(Bucket=self.bucket, Key=self._key(name))
 
     def scratch(self, prefix: str) -> Path:
-        """`<base>/<hash of the store's address>/<prefix>`, made if need be.
+        """`<base>/<hash of the store's address>/<prefix>`, created if need be.
 
         The base is `$MMST_SCRATCH` (in a cluster, the volume that stages and training share), else
         `$XDG_CACHE_HOME/mmst`.
@@ -196,9 +196,9 @@ class S3Store:
         return self._ask("read", name, get)
 
     def _put_if(self, name: str, data: bytes, condition: dict[str, Any]) -> bool:
-        """A conditional write; False when the condition does not hold.
+        """A conditional write; False if the condition does not hold.
 
-        A retry after a lost reply meets our own object: its writer's token tells.
+        A retry after a lost reply finds our own object, recognised by its writer's token.
         """
         key, token = self._key(name), uuid.uuid4().hex
 
@@ -225,7 +225,7 @@ class S3Store:
 
     @contextlib.contextmanager
     def _scratch_trouble(self, name: str, folder: Path) -> Iterator[None]:
-        """Whatever this machine refuses about the local folder for a name."""
+        """Turn errors of the local folder for a name into `StoreError`."""
         try:
             yield
         except OSError as e:
@@ -236,7 +236,7 @@ class S3Store:
 
     @contextlib.contextmanager
     def _trouble(self, doing: str, name: str) -> Iterator[None]:
-        """Whatever boto3 raises, as a `StoreError` that says what to do."""
+        """Turn errors of boto3 into `StoreError` with a remedy."""
         try:
             yield
         except MmstError:

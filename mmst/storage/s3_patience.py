@@ -1,9 +1,9 @@
-"""Trouble with an S3 server: what may pass is waited out, what will not is said at once.
+"""Retries for an S3 server: wait if a problem may pass, raise at once if it cannot.
 
-Server errors, `SlowDown`, timeouts, resets and broken answers are asked again with growing, jittered
-pauses, never sooner than the server asks (`Retry-After`), for `TOTAL` seconds a request, as long as a
-request to a model server may take (`sampling.deadline`). A server that has never answered here is
-waited for `REACH` seconds only: then its address is probably wrong.
+Requests with server errors, `SlowDown`, timeouts, resets and broken answers are repeated with growing, jittered
+pauses, never sooner than the server asks (`Retry-After`), for `TOTAL` seconds per request. This is as long as a
+request to a model server may take (`sampling.deadline`). For a server that has never answered, the limit is `REACH`
+seconds, because its address is probably wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TOTAL = 600.0
 REACH = 20.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 CONFLICTS = {"ConditionalRequestConflict", "OperationAborted", "409"}
-"""Another writer is at it: the condition is asked again."""
+"""Another writer is active: check the condition again."""
 _PASSING = CONFLICTS | {
     "SlowDown",
     "SlowDownRead",
@@ -54,11 +54,11 @@ _PASSING = CONFLICTS | {
     "XAmzContentSHA256Mismatch",
 }
 TROUBLE = (ClientError, BotoCoreError, Boto3Error, ResponseParserError)
-"""All that boto3 raises about a server."""
+"""All errors that boto3 raises about a server."""
 
 
 class Exhausted(Exception):
-    """Trouble that did not pass in its time; its cause is the last of it."""
+    """A problem that did not pass in time; its cause is the last error."""
 
 
 class Patience:
@@ -73,7 +73,7 @@ class Patience:
         self.answered = False
 
     def __call__(self, ask: Callable[[], T]) -> T:
-        """What `ask` returns; what it raises when that cannot pass, `Exhausted` when it did not."""
+        """The result of `ask`; its error if that cannot pass, `Exhausted` if it did not pass in time."""
         began, pause, troubles = time.monotonic(), FIRST_PAUSE, Counter[str]()
         while True:
             try:
@@ -99,7 +99,7 @@ class Patience:
 
 
 def root(error: Exception) -> Exception:
-    """The error of the request itself, out of what a transfer of files made of it."""
+    """The original error of a request, from the error of a file transfer."""
     found: BaseException | None = error
     while isinstance(found, Boto3Error):
         found = getattr(found, "last_exception", None) or found.__cause__ or found.__context__
@@ -107,7 +107,7 @@ def root(error: Exception) -> Exception:
 
 
 def passing(error: Exception) -> bool:
-    """Whether the same request may go well a little later."""
+    """Whether the same request may succeed a little later."""
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return code(error) in _PASSING or status in (408, 425, 429) or (status >= 500 and status != 501)
@@ -119,7 +119,7 @@ def passing(error: Exception) -> bool:
 
 
 def asked_pause(error: Exception) -> float:
-    """The seconds that a server asks to be left alone; 0 for what is no number of them, or more than all patience."""
+    """The seconds that a server asks to wait; 0 if that is not a number, or exceeds all patience."""
     if not isinstance(error, ClientError):
         return 0.0
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})

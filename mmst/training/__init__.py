@@ -1,1 +1,1 @@
-"""Fine-tuning: the worker, and what it is made of."""
+"""Fine-tuning: the worker and its parts, and the providers that start it."""

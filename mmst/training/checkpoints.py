@@ -1,11 +1,11 @@
-"""Resumable checkpoints of the fine-tuning worker: whole or absent.
+"""Resumable checkpoints of the fine-tuning worker, written atomically.
 
     <scratch>/step-00000050/   files of the engine, progress.json, hashes.json
     <scratch>/aside/           the one being written
     <scratch>/figures.json     when training is over, with out.json: the hashes of what came out
 
-A checkpoint is written aside, hashed, brought to the disk and renamed; the last two are kept, so
-that one that the disk has spoilt since is passed over for the one before.
+A checkpoint is written to a temporary folder, hashed, flushed to disk and renamed. The last two are kept, so that
+the earlier one can replace one that the disk has damaged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 def write(
     folder: Path, step: int, progress: str, save: Callable[[Path], None], *, first: bool, wait: Callable[[], None]
 ) -> None:
-    """Write the checkpoint of `step`: every rank calls `save`, the `first` does the rest."""
+    """Write the checkpoint of `step`: every rank calls `save`, the `first` rank does the rest."""
     aside = folder / "aside"
     if first:
         shutil.rmtree(aside, ignore_errors=True)
@@ -54,16 +54,16 @@ def write(
 
 
 def latest(folder: Path) -> tuple[int, Path] | None:
-    """Step and folder of the newest checkpoint that is as it was written."""
+    """Step and folder of the newest checkpoint that is intact."""
     for path in reversed(_found(folder)):
         if _whole(path):
             return int(path.name.removeprefix("step-")), path
-        log.warning("%s is damaged: passed over for the checkpoint before it", path.name)
+        log.warning("%s is damaged; the checkpoint before it is used instead", path.name)
     return None
 
 
 def finish(folder: Path, aside: Path, out: Path, figures: str) -> None:
-    """Put the trained model, whole in `aside`, at `out`; with its figures, and the hashes that `finished` compares."""
+    """Move the trained model from `aside` to `out`, with its metrics and the hashes that `finished` compares."""
     (folder / FIGURES).write_text(figures)
     (folder / OUT).write_text(json.dumps(_hashes(folder, aside)))
     for path in (*aside.rglob("*"), aside, folder / FIGURES, folder / OUT):
@@ -73,7 +73,7 @@ def finish(folder: Path, aside: Path, out: Path, figures: str) -> None:
 
 
 def finished(folder: Path, out: Path) -> bool:
-    """Whether the trained model is at `out` as it was written. One that is not is cleared away, to be made again."""
+    """Whether the trained model at `out` is intact. A damaged one is deleted, to be made again."""
     if not out.exists():
         return False
     try:
@@ -81,13 +81,13 @@ def finished(folder: Path, out: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         whole = False
     if not whole:
-        log.warning("%s is damaged: made again from the last checkpoint", out.name)
+        log.warning("%s is damaged; it is made again from the last checkpoint", out.name)
         shutil.rmtree(out)
     return whole
 
 
 def sync(path: Path) -> None:
-    """Have the disk hold a file or folder before what comes next."""
+    """Flush a file or folder to disk before the next step."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

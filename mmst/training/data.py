@@ -1,4 +1,4 @@
-"""What the fine-tuning worker learns from: examples as token rows, rows as padded batches.
+"""The training data of the fine-tuning worker: examples as token rows, rows as padded batches.
 
 Everything is a pure function of the file, the tokenizer and the seed, so that every rank makes
 the same plan, and a resumed run goes through the same batches.
@@ -22,7 +22,7 @@ WINDOW = 64
 
 @dataclass(frozen=True, slots=True)
 class TokenizedExample:
-    """Token ids of prompt, completion and end token; loss is taken from `start` on."""
+    """Token ids of prompt, completion and end token; the loss counts from `start` on."""
 
     ids: list[int]
     start: int
@@ -35,14 +35,14 @@ class Plan:
     examples: Path
     tokenizer: Any
     longest: int
-    """Tokens that a row may have."""
+    """Maximum tokens of a row."""
     budget: int
-    """Tokens that a batch may have, padding included."""
+    """Maximum tokens of a batch, including padding."""
     seed: int
     dropped: int = 0
 
     def batches(self) -> Iterator[list[TokenizedExample]]:
-        """Endless: rows sorted by length within windows, cut to the budget, batches shuffled."""
+        """Endless batches: rows sorted by length within windows, cut to the budget, shuffled."""
         rng = random.Random(self.seed)
         for window in self._windows():
             groups = cut(sorted(window, key=lambda row: len(row.ids)), self.budget)
@@ -73,16 +73,15 @@ class Plan:
                 raise UserError(
                     f"every training example is longer than {self.longest} tokens, the least of the model's "
                     "context and train.batch_tokens",
-                    remedy="raise train.batch_tokens, or take shorter prompts (prompt.shots) or another model",
+                    remedy="raise train.batch_tokens, or use shorter prompts (prompt.shots) or another model",
                 )
 
 
 def encode(tokenizer: Any, examples: Sequence[Example]) -> list[TokenizedExample]:
-    """Rows of token ids, the prompt tokenised as it is for sampling.
+    """Rows of token ids, with the prompt tokenised as for sampling.
 
-    A completion's tokens are those that follow the prompt's when both are tokenised as one text,
-    which is what the model has to write; when the boundary falls inside a token, those of the
-    completion alone.
+    A completion's tokens are those that follow the prompt's when both are tokenised as one text, because that is
+    what the model has to write. If the boundary falls inside a token, the completion is tokenised alone.
     """
     bos = tokenizer.bos_token
     special = not (bos and examples[0].prompt.startswith(bos))  # chat templates write it themselves
@@ -101,12 +100,12 @@ def encode(tokenizer: Any, examples: Sequence[Example]) -> list[TokenizedExample
 
 
 def _without(ids: list[int], end: int) -> list[int]:
-    """Some tokenizers end every text with the end token."""
+    """The ids without an end token, which some tokenizers add to every text."""
     return ids[:-1] if ids and ids[-1] == end else ids
 
 
 def cut(rows: Sequence[TokenizedExample], budget: int) -> list[list[TokenizedExample]]:
-    """Neighbours in groups whose padded size is within the budget. `rows` are sorted by length.
+    """Groups of neighbours whose padded size is within the budget. `rows` are sorted by length.
 
     >>> [len(g) for g in cut([TokenizedExample([1] * n, 0) for n in (2, 3, 3, 8)], 9)]
     [3, 1]

@@ -1,7 +1,7 @@
-"""The two engines of the fine-tuning worker: plain torch, and DeepSpeed ZeRO.
+"""The two engines of the fine-tuning worker: plain torch and DeepSpeed ZeRO.
 
-Both train the same model with the same optimiser and have the same methods; those that take part
-in a collective say so.
+Both train the same model with the same optimiser and have the same methods. A method that all ranks must call says
+so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmst.core.errors import TrainingError
 from mmst.core.ports import TrainSpec
 
 PATIENCE = timedelta(hours=6)
-"""For how long ranks wait for each other: the first one alone exports the model, which takes long for a large one."""
+"""How long ranks wait for each other: the first one alone exports the model, which is slow for a large one."""
 
 
 class Plain:
@@ -40,7 +40,7 @@ class Plain:
             return cast(torch.Tensor, self.model(input_ids=ids, use_cache=False).logits)
 
     def evaluated(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits from which nothing is to be learnt: without dropout and gradients."""
+        """Logits for evaluation: without dropout and gradients."""
         self.model.eval()
         with torch.no_grad():
             found = self.logits(ids)
@@ -48,7 +48,7 @@ class Plain:
         return found
 
     def probe(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits as the exported model is to compute them."""
+        """Logits as the exported model should compute them."""
         self.model.eval()
         with torch.no_grad():
             return cast(torch.Tensor, self.model(input_ids=ids, use_cache=False).logits)
@@ -64,12 +64,12 @@ class Plain:
         self.optimizer.zero_grad(set_to_none=True)
 
     def save(self, folder: Path) -> None:
-        """Everything that resuming needs."""
+        """Everything that is needed to resume."""
         state = {"weights": self.trained(), "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state()}
         torch.save(state, folder / "state.pt")
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` left."""
+        """Restore what `save` wrote."""
         state = torch.load(folder / "state.pt", map_location=self.device, weights_only=True)
         fill(self.model, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -80,18 +80,18 @@ class Plain:
         return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
     def wait(self) -> None:
-        """Until every rank is here."""
+        """Wait for all ranks."""
 
     def total(self, value: float) -> float:
         """The sum over ranks."""
         return value
 
     def close(self) -> None:
-        """Leave in an orderly way."""
+        """Shut down in order."""
 
 
 class Zero:
-    """Several processes, or one that is to shard or offload: DeepSpeed ZeRO."""
+    """Several processes, or one that shards or offloads: DeepSpeed ZeRO."""
 
     def __init__(self, spec: TrainSpec, s: TrainConfig) -> None:
         cuda = torch.cuda.is_available()
@@ -129,7 +129,7 @@ class Zero:
         return cast(torch.Tensor, self.engine(input_ids=ids, use_cache=False).logits)
 
     def evaluated(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits from which nothing is to be learnt: without dropout and gradients; called by every rank."""
+        """Logits for evaluation: without dropout and gradients; called by every rank."""
         self.engine.eval()
         with torch.no_grad():
             found = self.logits(ids)
@@ -137,7 +137,7 @@ class Zero:
         return found
 
     def probe(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits as the exported model is to compute them, called by every rank."""
+        """Logits as the exported model should compute them; called by every rank."""
         self.engine.eval()
         with torch.no_grad():
             return cast(torch.Tensor, self.engine(input_ids=ids, use_cache=False).logits)
@@ -150,12 +150,12 @@ class Zero:
         self.engine.step()
 
     def save(self, folder: Path) -> None:
-        """Everything that resuming needs, called by every rank."""
+        """Everything that is needed to resume; called by every rank."""
         self.engine.save_checkpoint(str(folder), tag="zero")
         torch.save(torch.get_rng_state(), folder / f"rng-{torch.distributed.get_rank()}.pt")
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` left, called by every rank."""
+        """Restore what `save` wrote; called by every rank."""
         self.engine.load_checkpoint(str(folder), tag="zero")
         torch.set_rng_state(torch.load(folder / f"rng-{torch.distributed.get_rank()}.pt", weights_only=True))
 
@@ -172,7 +172,7 @@ class Zero:
         return found
 
     def wait(self) -> None:
-        """Until every rank is here."""
+        """Wait for all ranks."""
         torch.distributed.barrier()
 
     def total(self, value: float) -> float:
@@ -182,7 +182,7 @@ class Zero:
         return float(summed)
 
     def close(self) -> None:
-        """Leave in an orderly way, called by every rank."""
+        """Shut down in order; called by every rank."""
         # A Gloo thread that still works when the interpreter ends aborts the process.
         torch.distributed.barrier()
         self.engine.destroy()
@@ -193,14 +193,14 @@ Engine = Plain | Zero
 
 
 def load_model(folder: str | Path, dtype: torch.dtype, trust: bool) -> Any:
-    """A causal language model; `dtype` explicitly, since its config may name the one it is stored in."""
+    """A causal language model; `dtype` is explicit, because its config may name the one it is stored in."""
     return transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, trust_remote_code=trust
     )
 
 
 def trainable(spec: TrainSpec, s: TrainConfig, dtype: torch.dtype = torch.float32) -> Any:
-    """The model to be trained, with LoRA adapters when asked for."""
+    """The model to train, with LoRA adapters if asked for."""
     torch.manual_seed(spec.seed)
     model = load_model(spec.model, dtype, spec.trust_remote_code)
     if s.gradient_checkpointing:
@@ -217,10 +217,10 @@ def trainable(spec: TrainSpec, s: TrainConfig, dtype: torch.dtype = torch.float3
 
 
 def fill(model: Any, weights: Mapping[str, torch.Tensor]) -> None:
-    """Put trained weights into a model of the same make."""
+    """Load trained weights into a model of the same architecture."""
     result = model.load_state_dict(weights, strict=False)
     if result.unexpected_keys:
-        raise TrainingError(f"weights that the model has no place for: {', '.join(result.unexpected_keys[:5])}")
+        raise TrainingError(f"weights that the model does not have: {', '.join(result.unexpected_keys[:5])}")
 
 
 def adamw(model: Any, s: TrainConfig) -> torch.optim.AdamW:

@@ -1,4 +1,4 @@
-"""When fine-tuning has diverged: the one rule, whatever engine trains. Pure.
+"""The one rule for when fine-tuning has diverged, whatever engine trains. Pure.
 
     start     the mean loss of the first `MEASURED` batches, measured before anything is learnt
     best      the lowest mean of `RUNNING` losses in a row, once there are so many before the judged ones
@@ -12,7 +12,7 @@ Training stops with `DivergedError`
 3. at the end, when the batches that gave `start`, measured again, are above the limit. This sees what the
    last updates did, and what short runs do.
 
-A model that learns nothing, or gets worse by less, is no divergence: evaluation and promotion judge it.
+A model that learns nothing, or gets worse by less, has not diverged: evaluation and promotion judge it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ MEASURED = 8
 RUNNING = 20
 JUDGED = 16
 FLOOR = 0.1
-"""A mean loss below this counts as this: near zero, any hard batch is a multiple of it."""
+"""Mean losses below this count as this: near zero, any hard batch is a multiple of the mean."""
 
 
 class Guard:
-    """Judges the losses of one training run as they come; its state is `start` and the losses before."""
+    """Judges the losses of one training run step by step; its state is `start` and the losses so far."""
 
     def __init__(self, s: TrainConfig, start: float, before: Iterable[float] = ()) -> None:
-        """`before` are the losses of a run that is taken up again; they were judged when they came."""
+        """`before` are the losses of a resumed run; they have already been judged."""
         self._settings, self.start, self.best = s, start, math.inf
         self._losses: list[float] = []
         self._finite(start, "the loss before training")
@@ -44,7 +44,7 @@ class Guard:
 
     @property
     def limit(self) -> float:
-        """Losses above it are those of a model that diverged, when they stay there."""
+        """A loss that stays above this means that the model has diverged."""
         return self._settings.spike * max(min(self.start, self.best), FLOOR) or math.inf
 
     def check(self, loss: float) -> None:
@@ -57,7 +57,7 @@ class Guard:
             raise self._diverged(f"the loss of steps {steps} was never below {min(latest):.3f}")
 
     def check_end(self, loss: float) -> None:
-        """Judge the loss of the first batches as it is after training."""
+        """Judge the loss of the first batches after training."""
         what = f"the loss of the first batches after {len(self._losses)} steps"
         self._finite(loss, what)
         if loss > self.limit:

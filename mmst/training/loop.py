@@ -1,4 +1,4 @@
-"""The fine-tuning worker's work: the loop over batches, and the folder that it ends in."""
+"""The main loop of the fine-tuning worker, from batches to the exported folder."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def learning_rate(step: int, s: TrainConfig) -> float:
 
 
 def pad(rows: Sequence[TokenizedExample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (rows, tokens), padded on the right, and where a token is to be learnt (a mask).
+    """Ids (rows, tokens), padded on the right, and a mask of the tokens to learn.
 
-    A causal model needs no attention mask for padding on the right: nothing looks that way.
+    A causal model needs no attention mask for padding on the right, because no token attends to it.
     """
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + row.ids[-1:] * (width - len(row.ids)) for row in rows])
@@ -57,7 +57,7 @@ def part_loss(
     rank: int,
     device: torch.device,
 ) -> torch.Tensor:
-    """This rank's share in the loss of a step whose batches are `part`, one a rank.
+    """This rank's share of the loss of a step with the batches `part`, one per rank.
 
     Gradients are averaged over ranks: with the factor here the average is over tokens.
     """
@@ -67,14 +67,14 @@ def part_loss(
 
 
 def measured(engine: Engine, parts: Sequence[Sequence[Sequence[TokenizedExample]]], rank: int) -> float:
-    """The mean loss of some steps' batches with the model as it is; called by every rank."""
+    """The mean loss of some steps' batches with the current model; called by every rank."""
     return fmean(
         engine.total(part_loss(engine.evaluated, part, rank, engine.device).item()) / len(part) for part in parts
     )
 
 
 def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float], None]) -> None:
-    """Train from the newest checkpoint, if any, to a loadable folder at `spec.out`."""
+    """Train from the newest checkpoint, if any, and export a loadable folder to `spec.out`."""
     s = from_data(TrainConfig, spec.settings, "train")
     transformers.utils.logging.disable_progress_bar()
     work, first = Path(spec.scratch), rank == 0
@@ -144,7 +144,7 @@ def export(
     probe: torch.Tensor,
     expected: torch.Tensor,
 ) -> None:
-    """A Hugging Face folder in fp32, adapters merged; loaded again to see that it computes the same."""
+    """Write a Hugging Face folder in fp32 with merged adapters; load it again to check that it computes the same."""
     shutil.rmtree(folder, ignore_errors=True)
     model = trainable(spec, s)
     fill(model, weights)
@@ -164,7 +164,7 @@ def export(
 
 
 def with_room(device: torch.device, model: torch.nn.Module) -> torch.device:
-    """The device, or the CPU where a whole model does not fit beside what the device holds of the sharded one."""
+    """The device, or the CPU if a whole model does not fit beside the sharded one on the device."""
     if device.type != "cuda":
         return device
     torch.cuda.empty_cache()
@@ -174,7 +174,7 @@ def with_room(device: torch.device, model: torch.nn.Module) -> torch.device:
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """The tokenizer's files, without what transformers notes of how it was loaded: that differs by environment."""
+    """The tokenizer's files, without transformers' notes on how it was loaded, which differ by environment."""
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))

@@ -4,12 +4,12 @@
     one rank      plain torch (torchrun may be left out)
     more, or zero > 0   DeepSpeed ZeRO (gloo on CPUs)
 
-What it says to whoever started it are lines `MMST {"step": 7, "loss": 0.52}`, and on failure
-`MMST {"failed": RANK, "kind": "diverged", "message": …, "trace": …}`; all else is log.
+It reports to its parent process in lines `MMST {"step": 7, "loss": 0.52}`, and on failure
+`MMST {"failed": RANK, "kind": "diverged", "message": …, "trace": …}`; everything else is log.
 The exit codes are those of `mmst.core.errors`; torchrun's own is 1.
 
 The same specification gives the same bytes for the same number of ranks and threads
-(`OMP_NUM_THREADS`), also when the run was killed and resumed on the way.
+(`OMP_NUM_THREADS`), even if the run was killed and resumed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mmst.observe import terminal
 
 
 def main(path: str) -> int:
-    """Train by a specification file; returns the exit code."""
+    """Train as described in a specification file; returns the exit code."""
     die_with_parent()
     end_with_owner()
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -54,7 +54,7 @@ def main(path: str) -> int:
 
 
 def leave_out_unused(zero: bool, lora: bool) -> None:
-    """Hide installed packages that would be imported only because they are there.
+    """Hide installed packages that would be imported only because they are installed.
 
     transformers, accelerate and DeepSpeed look for them; together they cost several seconds.
     """
@@ -67,7 +67,7 @@ def leave_out_unused(zero: bool, lora: bool) -> None:
 
 
 def say(**event: object) -> None:
-    """Tell whoever started this worker."""
+    """Report to the process that started this worker."""
     print("MMST " + json.dumps(event), flush=True)
 
 

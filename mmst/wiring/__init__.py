@@ -278,8 +278,8 @@ def api_key(variable: str) -> str:
         return ""
     key = os.environ.get(variable, "").strip()
     if not re.fullmatch(r"[!-~]{1,4096}", key):
-        what = "holds characters that no key has" if key else "is not set"
-        remedy = f"export {variable}=…; on a cluster a Secret with this key in cluster.secrets"
+        what = "contains characters that no key has" if key else "is not set"
+        remedy = f"export {variable}=…; on a cluster, a Secret with this key in cluster.secrets"
         raise SetupError(
             f"the environment variable {variable} {what}", why="sampling.api_key_env names it", remedy=remedy
         )

@@ -383,7 +383,7 @@ def test_a_store_is_no_file(mmst: Run, tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "file").write_text("precious")
     code, said, err = mmst(*line.split(), "--out", out)
     assert (code, said) == (2, "")
-    assert f"a store is a folder or s3://bucket/prefix, got '{out}'" in err
+    assert f"--out must be a folder or s3://bucket/prefix, got '{out}'" in err
     assert (tmp_path / "file").read_text() == "precious"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 

@@ -18,7 +18,7 @@ from mmst.methods import method
 from mmst.preflight import machine, recipe
 from mmst.stages.build_trainset import BuildTrainset
 from mmst.stages.evaluate import Evaluate
-from mmst.stages.sample import Sample
+from mmst.stages.sample import Sampling
 from mmst.stages.translate import Translate
 from mmst.stages.verify import Verify
 from mmst.wiring import added
@@ -168,7 +168,7 @@ def test_what_a_method_does_wrong_is_a_failure_and_no_verdict(install: Install, 
 
 def keys(**recipe: Any) -> list[Any]:
     config, place = parse(recipe), Place(run="r", round=1, arm="mmst", step="step")
-    stages: list[Stage[Any]] = [Sample(), Translate(), BuildTrainset(), Verify(), Evaluate()]
+    stages: list[Stage[Any]] = [Sampling(), Translate(), BuildTrainset(), Verify(), Evaluate()]
     return [stage.key(stage.settings(config, place), config) for stage in stages]
 
 

@@ -126,9 +126,9 @@ def test_a_folder_of_parts_is_one_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files_", "says"),
     [
-        ({}, "holds no problem file.*Remedy"),
-        ({"README.md": "x"}, "holds no problem file.*Remedy"),
-        ({"a.json": ""}, r"a\.json holds no problem.*Remedy"),
+        ({}, "contains no problem file.*Remedy"),
+        ({"README.md": "x"}, "contains no problem file.*Remedy"),
+        ({"a.json": ""}, r"a\.json contains no problem.*Remedy"),
         ({"a.json": "{}"}, r"a\.json, line 1, field 'solution': is missing"),
     ],
 )
@@ -145,8 +145,8 @@ GOOD = '{"question": "What is 5 + 6?", "answer": 11}\n'
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        (GOOD + GOOD.rstrip() + ",\n" + GOOD, 2, "remove the comma behind the object"),
-        (GOOD.rstrip() + ",\n" + GOOD, 1, "remove the comma behind the object"),
+        (GOOD + GOOD.rstrip() + ",\n" + GOOD, 2, "remove the comma after the object"),
+        (GOOD.rstrip() + ",\n" + GOOD, 1, "remove the comma after the object"),
         (GOOD + '{"question": "a", "answer": 1,}', 2, r"remove the comma before \}"),
         (f"[{GOOD},\n{GOOD},\n]", 5, r"remove the comma before \]"),
         (f"[{GOOD}{GOOD}]", 2, "Expecting ','"),
@@ -155,8 +155,8 @@ GOOD = '{"question": "What is 5 + 6?", "answer": 11}\n'
         (f"[{GOOD},\n17]", 3, "entry 2: not a JSON object"),
         (GOOD + "[1]", 2, "not a JSON object, got .1."),
         (GOOD + "{'question': 'a'}", 2, "double quotes"),
-        (GOOD + '{"question": "a", "answer": 1, "answer": 2}', 2, r"'answer': stands twice.*got \[1, 2\]"),
-        (GOOD + '{"question": "a", "answer": 1, "x": {"y": 1, "y": 1}}', 2, "'y': stands twice"),
+        (GOOD + '{"question": "a", "answer": 1, "answer": 2}', 2, r"'answer': appears twice.*got \[1, 2\]"),
+        (GOOD + '{"question": "a", "answer": 1, "x": {"y": 1, "y": 1}}', 2, "'y': appears twice"),
         ('{\n"question": "a",\n"answer": }', 3, "Expecting value"),
         ('{"question": "a",\n' + GOOD, 2, "Expecting"),
         ('{"question": "a", "ans\n' + GOOD, 1, "Unterminated|control"),
@@ -170,7 +170,7 @@ GOOD = '{"question": "What is 5 + 6?", "answer": 11}\n'
         (GOOD + '{"question": "a", "answer": {"a": 1}}', 2, "number or a text"),
         (GOOD + '{"question": "a", "answer": 1, "further": 3}', 2, "'further': must be an object"),
         (GOOD + '{"question": "a", "answer": 1, "family": ["x"]}', 2, "'family': must be a text or a number"),
-        (GOOD + '{"question": "a", "answer": "2\\ud800"}', 2, "answer holds half a character"),
+        (GOOD + '{"question": "a", "answer": "2\\ud800"}', 2, "answer contains half a character"),
         (GOOD + '{"question": "a", "answer": 1, "x": ' + "[" * 60 + "]" * 60 + "}", 2, "nested too deeply"),
     ],
 )  # fmt: skip
@@ -198,9 +198,9 @@ def test_what_is_wrong_is_named_with_file_line_value_and_remedy(
         (GOOD.encode("utf-16") + b"\x00\xd8\n\x00", "line 2: not UTF-16"),
         (GOOD.encode("utf-16-le"), "line 1"),
         (b'"question"\n"a"', "line 1: neither JSON nor a table"),
-        (b"question,answer\na,1\nb\n", "line 3: not as many columns"),
+        (b"question,answer\na,1\nb\n", "line 3: a different number of columns"),
         (b"question,answer\n\"a\nb\",1\nc,\"d\ne\n", "line 5: not CSV"),
-        (b"question,answer,answer\na,1,2\n", "line 1: two columns have one name, got 'answer'"),
+        (b"question,answer,answer\na,1,2\n", "line 1: two columns have the same name, got 'answer'"),
         (b"a,b\n1,2\n", "line 2, field 'question': is missing"),
     ],
 )  # fmt: skip

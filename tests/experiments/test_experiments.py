@@ -170,8 +170,8 @@ def test_shipped_experiments_are_sound(name: str) -> None:
     ("changes", "says"),
     [
         ({"recipe": "demos"}, "unknown recipe"),
-        ({"recipe": 3}, "names its recipe"),
-        ({"arms": {"mmst": {"arm": "mmst"}}}, "measures the base"),
+        ({"recipe": 3}, "must name its recipe"),
+        ({"arms": {"mmst": {"arm": "mmst"}}}, "also measure the base"),
         ({"arms": {**SMALL["arms"], "odd": {"arm": "own-poetry"}}}, "got 'own-poetry'"),
         ({"arms": {**SMALL["arms"], "odd": {"arm": "mmst", "rounds": 0}}}, "arm 'odd': rounds"),
         ({"arms": {**SMALL["arms"], "odd": {"arm": "mmst", "set": {"train.lrr": 1}}}}, "unknown recipe key"),

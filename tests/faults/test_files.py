@@ -404,10 +404,10 @@ def _link(path: Path) -> None:
     [
         (lambda p: p.mkdir(), "is a directory"),
         (_link, "is a symbolic link"),
-        (os.mkfifo, "is no plain file"),
-        (lambda p: p.write_bytes(b"\xff\xfe\x00 something else"), "is somebody else's"),
-        (lambda p: p.write_text('{"id": 1, "verdict": "ok"}\n'), "is somebody else's"),
-        (lambda p: p.write_text('{"input": 1}\n'), "is somebody else's"),
+        (os.mkfifo, "is not a plain file"),
+        (lambda p: p.write_bytes(b"\xff\xfe\x00 something else"), "was not made by this command"),
+        (lambda p: p.write_text('{"id": 1, "verdict": "ok"}\n'), "was not made by this command"),
+        (lambda p: p.write_text('{"input": 1}\n'), "was not made by this command"),
     ],
     ids=["directory", "link", "fifo", "bytes", "json", "json of another shape"],
 )

@@ -366,7 +366,7 @@ def test_a_server_that_is_exchanged_under_way_is_noticed_by_its_model_name(start
 
 def test_a_server_that_is_exchanged_under_way_is_noticed_by_its_fingerprint(start: Callable[..., Fake]) -> None:
     fake = start(lambda attempt, body: completion(body, system_fingerprint="fp_1" if attempt <= 10 else "fp_2"))
-    with client(fake, concurrency=1) as server, pytest.raises(Unfinished, match=r"exchanged.*fp_1.*fp_2") as e:
+    with client(fake, concurrency=1) as server, pytest.raises(Unfinished, match=r"replaced.*fp_1.*fp_2") as e:
         server.sample([ask(i) for i in range(20)])
     assert sum(a is not None for a in e.value.answers) == 10
 
@@ -380,7 +380,7 @@ def test_a_server_that_is_exchanged_under_way_is_noticed_by_the_checkpoint_that_
     fake = start(lambda attempt, body: completion(body), listing=listing)
     with client(fake) as server:
         server.sample([ask(1)])
-        with pytest.raises(SamplerError, match=r"exchanged.*sha256:a.*sha256:b") as e:
+        with pytest.raises(SamplerError, match=r"replaced.*sha256:a.*sha256:b") as e:
             server.sample([ask(2)])
     assert not isinstance(e.value, Unfinished), "nobody knows which of them answered"
 

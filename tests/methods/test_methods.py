@@ -90,7 +90,7 @@ def test_no_heading_or_instruction_is_taken_for_an_answer_that_follows_it() -> N
 
 
 def test_a_phrasing_that_a_method_does_not_have_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"'text' has no such phrasing.*4.*from 1 to 3"):
+    with pytest.raises(ConfigError, match=r"'text' does not have this phrasing.*4.*from 1 to 3"):
         solve_prompt(TEXT, "How many?", "plain", 4, phrasing=4)
 
 

@@ -356,7 +356,7 @@ def test_a_program_that_leaves_the_file_meanwhile_is_named(tmp_path: Path) -> No
             write(source, [{"id": "0", "program": "p0"}])
             return super().run(programs, limits)
 
-    with pytest.raises(DataError, match=r"was changed while it was read: a program is gone, got '1'"):
+    with pytest.raises(DataError, match=r"was changed while it was read: a program is missing, got '1'"):
         check(source, tmp_path / "out", Shortens())
     assert not (tmp_path / "out").exists()
 

@@ -1,1 +1,1 @@
-"""Answers that take algebra to compare: sympy, in processes that can be killed."""
+"""Compare answers that need algebra: sympy, in processes that can be killed."""

@@ -1,4 +1,4 @@
-"""What takes algebra: relations by their solutions, the rest by simplifying. Only the worker process runs it."""
+"""Decide with algebra: relations by their solutions, the rest by simplifying. Only the worker process runs it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Untranslatable(ValueError):
 
 
 def decide(gold: str, answer: str) -> bool | None:
-    """Whether two answers are the same; None when it cannot be said."""
+    """Whether two answers are the same; None if this cannot be decided."""
     one, two = read(gold), read(answer)
     if one is None or two is None:
         return None
@@ -71,7 +71,7 @@ def _same_set(a: Any, b: Any) -> bool | None:
 
 
 def _same_curve(a: Any, b: Any) -> bool | None:
-    """Equations of several unknowns: the same zeros, so the same factors, however often."""
+    """Whether equations of several unknowns have the same zeros, so the same factors, whatever their powers."""
     x, y = (sympy.fraction(sympy.together(e))[0] for e in (a, b))
     symbols = sorted(x.free_symbols | y.free_symbols, key=str)
     if not (x.is_polynomial(*symbols) and y.is_polynomial(*symbols)):

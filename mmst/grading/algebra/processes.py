@@ -26,15 +26,15 @@ from mmst.core.extras import install
 from mmst.core.meter import Meter
 
 _LOOK = 5.0
-"""Seconds by the clock between two looks at a process that has not answered yet."""
+"""Seconds of wall time between two checks of a process that has not answered yet."""
 _STANDS_STILL = 180.0
-"""Seconds by the clock in which a process that works gets CPU time, however busy the machine is; else it hangs."""
+"""Seconds of wall time in which a working process gets CPU time, however busy the machine is; else it hangs."""
 _STARTS = 2
-"""Processes that are tried until one has sympy ready."""
+"""Number of processes that are tried until one has loaded sympy."""
 
 
 class SympyAlgebra:
-    """A pool of sympy processes; started when the first pair comes, ended by `close`."""
+    """A pool of sympy processes; started for the first pair, ended by `close`."""
 
     def __init__(self, workers: int = 1, seconds: float = 5.0, memory_mib: int = 2048) -> None:
         self.workers, self.seconds, self.memory_mib = workers, seconds, memory_mib
@@ -58,8 +58,8 @@ class SympyAlgebra:
         """See `ports.Algebra.decide`."""
         if pairs and importlib.util.find_spec("sympy") is None:
             raise SetupError(
-                "answers need algebra to compare and sympy is not installed",
-                why=f"for instance {pairs[0][0][:60]!r} and {pairs[0][1][:60]!r}",
+                "some answers need algebra to compare, and sympy is not installed",
+                why=f"for example {pairs[0][0][:60]!r} and {pairs[0][1][:60]!r}",
                 remedy=install("grade"),
             )
         while len(self._pool) < min(self.workers, len(pairs)):
@@ -87,7 +87,7 @@ class SympyAlgebra:
 
 
 class _Process:
-    """One worker process, and the pair that it works at."""
+    """One worker process, and the pair that it is working on."""
 
     def __init__(self, seconds: float, memory_mib: int) -> None:
         self.number, self.said = -1, None
@@ -108,7 +108,7 @@ class _Process:
         self._meter, self._cpu, self._moved = Meter(self._process.pid), 0.0, time.monotonic()
 
     def take(self, number: int, pair: tuple[str, str]) -> None:
-        """Start on a pair; the first one waits until sympy is there, outside its time."""
+        """Start on a pair; the first pair waits until sympy is loaded, outside its time."""
         self.number, self.said = number, None
         for left in reversed(range(_STARTS)):
             if self._ready or self._is_there():
@@ -124,7 +124,7 @@ class _Process:
         self._moved = time.monotonic()
 
     def _is_there(self) -> bool:
-        """Wait until sympy is imported, for as long as the process works at that."""
+        """Wait until sympy is imported, as long as the process makes progress."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.out, selectors.EVENT_READ)
             while not selector.select(_LOOK):
@@ -133,21 +133,21 @@ class _Process:
         return bool(self.out.readline())
 
     def hangs(self) -> bool:
-        """Whether it has had no CPU time for long: the kernel ends it when it has had too much."""
+        """Whether it has had no CPU time for long; the kernel ends it if it has had too much."""
         now, cpu = time.monotonic(), self._meter.cpu()
         if cpu > self._cpu:
             self._cpu, self._moved = cpu, now
         return now - self._moved > _STANDS_STILL
 
     def answer(self) -> bool:
-        """Read what the process said; False when it has ended instead."""
+        """Read what the process wrote; False if it has ended instead."""
         line = self.out.readline()
         whole = line.endswith(b"\n")  # else it was killed while it wrote
         self.said = json.loads(line) if whole else None
         return whole
 
     def end(self) -> None:
-        """Kill it and forget its pipes."""
+        """Kill it and close its pipes."""
         self._process.kill()
         self._process.wait()
         self.out.close()

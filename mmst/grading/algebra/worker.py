@@ -1,4 +1,4 @@
-"""The process that `processes` starts: one pair a line on stdin, `true`, `false` or `null` a line on stdout.
+"""The process that `processes` starts: one pair per line on stdin, `true`, `false` or `null` per line on stdout.
 
 It alone imports sympy. Each pair has so many seconds of this process's CPU time; the kernel ends it when they are
 over, so that nothing that sympy does can go on. It ends with its parent.
@@ -16,7 +16,7 @@ from mmst.core.process import die_with_parent
 
 
 def main(seconds: float, memory_mib: int, parent: int = 0) -> None:
-    """Answer until stdin ends, or the process that started this one."""
+    """Answer until stdin ends, or the process that started this one ends."""
     die_with_parent(parent)
     limit = memory_mib << 20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,1 +1,1 @@
-"""What samples from a model: in this process, a server, KServe, a file."""
+"""The providers that sample from a model: in this process, a server, KServe, a file."""

@@ -1,10 +1,10 @@
-"""A model server for one checkpoint on KServe: made or joined, waited for, left again.
+"""A model server for one checkpoint on KServe: created or shared, waited for, released.
 
-Stages that sample the same checkpoint at the same time share its service. Who uses it stands in
-its owner references, the stages' pods: annotations would do as well, but KServe copies those to
-the server's pods and so restarts them. The last to leave deletes it. Where a stage was killed,
-the run's clean-up does so by its label, and Kubernetes itself once the stages' pods are deleted.
-A process outside the cluster shares with nobody: its service has a name of its own.
+Stages that sample the same checkpoint at the same time share its service. Owner references to the stages' pods
+record which stages use it. (Annotations would work too, but KServe copies them to the server's pods and thereby
+restarts them.) The last stage deletes the service. If a stage was killed, the run's clean-up deletes the service by
+its label, and so does Kubernetes once the stages' pods are deleted. A process outside the cluster does not share:
+its service has a name of its own.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ SERVED_BY = "serving.kserve.io/inferenceservice"
 """The label by which KServe marks the pods of a service."""
 LAST_LINES = 20
 TRIES = 3
-"""Starts that a server has when it ended with an exit code of `PASSING`; any other would come again."""
+"""Number of starts of a server that ends with an exit code of `PASSING`; any other code would come again."""
 PASSING = {1, PlatformError.exit_code}
 REFUSED = {1, UserError.exit_code}
-"""Exit codes by which a server says that the checkpoint is the trouble: ours 2, vLLM 1."""
+"""Exit codes that mean that the checkpoint is the problem: ours 2, vLLM 1."""
 PROTOCOL = "/openai/v1"
 
 
 @contextlib.contextmanager
 def hosted(cluster: Cluster, service: Object, *, start_timeout: float, holder: Object | None) -> Iterator[str]:
-    """The address of the OpenAI protocol of a service while it is needed.
+    """The address of a service's OpenAI protocol, for as long as it is needed.
 
-    `holder` is this process's pod (`own_pod`). `SamplerError` when the service is not ready after
-    `start_timeout` seconds, or when its pods show that it never will be.
+    `holder` is this process's pod (`own_pod`). `SamplerError` if the service is not ready after `start_timeout`
+    seconds, or if its pods show that it never will be.
     """
     if holder is None:
         service = {**service, "metadata": {**service["metadata"], "name": f"mmst-{secrets.token_hex(6)}"}}
@@ -54,7 +54,7 @@ def hosted(cluster: Cluster, service: Object, *, start_timeout: float, holder: O
 
 
 def own_pod(cluster: Cluster) -> Object | None:
-    """The owner reference of the pod that this process runs in; None outside the cluster's namespace."""
+    """The owner reference of the pod of this process; None outside the cluster's namespace."""
     name = os.environ.get("HOSTNAME", "")
     found = cluster.get(POD, name) if name and "KUBERNETES_SERVICE_HOST" in os.environ else None
     return None if found is None else reference(found)
@@ -66,9 +66,9 @@ def reference(pod: Object) -> Object:
 
 
 def join(cluster: Cluster, service: Object, holder: Object | None, seconds: float = 60.0) -> None:
-    """Make the service, or hold the one of this name too; one that is being deleted is made anew.
+    """Create the service, or share the one of this name; one that is being deleted is created again.
 
-    `SamplerError` when such a one does not go within this many seconds.
+    `SamplerError` if that one is not gone within this many seconds.
     """
     meta, deadline = service["metadata"], time.monotonic() + seconds
     if holder is not None:
@@ -80,14 +80,14 @@ def join(cluster: Cluster, service: Object, holder: Object | None, seconds: floa
         owners = _owners(found)
         if "deletionTimestamp" in found["metadata"]:
             if time.monotonic() > deadline:
-                raise SamplerError(f"InferenceService {meta['name']} does not go", remedy="see its finalizers")
+                raise SamplerError(f"InferenceService {meta['name']} is not deleted", remedy="check its finalizers")
             time.sleep(1.0)
         elif holder["uid"] in {o["uid"] for o in owners} or _own(cluster, found, [*owners, holder]):
             return
 
 
 def leave(cluster: Cluster, name: str, holder: Object | None) -> None:
-    """Let go of a service; the last one deletes it."""
+    """Release a service; the last user deletes it."""
     while (found := cluster.get(INFERENCE_SERVICE, name)) is not None:
         others = [] if holder is None else [o for o in _owners(found) if o["uid"] != holder["uid"]]
         if others and len(others) == len(_owners(found)):
@@ -97,16 +97,18 @@ def leave(cluster: Cluster, name: str, holder: Object | None) -> None:
 
 
 def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> str:
-    """Wait until a service is ready and answers; its address.
+    """Wait until a service is ready and answers; returns its address.
 
-    With `checkpoint`, until every pod of it serves that one. `SamplerError` when it takes longer,
-    or else what `look_at_pods` raises.
+    With `checkpoint`, wait until every pod serves that checkpoint. Raises `SamplerError` if it takes too long, or
+    what `look_at_pods` raises.
     """
     turn, silent = Turn([cluster]), ""
     for services, _ in cluster.follow(INFERENCE_SERVICE, fields=f"metadata.name={name}"):
         service = services.get(name)
         if service is None:
-            raise SamplerError(f"InferenceService {name} was deleted while it was waited for", remedy="run it again")
+            raise SamplerError(
+                f"InferenceService {name} was deleted while this stage waited for it", remedy="run it again"
+            )
         if is_ready(service) and (not checkpoint or serves_only(cluster, name, checkpoint)):
             url = address(service)
             if answers(f"{url}/models", min(30.0, max(1.0, turn.since + seconds - time.monotonic()))):
@@ -117,7 +119,7 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
             what, remedy = f"is not ready after {seconds:g} s: {_why_not(service)}", "raise cluster.start_timeout"
             if silent:
                 what = f"is ready, but {silent} does not answer from here"
-                remedy = "run this in the cluster, since the names of Services are not known outside"
+                remedy = "run this in the cluster, because the names of Services are not known outside"
             raise SamplerError(
                 f"InferenceService {name} {what}",
                 remedy=f"see `kubectl describe inferenceservice {name}`, or {remedy}{_log_of(cluster, name)}",
@@ -126,18 +128,18 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
 
 
 def is_ready(service: Object) -> bool:
-    """Whether KServe says so; after a change, perhaps still of what was before.
+    """Whether KServe says so; after a change this may still refer to the previous state.
 
-    Its `observedGeneration` was seen to stay behind for good, so it tells nothing; `serves_only` does.
+    Its `observedGeneration` was seen to stay behind for good, so it proves nothing; use `serves_only`.
     """
     conditions = service.get("status", {}).get("conditions", ())
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def serves_only(cluster: Cluster, name: str, checkpoint: str) -> bool:
-    """Whether all pods of a service serve this checkpoint, and are ready.
+    """Whether all pods of a service serve this checkpoint and are ready.
 
-    Those on their way out count too: until they are gone, a proxy may still send them requests.
+    Terminating pods count too: until they are gone, a proxy may still send them requests.
     """
     there = list(cluster.list(POD, {SERVED_BY: name}))
     staying = [p for p in there if "deletionTimestamp" not in p["metadata"]]
@@ -146,16 +148,16 @@ def serves_only(cluster: Cluster, name: str, checkpoint: str) -> bool:
 
 
 def address(service: Object) -> str:
-    """Where its OpenAI protocol is, within the cluster."""
+    """The address of its OpenAI protocol within the cluster."""
     status = service["status"]
     url = (status.get("address") or {}).get("url") or status.get("url")
     if not url:
-        raise SamplerError(f"InferenceService {service['metadata']['name']} is ready and has no address")
+        raise SamplerError(f"InferenceService {service['metadata']['name']} is ready but has no address")
     return str(url).rstrip("/") + PROTOCOL
 
 
 def answers(url: str, seconds: float) -> bool:
-    """Whether something answers there in time: a ready service can be ahead of the proxy that leads to it."""
+    """Whether the address answers in time: a service can be ready before the proxy that leads to it."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -172,9 +174,9 @@ def answers(url: str, seconds: float) -> bool:
 
 
 def look_at_pods(cluster: Cluster, name: str, start_timeout: float, turn: Turn) -> None:
-    """Raise when a pod of a service cannot start and will not by itself.
+    """Raise if a pod of a service cannot start and will not recover by itself.
 
-    `ModelError` when its server refused the checkpoint, `SamplerError` for everything else.
+    `ModelError` if its server refused the checkpoint, `SamplerError` for everything else.
     """
     for pod in cluster.list(POD, {SERVED_BY: name}):
         found = pods.trouble(pod, start_timeout)
@@ -188,7 +190,7 @@ def look_at_pods(cluster: Cluster, name: str, start_timeout: float, turn: Turn) 
 
 
 def _last_end(pod: Object) -> tuple[int, int]:
-    """The exit code with which a pod's server ended last, and how often it was started again."""
+    """The last exit code of a pod's server, and how often it was restarted."""
     for container in pod.get("status", {}).get("containerStatuses", ()):
         last = container.get("lastState", {}).get("terminated")
         if last:
@@ -215,7 +217,7 @@ def _why_not(service: Mapping[str, object]) -> str:
 
 
 def _log_of(cluster: Cluster, name: str) -> str:
-    """The last lines that its pods wrote, of the container before the restart too."""
+    """The last lines of its pods' logs, including those from before a restart."""
     for pod in cluster.list(POD, {SERVED_BY: name}):
         try:
             for previous in (True, False):

@@ -1,8 +1,7 @@
 """InferenceServices for checkpoints: our own server for small models, KServe's vLLM runtime for large ones. Pure.
 
 API: https://kserve.github.io/website/ (`serving.kserve.io/v1beta1`, Standard deployment mode).
-KServe copies labels and annotations to the pods, so changing one restarts them: nothing that
-changes stands there.
+KServe copies labels and annotations to the pods and restarts them on a change, so none of ours ever changes.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from mmst.kubernetes import pod_parts
 from mmst.kubernetes.kinds import COMPONENT, MANAGED, RUN, Object
 
 CHECKPOINT = "mmst.dev/checkpoint"
-"""The annotation that says which checkpoint a service serves: its digest."""
+"""The annotation with the digest of the checkpoint that a service serves."""
 MODE = {
     "serving.kserve.io/deploymentMode": "Standard",
     "serving.kserve.io/autoscalerClass": "none",
@@ -23,14 +22,14 @@ MODE = {
 }
 PORT = 8080
 SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT), "prometheus.io/path": "/metrics"}
-"""Not KServe's own annotation for this: outside Knative it names a port that nobody listens on."""
+"""Not KServe's own annotation for this: outside Knative it names a port on which nothing listens."""
 CONTAINER = "kserve-container"
 PROBED = 5
-"""Seconds between two looks at a server that starts."""
+"""Seconds between two checks of a server that is starting."""
 LEAVING = 5
-"""Seconds for which a server that is to end still takes requests: until no proxy sends it any."""
+"""Seconds in which a stopping server still accepts requests: until no proxy sends it any."""
 DRAIN = 30
-"""Seconds that requests under way have to end after that (`mmst.inference.server.app.DRAIN`)."""
+"""Seconds that requests in progress have after that (`mmst.inference.server.app.DRAIN`)."""
 
 
 def inference_service(
@@ -38,8 +37,7 @@ def inference_service(
 ) -> Object:
     """A service called `name` that serves a checkpoint of a store as `model`.
 
-    `ConfigError` when a pod cannot reach the checkpoint: it is neither in a bucket nor on the
-    volume that all pods share.
+    `ConfigError` if a pod cannot reach the checkpoint, because it is neither in a bucket nor on the shared volume.
     """
     labels = {**MANAGED, COMPONENT: "serve", **({RUN: run} if run else {})}
     return {
@@ -49,9 +47,9 @@ def inference_service(
 
 
 def sampling_service(checkpoint: Manifest, *, store: str, dtype: str, cluster: ClusterConfig, run: str) -> Object:
-    """The service that samples a checkpoint. Its name is a hash of all that it is made of: equal services are one.
+    """The service that samples a checkpoint. Its name is a hash of its whole definition: equal services are one.
 
-    It is short, for KServe makes a host name of name and namespace, 63 letters at most.
+    It is short, because KServe builds a host name of at most 63 letters from name and namespace.
     """
     model = model_name(checkpoint)
     made_of = predictor(checkpoint, store=store, model=model, dtype=dtype, cluster=cluster)
@@ -60,7 +58,7 @@ def sampling_service(checkpoint: Manifest, *, store: str, dtype: str, cluster: C
 
 
 def model_name(checkpoint: Manifest) -> str:
-    """What a checkpoint is called in requests: `mmst-<12 digits of its digest>`."""
+    """The model name of a checkpoint in requests: `mmst-<12 digits of its digest>`."""
     return f"mmst-{checkpoint.digest[7:19]}"
 
 
@@ -142,7 +140,7 @@ def _vllm(files: str, *, shared: bool, model: str, dtype: str, cluster: ClusterC
 
 
 def _on_volume(files: str, cluster: ClusterConfig) -> bool:
-    """Whether files are on the volume that pods share, rather than in a bucket."""
+    """Whether files are on the volume that pods share, not in a bucket."""
     if files.startswith("s3://"):
         return False
     if cluster.volume and files.startswith(cluster.mount.rstrip("/") + "/"):

@@ -1,6 +1,6 @@
 """A model behind the OpenAI completions protocol: KServe's /openai/v1, vLLM, TGI, `mmst serve`.
 
-What comes of a request:
+The result of a request:
 
     completions     within `deadline` seconds, all attempts together
     failed          the server refuses this request (HTTP 400, 413, 422 …), answers it badly every time,
@@ -8,8 +8,8 @@ What comes of a request:
     SamplerError    the server refuses every request (HTTP 401, 403, 404 …), answers nobody, or is
                     exchanged for another under way
 
-Trouble that may pass (HTTP 408, 409, 425, 429, 5xx, resets, cut or bad answers) is retried after growing,
-jittered pauses; an attempt that is late gets a second one beside it.
+Problems that may pass (HTTP 408, 409, 425, 429, 5xx, resets, cut or bad answers) are retried after growing,
+jittered pauses. A late attempt gets a second one beside it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LONGEST_BAD_PAUSE = 4.0
 BAD_ANSWERS = 10
-"""Bad answers to one request after which no good one is expected any more."""
+"""Number of bad answers to one request after which it is given up."""
 FRUITLESS = 4
-"""Requests in a row that run out of time, none answered between them: then the server is the trouble."""
+"""Number of requests in a row that run out of time, with none answered between them, that blame the server."""
 TRIFLE = Request(id="trifle", prompt="1", n=1, seed=0, temperature=0.0, top_p=1.0, max_tokens=1, stop=())
 
 
@@ -43,7 +43,7 @@ class OpenAIServer:
     """Fulfils `ports.Sampler` over HTTP; a context manager that checks the server when entered.
 
     Args:
-        url: the address that `/completions` and `/models` stand under.
+        url: the base address of `/completions` and `/models`.
         model: its name on the server; empty for the only one there is.
         concurrency: requests in flight at once.
         deadline: seconds after which one request, with all its retries, fails for good.
@@ -92,7 +92,7 @@ class OpenAIServer:
     def sample(
         self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
     ) -> list[list[Completion]]:
-        """The n completions of each request, failed ones among them; `Unfinished` when the server fails."""
+        """The n completions of each request, including failed ones; `Unfinished` if the server fails."""
         return self._run(self._all(requests, on_done))
 
     def stated(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ class OpenAIServer:
         return {name: value for name, value in said.items() if value}
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do this in the event loop's thread; a caller that is interrupted takes it along."""
+        """Run this in the event loop's thread; if the caller is interrupted, it is cancelled too."""
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
             return future.result()
@@ -152,7 +152,7 @@ class OpenAIServer:
         return [answer for answer in answers if answer is not None]
 
     async def _complete(self, request: Request) -> list[Completion]:
-        """Ask until there is a whole answer, the server refuses, or the deadline has come."""
+        """Ask until there is a whole answer, the server refuses, or the deadline has passed."""
         began = self.loop.time()
         end, pause, bad, troubles = began + self.deadline, FIRST_PAUSE, 0, Counter[str]()
 
@@ -193,9 +193,9 @@ class OpenAIServer:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _works(self, since: float) -> bool:
-        """Whether it is the request that is the trouble, rather than the server.
+        """Whether the request is the problem, not the server.
 
-        The server works when it has answered another request since then, or answers a trifle now.
+        The server works if it has answered another request since then, or answers a trivial one now.
         """
         if self.last_answer >= since:
             return True
@@ -210,7 +210,7 @@ class OpenAIServer:
         return True
 
     async def _ask(self, request: Request) -> Answer:
-        """One attempt; `SamplerError` when another model has answered, or another server than before."""
+        """One attempt; `SamplerError` if another model or another server than before has answered."""
         answer = await self.server.complete(request, self.model)
         expected = self.answered or self.model
         if answer.model not in ("", expected):
@@ -226,7 +226,7 @@ class OpenAIServer:
         return answer
 
     async def _still_the_same(self) -> None:
-        """`SamplerError` when the server serves another checkpoint by now than it said at first."""
+        """`SamplerError` if the server now serves another checkpoint than it said at first."""
         end = self.loop.time() + self.deadline
         while True:
             try:
@@ -241,13 +241,13 @@ class OpenAIServer:
 
     def _exchanged(self, before: str, now: str) -> SamplerError:
         return SamplerError(
-            f"the server at {self.server.where} was exchanged for another under way: {words(before, 100)}, now "
+            f"the server at {self.server.where} was replaced by another during sampling: {words(before, 100)}, now "
             f"{words(now, 100)}",
-            remedy="sample from one server that stays the same",
+            remedy="sample from a server that stays the same",
         )
 
 
 def _listed(troubles: Counter[str]) -> str:
-    """The commonest troubles, each with how often it was."""
+    """The most common problems, with the count of each."""
     shown = "; ".join(f"{n} × {what}" for what, n in troubles.most_common(4))
     return shown + ("; …" if len(troubles) > 4 else "")

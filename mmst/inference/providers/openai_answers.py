@@ -1,7 +1,7 @@
-"""What a server of the OpenAI completions protocol answers, read strictly. Pure.
+"""Strict parsing of a server's answers in the OpenAI completions protocol. Pure.
 
-Nothing is taken on trust: sizes are bounded, types are checked, and what is not the protocol's is a
-`BadAnswer`, whatever it is. A server's own words reach people only through `words`.
+Nothing is trusted: sizes are bounded, types are checked, and any violation of the protocol is a `BadAnswer`. A
+server's own words reach people only through `words`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmst.core.redaction import redacted
 from mmst.core.visible import line
 
 TOKEN_CHARACTERS = 256
-"""More than the longest token of any known vocabulary has (128 spaces)."""
+"""More than the longest token of any known vocabulary (128 spaces)."""
 MOST_BYTES = 64 << 20
 MOST_TOKENS = 1 << 31
 FINISHES = ("stop", "length")
@@ -27,12 +27,12 @@ FILTERED = "content_filter"
 
 
 class BadAnswer(Exception):
-    """An answer that is not the protocol's; the same request may be answered well the next time."""
+    """An answer that violates the protocol; the same request may succeed next time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The completions in order of their index, and what the server says that it is ("" where it does not)."""
+    """The completions in order of their index, and how the server identifies itself ("" if it does not)."""
 
     completions: list[Completion]
     model: str
@@ -40,27 +40,27 @@ class Answer:
 
 
 def most_bytes(request: Request) -> int:
-    """How long the answer to a request can be: every character escaped (6 bytes)."""
+    """The maximum length of the answer to a request: every character escaped (6 bytes)."""
     text = 6 * most_characters(request)
     return min((64 << 10) + request.n * (4096 + text), MOST_BYTES)
 
 
 def most_characters(request: Request) -> int:
-    """How long a completion can be."""
+    """The maximum length of a completion."""
     return 1024 + request.max_tokens * TOKEN_CHARACTERS
 
 
 def read(raw: bytes, request: Request) -> Answer:
-    """The answer to a request; `BadAnswer` when it is none.
+    """The answer to a request; `BadAnswer` if it is not one.
 
     The protocol counts tokens per answer, so without our server's own count per choice they are
-    split evenly: the sum is right. A choice that a content filter took is a failed completion.
+    split evenly: the sum is right. A choice that a content filter withheld is a failed completion.
     """
     data = _object(raw)
     choices = _choices(data, request.n)
     usage = data.get("usage") or {}
     if not isinstance(usage, dict):
-        raise BadAnswer("usage is no object")
+        raise BadAnswer("usage is not an object")
     prompt, total = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
     share, more = divmod(total, request.n)
     made = [_completion(choice, request, prompt, share + (j < more)) for j, choice in enumerate(choices)]
@@ -68,7 +68,7 @@ def read(raw: bytes, request: Request) -> Answer:
 
 
 def models(raw: bytes) -> dict[str, str]:
-    """The models served, each with the checkpoint that the server says it is ("" where it does not)."""
+    """The models served, each with the checkpoint that the server names ("" if it names none)."""
     data = _object(raw).get("data")
     if not isinstance(data, list) or not all(isinstance(m, dict) and _name(m, "id") for m in data):
         raise BadAnswer("it lists no models")
@@ -76,7 +76,7 @@ def models(raw: bytes) -> dict[str, str]:
 
 
 def message(raw: bytes) -> str:
-    """What a server says is wrong, for people."""
+    """The error message of a server, for people."""
     try:
         return _said(_object(raw))
     except BadAnswer:
@@ -84,7 +84,7 @@ def message(raw: bytes) -> str:
 
 
 def words(text: str, most: int = 300) -> str:
-    r"""Text from a server for a line of ours: one line, bounded, what does not print made visible.
+    r"""Text from a server for one line of ours: bounded, with unprintable characters made visible.
 
     >>> words("slow\x1b[2J down\n")
     'slow\\x1b[2J down'
@@ -93,7 +93,7 @@ def words(text: str, most: int = 300) -> str:
 
 
 def retry_after(header: str | None, now: float) -> float:
-    """The seconds that a server asks to wait; 0 for what is no such wish (negative, infinite, past, no date).
+    """The seconds that a server asks to wait; 0 for anything else (negative, infinite, past, no date).
 
     >>> retry_after("2", 0.0), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 0.0), retry_after("inf", 0.0)
     (2.0, 60.0, 0.0)
@@ -118,9 +118,9 @@ def _object(raw: bytes) -> dict[str, Any]:
     try:
         data = json.loads(raw)
     except (ValueError, RecursionError):
-        raise BadAnswer("no JSON") from None
+        raise BadAnswer("not JSON") from None
     if not isinstance(data, dict):
-        raise BadAnswer("JSON, but no object")
+        raise BadAnswer("JSON, but not an object")
     return data
 
 
@@ -128,14 +128,14 @@ def _choices(data: dict[str, Any], n: int) -> list[dict[str, Any]]:
     """The n choices by index."""
     choices = data.get("choices")
     if choices is None and data.get("error"):
-        raise BadAnswer(f"an error in place of completions: {_said(data)}")
+        raise BadAnswer(f"an error instead of completions: {_said(data)}")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise BadAnswer("no list of choices")
     if len(choices) != n:
         raise BadAnswer(f"{len(choices)} choices for n={n}")
     by_index = {choice["index"]: choice for choice in choices if type(choice.get("index")) is int}
     if by_index.keys() != set(range(n)):
-        raise BadAnswer("choices without an index each")
+        raise BadAnswer("choices without an index")
     return [by_index[j] for j in range(n)]
 
 
@@ -150,7 +150,7 @@ def _completion(choice: dict[str, Any], request: Request, prompt: int, share: in
     if len(text) > most_characters(request):
         raise BadAnswer(f"{len(text):,} characters for max_tokens={request.max_tokens}")
     if not text.isascii() and _lone_surrogate(text):
-        raise BadAnswer("text that is no Unicode")
+        raise BadAnswer("text that is not Unicode")
     tokens = share if choice.get("tokens") is None else _count(choice, "tokens")
     return Completion(text=text, finish=finish, prompt_tokens=prompt, tokens=tokens)
 

@@ -1,8 +1,7 @@
-"""How long an attempt may take, and several attempts at one request.
+"""Time limits of attempts, and several attempts at one request.
 
-A lost connection looks like a slow answer. So an attempt that takes far longer than the others did
-gets a second one beside it, and the first to answer counts: a hang costs seconds, and a server that
-is only slow loses nothing of what it has worked.
+A lost connection looks like a slow answer. So an attempt that takes far longer than the others gets a second one
+beside it, and the first answer counts. A hang then costs seconds, and the work of a slow server is not lost.
 """
 
 from __future__ import annotations
@@ -16,32 +15,32 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 FLOOR, FACTOR, PERCENTILE = 2.0, 4.0, 0.95
-"""An attempt's patience: so many times what most others took, and not less than the floor, in seconds."""
+"""An attempt's patience: a multiple of the time of most others, and at least the floor, in seconds."""
 FEWEST = 4
-"""Answers that it takes to know what is usual."""
+"""Number of answers needed to know the usual time."""
 UNKNOWN = 60.0
-"""Patience while nothing is known, in seconds."""
+"""Patience while the usual time is not known, in seconds."""
 AT_ONCE = 2
 """Attempts at one request that run at the same time."""
 LATE = "no answer in time"
 LOOK = 1.0
-"""Seconds after which a wait looks again whether more is known by now."""
+"""Seconds after which a wait checks whether the usual time is known now."""
 
 
 class Pace:
-    """What answers take."""
+    """The times that answers take."""
 
     def __init__(self) -> None:
         self.recent: deque[float] = deque(maxlen=128)
         self.usual: float | None = None
 
     def finished(self, seconds: float) -> None:
-        """An answer took so long."""
+        """Record the time of an answer."""
         self.recent.append(seconds)
         self.usual = None
 
     def patience(self, late: int) -> float:
-        """Seconds before another attempt is begun, after so many that were late: doubled each time."""
+        """Seconds before the next attempt starts, after so many late ones: doubled each time."""
         if len(self.recent) < FEWEST:
             return UNKNOWN * 2.0**late
         if self.usual is None:
@@ -57,10 +56,10 @@ async def raced(
     passing: tuple[type[Exception], ...],
     note: Callable[[str], None],
 ) -> T:
-    """What the first attempt makes that succeeds; one more is begun whenever the newest is late.
+    """The result of the first attempt that succeeds; another one starts whenever the newest is late.
 
-    An error of the kinds `passing` counts only when no other attempt is left; any other at once.
-    `note` is told what went by. `TimeoutError` when the loop's clock comes to `end`.
+    An error of the kinds in `passing` counts only if no other attempt is left; any other error counts at once.
+    `note` receives each error that was passed over. `TimeoutError` when the loop's clock reaches `end`.
     """
     loop, late = asyncio.get_running_loop(), 0
     running: dict[asyncio.Task[T], float] = {}
@@ -104,6 +103,6 @@ async def raced(
 
 
 def _retrieved(task: asyncio.Task[Any]) -> None:
-    """Else asyncio complains of the errors of attempts that nobody waits for any more."""
+    """Otherwise asyncio complains about errors of attempts that nobody waits for any more."""
     if not task.cancelled():
         task.exception()

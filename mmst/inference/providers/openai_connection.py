@@ -1,4 +1,4 @@
-"""One attempt at a request to a server of the OpenAI protocol: an answer, or an error that says whose trouble it is."""
+"""One attempt at a request to a server of the OpenAI protocol: an answer, or an error that says who is at fault."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from mmst.inference.providers.openai_answers import (
 
 CONNECT_TIMEOUT = 5.0
 OPEN_TIMEOUT = 10.0
-"""Seconds in which a server must tell which models it has."""
+"""Seconds in which a server must list its models."""
 MOST_MODELS_BYTES = 4 << 20
 MOST_ERROR_BYTES = 64 << 10
 RETRIED = {408, 409, 425, 429}
 FOR_ALL = {401, 402, 403, 404, 405, 407, 410}
-"""What is refused to every request: the key, the model's name, the address."""
+"""Refusals that apply to every request: the key, the model's name, the address."""
 
 
 class Transient(Exception):
-    """Trouble that may pass; `after` is how long the server asks to wait, in seconds."""
+    """A problem that may pass; `after` is how long the server asks to wait, in seconds."""
 
     def __init__(self, what: str, after: float = 0.0) -> None:
         super().__init__(what)
@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 class Reply(NamedTuple):
-    """What came back, the body cut where it is too long for an error message."""
+    """The answer as received, with the body cut if it is too long for an error message."""
 
     status: int
     headers: httpx.Headers
@@ -55,7 +55,7 @@ class Reply(NamedTuple):
 
 
 class Connection:
-    """A server's address, with the key (never shown) that it is asked with. Lives in one event loop."""
+    """A server's address with its API key (never shown). Belongs to one event loop."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url, self._key = url.rstrip("/"), key
@@ -73,7 +73,7 @@ class Connection:
             await client.aclose()
 
     def _client(self) -> httpx.AsyncClient:
-        """A client for one request at a time: httpx looks at every connection of a client for every request."""
+        """A client for one request at a time: httpx checks every connection of a client on every request."""
         if not self._idle:
             client = httpx.AsyncClient(
                 headers=self._headers,
@@ -88,11 +88,11 @@ class Connection:
 
     @property
     def where(self) -> str:
-        """The address, without what may be secret in it."""
+        """The address, with its secret parts hidden."""
         return redacted(self.url)
 
     async def complete(self, request: Request, model: str) -> Answer:
-        """The server's answer; `Transient`, `BadAnswer`, `Refused`, or `SamplerError` when all would be refused."""
+        """The server's answer; `Transient`, `BadAnswer`, `Refused`, or `SamplerError` if it refuses every request."""
         try:
             reply = await self._reply("POST", "completions", _body(request, model), most_bytes(request))
         except (httpx.HTTPError, OSError) as e:
@@ -110,7 +110,7 @@ class Connection:
         raise Refused(what)
 
     async def models(self) -> dict[str, str]:
-        """The models served, each with the checkpoint that the server says it is, if it does; else `SamplerError`."""
+        """The models served, each with the checkpoint that the server names, if any; else `SamplerError`."""
         remedy = "start one with `mmst serve`, or correct sampling.url"
         what = f"no model server answers at {self.where}"
         try:
@@ -122,7 +122,9 @@ class Connection:
             if reply.status == 200:
                 return models(reply.body)
         except BadAnswer as e:
-            raise SamplerError(f"{self.where}/models is not the OpenAI protocol's ({e})", remedy=remedy) from None
+            raise SamplerError(
+                f"{self.where}/models does not follow the OpenAI protocol ({e})", remedy=remedy
+            ) from None
         except TimeoutError:
             raise SamplerError(f"{what} (not within {OPEN_TIMEOUT:g} s)", remedy=remedy) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as e:
@@ -133,7 +135,7 @@ class Connection:
         raise SamplerError(f"{what} (HTTP {reply.status}: {said})", remedy=remedy)
 
     async def _reply(self, method: str, path: str, content: bytes | None, most: int) -> Reply:
-        """What the server answers; `BadAnswer` when that is longer than `most`."""
+        """The server's answer; `BadAnswer` if it is longer than `most`."""
         client = self._client()
         try:
             async with client.stream(method, f"{self.url}/{path}", content=content) as answer:
@@ -154,9 +156,9 @@ class Connection:
     def _refused_to_all(self, reply: Reply) -> SamplerError:
         remedy = "correct sampling.url and sampling.served_model"
         if reply.status in (401, 403):
-            remedy = "name the environment variable that holds the key: --set sampling.api_key_env=NAME"
+            remedy = "name the environment variable with the key: --set sampling.api_key_env=NAME"
             if self._key:
-                remedy = "see that the key in the variable that sampling.api_key_env names may use this model"
+                remedy = "check that the key in the variable named by sampling.api_key_env may use this model"
         said = message(reply.body)
         return SamplerError(f"{self.where} refuses every request (HTTP {reply.status}: {said})", remedy=remedy)
 

@@ -1,4 +1,4 @@
-"""Completions that somebody else made, read from a file.
+"""Completions made elsewhere, read from a file.
 
 JSONL; several lines of one problem and method are several samples, in file order::
 
@@ -24,10 +24,10 @@ REMEDY = 'a line is {"question" or "problem_id": …, "method": …, "completion
 
 
 class Recorded:
-    """Fulfils `ports.Sampler` from a file, which is read and validated whole when it is opened.
+    """Fulfils `ports.Sampler` from a file, which is read and validated completely when it is opened.
 
     A request gets the first n completions of its problem and method, or as many as there are.
-    Tokens are counted as words, since nobody knows the recorder's tokenizer.
+    Tokens are counted as words, because the recorder's tokenizer is unknown.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,7 @@ class Recorded:
             raise DataError(f"cannot read {path} ({e.strerror})", remedy="check the path") from e
         if other := no_lines(data[:4096]):
             raise DataError(
-                f"{path} is {other[0]}; JSON lines are read here", remedy=other[1].partition(", or pipe")[0]
+                f"{path} is {other[0]}; this command reads JSON lines", remedy=other[1].partition(", or pipe")[0]
             )
         lines = data.split(b"\n")
         for number, line in enumerate(lines, 1):
@@ -47,12 +47,12 @@ class Recorded:
                 key, completion = _parsed(line, f"{path}, line {number}", known)
                 self.completions[key].append(completion)
         if not self.completions:
-            raise DataError(f"{path} holds no completion", remedy=REMEDY)
+            raise DataError(f"{path} contains no completion", remedy=REMEDY)
 
     def sample(
         self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
     ) -> list[list[Completion]]:
-        """The recorded completions of each request; fewer than n when the file has fewer."""
+        """The recorded completions of each request; fewer than n if the file has fewer."""
         results = []
         for r in requests:
             texts = self.completions.get((r.problem_id or problem_id(r.question), r.method), [])[: r.n]
@@ -86,6 +86,6 @@ def _parsed(line: bytes, where: str, known: Sequence[str]) -> tuple[tuple[str, s
         raise DataError(f"{where}: needs either 'question' or 'problem_id'", value=data, remedy=REMEDY)
     if data["method"] not in known:
         remedy = f"methods: {', '.join(known)}"
-        raise DataError(f"{where}: field 'method' names no method", value=data["method"], remedy=remedy)
+        raise DataError(f"{where}: field 'method' is not a known method", value=data["method"], remedy=remedy)
     id = data["problem_id"] if subjects == ["problem_id"] else problem_id(data["question"])
     return (id, data["method"]), data["completion"]

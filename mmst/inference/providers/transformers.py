@@ -1,7 +1,7 @@
-"""The model in this process: any Hugging Face causal LM folder, decoded in batches.
+"""The model in this process: any Hugging Face causal language model folder, decoded in batches.
 
-Weights are read from safetensors only: a pickled file runs code when it is loaded, and so does a
-folder with Python files of its own, which needs `trust_remote_code`.
+Weights are read from safetensors only, because loading a pickled file runs code. A folder with its own Python files
+also runs code, and needs `trust_remote_code`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mmst.inference.tokenizer import Tokens
 
 UNREADABLE = (OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, RecursionError, OverflowError)
-"""What transformers raises for files that hold something else than it expects."""
+"""Errors that transformers raises for files with unexpected content."""
 SAVE = "save it with tokenizer.save_pretrained(folder)"
 
 
@@ -51,7 +51,7 @@ class LocalModel:
     def sample(
         self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
     ) -> list[list[Completion]]:
-        """The n completions of each request; see `ports.Sampler`. Those of a prompt that does not fit `failed`."""
+        """The n completions of each request; see `ports.Sampler`. If its prompt does not fit, they are `failed`."""
         from mmst.inference.decoding import failures
 
         asked = [self._asked(request) for request in requests]
@@ -70,34 +70,34 @@ class LocalModel:
         ]
 
     def _asked(self, request: Request) -> list[ActiveSequence] | Completion:
-        """The rows of a request, or why there are none: one prompt that does not fit costs nobody else anything."""
+        """The rows of a request, or why there are none: a prompt that does not fit affects no other request."""
         try:
             return self.rows(request)
         except PromptError as e:
             return failed(f"prompt: {e.what}")
 
     def rows(self, request: Request) -> list[ActiveSequence]:
-        """The rows that a request asks for; `PromptError` when its prompt doesn't fit."""
+        """The rows of a request; `PromptError` if its prompt does not fit."""
         from mmst.inference.sequences import sequences_of
 
         about = f"problem {request.problem_id}" if request.problem_id else ""
         prompt = self.tokens.prompt(request.prompt, self.context, about)
         if max(prompt) >= (known := self.model.get_input_embeddings().num_embeddings):
             raise ModelError(
-                f"the tokenizer in {self.folder} makes token {max(prompt)} and the model knows {known}",
+                f"the tokenizer in {self.folder} produces token {max(prompt)}, but the model knows {known}",
                 remedy="give the model its own tokenizer, or resize its embeddings",
             )
         return sequences_of(request, prompt, self.context)
 
     def decoding(self) -> Decoding:
-        """A decode loop in this model."""
+        """A decode loop for this model."""
         from mmst.inference.decoding import Decoding
 
         return Decoding(self.model, self.tokens, self.batch)
 
 
 def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:
-    """(model on the GPU if there is one, the tokens that its context holds); else `ModelError`."""
+    """(model, on the GPU if there is one; the size of its context in tokens); else `ModelError`."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, DynamicCache
@@ -117,7 +117,7 @@ def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:
     layers = DynamicCache(config=model.config).layers
     if not all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
         raise ModelError(
-            f"the architecture {model.config.model_type} keeps more than attention keys and values",
+            f"the architecture {model.config.model_type} keeps more state than attention keys and values",
             remedy="serve it (vLLM) and set sampling.backend=openai",
         )
     config = model.config.get_text_config(decoder=True)
@@ -127,7 +127,7 @@ def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:
 
 
 def load_tokens(folder: Path, trust: bool) -> Tokens:
-    """The folder's tokenizer, with every token that its configurations name as an end."""
+    """The folder's tokenizer, with every end token that its configurations name."""
     from transformers import GenerationConfig
 
     from mmst.inference.tokenizer import Tokens
@@ -154,7 +154,7 @@ def load_tokenizer(folder: Path, trust: bool = False) -> Any:
 
 
 def _check_json(path: Path) -> None:
-    """`ModelError` for a file that the loaders, below Python, would fall over without an error of their own."""
+    """`ModelError` for a file on which the native loaders would crash without an error of their own."""
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -162,13 +162,13 @@ def _check_json(path: Path) -> None:
     except (OSError, ValueError, RecursionError) as e:
         raise ModelError(f"{path} cannot be read as JSON ({_line(e)})", remedy="copy or download it again") from e
     if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no JSON object", value=found, remedy="copy or download it again")
+        raise ModelError(f"{path} contains no JSON object", value=found, remedy="copy or download it again")
 
 
 def chat_renderer(folder: Path | str) -> Callable[[Sequence[Message]], str]:
     """The folder's chat template as a function from messages to a prompt; loads no weights.
 
-    `ModelError` when the tokenizer has no template.
+    `ModelError` if the tokenizer has no template.
     """
     tokenizer = load_tokenizer(Path(folder))
     if not tokenizer.chat_template:

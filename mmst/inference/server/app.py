@@ -4,8 +4,8 @@
     GET  /openai/v1/models         with `checkpoint`, the digest of what is served, when it came from a store
     POST /openai/v1/completions    model, prompt, n, temperature, top_p, max_tokens, stop, seed, logprobs (0)
 
-Requests of all clients share one decode loop: a request that arrives joins the rows under way. It
-is the loop that samples in process, so the same request and seed give the same text.
+Requests of all clients share one decode loop: a new request joins the rows in progress. Sampling in process uses
+the same loop, so the same request and seed give the same text.
 
     connection   bounds on what comes by a connection, in bytes and seconds
     request      what a body asks, read strictly
@@ -37,9 +37,9 @@ from mmst.inference.server.routes import ROOT, Completions
 from mmst.observe import terminal
 
 DRAIN = 30
-"""Seconds that requests under way have after SIGTERM."""
+"""Seconds that requests in progress have after SIGTERM."""
 LAST = 2.0
-"""Seconds more for a decoding step that was under way then."""
+"""Additional seconds for a decoding step that is in progress then."""
 
 
 def serve(
@@ -53,12 +53,11 @@ def serve(
     trust_remote_code: bool = False,
     checkpoint: str = "",
 ) -> None:
-    """Serve a model folder as `name` until SIGTERM or Ctrl-C, which lets requests under way end within `DRAIN`.
+    """Serve a model folder as `name` until SIGTERM or Ctrl-C; requests in progress may end within `DRAIN`.
 
-    Nothing listens before the model is loaded; two lines on standard error say what is loaded, and where it is
-    served then. `checkpoint` is the digest that clients are told.
-    `SetupError` when the address cannot be had, `ModelError` when the folder cannot be served. `host` other
-    than the default is only for servers that nobody else shall reach (127.0.0.1).
+    Nothing listens before the model is loaded. Two lines on standard error say what is loaded and where it is
+    served. `checkpoint` is the digest that clients see. `SetupError` if the address is not available, `ModelError`
+    if the folder cannot be served. Use `host` 127.0.0.1 for a server that others must not reach.
     """
     terminal.warn(f"mmst: loading {folder} as {dtype}")
     with (
@@ -81,14 +80,14 @@ STOPPED = "the server is stopping"
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which says what it serves and where, and whose end has a time."""
+    """uvicorn's server, which prints what it serves and where, and ends within a time limit."""
 
     def __init__(self, config: uvicorn.Config, batcher: Batcher, what: str) -> None:
         super().__init__(config)
         self.batcher, self.what = batcher, what
 
     async def startup(self, sockets: Any = None) -> None:
-        """Listen, then say where."""
+        """Listen, then print the address."""
         host, port = self.config.host, self.config.port
         try:
             await super().startup(sockets)
@@ -99,18 +98,18 @@ class Server(uvicorn.Server):
             terminal.warn(f"mmst: serving {self.what}, at http://{host}:{port}{ROOT}; Ctrl-C ends it")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second one ends at once; the process ends well either way."""
+        """The first signal drains, the second ends at once; the process exits normally either way."""
         self.should_exit, self.force_exit = True, self.should_exit
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Let requests under way end. Who is not answered by then is told to come again, and nothing is decoded."""
+        """Let requests in progress end. Those not answered by then get 503, and decoding stops."""
         loop = asyncio.get_running_loop()
         loop.call_later(DRAIN, self.batcher.abort, SamplerError(STOPPED))
         await super().shutdown(sockets)
 
 
 def _address(host: str, port: int) -> socket.socket:
-    """The address, taken while the model loads so that nobody waits for a refusal; nothing listens there yet."""
+    """Bind the address while the model loads, so that a conflict is found at once; nothing listens there yet."""
     taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -127,14 +126,14 @@ def _no_address(host: str, port: int, e: OSError) -> SetupError:
 
 
 def _warm(model: LocalModel) -> None:
-    """What happens once happens before anybody waits for it, and what stays is no work for the garbage collector."""
+    """Do one-time work before any request, and keep what is permanent from the garbage collector."""
     model.rows(Request(id="warm", prompt="1", n=1, seed=0, temperature=0.0, top_p=1.0, max_tokens=1, stop=()))
     gc.collect()
     gc.freeze()
 
 
 def _config(completions: Completions, name: str, host: str, port: int) -> uvicorn.Config:
-    """KServe's application (health, models, metrics) with our routes, and our bounds around it."""
+    """KServe's application (health, models, metrics) with our routes and limits."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:  # kserve parses the command line when it is imported
         from kserve import Model
@@ -148,7 +147,7 @@ def _config(completions: Completions, name: str, host: str, port: int) -> uvicor
         sys.argv = arguments
 
     class Served(Model):  # type: ignore[misc]
-        """What KServe's own routes (health, models) know of."""
+        """The model as KServe's own routes (health, models) see it."""
 
         def __init__(self) -> None:
             super().__init__(name)

@@ -1,7 +1,7 @@
-"""The decode loop of a server: one thread that decodes for everybody.
+"""The decode loop of a server: one thread that decodes for all clients.
 
-Rows join and leave it as they come and end. A request whose future is cancelled is left out from the
-next step on, wherever it is: waiting, being read, or decoded, with all of its completions.
+Rows join and leave it at any time. A request whose future is cancelled is dropped at the next step with all of its
+completions, whether it is waiting, being read, or being decoded.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from mmst.inference.sequences import ActiveSequence
 
 WINDOW = 0.005
-"""Seconds for which the first request waits for company when the model is idle."""
+"""Seconds that the first request waits for others if the model is idle."""
 MOST_ROWS = 16_384
-"""Rows that wait or are decoded; a request beyond is to come again later."""
+"""Rows that wait or are decoded; requests beyond this must come again later."""
 
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A request whose completions somebody waits for."""
+    """A request whose completions a client waits for."""
 
     rows: list[ActiveSequence]
     done: concurrent.futures.Future[list[ActiveSequence]] = field(default_factory=concurrent.futures.Future)
     left: int = 0
 
     def settle(self, error: PlatformError | None = None) -> None:
-        """Tell who waits; its client may go at any moment, then nobody does."""
+        """Notify the waiting client, which may have gone."""
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             if error is None:
                 self.done.set_result(self.rows)
@@ -64,29 +64,29 @@ class Batcher:
         self.thread.start()
 
     def stop(self) -> None:
-        """End when what was submitted is done."""
+        """End when everything that was submitted is done."""
         self.queue.put(None)
         self.thread.join()
 
     def abort(self, error: PlatformError, seconds: float = 0.0) -> bool:
-        """Fail all that is not done, and decode nothing after the step under way; whether that ended in time."""
+        """Fail everything unfinished, and stop decoding after the current step; whether that ended in time."""
         self._refuse(error)
         self.queue.put(None)
         self.thread.join(seconds)
         return not self.thread.is_alive()
 
     def submit(self, request: Request) -> concurrent.futures.Future[list[ActiveSequence]]:
-        """The rows of a request, once they have ended; `PromptError` when its prompt doesn't fit."""
+        """The rows of a request, once they have ended; `PromptError` if its prompt does not fit."""
         return self.add(self.model.rows(request))
 
     def add(self, rows: list[ActiveSequence]) -> concurrent.futures.Future[list[ActiveSequence]]:
-        """The rows of one request, once they have ended. Cancel the future when nobody wants them any more."""
+        """The rows of one request, once they have ended. Cancel the future if they are not wanted any more."""
         pending = Pending(rows, left=len(rows))
         with self.lock:
             if self.error is not None:
                 raise SamplerError(str(self.error))
             if self.open_rows and self.open_rows + len(rows) > MOST_ROWS:
-                raise SamplerError(f"the server is busy: {self.open_rows:,} completions are waited for")
+                raise SamplerError(f"the server is busy: {self.open_rows:,} completions are waiting")
             self.open.add(pending)
             self.open_rows += len(rows)
         pending.done.add_done_callback(lambda done: self._over(pending))
@@ -136,7 +136,7 @@ class Batcher:
         self._refuse(SamplerError("the server has stopped"))
 
     def _take(self, decoding: Decoding, open_: bool) -> bool:
-        """Follow what was submitted and cancelled; waits only while there is nothing to decode."""
+        """Take what was submitted and cancelled; waits only if there is nothing to decode."""
         wait: float | None = None if open_ and not decoding.busy else 0.0
         left = False
         while True:

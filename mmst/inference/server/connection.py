@@ -1,8 +1,8 @@
-"""Connections with bounds: on a request's head, its body, the time that it takes to come, and their number.
+"""Connections with limits: on a request's head, its body, its time to arrive, and the number of connections.
 
-uvicorn has none of these, and takes requests that come before the last one is answered (pipelining)
-in a way that hides that their client has gone. Here such a request is not read; the connection ends
-with the answer, so that the client asks again.
+uvicorn has no such limits. It also accepts requests before the last one is answered (pipelining), which hides that
+a client has gone. Here such a request is not read; the connection ends with the answer, so that the client asks
+again.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from mmst.inference.server.request import AGAIN, BODY_BYTES, error_body
 
 HEAD_BYTES = 64 << 10
 WIRE_BYTES = 8 * BODY_BYTES + HEAD_BYTES
-"""What a request may take on the wire: a body in chunks of one byte takes six times its size."""
+"""Limit of a request on the wire: a body in chunks of one byte takes six times its size."""
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 20.0
 WRITE_SECONDS = 60.0
-"""For a client to take an answer."""
+"""Seconds that a client has to read an answer."""
 LINGER_SECONDS = 1.0
-"""For a client that is refused to see why, while it may be sending still."""
+"""Seconds that a refused client has to read the answer, because it may still be sending."""
 MOST_CONNECTIONS = 4096
 SPARE_FILES = 200
 REFUSED = "refused"
-"""The key in a request's state for the status that it was refused with before it was complete."""
+"""The key in a request's state for the status with which it was refused before it was complete."""
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection, with bounds."""
+    """uvicorn's connection, with limits."""
 
     house: dict[BoundedConnection, None] = {}  # noqa: RUF012 all connections, the oldest first
     most = MOST_CONNECTIONS
@@ -48,7 +48,7 @@ class BoundedConnection(HttpToolsProtocol):
     # --- the connection ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take it in; where there are too many, the oldest that has no whole request goes."""
+        """Accept it; if there are too many, close the oldest one without a whole request."""
         super().connection_made(transport)
         self.house[self] = None
         self._expect(HEAD_SECONDS)
@@ -56,7 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
             next(c for c in self.house if c.coming or not c.answering).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """The connection is closed."""
         self.house.pop(self, None)
         self._expect(None)
         self.resume_writing()
@@ -64,18 +64,18 @@ class BoundedConnection(HttpToolsProtocol):
 
     @property
     def answering(self) -> bool:
-        """Whether a request waits for the end of its answer."""
+        """Whether a request is waiting for the end of its answer."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def shutdown(self) -> None:
-        """The server ends: a request that is not whole yet is not waited for."""
+        """The server is stopping: do not wait for a request that is not whole yet."""
         if self.coming and self.head_done:
             self.refuse(503, "the server is stopping")
         else:
             super().shutdown()
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer what is coming without waiting for the rest, and hang up."""
+        """Answer an incomplete request without waiting for the rest, and close."""
         if self.refusing or self.transport.is_closing():
             return
         self.refusing, begun = True, False
@@ -91,7 +91,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _expect(self, seconds: float | None) -> None:
-        """Something must have come whole by then."""
+        """The time in which something must have arrived whole is over."""
         if self.late is not None:
             self.late.cancel()
         self.late = None if seconds is None else self.loop.call_later(seconds, self._too_late)
@@ -106,7 +106,7 @@ class BoundedConnection(HttpToolsProtocol):
     # --- what comes ---
 
     def data_received(self, data: bytes) -> None:
-        """Parse it, unless nobody reads it any more."""
+        """Parse the data, unless nothing reads it any more."""
         if self.refusing:
             return
         if self.answering and not self.coming:
@@ -122,7 +122,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._expect(HEAD_SECONDS)
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """The data is not HTTP."""
         self.refuse(400, msg)
 
     def on_message_begin(self) -> None:
@@ -139,12 +139,12 @@ class BoundedConnection(HttpToolsProtocol):
         return not (self.unread or self.refusing)
 
     def on_url(self, url: bytes) -> None:
-        """A part of the head."""
+        """A part of the head has arrived."""
         if self._reads:
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A part of the head, or of what follows the body."""
+        """A part of the head, or of what follows the body, has arrived."""
         if self._reads:
             self.trailers += self.head_done * (len(name) + len(value))
             if self.trailers > HEAD_BYTES:
@@ -153,7 +153,7 @@ class BoundedConnection(HttpToolsProtocol):
                 super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole: what it says of the body's size is believed when it is too large."""
+        """The head is whole: if it announces a body that is too large, refuse it now."""
         if not self._reads:
             return
         size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
@@ -168,7 +168,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.head_done = True
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """A part of the body has arrived."""
         if self._reads:
             self.body += len(body)
             if self.body > BODY_BYTES:
@@ -186,24 +186,24 @@ class BoundedConnection(HttpToolsProtocol):
     # --- what goes ---
 
     def pause_writing(self) -> None:
-        """The client does not take its answer."""
+        """The client does not read its answer."""
         super().pause_writing()
         self.stuck = self.stuck or self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It takes it again."""
+        """The client reads again."""
         if self.stuck is not None:
             self.stuck.cancel()
             self.stuck = None
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing was asked for long: whatever is unsent is not waited for."""
+        """The connection was idle for long: unsent data is not waited for."""
         self.transport.abort()
 
 
 def bounded() -> type[BoundedConnection]:
-    """The class of a server's connections: as many as this process may have open files."""
+    """The connection class of a server: allows as many connections as this process may have open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + SPARE_FILES
     if soft < wanted and soft != resource.RLIM_INFINITY:

@@ -1,7 +1,7 @@
-"""What a client of `mmst serve` asks, read strictly. Pure.
+"""Strict parsing of requests to `mmst serve`. Pure.
 
-Every field has one type and a limit, and what is not served is refused by its name, never ignored.
-A body is looked over before it is parsed, since a few MB of brackets take seconds to become objects.
+Every field has one type and a limit. An unsupported field is refused by its name, never ignored. A body is scanned
+before it is parsed, because a few MB of brackets take seconds to become objects.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from mmst.core.ports import Request
 
 BODY_BYTES = 4 << 20
 VALUES = 1000
-"""Values, keys and brackets in a body: it has some twenty, and sixteen stop strings."""
+"""Values, keys and brackets in a body: a normal one has some twenty, and sixteen stop strings."""
 BYTES_A_TOKEN = 32
-"""A prompt of more bytes for each token of the context is not even tokenised: a byte may take a token, and memory."""
+"""Prompts with more bytes per token of the context are refused untokenised: a byte may take a token, and memory."""
 MOST_N = 256
 MOST_TOKENS = 1 << 20
-"""`max_tokens` at most. What exceeds the room in the model's context is cut to it."""
+"""Maximum of `max_tokens`. It is also cut to the room in the model's context."""
 STOPS = 16
 STOP_CHARACTERS = 256
 HOTTEST = 5.0
 AGAIN = "1"
-"""Seconds after which a client that is refused for now (503) may come again."""
+"""Seconds after which a client that is refused for now (503) should come again."""
 FIELDS = frozenset("model prompt n temperature top_p max_tokens stop seed logprobs user".split())
 
 
 class BadRequest(Exception):
-    """A request that is never answered with completions: why, by which field, and the HTTP status."""
+    """A request that can never be answered: the reason, the field, and the HTTP status."""
 
     def __init__(self, message: str, parameter: str | None = None, status: int = 400) -> None:
         super().__init__(message)
@@ -39,16 +39,16 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, and whether its answer shall have log-probabilities."""
+    """A request, and whether its answer includes log-probabilities."""
 
     request: Request
     logprobs: bool
 
 
 def read(raw: bytes, *, model: str, context: int, id: str, seed: int) -> Asked:
-    """The request in a body for the model of this name; `BadRequest` when it is none.
+    """The request in a body for the model of this name; `BadRequest` if it is not valid.
 
-    `context` is the tokens that the model holds; `seed` is taken where the client names none.
+    `context` is the model's context in tokens; `seed` is used if the client names none.
 
     >>> read(b'{"model": "m", "prompt": "1 + 1 =", "n": true}', model="m", context=512, id="r", seed=1)
     Traceback (most recent call last):
@@ -57,7 +57,7 @@ def read(raw: bytes, *, model: str, context: int, id: str, seed: int) -> Asked:
     data = _object(raw)
     for name in data:
         if name not in FIELDS:
-            raise BadRequest(f"{name[:60]}: this server does not have it", name[:60])
+            raise BadRequest(f"{name[:60]}: this server does not support it", name[:60])
     for name in ("model", "prompt"):
         if name not in data:
             raise BadRequest(f"{name}: is missing", name)
@@ -83,7 +83,7 @@ def read(raw: bytes, *, model: str, context: int, id: str, seed: int) -> Asked:
 
 
 def error_body(status: int, message: str, parameter: str | None = None) -> dict[str, Any]:
-    """What an answer of an HTTP status other than 200 says, in the protocol's shape."""
+    """The answer for an HTTP status other than 200, in the protocol's form."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": message, "type": kind, "param": parameter, "code": status}}
 
@@ -92,18 +92,18 @@ def _object(raw: bytes) -> dict[str, Any]:
     if len(raw) > BODY_BYTES:
         raise BadRequest(f"the body has more than {BODY_BYTES:,} bytes", None, 413)
     if _values(raw) > VALUES:
-        raise BadRequest(f"the body holds more than {VALUES:,} values")
+        raise BadRequest(f"the body contains more than {VALUES:,} values")
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as e:
-        raise BadRequest(f"the body is no JSON: {e.msg[:200]} (line {e.lineno}, column {e.colno})") from None
+        raise BadRequest(f"the body is not JSON: {e.msg[:200]} (line {e.lineno}, column {e.colno})") from None
     if not isinstance(data, dict):
         raise BadRequest(f"the body must be a JSON object, not {_shown(data)}")
     return data
 
 
 def _values(raw: bytes) -> int:
-    """At least how many values, keys and brackets there are outside of strings; at C speed for any bytes."""
+    """A lower bound for the values, keys and brackets outside of strings, fast for any bytes."""
     plain = raw.replace(rb"\\", b"").replace(rb"\"", b"")  # what is left of quotes begins and ends strings
     outside = plain.split(b'"', 2 * VALUES + 2)[::2]
     return len(outside) - 1 + sum(part.count(sign) for part in outside for sign in (b"[", b"{", b","))
@@ -146,7 +146,7 @@ def _text(data: dict[str, Any], name: str) -> str:
 
 
 def _whole(data: dict[str, Any], name: str, default: int | None, low: int, high: int) -> int | None:
-    """An integer; a default of None says that the field may be null."""
+    """An integer; a default of None means that the field may be null."""
     value = data.get(name, default)
     if value is None and default is None:
         return None

@@ -1,7 +1,7 @@
-"""The routes of `mmst serve`: the OpenAI completions protocol, and nothing else that takes a body.
+"""The routes of `mmst serve`: the OpenAI completions protocol, and nothing else with a body.
 
-A handler does no work on the event loop: bodies are read, prompts tokenised and answers written by
-threads. While it waits for them, or for the model, it watches whether its client is still there.
+A handler does no work on the event loop: threads read bodies, tokenise prompts and write answers. While it waits
+for them, or for the model, it watches whether its client is still connected.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ ROOT = "/openai/v1"
 PATH, MODELS = f"{ROOT}/completions", f"{ROOT}/models"
 OFFERED = f"this server completes prompts: POST {PATH}"
 GONE = 499
-"""Counted, in the place of a status, for a client that has gone before its answer."""
+"""Counted instead of a status if the client has gone before its answer."""
 READERS = 2
-"""Threads that read bodies and write answers: more would keep each other, and the loop, from the interpreter."""
+"""Threads that read bodies and write answers: more would compete with the loop for the interpreter."""
 HELD_BYTES = 64 << 20
-"""Bodies of all requests in the house together."""
+"""Limit for the bodies of all requests together."""
 READING = ("GET", "HEAD", "OPTIONS")
 
 Scope = MutableMapping[str, Any]
@@ -60,9 +60,9 @@ class Completions:
         open_rows.set_function(lambda: len(batcher.owners))
 
     def around(self, app: App) -> App:
-        """KServe's application with our routes, and without its own that take bodies.
+        """KServe's application with our routes, and without its own routes that have a body.
 
-        Ours do not pass its layers, which take a millisecond of the event loop each time. A text model has no
+        Our routes bypass its layers, which take a millisecond of the event loop each time. A text model has no
         tensors, and no client may unload it.
         """
 
@@ -85,14 +85,14 @@ class Completions:
         return served
 
     def models(self) -> Response:
-        """What is served."""
+        """The models that are served."""
         served = {"id": self.name, "object": "model", "created": 0, "owned_by": "mmst"}
         if self.checkpoint:
             served["checkpoint"] = self.checkpoint
         return JSONResponse({"object": "list", "data": [served]})
 
     async def completions(self, http: HttpRequest) -> Response:
-        """Answer one request, unless its client goes before that."""
+        """Answer one request, unless its client goes first."""
         raw = bytearray()
         try:
             async for part in http.stream():
@@ -111,7 +111,7 @@ class Completions:
         return response
 
     async def _unless_gone(self, http: HttpRequest, raw: bytes) -> Response:
-        """The answer; `ClientDisconnect`, and nothing is decoded any more, when nobody waits for it."""
+        """The answer; `ClientDisconnect` if the client has gone, and decoding stops."""
         work, gone = asyncio.ensure_future(self._answer(raw)), asyncio.ensure_future(_gone(http))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -171,7 +171,7 @@ def refused(status: int, message: str, parameter: str | None = None) -> Response
 
 
 def choice(row: ActiveSequence, tokens: Tokens, logprobs: bool) -> dict[str, Any]:
-    """One completion in the protocol's shape; `tokens` is our own field: how many it took."""
+    """One completion in the protocol's form; `tokens` is our own field with their number."""
     made: dict[str, Any] = {
         "index": row.j,
         "text": row.text,

@@ -1,6 +1,6 @@
 """Hardware descriptions for `mmst plan`: by name (those in this folder) or by path, as YAML.
 
-Each shipped figure stands beside its source; what is assumed says so.
+Each shipped figure has its source beside it; assumptions are marked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a machine did with a model of `parameters` (those that every token is multiplied by)."""
+    """The measured speed of a machine with a model of `parameters` (those that every token is multiplied by)."""
 
     parameters: int
     prefill_tokens_per_s: float
@@ -34,19 +34,18 @@ class Measured:
 class Hardware:
     """Equal nodes with GPUs, or (`gpus` 0) machines that compute on their cores.
 
-    Speeds come from `measured` when it is given, else from the GPU's peaks and the shares of
-    them that are reached.
+    Speeds come from `measured` if given, else from the GPU's peak rates and the shares of them that are reached.
     """
 
     name: str
     title: str
     nodes: int
     cores: int
-    """Of a node."""
+    """Per node."""
     memory_gib: float
-    """Of a node, GPUs not counted."""
+    """Per node, without GPUs."""
     gpus: int = 0
-    """Of a node."""
+    """Per node."""
     gpu_memory_gib: float = 0.0
     gpu_tflops: float = 0.0
     """Peak of a GPU at 16 bit, dense, in 10^12 operations per second."""
@@ -61,15 +60,15 @@ class Hardware:
     usable_share: float = 0.9
     """Share of the memory that training or serving may fill; the rest is for contexts, buffers, fragments."""
     check_s: float = 0.0
-    """Core-seconds that a checked program takes, its sandbox included."""
+    """Core-seconds per checked program, including its sandbox."""
     price_per_hour: float = 0.0
-    """Of a node; 0: not given."""
+    """Per node; 0: not given."""
     currency: str = "USD"
     measured: Measured | None = None
 
     @property
     def devices(self) -> int:
-        """What one rank computes on, per node: its GPUs, or the node itself."""
+        """The devices of a node that each hold one rank: its GPUs, or the node itself."""
         return self.gpus or 1
 
     @property
@@ -84,7 +83,7 @@ class Hardware:
 
     @property
     def usable_bytes(self) -> float:
-        """What of it may be filled."""
+        """The part of it that may be filled."""
         return self.usable_share * self.device_bytes
 
     @property
@@ -94,7 +93,7 @@ class Hardware:
 
 
 def load(name_or_file: str) -> Hardware:
-    """The description of that name or file; `ConfigError` names what is wrong with it."""
+    """The description with that name or file; `ConfigError` says what is wrong with it."""
     data = SHIPPED.read(name_or_file)
     try:
         found = from_data(Hardware, {"title": data["name"]} | data, name_or_file)

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox: standard library only, as its root folder holds nothing else of MMST."""
+"""The code that runs inside the sandbox: standard library only, because its root folder has nothing else of MMST."""

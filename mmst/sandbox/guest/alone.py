@@ -1,4 +1,4 @@
-"""Runs one program in a process of its own, outside gVisor: the script of the subprocess sandbox.
+"""Runs one program in its own process, outside gVisor: the script of the subprocess sandbox.
 
 Arguments: bytes of memory, seconds of CPU time, the folder to import ourselves from, the user id to
 become where this is root. The current folder is the only one in which the program may write.
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 
 def main(memory: str, cpu: str, root: str, uid: str) -> NoReturn:
-    """Lower the limits, give up all rights and reach that can be given up, and run what comes on fd 0."""
+    """Lower the limits, give up all rights that can be given up, and run the program on fd 0."""
     parent, needed = os.getppid(), [*sys.path]
     sys.path.insert(0, root)
     from mmst.sandbox.guest import landlock, privileges, program

@@ -1,4 +1,4 @@
-"""The compiled modules of the packages in one file: a sandbox reads that sooner than a thousand small ones.
+"""The compiled modules of the packages in one file, which a sandbox reads faster than a thousand small ones.
 
 Standard library only: it is read inside the sandbox, where every file that is opened costs a word
 with the world outside.
@@ -18,11 +18,11 @@ FILE = "/opt/packages.marshal"
 _HEADER = 16
 """Bytes of a .pyc before the code (PEP 552)."""
 _SIZE = 8
-"""Bytes in which the index says how long it is."""
+"""Bytes of the index that give its length."""
 
 
 def write(folder: Path, file: Path) -> None:
-    """Gather what is compiled in the folder's packages."""
+    """Collect the compiled modules of the folder's packages."""
     index, at = {}, 0
     codes = []
     for compiled in folder.rglob("__pycache__/*.pyc"):
@@ -36,7 +36,7 @@ def write(folder: Path, file: Path) -> None:
 
 
 class Archive:
-    """Finds modules in such a file; a module has the file and the loader that it would have without."""
+    """Finds modules in such a file; a module gets the same file and loader as without it."""
 
     def __init__(self, folder: str, file: str = FILE) -> None:
         self._folder, self._file = folder, open(file, "rb")  # noqa: PTH123, SIM115
@@ -45,7 +45,7 @@ class Archive:
         self._begin = _SIZE + head
 
     def close(self) -> None:
-        """It finds nothing any more."""
+        """Stop finding modules."""
         self._index.clear()
         self._file.close()
 
@@ -72,7 +72,7 @@ class _Loader(SourceFileLoader):
         return code
 
     def exec_module(self, module: ModuleType) -> None:
-        """See `importlib.abc.Loader`; afterwards nothing tells where the code came from."""
+        """See `importlib.abc.Loader`; afterwards nothing shows where the code came from."""
         super().exec_module(module)
         assert module.__spec__
         module.__spec__.loader = module.__loader__ = SourceFileLoader(self.name, self.path)

@@ -27,7 +27,7 @@ def _add(
 
 
 def pure(run: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of CPython that looks at numbers and texts once, and at nothing else."""
+    """A function of CPython that reads numbers and texts once, and nothing else."""
 
     def paid(m: Machine, *arguments: Any, **named: Any) -> Any:
         for a in (*arguments, *named.values()):
@@ -143,7 +143,7 @@ _add("sum", _sum, 1, 2, "start")
 
 
 def compared(m: Machine, values: Any) -> Any:
-    """Values that CPython will compare with one another."""
+    """Values that CPython can compare with one another."""
     if type(values) in ITERATORS:
         return m.weighed(m.source(values))
     m.weigh(values)

@@ -14,7 +14,7 @@ from mmst.sandbox.guest.values import REAL, Bound, Cached, Class, Function, Give
 
 
 def call(m: Machine, callee: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
-    """`callee(*arguments, **keywords)`; gives up on what is no callable of ours, and on arguments that do not fit."""
+    """`callee(*arguments, **keywords)`; gives up if it is not a callable of ours or the arguments do not fit."""
     kind = type(callee)
     if kind is Native:
         if not callee.least <= len(arguments) <= callee.most:
@@ -90,7 +90,7 @@ def _instance(m: Machine, kind: Class, arguments: list[Any], keywords: dict[str,
 
 
 def attribute(m: Machine, owner: Any, name: str) -> Any:
-    """`owner.name`, of what has attributes here."""
+    """`owner.name`, for values that have attributes here."""
     kind = type(owner)
     if kind is Instance:
         if name in owner.names:
@@ -123,7 +123,7 @@ def _member(members: dict[str, Any], name: str) -> Any:
 
 
 def callback(m: Machine, callee: Any) -> Callable[..., Any]:
-    """A program's callable for CPython's own code to call; each call, and what comes of it, is paid for."""
+    """A program's callable for CPython's own code to call; each call and its result are paid for."""
 
     def back(*arguments: Any, **keywords: Any) -> Any:
         m.spend(2)

@@ -1,4 +1,4 @@
-"""What is done after a program, so that nothing of it is left for the next one.
+"""Cleaning up after a program, so that nothing of it is left for the next one.
 
 Standard library only: it runs inside the sandbox, in the supervisor.
 """
@@ -12,13 +12,13 @@ import signal
 
 TMP = b"/tmp"
 TMP_MIB = 16
-"""What all files of a program may hold together."""
+"""The space that all files of a program may use together."""
 MOST = 5_000
-"""Files and folders that are removed; of a sandbox in which more was left no further use is made."""
+"""Number of files and folders that are removed; a sandbox with more of them is not used again."""
 
 
 def kill_all(keep: set[int]) -> None:
-    """SIGKILL to every process but these, among them process 1 and ourselves."""
+    """Send SIGKILL to every process except these, among them process 1 and ourselves."""
     if len(keep) == 2:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
@@ -30,7 +30,7 @@ def kill_all(keep: set[int]) -> None:
 
 
 def empty(uid: int, folder: bytes = TMP) -> bool:
-    """Remove what the program of this user left in /tmp; whether all of it is gone.
+    """Remove the files of this user in /tmp; returns whether all of them are gone.
 
     Only when none of its processes is left. It is done as that user, for root has no rights to
     files of others here. A tree is taken apart from its top, so that no depth of it matters.
@@ -62,7 +62,7 @@ def _empty(folder: bytes) -> bool:
 
 
 def _flatten(path: bytes, to: bytes, steps: itertools.count[int]) -> None:
-    """Move what is in a folder beside it, and remove it when it is empty."""
+    """Move the content of a folder beside it, and remove the folder if it is empty."""
     os.chmod(path, 0o700)  # noqa: PTH101
     while names := _some(path):
         for name in names:

@@ -22,7 +22,7 @@ _Part = tuple[Run, Assign, list[Run]]
 
 
 def iterable(t: Translator, node: ast.expr) -> Run:
-    """What is iterated over: a set display of constants is a frozen set there."""
+    """The values to iterate over: a set display of constants is a frozen set there."""
     constant = constant_set(node) if isinstance(node, ast.Set) else None
     return t.expression(node) if constant is None else lambda env: constant
 

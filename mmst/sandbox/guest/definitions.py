@@ -75,7 +75,7 @@ def _keywords(t: Translator, nodes: list[ast.keyword]) -> Callable[[Env], dict[s
 def _function(
     t: Translator, node: ast.arguments, before: Callable[[], None], inside: Callable[[Signature], Run]
 ) -> Callable[[Env], Function]:
-    """What makes a function: defaults are translated, then what comes before the body, then the body."""
+    """Makes a function: translates the defaults, then the part before the body, then the body."""
     signature = Signature(
         tuple(a.arg for a in node.posonlyargs + node.args),
         len(node.posonlyargs),

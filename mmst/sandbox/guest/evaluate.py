@@ -1,4 +1,4 @@
-"""Evaluates a program by an interpreter that can do nothing but what it was built for.
+"""Evaluates a program with an interpreter that can do only what it was built for.
 
 Why no program reaches the evaluator, another program, or the machine, however wrong we are about it:
 
@@ -38,14 +38,14 @@ from mmst.sandbox.guest.translate import Translator
 from mmst.sandbox.guest.values import GiveUp
 
 SOURCE = 1 << 14
-"""Bytes of text; a longer one is given up."""
+"""Bytes of a program's text; longer ones are given up."""
 _FRAMES = 4_000
 _TABLES = (definitions, statements)
 _LINE = re.compile(rb"\r\n|\r|\n")
 
 
 def evaluate(source: str) -> str | None:
-    """What the program prints when it runs to its end; None when it was not finished here. Raises nothing."""
+    """The output of the program if it was finished here; else None. Raises nothing."""
     machine = Machine()
     try:
         with warnings.catch_warnings(record=True) as said:  # no errors: the compiler swallows those of folding

@@ -1,4 +1,4 @@
-"""The process that evaluates programs: many of them, one after the other, without running any.
+"""The process that evaluates programs: many of them, one after another, without running any.
 
 Standard library only: it runs inside the sandbox, as process 1 of one in which no program ever
 runs, and in a pod beside the fork server. Frames both ways are 4 bytes of length (big endian) and
@@ -19,12 +19,12 @@ from mmst.sandbox.guest.evaluate import evaluate
 from mmst.sandbox.guest.wire import EVALUATOR_UID, HostGone, receive, send
 
 MEMORY = 192 << 20
-"""Bytes that it may take for itself; its budget for a program (`evaluate.BYTES`) is far below."""
+"""Memory limit of this process in bytes; its budget for a program (`evaluate.BYTES`) is far below."""
 _SECONDS = 1 << 30
 
 
 def main() -> None:
-    """Answer until nobody asks."""
+    """Answer requests until there are no more."""
     program.limit(program.address_space() + MEMORY, _SECONDS, 0)
     if os.getuid() == 0:
         os.setgroups([])

@@ -94,7 +94,7 @@ def _if_else(t: Translator, node: ast.IfExp) -> Run:
 
 
 def elements(t: Translator, nodes: list[ast.expr]) -> Callable[[Env], list[Any]]:
-    """The values of a display or of positional arguments, starred ones spread."""
+    """The values of a display or of positional arguments, with starred ones expanded."""
     m = t.machine
     starred = [isinstance(n, ast.Starred) for n in nodes]
     runs = [t.expression(n.value if isinstance(n, ast.Starred) else n) for n in nodes]
@@ -151,7 +151,7 @@ def _set(t: Translator, node: ast.Set) -> Run:
 
 
 def constant_set(node: ast.Set) -> frozenset[Any] | None:
-    """The frozen set that CPython makes of a display of constants; None when they are none.
+    """The frozen set that CPython makes of a display of constants; None if they are not constants.
 
     How often it is made anew from itself depends on which texts are interned, and each time may change its order.
     """

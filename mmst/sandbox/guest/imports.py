@@ -1,4 +1,4 @@
-"""A word in at an import: what a module gets as soon as it is executed.
+"""A hook into an import: what a module gets as soon as it has been executed.
 
 Standard library only: it runs inside the sandbox.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def spec_with(name: str, path: Any, then: Callable[[Any], None]) -> ModuleSpec | None:
-    """The module as Python finds it, which is handed to `then` when it was executed; for a `MetaPathFinder`."""
+    """The module as Python finds it, passed to `then` once it has been executed; for a `MetaPathFinder`."""
     spec = PathFinder.find_spec(name, path)
     if spec and spec.loader:
         execute = spec.loader.exec_module

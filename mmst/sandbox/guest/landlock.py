@@ -1,4 +1,4 @@
-"""Keeps this process to one folder for writing, and away from every other process, by Landlock (Linux 5.13).
+"""Restricts writing to one folder, and access to other processes, with Landlock (Linux 5.13).
 
 Standard library only. It needs no privilege, holds for root as well, and is inherited by threads and
 children. Reading is not restricted: an interpreter reads from too many places. See landlock(7).
@@ -17,7 +17,7 @@ _EXECUTE, _WRITE, _TRUNCATE, _IOCTL_DEV = 1 << 0, 1 << 1, 1 << 14, 1 << 15
 _CHANGES = sum(1 << bit for bit in range(4, 13))  # remove and make files, folders, links, sockets
 _REFER = 1 << 13
 _FILES = (_EXECUTE | _WRITE | _CHANGES, _REFER, _TRUNCATE, 0, _IOCTL_DEV)
-"""What is refused unless a rule allows it; each version of the interface knows of more."""
+"""Access that is refused unless a rule allows it; each version of the interface knows more of it."""
 _TCP, _ABSTRACT_SOCKETS_AND_SIGNALS = 3, 3
 _HARMLESS = ("/dev/null", "/dev/zero", "/dev/full")
 
@@ -25,13 +25,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def version() -> int:
-    """Which Landlock this kernel has; 0 where there is none."""
+    """The version of Landlock in this kernel; 0 if there is none."""
     known: int = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)
     return max(0, known)
 
 
 def restrict(folder: str) -> bool:
-    """Confine this process for good; False where the kernel has no Landlock.
+    """Restrict this process for good; False if the kernel has no Landlock.
 
     Raises `OSError` when it has one and refuses.
     """
@@ -56,7 +56,7 @@ def restrict(folder: str) -> bool:
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:
-    """Exempt what lies at or below a path; one that is not there needs no exemption."""
+    """Exempt everything at or below a path; a missing one needs no exemption."""
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:

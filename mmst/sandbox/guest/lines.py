@@ -1,4 +1,4 @@
-"""The program's own lines, for what shows them: tracebacks, `inspect.getsource`, `warnings`.
+"""The program's own lines, for code that shows them: tracebacks, `inspect.getsource`, `warnings`.
 
 Standard library only: it runs inside the sandbox. A program stands in no file that its interpreter could open, so
 its text is entered into `linecache`, when something imports that.
@@ -23,7 +23,7 @@ class Lines:
 
     @classmethod
     def known(cls, source: bytes, *names: str) -> None:
-        """From now on the files of these `names` have the lines of `source`."""
+        """From now on, the files with these `names` have the lines of `source`."""
         cls.source, cls.names = source, names
         if _MODULE in sys.modules:
             cls._enter(sys.modules[_MODULE])
@@ -32,7 +32,7 @@ class Lines:
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """The module whose import is waited for."""
+        """The module whose import is awaited."""
         return spec_with(name, path, cls._enter) if name == _MODULE else None
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What one evaluation may still spend, and what it has printed. Standard library only; used inside the sandbox."""
+"""The budgets of one evaluation, and its output. Standard library only; used inside the sandbox."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any
 from mmst.sandbox.guest.values import EXCEPTIONS, ITERATORS, LEAVES, MAPPINGS, SCALARS, SEQUENCES, GiveUp, Opaque
 
 STEPS = 100_000
-"""Nodes of the syntax tree, or as much other work, that a program may take: 10 to 20 CPU-ms, at worst 0.5 s."""
+"""Nodes of the syntax tree, or equal other work, that a program may use: 10 to 20 CPU-ms, at worst 0.5 s."""
 SECONDS = 0.5
-"""After which a program is given up whatever its steps say: some cost more than was thought."""
+"""Seconds after which a program is given up whatever its steps: some cost more than expected."""
 _LOOK = 256
-"""Steps between two looks at the clock, which in gVisor is slow in a sandbox's first second."""
+"""Steps between two checks of the clock, which is slow in gVisor in a sandbox's first second."""
 BYTES = 16 << 20
-"""Bytes that all its containers and texts may take, those that it has dropped included."""
+"""Bytes that all its containers and texts may use, including those that it has dropped."""
 OUTPUT = 1 << 14
 """Bytes that it may print."""
 BITS = 1 << 14
-"""Of an integer: more than the 4,300 digits that CPython prints."""
+"""Bits of an integer: more than the 4,300 digits that CPython prints."""
 DEPTH = 200
-"""Calls and comprehensions within one another. CPython allows 1,000, and may count three where we count one."""
+"""Maximum nesting of calls and comprehensions. CPython allows 1,000, and may count three where we count one."""
 COLLIDING = 40
-"""Steps for each value that may have its hash in common with many others, on purpose."""
+"""Steps for each value that may share its hash with many others, on purpose."""
 _CROWDED = frozenset({complex, Decimal, Fraction})
 _LONE = 32
-"""Bits of an integer up to which no other has its hash, and no two tuples of few such are made to have one."""
+"""Up to this many bits, integers have unique hashes, and no two tuples of few of them collide on purpose."""
 _NESTED = 40
 _LAZY = 300
 
 
 def extent(values: range) -> int:
-    """The length of a range; gives up where `len` itself fails."""
+    """The length of a range; gives up if `len` itself fails."""
     try:
         return len(values)
     except OverflowError:
@@ -65,7 +65,7 @@ class Paid:
 
 
 class Machine:
-    """The budgets of one program, its module's names, its output. Everything is paid before it is done."""
+    """The budgets of one program, its module's names, its output. Everything is paid for before it is done."""
 
     __slots__ = ("_mark", "bytes", "depth", "lazy", "names", "out", "printed", "steps", "until")
 
@@ -91,7 +91,7 @@ class Machine:
             self._look()
 
     def _look(self) -> None:
-        """Give up when the steps or the seconds are spent; those count from the first look."""
+        """Give up if the steps or the seconds are used up; the seconds count from the first check."""
         now = monotonic()
         self.until = self.until or now + SECONDS
         if self.steps < 0 or now > self.until:
@@ -99,7 +99,7 @@ class Machine:
         self._mark = max(0, self.steps - _LOOK)
 
     def enter(self) -> None:
-        """A call or a comprehension begins within what runs; `depth` is lowered by who made it."""
+        """A call or a comprehension begins inside another; the caller lowers `depth` again."""
         self.depth += 1
         if self.depth > DEPTH:
             raise GiveUp
@@ -112,7 +112,7 @@ class Machine:
         self.out.append(text)
 
     def weigh(self, value: Any) -> int:
-        """Pay for one walk through a value and all that is in it, as often as it is in it.
+        """Pay for one walk through a value and everything in it, as often as it occurs.
 
         So a value that holds another twice, on every level, or itself, is given up. Returns about the most
         characters that its text has.
@@ -159,11 +159,11 @@ class Machine:
         self.spend(len(values) >> 3 if SCALARS.issuperset(map(type, values)) else 40 * len(values))
 
     def counted(self, values: Iterable[Any]) -> Iterator[Any]:
-        """The same values, each of them paid for when it is taken."""
+        """The same values, each paid for when it is taken."""
         return Paid(self._took, values)
 
     def weighed(self, values: Iterable[Any]) -> Iterator[Any]:
-        """The same values, each paid for with all that is in it: they will be compared or hashed."""
+        """The same values, each paid for with everything in it, because they will be compared or hashed."""
         return Paid(self.weigh, values)
 
     def _took(self, value: Any) -> None:
@@ -172,7 +172,7 @@ class Machine:
         self.spend(1)
 
     def lasting(self, values: Any) -> Any:
-        """The same for an iterator that a program keeps: these may stand upon one another."""
+        """The same for an iterator that a program keeps, because these may be chained."""
         if type(values) in ITERATORS:
             self.lazy += 1
             if self.lazy > _LAZY:
@@ -180,7 +180,7 @@ class Machine:
         return self.source(values)
 
     def source(self, values: Any) -> Any:
-        """What CPython's own code may take values from: paid for now when it has a length, else one by one."""
+        """Values for CPython's own code: paid for now if there is a length, else one by one."""
         kind = type(values)
         if kind in ITERATORS:
             return self.counted(values)

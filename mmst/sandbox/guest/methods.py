@@ -1,4 +1,4 @@
-"""The methods and attributes that plain values have here. Standard library only; used inside the sandbox."""
+"""The methods and attributes of plain values here. Standard library only; used inside the sandbox."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _add(
 def _call(
     kind: type, name: str, least: int = 0, most: int = 0, keywords: str = "", each: int = 8, search: bool = False
 ) -> None:
-    """A method that looks at all of its owner, and at plain arguments, once; `each` bytes are paid for an element."""
+    """A method that reads its owner and plain arguments once; `each` bytes are paid for per element."""
     run = getattr(kind, name)
 
     def paid(m: Machine, owner: Any, *arguments: Any, **named: Any) -> Any:
@@ -229,7 +229,7 @@ _put("discard")
 
 
 def others(m: Machine, values: tuple[Any, ...]) -> list[Any]:
-    """What a set may take its elements from."""
+    """Values from which a set may take its elements."""
     found = []
     for other in values:
         kind = type(other)

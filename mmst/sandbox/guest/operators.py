@@ -1,4 +1,4 @@
-"""CPython's operators, each after what it may cost is paid. Standard library only; used inside the sandbox."""
+"""CPython's operators, with their cost paid in advance. Standard library only; used inside the sandbox."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TEXT_OR_LIST = frozenset({str, list, tuple})
 
 
 def length(value: Any) -> int:
-    """Of a container or text; 0 of anything else."""
+    """The length of a container or text; 0 for anything else."""
     return len(value) if type(value) in _SIZED else 0
 
 
 def clean(value: Any) -> Any:
-    """A result; gives up on NaN, which is found in a list or a set by its identity, and on huge decimals."""
+    """A result; gives up on NaN, which lists and sets find by identity, and on huge decimals."""
     kind = type(value)
     if (kind is float or kind is complex) and value != value:
         raise GiveUp
@@ -35,7 +35,7 @@ def clean(value: Any) -> Any:
 
 
 def bits(value: Any) -> int:
-    """Of an exact number; 0 of anything else."""
+    """The size of an exact number; 0 for anything else."""
     kind = type(value)
     if kind is int:
         return int(value.bit_length())
@@ -45,7 +45,7 @@ def bits(value: Any) -> int:
 
 
 def _operands(m: Machine, a: Any, b: Any) -> int:
-    """Their lengths together; pays for containers that are copied."""
+    """The sum of their lengths; pays for containers that are copied."""
     if type(a) not in OPERANDS or type(b) not in OPERANDS:
         raise GiveUp
     if bits(a) + bits(b) > 2 * BITS or (
@@ -136,7 +136,7 @@ OPERATORS: dict[type[ast.operator], tuple[Check, Apply, Apply]] = {
     ast.BitOr: (sum_or_difference, operator.or_, operator.ior),
     ast.BitXor: (sum_or_difference, operator.xor, operator.ixor),
 }
-"""What is paid, the operator, the operator with assignment."""
+"""The payment, the operator, the operator with assignment."""
 
 
 def binary(m: Machine, op: type[ast.operator], in_place: bool = False) -> Apply:
@@ -164,7 +164,7 @@ def binary(m: Machine, op: type[ast.operator], in_place: bool = False) -> Apply:
 
 
 def extension(m: Machine, values: Any) -> Any:
-    """What a list may be extended by."""
+    """Values by which a list may be extended."""
     n = length(values)
     m.allocate(8 * n)
     return m.source(values) if n == 0 else values
@@ -276,7 +276,7 @@ def remove(m: Machine, values: Any, index: Any) -> None:
 
 
 def stable(m: Machine, value: Any) -> Any:
-    """A value for a set; gives up on those that CPython hashes by their address (None, what holds it, and more)."""
+    """A value for a set; gives up on values that CPython hashes by address (None, containers of it, and more)."""
     kind = type(value)
     if kind is int or kind is str or kind is float or kind is bool:
         m.collide(value)

@@ -1,4 +1,4 @@
-"""The packages beside the standard library that programs in the sandbox may have.
+"""The packages that programs in the sandbox may have besides the standard library.
 
 Standard library only: it runs inside the sandbox.
 """
@@ -16,18 +16,18 @@ KNOWN = ("numpy", "sympy", "scipy", "pandas")
 """Distributions, each of which is also the name of its module."""
 DEFAULT = ("numpy", "sympy")
 FOLDER = "/opt/packages"
-"""Where they stand inside the sandbox."""
+"""Where they are inside the sandbox."""
 _NAMES = re.compile(rb"\b(numpy|sympy|mpmath|scipy|pandas)\b")
 _WITH = {"mpmath": "sympy"}
 
 
 def present(folder: str = FOLDER) -> tuple[str, ...]:
-    """Those that are in this sandbox, in the order of `KNOWN`."""
+    """The packages in this sandbox, in the order of `KNOWN`."""
     return tuple(name for name in KNOWN if os.path.isdir(f"{folder}/{name}"))  # noqa: PTH112
 
 
 def wanted(source: bytes, here: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the packages that are here, those to import before a program begins: none, one of `DEFAULT`, or all.
+    """The packages here that are imported before a program begins: none, one of `DEFAULT`, or all.
 
     A guess from its text, which decides only how fast it is. The less is imported the less a fork
     costs, so what most programs import alone is apart.
@@ -41,11 +41,11 @@ def wanted(source: bytes, here: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Seeds:
-    """Seeds the packages' own generators with 0 when they are imported, as `random` is for every program."""
+    """Seeds the packages' own generators with 0 at import, as is done with `random` for every program."""
 
     modules = ("numpy.random", "sympy.core.random")
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """See `importlib.abc.MetaPathFinder`; only for modules that have something to seed."""
+        """See `importlib.abc.MetaPathFinder`; only for modules with something to seed."""
         return spec_with(name, path, lambda module: module.seed(0)) if name in cls.modules else None

@@ -1,4 +1,4 @@
-"""What a warm fork server does before it forks: import packages and use them a little.
+"""Warm fork servers: before forking, import packages and use them a little.
 
 Standard library only: it runs inside the sandbox. A program forked afterwards must find what a
 fresh interpreter would give it, only sooner. So caches are emptied again, counters and
@@ -50,11 +50,11 @@ d = pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})
 str(d), d.a.sum(), d.groupby('b').a.mean(), d[d.a > 1], pd.to_datetime('2024-01-01'), d.describe()
 """
 _TIMES = 3
-"""Python adapts its code to what it meets after a few calls."""
+"""Number of calls after which Python has adapted its code."""
 
 
 def load(names: tuple[str, ...]) -> None:
-    """Import and use these packages; exits when that has started a thread, which no fork would survive."""
+    """Import and use these packages; exits if that has started a thread, which would not survive a fork."""
     before, late = set(sys.modules), set[str]()
     archives = [archive.Archive(packages.FOLDER)] if os.path.exists(archive.FILE) else []  # noqa: PTH110
     sys.meta_path[:0] = archives
@@ -75,7 +75,7 @@ def load(names: tuple[str, ...]) -> None:
 
 
 def _use(names: tuple[str, ...]) -> None:
-    """Call what programs call most, and set back what a program could tell it by."""
+    """Call what programs call most, and reset what would show a program that this happened."""
     import random
 
     for name, calls in (("numpy", _NUMPY), ("scipy", _SCIPY), ("pandas", _PANDAS)):
@@ -102,7 +102,7 @@ def _repeat(calls: str) -> None:
 
 
 def _hide(names: set[str], bound: dict[str, dict[str, Any]]) -> _Hidden:
-    """Take modules out of sight; `bound` are the names in packages before they were imported."""
+    """Hide modules; `bound` are the names in packages before they were imported."""
     hidden = _Hidden({name: sys.modules.pop(name) for name in names})
     for name in names:
         package, _, own = name.rpartition(".")
@@ -133,6 +133,6 @@ class _Hidden:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """It was executed already; only what importing it set is set back."""
+        """It has been executed already; reset only what its import set."""
         assert module.__spec__
         module.__spec__ = module.__spec__.loader_state[1]

@@ -1,4 +1,4 @@
-"""Gives up what a process may do beyond any other: its user id, its capabilities, that others may look into it.
+"""Gives up privileges of this process: its user id, its capabilities, inspection by others.
 
 Standard library only.
 """
@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def dumpable(wanted: int) -> int:
-    """Set whether processes of the same user may trace this one and read its /proc files; what it was before.
+    """Set whether processes of the same user may trace this one and read its /proc files; returns the old value.
 
     What is not dumpable also leaves no core file and cannot be debugged without CAP_SYS_PTRACE.
     """
@@ -30,7 +30,7 @@ def dumpable(wanted: int) -> int:
 
 
 def end_with(parent: int) -> None:
-    """End this process when its parent ends; at once when that is gone. Changing the user id undoes it."""
+    """End this process when its parent ends; at once if it has ended. Changing the user id undoes this."""
     if _libc.prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_PDEATHSIG")
     if os.getppid() != parent:
@@ -38,7 +38,7 @@ def end_with(parent: int) -> None:
 
 
 def drop(uid: int, needed: Iterable[str]) -> None:
-    """Become user and group `uid` where this process may, and give up every capability.
+    """Become user and group `uid` if this process may, and give up every capability.
 
     Of these, reading and searching files stays where `needed` could not be read otherwise, for
     example an interpreter below /root. Nothing else is then allowed by it: no writing, no tracing.

@@ -1,4 +1,4 @@
-"""Runs one untrusted program in the process that it is given; never returns.
+"""Runs one untrusted program in its own process; never returns.
 
 Standard library only: it runs inside the sandbox (forked by `zygote`), and in `alone` for the
 subprocess sandbox. On fd 0 come the length of the source (8 bytes, big
@@ -31,7 +31,7 @@ _MOST_FRAMES = 2**31 - 1
 
 
 def address_space() -> int:
-    """Bytes of address space that this interpreter takes before any program runs in it."""
+    """Bytes of address space that this interpreter uses before any program runs in it."""
     with open("/proc/self/statm", "rb") as f:  # noqa: PTH123  pathlib would be one more module in every program
         return int(f.read().split()[0]) * resource.getpagesize()
 
@@ -53,12 +53,12 @@ def limit(memory: int, cpu: int, file: int) -> None:
 
 
 def limit_processes() -> None:
-    """Bound the processes and threads of this user id; only sound where the id is its own."""
+    """Limit the processes and threads of this user id; only correct if the id is its own."""
     resource.setrlimit(resource.RLIMIT_NPROC, (THREADS, THREADS))
 
 
 def receive() -> bytes:
-    """The source from fd 0; what follows it there is the program's stdin."""
+    """The source from fd 0; what follows it is the program's stdin."""
     return _exactly(int.from_bytes(_exactly(8), "big"))
 
 
@@ -79,7 +79,7 @@ def execute(source: bytes) -> NoReturn:
 
 
 def _flushed(stream: Any) -> bool:
-    """Whether nothing is left in it; in one that is closed or none, nothing is."""
+    """Whether nothing is left in it; a closed stream, or None, has nothing left."""
     try:
         if stream is not None and not stream.closed:
             stream.flush()
@@ -89,7 +89,7 @@ def _flushed(stream: Any) -> bool:
 
 
 def _run(source: bytes) -> int:
-    """Run `source` in a new `__main__`; the status that its process would exit with."""
+    """Run `source` in a new `__main__`; returns the exit status of its process."""
     random.seed(0)
     sys.meta_path.insert(0, Seeds)
     main = types.ModuleType("__main__")
@@ -115,7 +115,7 @@ def _run(source: bytes) -> int:
 
 
 def _count_from(below: int) -> None:
-    """Let a program that asks for the recursion limit, or sets it, have what it says: our frames count for nothing."""
+    """Make the recursion limit mean what the program expects: our frames do not count."""
     get, put = sys.getrecursionlimit, sys.setrecursionlimit
 
     def getrecursionlimit() -> int:
@@ -131,7 +131,7 @@ def _count_from(below: int) -> None:
 
 
 def _frames() -> int:
-    """How much of the recursion limit is taken below the program: our frames, and `exec`."""
+    """How much of the recursion limit is used below the program: by our frames, and `exec`."""
     frame: types.FrameType | None = sys._getframe(1)
     count = 1
     while frame:
@@ -140,7 +140,7 @@ def _frames() -> int:
 
 
 def _write(path: str, source: bytes) -> None:
-    """Let a program that asks for its own file find it: it may be there already, or have no room."""
+    """Let a program find its own file; it may be there already, or there may be no room for it."""
     try:
         with open(path, "xb") as f:  # noqa: PTH123
             f.write(source)
@@ -164,7 +164,7 @@ def _report(error: BaseException) -> None:
 
 
 def _with_lines(error: BaseException) -> bool:
-    """Write the traceback with the program's lines, which the interpreter shows of files alone; whether that worked."""
+    """Write the traceback with the program's lines, which Python shows only for files; returns whether it worked."""
     try:
         import traceback
 

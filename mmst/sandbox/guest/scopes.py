@@ -1,4 +1,4 @@
-"""Where a name is bound, by CPython's own symbol tables. Standard library only; used inside the sandbox."""
+"""Where a name is bound, from CPython's own symbol tables. Standard library only; used inside the sandbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from mmst.sandbox.guest.values import GiveUp
 
 GLOBAL = -1
-"""Level of the module's names; others count functions outwards."""
+"""Level of the module's names; other levels count functions outwards."""
 _MODULE, _FUNCTION, _CLASS, _COMPREHENSION = "module", "function", "class", "comprehension"
 
 
@@ -26,7 +26,7 @@ class Scope:
         self.children = table.get_children() if table is not None else []
 
     def level(self, name: str) -> int:
-        """How many functions outwards the name is bound, or `GLOBAL`."""
+        """Number of functions outwards at which the name is bound, or `GLOBAL`."""
         out = 0
         scope: Scope | None = self
         while scope is not None and scope.kind != _MODULE:
@@ -55,12 +55,12 @@ class Scopes:
 
     @property
     def in_module(self) -> bool:
-        """Whether names are the module's."""
+        """Whether names belong to the module."""
         return self.now.kind == _MODULE
 
     @property
     def in_class(self) -> bool:
-        """Whether names are a class's."""
+        """Whether names belong to a class."""
         return self.now.kind == _CLASS
 
     def level(self, name: str) -> int:

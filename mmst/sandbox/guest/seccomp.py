@@ -47,7 +47,7 @@ class _Fprog(ctypes.Structure):
 
 
 def bpf(files: bool = False) -> bytes:
-    """The filter, with `files` one that lets a program make, change and remove files of its own.
+    """The filter; with `files`, one that lets a program create, change and remove its own files.
 
     8 bytes an instruction (code, jump if true, jump if false, operand).
     """
@@ -81,7 +81,7 @@ _FPROGS = {files: _Fprog(len(f.raw) // 8, ctypes.addressof(f)) for files, f in _
 
 
 def install(files: bool) -> None:
-    """Confine this process for good, see `bpf`; raises `OSError` when the kernel refuses."""
+    """Restrict this process for good, see `bpf`; raises `OSError` if the kernel refuses."""
     no_new_privs, set_seccomp, mode_filter = 38, 22, 2
     for arguments in ((no_new_privs, 1, 0, 0, 0), (set_seccomp, mode_filter, ctypes.byref(_FPROGS[files]), 0, 0)):
         if _libc.prctl(*arguments) != 0:

@@ -1,4 +1,4 @@
-"""What a pod does with its shard besides running programs: it evaluates them first, and knows its own pace.
+"""What a pod does with its shard besides running programs: evaluate them first, and measure its own speed.
 
 Standard library only: it runs inside the sandbox.
 """
@@ -19,12 +19,12 @@ from mmst.sandbox.guest.wire import BATCH, HostGone, receive, send
 EVALUATION_SECONDS = 60.0
 """How long an evaluator may be silent."""
 SLOWEST = 8.0
-"""The most times the limit in wall time that a program may have where the pod is slowed down."""
+"""Maximum factor on the limit in wall time for a program in a slowed-down pod."""
 _SLOW = 1.25
 
 
 def evaluated(frames: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Program → what it prints (base64), of those that an evaluator finished; it is gone when this returns."""
+    """Program → its output (base64), for those that an evaluator finished; it has ended when this returns."""
     asked = [frame for frame in frames if frame["evaluate"]]
     found: dict[str, str] = {}
     if not asked:
@@ -56,7 +56,7 @@ def _answer(fd: int) -> Any:
 
 
 class Pace:
-    """How fast this pod is now, against the fastest that it was: others on the node, or a CPU limit, slow it down.
+    """The pod's current speed relative to its fastest: others on the node, or a CPU limit, slow it down.
 
     In a pod nobody tells CPU time from wall time (gVisor's own clocks count time in which a process
     could have run), so a loop of known length is timed.
@@ -66,7 +66,7 @@ class Pace:
         self._fastest = min(_spin() for _ in range(20))
 
     def wall(self, limit: float) -> float | None:
-        """For a program that took all its `limit`: how long it may take when it runs again; None if it had its time."""
+        """The time for a second run of a program that used up its `limit`; None if it had its CPU time."""
         began, turns = time.monotonic(), 0
         while (took := time.monotonic() - began) < 0.25:
             self._fastest = min(self._fastest, _spin())

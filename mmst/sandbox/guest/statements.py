@@ -160,7 +160,7 @@ def _assert(t: Translator, node: ast.Assert) -> Run:
 
 
 def _catchable(error: Exception) -> Exception:
-    """An error that CPython raises alike; its frames are dropped."""
+    """An error that CPython raises too; its frames are dropped."""
     if type(error) not in EXCEPTIONS or any(type(a) is str and " at 0x" in a for a in error.args):
         raise GiveUp  # none of CPython's operators', or a message with an address
     return error.with_traceback(None)

@@ -1,4 +1,4 @@
-"""The supervisor inside the sandbox: takes programs from the host, has them run, answers.
+"""The supervisor inside the sandbox: receives programs from the host, runs them, answers.
 
 Standard library only: it runs inside the sandbox, in an interpreter of its own. Frames both
 ways are 4 bytes of length (big endian) and JSON; in a pod, to which nobody talks, lines of JSON
@@ -28,7 +28,7 @@ _FIRST_UID, _UIDS = 10_000, 50_000
 
 
 def main() -> None:
-    """Serve until the host closes our stdin, or until a program left more behind than can be cleared away."""
+    """Serve until the host closes our stdin, or a program left more behind than can be removed."""
     zygotes = Twins(socket.socket(fileno=int(sys.argv[1])))
     if len(sys.argv) > 2:
         return _shard(zygotes, sys.argv[2])
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _shard(zygotes: Twins, path: str) -> None:
-    """Do what stands in a file; answer by lines, and end before they are more than a log holds."""
+    """Run the programs in a file, answer in lines, and stop before these exceed the size of a log."""
     with open(path, "rb") as file:  # noqa: PTH123  no more modules in here than needed
         frames = [json.loads(line) for line in zlib.decompress(file.read()).splitlines()]
     evaluated = shard.evaluated(frames)
@@ -67,7 +67,7 @@ def _shard(zygotes: Twins, path: str) -> None:
 
 
 def _run(zygotes: Twins, frame: dict[str, Any], served: int, host: int | None) -> dict[str, Any]:
-    """Have one program run under its limits; the frame that tells what became of it."""
+    """Run one program under its limits; returns the frame with its result."""
     source, uid = frame["source"].encode("utf-8", "surrogatepass"), _FIRST_UID + served % _UIDS
     zygote = zygotes.server(source)
     (in_r, in_w), (out_r, out_w), (err_r, err_w) = os.pipe(), os.pipe(), os.pipe()

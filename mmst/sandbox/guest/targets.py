@@ -1,4 +1,4 @@
-"""What values are assigned to. Standard library only; used inside the sandbox."""
+"""Assignment targets. Standard library only; used inside the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def target(t: Translator, node: ast.expr) -> Assign:
 
 
 def _own(name: str) -> str:
-    """A name of an attribute that a program may set."""
+    """The name of an attribute that a program may set."""
     if name[:2] == "__":
         raise GiveUp
     return name

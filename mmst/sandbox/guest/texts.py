@@ -1,4 +1,4 @@
-"""Texts of values, and formatting, bounded before it is done. Standard library only; used inside the sandbox."""
+"""Texts of values and formatting, bounded in advance. Standard library only; used inside the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def text(m: Machine, value: Any, how: Callable[[Any], str] = str) -> str:
 
 
 def showable(m: Machine, value: Any) -> None:
-    """Pay for the text of a value; gives up on what has an address in it."""
+    """Pay for the text of a value; gives up if it contains an address."""
     kind = type(value)
     m.allocate(m.weigh(value))
     if kind in SEQUENCES or kind in MAPPINGS or kind in EXCEPTIONS:
@@ -39,7 +39,7 @@ def showable(m: Machine, value: Any) -> None:
 
 
 def _shown(value: Any) -> None:
-    """Give up on what has an address in its text."""
+    """Give up if its text contains an address."""
     values = list(value.args if type(value) in EXCEPTIONS else value)
     if type(value) in MAPPINGS:
         values.extend(value.values())
@@ -72,7 +72,7 @@ def stamp(m: Machine, value: Any, spec: str) -> str:
 
 
 def parsed(m: Machine, value: Any, spec: Any) -> datetime:
-    """`datetime.strptime`, of the usual parts of a date only: it keeps its formats for later programs."""
+    """`datetime.strptime`, with the usual parts of a date only, because it keeps its formats for later programs."""
     if type(value) is not str or type(spec) is not str or len(value) > 60 or len(spec) > 40:
         raise GiveUp
     if not _PARSED.fullmatch(spec) or not value.isascii():
@@ -92,7 +92,7 @@ def percent(m: Machine, template: str, values: Any) -> None:
 
 
 def fields(m: Machine, template: str, *values: Any, **named: Any) -> str:
-    """`str.format`; no attributes, no items, no formats within formats."""
+    """`str.format`; without attributes, items, or formats within formats."""
     m.allocate(len(template) * 4)
     parts, numbers = [], iter(values)
     try:
@@ -130,7 +130,7 @@ _CONVERSIONS: dict[int, Callable[[Any], str]] = {ord("s"): str, ord("r"): repr, 
 
 
 def converter(conversion: int) -> Callable[[Any], str]:
-    """What `!s`, `!r` or `!a` stands for."""
+    """The meaning of `!s`, `!r` or `!a`."""
     if conversion not in _CONVERSIONS:
         raise GiveUp
     return _CONVERSIONS[conversion]

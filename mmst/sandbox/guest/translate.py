@@ -1,4 +1,4 @@
-"""Translates a text into functions: a node of the syntax tree that is not in the tables is given up.
+"""Translates a program into functions; gives up on any node of the syntax tree that is not in the tables.
 
 Standard library only; used inside the sandbox.
 """
@@ -26,7 +26,7 @@ _MISSING = object()
 
 
 class Translator:
-    """Translates expressions and statements; `cost` counts the nodes since whoever pays for them set it to 0.
+    """Translates expressions and statements; `cost` counts the nodes since it was last paid for and reset.
 
     Nodes are translated in the order in which CPython's symbol tables list their scopes.
     """
@@ -88,7 +88,7 @@ class Translator:
             raise GiveUp
 
     def read(self, name: str) -> Run:
-        """A name's value; gives up where CPython raises."""
+        """A name's value; gives up if CPython would raise."""
         if name[:2] == "__" and not (name == "__name__" and self.scopes.in_module):
             raise GiveUp
         names, level = self.machine.names, self.scopes.level(name)
@@ -144,7 +144,7 @@ class Translator:
 
 
 def expression(kind: type[ast.expr]) -> Callable[[Callable[[Translator, Any], Run]], Callable[[Translator, Any], Run]]:
-    """Enters a translation into the table."""
+    """Adds a translation to the table."""
 
     def enter(translate: Callable[[Translator, Any], Run]) -> Callable[[Translator, Any], Run]:
         EXPRESSIONS[kind] = translate
@@ -156,7 +156,7 @@ def expression(kind: type[ast.expr]) -> Callable[[Callable[[Translator, Any], Ru
 def statement(
     kind: type[ast.stmt],
 ) -> Callable[[Callable[[Translator, Any], Run | None]], Callable[[Translator, Any], Run | None]]:
-    """Enters a translation into the table."""
+    """Adds a translation to the table."""
 
     def enter(translate: Callable[[Translator, Any], Run | None]) -> Callable[[Translator, Any], Run | None]:
         STATEMENTS[kind] = translate

@@ -1,4 +1,4 @@
-"""The fork servers of a sandbox: process 1, and warm twins of it that have packages imported.
+"""The fork servers of a sandbox: process 1, and its warm twins, which have packages imported.
 
 Standard library only: it runs inside the sandbox, in the supervisor.
 """
@@ -16,7 +16,7 @@ _ZYGOTE = f"{os.path.dirname(__file__)}/zygote.py"  # noqa: PTH120
 
 
 class Twins:
-    """The fork server for each program; a warm one is started when the first program wants it.
+    """The fork server for each program; a warm one is started when the first program needs it.
 
     `keep` are the processes that must outlive a program.
     """
@@ -27,13 +27,13 @@ class Twins:
         self.keep = {1, os.getpid()}
 
     def server(self, source: bytes) -> socket.socket:
-        """The one that should fork this program; ready when this returns."""
+        """The server that should fork this program; ready when this returns."""
         names = packages.wanted(source, self._here)
         self.start(names)
         return self._servers[names]
 
     def start(self, names: tuple[str, ...]) -> None:
-        """Have the one that has imported these; a host that measures a program's time asks for it before."""
+        """Make sure that a server has imported these; a host that measures a program's time calls this first."""
         if names not in self._servers:
             self._servers[names] = self._start(names)
 

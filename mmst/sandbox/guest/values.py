@@ -1,4 +1,4 @@
-"""What a program may hold: plain values, and objects of the evaluator that answer every question by giving up.
+"""The values of a program: plain values, and objects of the evaluator that give up at every operation.
 
 Standard library only; used inside the sandbox.
 """
@@ -15,11 +15,11 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 Env = tuple[dict[str, Any], ...]
-"""The names of a function that is running, then those of the functions around its definition, outwards."""
+"""The names of a running function, then those of the functions around its definition, outwards."""
 
 
 class GiveUp(BaseException):
-    """The program is not finished here. No `Exception`, so that nothing takes it for an error of the program."""
+    """The program is not finished here. Not an `Exception`, so that it is not taken for an error of the program."""
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
@@ -27,7 +27,7 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 
 
 class Opaque:
-    """An object of the evaluator. Whatever operator of CPython meets one, however deep in a list, gives up."""
+    """An object of the evaluator. Any operator of CPython that meets one, however deep in a list, gives up."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ for _name in [*_OTHER, *(f"r{name}" for name in _BINARY.split())]:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Native(Opaque):
-    """A built-in: `run(machine, *arguments)`, with from `least` to `most` of them and these keywords (None: any).
+    """A built-in: `run(machine, *arguments)`, with `least` to `most` of them and these keywords (None: any).
 
     `real` is the type that it stands for, `members` what it has by attribute, `into` how many parameters an
     annotation gives it (-1: any number; None: it cannot be annotated with).
@@ -65,7 +65,7 @@ class Native(Opaque):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Module(Opaque):
-    """A module of the standard library, as far as it is here."""
+    """A module of the standard library, as far as it is supported here."""
 
     members: dict[str, Any]
 
@@ -81,14 +81,14 @@ class Signature:
     keywords: str | None
 
     simple: bool = field(init=False)
-    """Whether there are positional parameters only."""
+    """Whether there are only positional parameters."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "simple", not (self.keyword_only or self.rest or self.keywords))
 
     @property
     def all(self) -> set[str]:
-        """All names."""
+        """All parameter names."""
         return {*self.names, *self.keyword_only, *(n for n in (self.rest, self.keywords) if n)}
 
 
@@ -105,7 +105,7 @@ class Function(Opaque):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Cached(Opaque):
-    """A function of the program in CPython's `lru_cache`."""
+    """A function of the program, wrapped in CPython's `lru_cache`."""
 
     real: Callable[..., Any]
 
@@ -127,14 +127,14 @@ class Instance(Opaque):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Bound(Opaque):
-    """A method of an object that is not called at once."""
+    """A method of an object that is not called immediately."""
 
     callee: Any
     owner: Any
 
 
 class Factory(Opaque):
-    """What a `defaultdict` calls for a missing key."""
+    """The function that a `defaultdict` calls for a missing key."""
 
     __slots__ = ("_make",)
 
@@ -142,7 +142,7 @@ class Factory(Opaque):
         self._make = make
 
     def __call__(self) -> Any:
-        """Make a value."""
+        """Create a value."""
         return self._make()
 
 
@@ -158,7 +158,7 @@ EXCEPTIONS = frozenset({
     ZeroDivisionError, ValueError, TypeError, KeyError, IndexError, OverflowError, StopIteration, RuntimeError,
     AssertionError, Exception, ArithmeticError, LookupError, DecimalException, DivisionByZero, InvalidOperation,
 })  # fmt: skip
-"""What a program may catch: what operators on plain values raise, and what it raises itself."""
+"""Errors that a program may catch: those of operators on plain values, and those that it raises itself."""
 OPERANDS = frozenset({*SCALARS, *LEAVES, *SEQUENCES, *MAPPINGS}) - _VIEWS
 ITERATORS = frozenset({
     map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter("")), type(iter("é")),

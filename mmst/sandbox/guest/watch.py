@@ -1,4 +1,4 @@
-"""Watches one running program: feeds its stdin, keeps what it writes, knows when it is over.
+"""Watches one running program: feeds its stdin, keeps its output, notices when it is over.
 
 Standard library only: it runs inside the sandbox (`supervisor`), and outside for the
 subprocess sandbox.
@@ -14,10 +14,10 @@ from collections.abc import Callable
 from mmst.sandbox.guest.wire import HostGone
 
 STDERR_KEPT = 4096
-"""Bytes of stderr that are kept: its end, where the last lines of a traceback stand."""
+"""Bytes of stderr that are kept: its end, with the last lines of a traceback."""
 
 LOOK_EVERY = 0.5
-"""Seconds after which a poll is asked anew: gVisor may not wake one when the host hangs up."""
+"""Seconds after which a poll is repeated: gVisor may not wake one when the host hangs up."""
 
 
 class Watched:
@@ -53,7 +53,7 @@ class Watched:
         return len(self._out) > self._cap or self._err_total > self._cap
 
     def watch(self, deadline: float, host: int | None = None, look: Callable[[], float] | None = None) -> str:
-        """Until its process is over ("") or has to be killed ("time", "output").
+        """Wait until its process is over ("") or has to be killed ("time", "output").
 
         Its time is over at the `deadline`, when the `host` (a pipe) sends an empty frame, or when
         `look` says 0: it is asked after as many seconds as it said before. Raises `HostGone` when
@@ -78,13 +78,13 @@ class Watched:
         return "output"
 
     def _cut(self, host: int, event: int) -> str:
-        """The host has something to say while a program runs: that its time is over, or nothing any more."""
+        """The host's message while a program runs: that its time is over, or nothing more to say."""
         if not event & select.POLLIN or not os.read(host, 4):
             raise HostGone
         return "time"
 
     def drain(self) -> None:
-        """Take what is still in the pipes, without waiting, and close them."""
+        """Read what is left in the pipes, without waiting, and close them."""
         for fd in (self._stdout, self._stderr):
             while not self.over and self._read(fd):
                 pass
@@ -93,7 +93,7 @@ class Watched:
             os.close(self._stdin)
 
     def _read(self, fd: int) -> bytes | None:
-        """What was read; empty at the end, None when there is nothing yet."""
+        """The data read; empty at the end, None if there is nothing yet."""
         try:
             data = os.read(fd, 65536)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What zygote, supervisor, evaluator and host say to each other. Standard library only; used inside the sandbox."""
+"""The protocol between zygote, supervisor, evaluator and host. Standard library only; used inside the sandbox."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ ORDER = struct.Struct("=IIQ")
 END = struct.Struct("=iQ")
 """To the supervisor: exit status (negative: signal), peak resident KiB."""
 THREADS = 32
-"""Of one program. The guest counts a thread that could run as running, so CPU time is bounded for all of them."""
+"""Result of one program. The guest counts a runnable thread as running, so CPU time is bounded for all of them."""
 UNCONFINED = 256
-"""In place of an exit status, which is less: the child could not give up its rights; no program was run in it."""
+"""Instead of an exit status (which is less): the child could not give up its rights, so nothing was run in it."""
 LOG_MOST = 4 << 20
 """Bytes of answers after which a pod's shard ends, done or not: kubelets keep 10 MiB of a log by default."""
 EVALUATOR_UID = 9_999
-"""The user that evaluates; programs have others."""
+"""The user id of the evaluator; programs have others."""
 BATCH = 64
 """How many programs are evaluated at a time."""
 
 
 class HostGone(Exception):
-    """Who asked is gone."""
+    """The other side is gone."""
 
 
 def receive(fd: int) -> bytes:
-    """The next frame: 4 bytes of length (big endian), then as many. Empty: the host cuts the program short."""
+    """The next frame: 4 bytes of length (big endian), then that many. Empty: the host stops the program."""
     return _exactly(fd, int.from_bytes(_exactly(fd, 4), "big"))
 
 
@@ -39,7 +39,7 @@ def send(fd: int, frame: dict[str, Any]) -> None:
 
 
 def write(fd: int, data: bytes) -> None:
-    """Write all of it."""
+    """Write everything."""
     left = memoryview(data)
     while left:
         left = left[os.write(fd, left) :]

@@ -32,12 +32,12 @@ from mmst.sandbox.guest.wire import END, ORDER, UNCONFINED
 WARM = "warm"
 FOLDER = "/tmp"
 FILE_MOST = 4 << 20
-"""Bytes of one file of a program; of all together as much as /tmp holds."""
+"""Maximum bytes of one file of a program; all files together may fill /tmp."""
 exit_at_once = os._exit
 
 
 def main() -> None:
-    """As process 1 start the supervisor; fork children until it is gone."""
+    """As process 1, start the supervisor, then fork children until it is gone."""
     sys.path.append(packages.FOLDER)
     if sys.argv[1:2] == [WARM]:
         from mmst.sandbox.guest import preload
@@ -111,7 +111,7 @@ def _child(fds: tuple[int, ...], base: int, uid: int, cpu: int, memory: int) -> 
 
 
 def _reap() -> None:
-    """Bury whatever was left to process 1."""
+    """Reap all processes that were left to process 1."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -1,1 +1,1 @@
-"""What runs programs: gVisor, Kubernetes Jobs of it, plain processes."""
+"""The providers of the sandbox: gVisor, Kubernetes Jobs with gVisor, ordinary processes."""

@@ -1,16 +1,16 @@
-"""Runs untrusted Python programs in gVisor: a pool of sandboxes, each one program at a time.
+"""Runs untrusted Python programs in gVisor: a pool of sandboxes, each running one program at a time.
 
 A sandbox is an OCI container of `runsc` with no network, no host mounts and a read-only root
-folder of Python alone. In it a fork server that never sees program text (`inside.zygote`) and
-a supervisor (`inside.supervisor`) give every program a process, a user id, a seccomp filter,
-limits and pipes of its own. Expected answers stay outside.
+folder of Python alone. In it, a fork server that never sees program text (`guest.zygote`) and a supervisor
+(`guest.supervisor`) give every program its own process, user id, seccomp filter, limits and pipes. Gold answers
+stay outside.
 
-Before that, programs are evaluated (`mmst.sandbox.work`), a batch at a time, in a sandbox of its own in
-which no program ever runs (`inside.evaluator`).
+Before that, programs are evaluated (`mmst.sandbox.work`) in batches, in a separate sandbox in which no program ever
+runs (`guest.evaluator`).
 
-A sandbox that dies, hangs or talks nonsense is replaced and the one program that was in it is
-run again in a fresh one; after `TRIES` such deaths `SandboxError` is raised. When this process
-dies, however it dies, its sandboxes end: their stdin closes.
+A sandbox that dies, hangs or sends nonsense is replaced, and its program runs again in a fresh one; after `TRIES`
+such failures, `SandboxError` is raised. If this process dies in any way, its sandboxes end, because their stdin
+closes.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from mmst.sandbox.replies import Nonsense, Reply
 from mmst.sandbox.work import Waiting, Work
 
 TRIES = 3
-"""How many sandboxes one program may take down, and how many in a row may fail to start."""
+"""How many sandboxes one program may break, and how many in a row may fail to start."""
 _OTHER = "use such a machine; for programs that you would run yourself: --set check.sandbox=subprocess"
 _REMEDY = "Debian: `apt-get install runsc`; elsewhere: https://gvisor.dev/docs/user_guide/install/"
 
 
 def available(packages: Sequence[str] = ()) -> str:
-    """Version and platform of the gVisor here, after a sandbox was really started in it.
+    """Version and platform of gVisor on this machine, found by really starting a sandbox.
 
-    Raises `SetupError` with the remedy when there is none or it cannot be used.
+    Raises `SetupError` with the remedy if there is none or it cannot be used.
     """
     version = _version()
     with GvisorSandbox(workers=1, packages=packages, evaluate=False) as box:
@@ -53,7 +53,7 @@ def available(packages: Sequence[str] = ()) -> str:
 
 
 class GvisorSandbox:
-    """Fulfils `ports.Sandbox` with up to `workers` sandboxes at work (never more than cores).
+    """Fulfils `ports.Sandbox` with up to `workers` sandboxes (never more than cores).
 
     Programs may import `packages`, which must be installed here. With `evaluate`, programs are
     evaluated first, and a share of `recheck` of what is finished so is run as well; without, every
@@ -88,7 +88,7 @@ class GvisorSandbox:
         self._close()
 
     def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
-        """See `ports.Sandbox.run`; programs are taken from the iterable little ahead of the sandboxes."""
+        """See `ports.Sandbox.run`; programs are read from the iterable a little ahead of the sandboxes."""
         queue = Queue(Waiting(programs, limits, evaluate=self._evaluate, recheck=self._recheck))
         try:
             while busy := self._assign(queue):
@@ -102,7 +102,7 @@ class GvisorSandbox:
         return [b for b in (*self._evaluators, *self._pool) if b.works]
 
     def _assign(self, queue: Queue) -> list[Box]:
-        """Give work to free sandboxes, starting more as needed; those that are at work, or will be when started."""
+        """Give work to free sandboxes and start more as needed; returns those that are working or starting."""
         while len(self._busy()) < self._most and not any(work.in_peace for b in self._pool for work in b.works):
             evaluating = any(b.works for b in self._evaluators)
             if not evaluating and (batch := queue.batch()):
@@ -116,7 +116,7 @@ class GvisorSandbox:
         return self._busy()
 
     def _idle(self, boxes: list[Box]) -> Box:
-        """One of these that has nothing to do, started if there is none."""
+        """An idle sandbox, started if there is none."""
         for box in boxes:
             if not box.works:
                 return box
@@ -124,7 +124,7 @@ class GvisorSandbox:
         return boxes[-1]
 
     def _answers(self, box: Box, queue: Queue) -> Iterator[Execution]:
-        """What a sandbox has to say of its programs; nothing while that is open."""
+        """The results of a sandbox's programs; nothing until they are there."""
         if not box.ready:
             self._started(box, queue)
             return iter(())
@@ -134,7 +134,7 @@ class GvisorSandbox:
         return self._rechecks(box, work, queue) if work.together else iter(self._execution(box, work, queue))
 
     def _started(self, box: Box, queue: Queue) -> None:
-        """It is ready, or did not start: then another one is given its work."""
+        """The sandbox is ready, or did not start: then another one gets its work."""
         try:
             box.advance()
             self._not_started = 0
@@ -192,7 +192,7 @@ class GvisorSandbox:
         return [execution]
 
     def _reply(self, box: Box, work: Work) -> Reply | None:
-        """What it says of its program; None while that is open."""
+        """The result of its program; None until it is there."""
         if not (body := box.advance()):
             return None
         said = replies.reply(body, output=work.limits.output_kib << 10)
@@ -207,7 +207,7 @@ class GvisorSandbox:
         box.kill()
 
     def _first(self) -> None:
-        """The first sandbox, on the first platform that works: the version's default, or another."""
+        """The first sandbox, on the first platform that works: the version's default, or another one."""
         reasons = []
         for self.platform in ("", "ptrace", "systrap"):
             box = self._new(evaluator=self._evaluate)
@@ -238,7 +238,7 @@ class GvisorSandbox:
 
 
 def _version() -> str:
-    """`runsc 0.0~20221219.0`; `SetupError` when there is none that can work here."""
+    """`runsc 0.0~20221219.0`; `SetupError` if there is none that can work here."""
     if host.system() != "Linux" or host.machine() != "x86_64":
         where = f"{host.system()} {host.machine()}"
         raise SetupError("the gVisor sandbox needs Linux on x86-64", why=f"this is {where}", remedy=_OTHER)

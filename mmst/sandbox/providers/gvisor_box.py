@@ -1,4 +1,4 @@
-"""One running gVisor sandbox: what is given to it, what it answers, how it ends."""
+"""One running gVisor sandbox: its input, its answers, its end."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from mmst.sandbox.work import Work
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 60.0
-"""How long a sandbox may take for what is not a program's: above all the first import of its packages."""
+"""How long a sandbox may take for its own work, above all the first import of its packages."""
 EVALUATION_SECONDS = 60.0
-"""How long a batch of programs may be evaluated: a second or two, where the machine is not busy."""
+"""How long the evaluation of a batch may take: a second or two if the machine is not busy."""
 _WORDS_MOST = 4096
 
 
 class Broken(Exception):
-    """A sandbox that cannot be used any more; says how it went."""
+    """A sandbox that cannot be used any more, with the reason."""
 
 
 class Box:
-    """A sandbox and the work in it: one program, or a batch to evaluate. It may be given work before it is `ready`."""
+    """A sandbox and its work: one program, or a batch to evaluate. It may get work before it is `ready`."""
 
     def __init__(self, bundle: Path, platform: str, here: tuple[str, ...] = (), *, evaluator: bool = False) -> None:
-        """In the OCI bundle's root folder are the packages `here`; beside it is the bundle of an evaluator."""
+        """The OCI bundle's root folder has the packages `here`; beside it is the bundle of an evaluator."""
         self.ready, self._evaluator = False, evaluator
         self._state = _state()
         self.id = f"mmst-{os.getpid()}-{secrets.token_hex(4)}"
@@ -73,13 +73,13 @@ class Box:
         self._got = bytearray()
 
     def give(self, works: Sequence[Work]) -> None:
-        """Start a program, or evaluate a batch, as soon as it is ready; `advance` then tells what came of it."""
+        """Start a program, or evaluate a batch, as soon as the sandbox is ready; `advance` then returns the result."""
         self.works, self.allowance = works, None
         if self.ready:
             self._start()
 
     def _start(self) -> None:
-        """Begin with its works; what a program imports is there before its time begins."""
+        """Start its work; packages are imported before a program's time begins."""
         if self._evaluator:
             return self._evaluate()
         [work] = self.works
@@ -99,7 +99,7 @@ class Box:
         self._ask(json.dumps({"sources": [w.program.source for w in self.works]}).encode(), EVALUATION_SECONDS)
 
     def advance(self) -> bytes | None:
-        """What it answers to its work, None while that is open; `Broken` when it will stay so."""
+        """Its answer, None until it is there; `Broken` if it will never come."""
         frame = self._frame()
         if frame is None:
             return None
@@ -117,7 +117,7 @@ class Box:
         return frame
 
     def look(self) -> float:
-        """Seconds until it must be looked at again; cuts its program short when that has had its time."""
+        """Seconds until it must be checked again; stops its program if its time is over."""
         left = max(0.0, self._deadline - time.monotonic())
         if self.allowance is None or self.allowance.over:
             return left
@@ -127,13 +127,13 @@ class Box:
         return GRACE_SECONDS
 
     def await_ready(self) -> None:
-        """Wait for it to have started."""
+        """Wait until it has started."""
         while not self.ready:
             speaking([self])
             self.advance()
 
     def kill(self, patience: float = 1.0) -> None:
-        """End it, leaving nothing behind; `patience` are the seconds it may take to go by itself."""
+        """End it and remove its files; `patience` is the number of seconds that it has to end by itself."""
         self.stdin.close()
         try:
             self._process.wait(patience)
@@ -150,7 +150,7 @@ class Box:
         self._send(memoryview(len(frame).to_bytes(4, "big") + frame))
 
     def _send(self, data: memoryview) -> None:
-        """Write all of it; what is wrong with a sandbox that takes none shows in `advance`."""
+        """Write everything; if a sandbox does not accept it, `advance` finds out why."""
         while data:
             try:
                 data = data[os.write(self.stdin.fileno(), data) :]
@@ -173,7 +173,7 @@ class Box:
         self._got += data
         size = int.from_bytes(self._got[:4], "big")
         if size > self._most:
-            raise Broken("it sent something that is no frame")
+            raise Broken("it sent something that is not a frame")
         if len(self._got) < 4 + size or len(self._got) < 4:
             return None
         body = bytes(self._got[4 : 4 + size])
@@ -187,7 +187,7 @@ class Box:
 
 
 def sweep() -> None:
-    """Remove the notes that gVisor kept of sandboxes whose driver was killed."""
+    """Remove gVisor's state of sandboxes whose driver was killed."""
     for note in _state().iterdir():
         driver = re.search(r"mmst-(\d+)-", note.name)
         if driver and not Path(f"/proc/{driver[1]}").exists():
@@ -201,6 +201,6 @@ def _state() -> Path:
 
 
 def speaking(boxes: list[Box]) -> list[Box]:
-    """Wait for the boxes that have something to say; those too that have been silent for too long."""
+    """Wait for sandboxes that have an answer; also returns those that have been silent for too long."""
     found = wait([b.out.fileno() for b in boxes], min(b.look() for b in boxes))
     return [b for b in boxes if b.out.fileno() in found or b.look() <= 0]

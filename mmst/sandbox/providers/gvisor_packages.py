@@ -1,4 +1,4 @@
-"""The packages of the sandbox's root folder, copied from the environment that this runs in.
+"""The packages in the sandbox's root folder, copied from this Python environment.
 
 Their versions are those that are installed here: for `make setup` and the images those of
 constraints.txt.
@@ -20,7 +20,7 @@ _LEFT_OUT_SUFFIXES = {".h", ".hpp", ".pyi", ".pxd", ".pyx", ".a", ".pyc", ".c", 
 
 
 def installed(names: Iterable[str]) -> list[Distribution]:
-    """The distributions of these names and all that they require, each once, by name.
+    """The distributions of these names and all their requirements, each once, by name.
 
     `SetupError` with the remedy when one is not installed.
     """
@@ -36,12 +36,12 @@ def installed(names: Iterable[str]) -> list[Distribution]:
 
 
 def versions(names: Iterable[str]) -> list[str]:
-    """`numpy 2.4.6` … of these packages and what they require."""
+    """`numpy 2.4.6` … for these packages and their requirements."""
     return [f"{d.name} {d.version}" for d in installed(names)]
 
 
 def copy(names: Iterable[str], folder: Path) -> list[Path]:
-    """Copy them, without tests and headers, into a folder; returns the shared libraries among what was copied."""
+    """Copy them into a folder, without tests and headers; returns the shared libraries among the files."""
     binaries = []
     for distribution in installed(names):
         for file in distribution.files or ():
@@ -64,16 +64,16 @@ def _distribution(name: str, asks: str) -> Distribution:
         found = importlib.metadata.distribution(name)
         if found.files:
             return found
-        what = f"{name} is installed without a list of its files, so it cannot be put into the sandbox"
+        what = f"{name} is installed without a list of its files, so it cannot be copied into the sandbox"
     except importlib.metadata.PackageNotFoundError:
-        what = f"{name} is not installed here, so it cannot be put into the sandbox"
+        what = f"{name} is not installed here, so it cannot be copied into the sandbox"
     why = f"{asks} needs it" if asks else "programs may import the packages of check.packages"
     remedy = f"pip install {name}, or name other packages: --set check.packages='[numpy]'"
     raise SetupError(what, why=why, remedy=remedy)
 
 
 def _requirements(distribution: Distribution) -> list[str]:
-    """What it requires here: without extras, and what a marker asks for only when it is installed."""
+    """Its requirements here, without extras; those with a marker only if they are installed."""
     names = []
     for requirement in distribution.requires or ():
         what, _, marker = requirement.partition(";")

@@ -1,4 +1,4 @@
-"""What a pool of sandboxes does next: evaluate a batch of programs, or run one alone."""
+"""The queue of a pool of sandboxes: evaluate a batch of programs next, or run one alone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mmst.sandbox.guest.wire import BATCH
 from mmst.sandbox.work import Waiting, Work
 
 TRIES = 3
-"""How many evaluators may fail in a row before programs are only run."""
+"""How many evaluators may fail in a row before programs are no longer evaluated."""
 _PATIENCE = 0.5
-"""How many seconds a program may wait for others to be evaluated with."""
+"""How many seconds a program may wait for a batch to be evaluated in."""
 
 
 class Queue:
-    """The works of one call: to evaluate, to run, to recheck, and to run when nothing else does."""
+    """The works of one call: to evaluate, to run, to recheck, and to run while nothing else runs."""
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
@@ -31,7 +31,7 @@ class Queue:
         self._failures = 0
 
     def batch(self) -> list[Work]:
-        """The next works to evaluate together; empty while enough are waiting to run, or when none is left."""
+        """The next works to evaluate together; empty while enough are waiting to run, or if none is left."""
         began = time.monotonic()
         while len(self._batch) < BATCH and len(self._run) < BATCH and (work := self._waiting.next()):
             (self._batch if work.evaluate and self._failures < TRIES else self._run).append(work)
@@ -43,7 +43,7 @@ class Queue:
         return batch
 
     def next(self, *, idle: bool) -> Work | None:
-        """The next work to run in a process of its own; works are rechecked when they are many, or all is `idle`."""
+        """The next work to run in its own process; rechecks wait until there are many, or all is `idle`."""
         if self._run:
             return self._run.popleft()
         if self._recheck and (idle or len(self._recheck) >= BATCH):
@@ -54,7 +54,7 @@ class Queue:
         return self._held_up.popleft() if self._held_up and idle else None
 
     def evaluated(self, batch: Sequence[Work], texts: Sequence[str | None]) -> Iterator[Execution]:
-        """What an evaluator finished; the rest is run, and a share rechecked."""
+        """Take the results of an evaluator; the rest is run, and a share is rechecked."""
         self._failures = 0
         for work, text in zip(batch, texts, strict=True):
             known = replace(work, evaluate=False, evaluated=text)
@@ -66,13 +66,13 @@ class Queue:
                 yield _finished(known, Evaluation.FINISHED)
 
     def not_evaluated(self, batch: Sequence[Work], why: object) -> None:
-        """An evaluator failed: its programs are run."""
+        """An evaluator failed: its programs are run instead."""
         metrics.retry("gvisor evaluator", why)
         self._failures += 1
         self._run.extend(replace(work, evaluate=False) for work in batch)
 
     def rechecked(self, works: Sequence[Work], execution: Execution | None) -> Iterator[Execution]:
-        """What was rechecked together: confirmed as a whole, or each is run alone."""
+        """The result of a group that was rechecked together: confirmed as a whole, or each is run alone."""
         texts = [work.evaluated or "" for work in works]
         if execution and execution.exit_status == "ok" and recheck.agree(execution.stdout, texts):
             yield from (_finished(work, Evaluation.CONFIRMED) for work in works)
@@ -80,7 +80,7 @@ class Queue:
             self._run.extend(works)
 
     def back(self, works: Sequence[Work]) -> None:
-        """They were not begun: their sandbox did not start."""
+        """They did not start, because their sandbox did not start."""
         for work in works:
             if work.evaluate:
                 self._batch.append(work)
@@ -90,11 +90,11 @@ class Queue:
                 (self._held_up if work.in_peace else self._run).append(work)
 
     def again(self, work: Work) -> None:
-        """Run it once more, first of all: it took its sandbox down, or was killed by nobody."""
+        """Run it again first: it broke its sandbox, or was killed for no known reason."""
         self._run.appendleft(replace(work, tries=work.tries + 1))
 
     def again_in_peace(self, work: Work) -> None:
-        """Run it once more when nothing else runs: it was kept from running."""
+        """Run it again while nothing else runs: it was kept from running."""
         self._held_up.append(replace(work, in_peace=True))
 
 

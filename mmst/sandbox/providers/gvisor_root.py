@@ -1,4 +1,4 @@
-"""The read-only root folder of the sandbox: this machine's Python, its libraries, nothing else."""
+"""The read-only root folder of the sandbox: this machine's Python and its libraries, nothing else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEPT = 7 * 24 * 3600
 
 
 def cache() -> Path:
-    """`$XDG_CACHE_HOME/mmst`, made when it is not there."""
+    """`$XDG_CACHE_HOME/mmst`, created if need be."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = Path(base).expanduser() / "mmst"
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -46,7 +46,7 @@ def cache() -> Path:
 
 
 def bundle(packages: Sequence[str] = DEFAULT) -> Path:
-    """An OCI bundle (`rootfs` and `config.json`) with these packages, built once on this machine.
+    """An OCI bundle (`rootfs` and `config.json`) with these packages, built once per machine.
 
     The folder `evaluator` in it is another, on the same root folder.
 
@@ -72,7 +72,7 @@ def bundle(packages: Sequence[str] = DEFAULT) -> Path:
             if not target.is_dir():
                 raise
     except (OSError, subprocess.CalledProcessError) as e:
-        remedy = f"free some space, or set XDG_CACHE_HOME to a folder that can be written (now {cache()})"
+        remedy = f"free some space, or set XDG_CACHE_HOME to a writable folder (now {cache()})"
         raise SetupError("the sandbox's root folder could not be built", why=str(e), remedy=remedy) from e
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -80,7 +80,7 @@ def bundle(packages: Sequence[str] = DEFAULT) -> Path:
 
 
 def _remove_unused() -> None:
-    """Remove the bundles that no run has begun with for a week, and what is left of one that was being built."""
+    """Remove bundles that no run has used for a week, and the remains of unfinished ones."""
     for folder in (*cache().glob("sandbox-*"), *cache().glob("building-*")):
         with contextlib.suppress(FileNotFoundError):
             if folder.stat().st_mtime < time.time() - _KEPT:
@@ -100,7 +100,7 @@ def _dynload() -> Path:
 
 
 def _fingerprint(packages: Sequence[str]) -> str:
-    """Changes with the interpreter and with everything that we put beside it."""
+    """A digest of the interpreter and of everything that we add to it."""
     stat = _base_python().stat()
     parts = [str(_VERSION), str(_base_python()), sys.version, str(stat.st_size), str(stat.st_mtime_ns), str(_stdlib())]
     parts += [module.read_text() for module in sorted(_GUEST.glob("*.py"))]
@@ -110,7 +110,7 @@ def _fingerprint(packages: Sequence[str]) -> str:
 
 
 def fill(root: Path, packages: Sequence[str] = DEFAULT) -> None:
-    """Make the root folder, not there yet, with these packages; `images/checker` holds the same one."""
+    """Build the root folder with these packages; `images/checker` contains the same one."""
     for folder in (
         "usr/bin",
         "proc",
@@ -148,7 +148,7 @@ def fill(root: Path, packages: Sequence[str] = DEFAULT) -> None:
 
 
 def _copy_data(root: Path) -> None:
-    """Time zones, and the locale that LANG names where the C library does not bring it itself."""
+    """Time zones, and the locale in LANG if the C library does not include it."""
     with tempfile.TemporaryDirectory() as folder:
         gvisor_packages.copy([_ZONES], Path(folder))
         shutil.copytree(Path(folder) / "tzdata/zoneinfo", root / "usr/share/zoneinfo")
@@ -157,7 +157,7 @@ def _copy_data(root: Path) -> None:
 
 
 def _copy_libraries(root: Path, binaries: list[Path]) -> None:
-    """Every shared library that they need, into one folder; the loader to where it is looked for."""
+    """Copy every shared library that they need into one folder, and the loader to its expected place."""
     listed = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False).stdout
     for name, path in re.findall(r"^\s+(?:(\S+) => )?(/\S+) \(0x", listed, re.MULTILINE):
         target = root / "usr/lib/shared" / name if name else root / path.lstrip("/")
@@ -167,7 +167,7 @@ def _copy_libraries(root: Path, binaries: list[Path]) -> None:
 
 
 def _evaluator_config() -> dict[str, Any]:
-    """The sandbox in which programs are evaluated: the same root folder, no right at all, another process 1."""
+    """The sandbox in which programs are evaluated: the same root folder, no rights at all, another process 1."""
     config = _oci_config()
     config["root"]["path"] = "../rootfs"
     config["process"] |= {

@@ -1,13 +1,13 @@
-"""Runs untrusted programs in a cluster: Indexed Jobs of gVisor pods, a shard of programs an index.
+"""Runs untrusted programs in a cluster: Indexed Jobs of gVisor pods, one shard of programs per index.
 
     programs → ConfigMap → pods (`mmst.sandbox.guest.pod`) → their logs → executions
 
-Nothing comes back but the pods' logs, read by this trusted side as hostile bytes. An answer that
-is whole counts, wherever its pod ended later; what is left unanswered when a Job is over is run
-again in another Job: the program at which a pod died alone, the others as before. So a pod that
-is evicted, killed for memory or lost with its node is never a verdict.
+Only the pods' logs come back, and this trusted side reads them as hostile bytes. A whole answer counts, however its
+pod ended later. Programs without an answer at the end of a Job run again in another Job: the program during which a
+pod died runs alone, the others as before. So a pod that is evicted, killed for memory or lost with its node never
+gives a verdict.
 
-Jobs are named by their content: a launcher that was killed and comes again adopts what it began.
+Jobs are named by their content, so a launcher that was killed adopts its Jobs when it is started again.
 About 60 API calls serve 10,000 programs (docs/scale.md).
 """
 
@@ -32,20 +32,20 @@ from mmst.sandbox.replies import Nonsense
 from mmst.sandbox.work import Waiting, Work
 
 TRIES = 3
-"""How many pods one program may take down, and how many Jobs may bring nothing, before it is an error."""
+"""How many pods one program may break, and how many Jobs may give no result, before it is an error."""
 SHARD = 500
-"""Works of one index at most: what a killed pod loses."""
+"""Maximum number of works of one index: what a killed pod loses."""
 SHARDS = 20
-"""Indexes of one Job at most."""
+"""Maximum number of indexes of one Job."""
 RAW_MOST = 4 * PACKED_MOST
-"""Characters of programs that are tried to be packed into one ConfigMap."""
+"""Characters of programs that should fit, packed, into one ConfigMap."""
 IN_FLIGHT = 2
-"""Jobs at once: while the last pods of one run, the next begins."""
+"""Jobs at once: the next Job starts while the last pods of the previous one run."""
 
 
 @dataclass(slots=True)
 class Flight:
-    """A Job under way: its shards, and for each index the works that are not answered yet."""
+    """A Job in progress: its shards, and the unanswered works of each index."""
 
     name: str
     shards: list[list[Work]]
@@ -59,7 +59,7 @@ class Flight:
 
     @property
     def fruitless(self) -> bool:
-        """Whether nothing was learnt from it: no answer, and nobody to blame."""
+        """Whether it gave no result: no answer, and no program to blame."""
         return not self.blamed and all(len(o) == len(s) for o, s in zip(self.open, self.shards, strict=True))
 
 
@@ -84,11 +84,11 @@ class GvisorJobs:
 
     @property
     def calls(self) -> int:
-        """API calls made so far."""
+        """Number of API calls so far."""
         return self._cluster.calls
 
     def run(self, programs: Iterable[Program], limits: Limits) -> Iterator[Execution]:
-        """See `ports.Sandbox.run`; programs are taken from the iterable a Job or two ahead."""
+        """See `ports.Sandbox.run`; programs are read from the iterable a Job or two ahead."""
         waiting, flights, fruitless = Waiting(programs, limits, recheck=self._recheck), deque[Flight](), 0
         try:
             while True:
@@ -110,7 +110,7 @@ class GvisorJobs:
                     self._delete(flight.name)
 
     def _next(self, waiting: Waiting) -> list[list[Work]]:
-        """The next Job's works, divided among its indexes; suspects have one of their own."""
+        """The works of the next Job, divided among its indexes; each suspect has its own index."""
         works: list[Work] = []
         size = 0
         while len(works) < SHARD * SHARDS and size < RAW_MOST and (work := waiting.next()):
@@ -132,7 +132,7 @@ class GvisorJobs:
         return [*alone, *(others[i : i + each] for i in range(0, len(others), each))]
 
     def _launch(self, shards: list[list[Work]]) -> Flight:
-        """Start a Job, or find the one that a killed launcher had started."""
+        """Start a Job, or adopt the one that a killed launcher had started."""
         data = [packed(shard) for shard in shards]
         name = name_of(data, self._settings, salt=str(max(work.tries for shard in shards for work in shard)))
         job = check_job(name, shards, self._settings, self._run)
@@ -150,7 +150,7 @@ class GvisorJobs:
         self._cluster.delete(CONFIG_MAP, name)
 
     def _collect(self, flight: Flight) -> Generator[Execution, None, None]:
-        """The answers of a Job's pods as they end, until the Job is over or gone."""
+        """The answers of a Job's pods as they end, until the Job has ended or is gone."""
         looked = began = time.monotonic()
         turn = Turn([self._cluster, self._cluster.beside(self._settings.namespace)])
         for state, changed in self._cluster.follow(POD, {"batch.kubernetes.io/job-name": flight.name}):
@@ -174,7 +174,7 @@ class GvisorJobs:
         raise AssertionError("unreachable")
 
     def _read(self, flight: Flight, pod: Object) -> Iterator[Execution]:
-        """The answers in a finished pod's log; the work at which it died is noted."""
+        """The answers in a finished pod's log; notes the work during which it died."""
         name = pod["metadata"]["name"]
         flight.read.add(name)
         index = int(pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"])
@@ -199,7 +199,7 @@ class GvisorJobs:
             flight.last_words = str(what)
 
     def _again(self, flight: Flight, waiting: Waiting) -> None:
-        """Give back what was not answered, or end when a program has taken down its pods often enough."""
+        """Give back what was not answered, or raise if a program has broken its pods too often."""
         for work in (
             w for shard, left in zip(flight.shards, flight.open, strict=True) for w in self._left(shard, left)
         ):
@@ -210,11 +210,11 @@ class GvisorJobs:
             waiting.again(work, blamed=blamed)
 
     def _left(self, shard: list[Work], left: dict[str, Work]) -> Iterable[Work]:
-        """What a shard's pods left open; they may have died of evaluating it when nothing was answered at all."""
+        """The unanswered works of a shard's pods; if nothing was answered, evaluating them may have killed the pods."""
         return [replace(w, evaluate=False) for w in shard] if len(left) == len(shard) else left.values()
 
     def _stuck(self, flight: Flight, state: dict[str, Object], seconds: float, turn: Turn) -> None:
-        """Raise when none of a Job's pods starts."""
+        """Raise if none of a Job's pods starts."""
         patience = self._settings.start_timeout
         if any(pods.phase(pod) not in ("Pending", "Failed") for pod in state.values()):
             return

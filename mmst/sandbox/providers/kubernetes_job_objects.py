@@ -1,4 +1,4 @@
-"""The Job that checks programs, and the ConfigMap that holds them. Pure.
+"""The Job that checks programs, and the ConfigMap that holds the programs. Pure.
 
 API: https://kubernetes.io/docs/concepts/workloads/controllers/job/ (Indexed, backoffLimitPerIndex,
 podFailurePolicy). Everything in a check pod is hostile but its entry point: it has no network
@@ -23,19 +23,19 @@ from mmst.sandbox.work import Work
 PACKED_MOST = 900 << 10
 """Bytes of packed programs in one ConfigMap, which holds 1 MiB."""
 GRACE = 300
-"""Seconds that a pod has beyond the time limits of its programs: start, forks, a slow node."""
+"""Seconds that a pod has beyond the time limits of its programs: for start, forks, a slow node."""
 RETRIES = 2
 KEPT = 3600
-"""Seconds that a finished Job stays, for a launcher that was killed to come back to."""
+"""Seconds that a finished Job is kept, so that a restarted launcher can adopt it."""
 
 
 def packed(works: Iterable[Work]) -> bytes:
-    """A shard as the pod reads it: lines of JSON, compressed."""
+    """A shard as the pod reads it: compressed lines of JSON."""
     return zlib.compress(b"\n".join(work.frame() for work in works), 6)
 
 
 def name_of(shards: Sequence[bytes], cluster: ClusterConfig, salt: str) -> str:
-    """`check-<hash>` of the programs and of what could make them end otherwise."""
+    """`check-<hash>` of the programs and of everything that could change how they end."""
     h = hashlib.sha256(
         json.dumps([cluster.checker_image, cluster.checker_memory, cluster.runtime_class, salt]).encode()
     )
@@ -50,20 +50,20 @@ def labels(run: str) -> dict[str, str]:
 
 
 def config_map(name: str, shards: Sequence[bytes], run: str) -> Object:
-    """The programs of a Job: one key an index."""
+    """The programs of a Job, one key per index."""
     data = {str(index): base64.b64encode(shard).decode() for index, shard in enumerate(shards)}
     return {"metadata": {"name": name, "labels": labels(run)}, "binaryData": data, "immutable": True}
 
 
 def owned_by(job: Object) -> Object:
-    """The change that makes an object go when the Job goes."""
+    """The patch that makes Kubernetes delete an object together with the Job."""
     meta = job["metadata"]
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"]}
     return {"metadata": {"ownerReferences": [owner]}}
 
 
 def check_job(name: str, shards: Sequence[Sequence[Work]], cluster: ClusterConfig, run: str) -> Object:
-    """An Indexed Job, one index a shard.
+    """An Indexed Job, one index per shard.
 
     The container is root without any right but to change user, within gVisor: its fork server
     gives every program a user of its own. An index whose pod was killed for memory is not tried

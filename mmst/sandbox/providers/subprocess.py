@@ -1,7 +1,7 @@
-"""Runs programs as plain processes of this machine: chosen by name only, for machines without gVisor.
+"""Runs programs as ordinary processes of this machine; only on request, for machines without gVisor.
 
-It passes the same conformance suite as the gVisor sandbox. What keeps a program from the rest of the
-machine is what the kernel offers to any process; `warning` says what that covers here and what not:
+It passes the same conformance suite as the gVisor sandbox. Programs are kept from the rest of the machine by what
+the kernel offers to any process; `warning` says which of these protections work here:
 
 - this process is not dumpable while programs run, so its memory, environment and open files are closed
   to others of the same user (`PR_SET_DUMPABLE`), and a program holds no descriptor but its own three;
@@ -36,7 +36,7 @@ from mmst.sandbox.guest.program import NAME
 from mmst.sandbox.guest.watch import Watched
 
 FIRST_ID = 60_578
-"""User ids from here on belong to the programs that run at once. Neither Debian nor systemd gives them to anybody."""
+"""First user id for running programs. Neither Debian nor systemd assigns ids from here on."""
 _RUNNER = Path(alone.__file__)
 _warned = False
 
@@ -92,7 +92,7 @@ class SubprocessSandbox:
 
 
 def warning() -> str:
-    """What this sandbox covers on this machine, and what it does not."""
+    """Which protections this sandbox has on this machine, and which it lacks."""
     root = os.geteuid() == 0
     uid, reads_all = _rights() if root else (os.geteuid(), True)
     who = f"under user ids of their own ({uid} …)" if uid != os.geteuid() else "as you, root," if root else "as you"
@@ -115,7 +115,7 @@ def warning() -> str:
 
 
 def _rights() -> tuple[int, bool]:
-    """The user id that programs get here, and whether they may read all files: asked of a program."""
+    """The user id that programs get here, and whether they can read all files; found by running a program."""
     source = "import os\nprint(os.getuid(), *(s.split()[1] for s in open('/proc/self/status') if s[:6] == 'CapEff'))"
     asked = _run(Program(id="rights", source=source), Limits(timeout=20.0), FIRST_ID)
     if asked.exit_status != "ok":
@@ -129,7 +129,7 @@ _running, _dumpable_before, _counting = 0, 1, threading.Lock()
 
 @contextlib.contextmanager
 def _closed_to_others() -> Iterator[None]:
-    """While it lasts, in any thread, this process is not dumpable; afterwards it is what it was before."""
+    """Make this process not dumpable meanwhile, in any thread; afterwards it is as before."""
     global _running, _dumpable_before
     with _counting:
         if not _running:
@@ -145,7 +145,7 @@ def _closed_to_others() -> Iterator[None]:
 
 
 def _run(program: Program, limits: Limits, uid: int) -> Execution:
-    """One program in a process group of its own, in an empty folder; as `uid` where this process is root."""
+    """One program in its own process group and an empty folder; as `uid` if this process is root."""
     settings = str(limits.memory_mib << 20), str(int(SEVERAL * limits.timeout) + 2), str(_RUNNER.parents[3]), str(uid)
     command = [sys.executable, "-s", "-P", str(_RUNNER), *settings]
     environment = {

@@ -1,1 +1,1 @@
-"""What starts the training worker: torchrun here, a training job in a cluster."""
+"""The providers that start the training worker: torchrun here, a training job in a cluster."""

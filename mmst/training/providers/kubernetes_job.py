@@ -1,8 +1,8 @@
 """Fine-tuning in a cluster: a PyTorchJob or TrainJob runs the same worker as on one machine.
 
-Everything that the worker reads and writes lies on a volume that this process and the training
-pods share, under the same path. The job is named by its content, so whoever comes again adopts
-it; one that failed is made anew and goes on from the last whole checkpoint on that volume.
+Everything that the worker reads and writes is on a volume that this process and the training pods share, under the
+same path. The job is named by its content, so a later call adopts it. A failed job is created again and resumes
+from the last whole checkpoint on that volume.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from mmst.training.providers.kubernetes_job_objects import KINDS, POD_LABEL, job
 from mmst.training.providers.worker_log import TAIL, event, failure
 
 LOOK = 5.0
-"""Seconds between looks at the job and its log."""
+"""Seconds between checks of the job and its log."""
 FRUITLESS = 2
-"""Restarts of every pod after which a job that makes no step is given up."""
+"""Number of restarts of every pod after which a job without progress is given up."""
 PODS_MADE = 30.0
-"""Seconds in which an operator makes pods, unless something forbids it."""
+"""Seconds that an operator has to create pods, unless something forbids them."""
 DONE = "figures.json"
 
 
@@ -63,13 +63,13 @@ class TrainingJobs:
         for path in (spec.model, spec.examples, spec.out, spec.scratch):
             if not Path(path).is_relative_to(self._settings.mount):
                 raise SetupError(
-                    f"{path} is not on the volume that training pods see ({self._settings.mount})",
-                    why="training in a cluster reads the model and examples there and writes checkpoints there",
+                    f"{path} is not on the volume of the training pods ({self._settings.mount})",
+                    why="training in a cluster reads the model and examples from it and writes checkpoints to it",
                     remedy=f"mount the claim {self._settings.volume} there and set MMST_SCRATCH={self._settings.mount}",
                 )
 
     def _start(self, name: str, path: str) -> None:
-        """Make the job, or adopt the one that an earlier call left, unless that has ended."""
+        """Create the job, or adopt the one of an earlier call, unless that has ended."""
         body = job(self._form, name, path, self._settings, self._ranks, self._run)
         while True:
             found, new = self._cluster.create(self._kind, body)
@@ -82,7 +82,7 @@ class TrainingJobs:
             time.sleep(1.0)
 
     def _await(self, name: str, spec: TrainSpec, on_step: Callable[[int, float], None]) -> None:
-        """Until the checkpoint is there; the error of the job otherwise."""
+        """Wait until the checkpoint is there; raise the job's error otherwise."""
         labels, looked, step, lost = {POD_LABEL[self._form]: name}, 0.0, 0, 0
         began, turn = time.monotonic(), Turn([self._cluster])
         for state, _ in self._cluster.follow(POD, labels):
@@ -114,7 +114,7 @@ class TrainingJobs:
                 self._stuck(name, state, looked - began, turn)
 
     def _events(self, state: Mapping[str, Object]) -> list[dict[str, Any]]:
-        """What the workers have said lately, in all pods."""
+        """The latest log lines of the workers, in all pods."""
         return [e for name in running(state) for line in self._lines(name, 40) if (e := event(line))]
 
     def _lines(self, pod: str, most: int, *, previous: bool = False) -> list[str]:
@@ -122,7 +122,7 @@ class TrainingJobs:
         return log.decode("utf-8", "replace").splitlines()
 
     def _failure(self, name: str, state: Mapping[str, Object], said: list[dict[str, Any]], why: str) -> Exception:
-        """The error, with the last lines of the rank that failed first, perhaps before its container was restarted."""
+        """The error, with the last lines of the rank that failed first, possibly from before a restart."""
         where = f"`kubectl -n {self._cluster.namespace} logs -l {POD_LABEL[self._form]}={name}`"
         lines = [line for pod in running(state) for old in (True, False) for line in self._lines(pod, 80, previous=old)]
         said = said or [e for line in lines if (e := event(line)) and "failed" in e]
@@ -130,7 +130,7 @@ class TrainingJobs:
         return failure("; ".join([why, *troubles]), said, lines[-2 * TAIL :], where)
 
     def _stuck(self, name: str, state: Mapping[str, Object], seconds: float, turn: Turn) -> None:
-        """Raise when a pod of the job cannot start, or cannot even be made."""
+        """Raise if a pod of the job cannot start or cannot be created."""
         if len(state) < self._settings.trainer_nodes and seconds > min(PODS_MADE, self._settings.start_timeout):
             said = self._cluster.warnings(name)
             if said or seconds > self._settings.start_timeout:
@@ -152,7 +152,7 @@ class TrainingJobs:
 
 
 def restarts(state: Mapping[str, Object]) -> int:
-    """How often the containers of these pods were started again."""
+    """How often the containers of these pods were restarted."""
     statuses = (c for pod in state.values() for c in pod.get("status", {}).get("containerStatuses", ()))
     return sum(int(c.get("restartCount", 0)) for c in statuses)
 

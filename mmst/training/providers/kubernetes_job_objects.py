@@ -18,13 +18,13 @@ KINDS: dict[str, Kind] = {"pytorchjob": PYTORCH_JOB, "trainjob": TRAIN_JOB}
 POD_LABEL = {"pytorchjob": "training.kubeflow.org/job-name", "trainjob": "jobset.sigs.k8s.io/jobset-name"}
 """The label by which a job's pods are found."""
 RESTARTS = 10
-"""How often pods may fail before the job has failed; each time the worker goes on from its last checkpoint."""
+"""Number of pod failures after which the job has failed; each time, the worker resumes from its last checkpoint."""
 KEPT = 86_400
-"""Seconds that a finished job stays, for its logs."""
+"""Seconds that a finished job is kept, for its logs."""
 
 
 def name_of(spec: bytes, settings: ClusterConfig, ranks: int) -> str:
-    """`train-<hash>`: what is trained, on how many processes, by which image."""
+    """`train-<hash>`: of what is trained, the number of processes, and the image."""
     made_of = b"\0".join((spec, settings.trainer_image.encode(), str((ranks, settings.trainer_nodes)).encode()))
     return f"train-{hashlib.sha256(made_of).hexdigest()[:16]}"
 
@@ -41,7 +41,7 @@ def job(form: str, name: str, spec: str, settings: ClusterConfig, ranks: int, ru
 
 
 def command(spec: str) -> list[str]:
-    """What every pod runs; how many processes and where the first pod is, its environment says."""
+    """The container of every pod; its environment says how many processes there are and where the first pod is."""
     return ["python3", "-m", "torch.distributed.run", "-m", "mmst.training.worker", spec]
 
 

@@ -82,14 +82,14 @@ class Torchrun:
 
 
 def command(spec: Path, ranks: int) -> list[str]:
-    """How the worker is started."""
+    """The command that starts the worker."""
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     return [sys.executable, *(several if ranks > 1 else ()), "-m", "mmst.training.worker", str(spec)]
 
 
 @contextmanager
 def group(arguments: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A child in a process group of its own, whose group is ended with the block."""
+    """A child in its own process group, which ends with the block."""
     worker = subprocess.Popen(
         arguments,
         env=environment,

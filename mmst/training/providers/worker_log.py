@@ -1,4 +1,4 @@
-"""What the training worker (`mmst.training.worker`) says in its log, and what its failure amounts to. Pure."""
+"""Reading the log of the training worker (`mmst.training.worker`) and the reason of its failure. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmst.core.errors import DivergedError, TrainingError, UserError
 
 MARK = "MMST "
 TAIL = 20
-"""Lines of a failed worker's log that are shown."""
+"""Number of lines of a failed worker's log that are shown."""
 
 
 def event(line: str) -> dict[str, Any] | None:
@@ -25,7 +25,7 @@ def event(line: str) -> dict[str, Any] | None:
 
 
 def failure(died: str, failures: Sequence[dict[str, Any]], tail: Iterable[str], where: str) -> Exception:
-    """The error of a worker that failed: by what it said last, else by how it died and its last lines."""
+    """The error of a failed worker: from its last message, or else from its exit code and last lines."""
     if not failures:
         lines = "\n    ".join(tail)
         return TrainingError(f"the training worker died ({died}); see {where}. Its last lines:\n    {lines}")

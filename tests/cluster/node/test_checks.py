@@ -292,7 +292,7 @@ def test_a_program_whose_pods_all_die_is_named_with_the_reason(sandbox_namespace
 
 
 def test_an_image_that_is_missing_is_named(sandbox_namespace: Cluster) -> None:
-    with pytest.raises(SandboxError, match=r"image: mmst/none:1 .*see that the image exists"):
+    with pytest.raises(SandboxError, match=r"image: mmst/none:1 .*check that the image exists"):
         answers(jobs(sandbox_namespace, checker_image="mmst/none:1", pull_policy="Never"), prints(2), AMPLE)
     assert left_over(sandbox_namespace) == []
 

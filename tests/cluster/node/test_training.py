@@ -106,7 +106,7 @@ def test_the_failing_ranks_log_is_in_the_error(run_namespace: tuple[Cluster, Pat
 
 def test_an_image_that_is_missing_is_named(run_namespace: tuple[Cluster, Path]) -> None:
     spec = shared(task(run_namespace[1] / "train", "none", **TWO))
-    with pytest.raises(TrainingError, match=r"image: mmst/none:1 .*see that the image exists"):
+    with pytest.raises(TrainingError, match=r"image: mmst/none:1 .*check that the image exists"):
         trainer(run_namespace, trainer_image="mmst/none:1", pull_policy="Never").train(spec)
 
 
@@ -119,5 +119,5 @@ def test_pods_that_the_namespace_forbids_are_named(
 
 
 def test_paths_that_the_pods_cannot_see_are_refused(run_namespace: tuple[Cluster, Path], tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"not on the volume that training pods see.*MMST_SCRATCH"):
+    with pytest.raises(SetupError, match=r"not on the volume of the training pods.*MMST_SCRATCH"):
         trainer(run_namespace).train(task(tmp_path, **TWO))
