@@ -22,7 +22,6 @@ import logging
 import os
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -124,6 +123,8 @@ def _write(folder: Path, name: str) -> None:
 
 
 def _push(gateway: str, run: str, place: str) -> None:
+    import urllib.request  # slow to load, and few stages hand over to a gateway
+
     address, headers = without_user(gateway.rstrip("/"))
     url = f"{address}/metrics/job/mmst/run/{quote(run, safe='')}/place/{quote(place, safe='')}"
     request = urllib.request.Request(
