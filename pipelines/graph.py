@@ -77,7 +77,7 @@ def build(config: Config) -> Any:
         with dsl.If(go.output == TRAIN):
             trained = step(train, **at, trainset=chosen.output, checkpoint=checkpoint)
             measured = measure(**at, problems=problems, checkpoint=trained.output)
-            # One text that holds a reference of each: Kubeflow Pipelines 2.2 still left such texts as they were, by chance.
+            # One text with a reference of each; Kubeflow Pipelines of 2.2 and before fill it in by chance alone.
             beside = " ".join(
                 f"{control}={learn(config=config, round=round, arm=control, **verified, checkpoint=checkpoint).output}"
                 for control in controls

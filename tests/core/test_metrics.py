@@ -22,12 +22,15 @@ from mmst.core import metrics
 from mmst.core.config import parse, to_text
 from mmst.core.errors import ClusterError, MmstError, SandboxError, Stopped
 from mmst.core.manifest import Manifest
+from mmst.core.records import Decision, to_data
 from mmst.core.stage_folder import StageFolder
 from mmst.kubernetes.kinds import Object
 from mmst.observe import logs, progress
 from mmst.runner import events as runner_events
 from mmst.runner import run_stage
 from mmst.storage.folder import FolderStore
+from tests.stages import test_verify
+from tests.support.fakes import Scripted
 
 
 @pytest.fixture(autouse=True)
@@ -59,19 +62,11 @@ def test_items_of_a_stage_are_counted_by_unit() -> None:
 
 
 def test_verdicts_are_counted_when_the_check_stage_makes_them_and_not_when_it_finds_them(tmp_path: Path) -> None:
-    counts = {
-        "asked": 3,
-        "passed": 2,
-        "wrong": 1,
-        "code.asked": 3,
-        "code.passed": 2,
-        "code.wrong": 1,
-        "code.crashed": 0,
-    }
+    world = test_verify.Wired(tmp_path, Scripted())
+    asked = [test_verify.sample(i, "code", f"print({n})", "p-7") for i, n in enumerate((7, 7, 8))]
+    given = test_verify.inputs(world, asked)
     for _ in range(2):
-        stage = StageFolder.open(FolderStore(tmp_path), "verify", version=1, config={}, inputs={})
-        if stage.manifest is None:
-            stage.finish(counts=counts)
+        test_verify.run(world, *given)
     assert samples() == {
         ("mmst_verdicts_total", "code", "passed"): 2.0,
         ("mmst_verdicts_total", "code", "wrong"): 1.0,
@@ -245,6 +240,9 @@ def left(monkeypatch: pytest.MonkeyPatch) -> Left:
     return cluster
 
 
+REJECTED = Decision(promote=False, challenger="c", champion="d", round=1, reason="no gain", gain=0.0, p_value=1.0)
+
+
 def result(stage: str, **facts: object) -> Manifest:
     return Manifest(stage=stage, key="k", inputs={}, files=(), facts=facts)
 
@@ -256,7 +254,7 @@ def test_a_run_that_starts_and_what_it_decides_are_events_on_its_pod(
     made = {
         "prepare": result("prepare"),
         "verify": result("verify"),
-        "promote": result("promote", decision={"promote": False, "round": 1, "reason": "no gain"}),
+        "promote": result("promote", decision=to_data(REJECTED)),
     }
     monkeypatch.setattr(run_stage, "run", lambda stage, *a, **k: made[stage])
     for stage in made:
