@@ -46,8 +46,10 @@ class Config:
     """A whole recipe."""
 
     name: str = option("run", "name of the recipe")
-    title: str = option("", "one line for people")
-    out: str = option("mmst-out", "where everything is stored: a folder, or s3://bucket/prefix", affects=False)
+    title: str = option("", "one-line description, for people")
+    out: str = option(
+        "mmst-out", "the store, for everything that the run produces: a folder, or s3://bucket/prefix", affects=False
+    )
     methods: tuple[str, ...] = option(
         ("text", "code"), "methods that teach each other: text, code, and those of installed packages"
     )

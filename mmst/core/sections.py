@@ -41,12 +41,12 @@ class Source:
 class ProblemsConfig:
     """Which problems are trained on, held out, and held out of a related task."""
 
-    train: tuple[Source, ...] = option((), "problems to sample, whose verified solutions are trained on")
+    train: tuple[Source, ...] = option((), "problems to sample; verified solutions of them are trained on")
     test: tuple[Source, ...] = option((), "held-out problems of the same task")
     related: tuple[Source, ...] = option((), "held-out problems of a related but different task")
-    annotated: tuple[Source, ...] = option((), "annotated problems, whose solutions training replays")
+    annotated: tuple[Source, ...] = option((), "annotated problems, whose solutions are replayed in training")
     near_duplicate: float = option(
-        0.8, "share of common word 5-grams from which two questions are near duplicates", low=0.0, high=1.0
+        0.8, "share of common word 5-grams from which two questions count as near duplicates", low=0.0, high=1.0
     )
 
 
@@ -56,7 +56,7 @@ class ModelConfig:
 
     base: str = option("mmst:tiny", "mmst:tiny (shipped), or a Hugging Face folder")
     trust_remote_code: str = option("", "name of a model folder whose own Python code may run (empty: none)")
-    dtype: Literal["float32", "bfloat16", "float16"] = option("float32", "dtype for sampling")
+    dtype: Literal["float32", "bfloat16", "float16"] = option("float32", "dtype used for sampling")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +66,18 @@ class PromptConfig:
     style: Literal["plain", "instruct", "few-shot", "chat"] = option(
         "plain", "plain (no instruction), instruct, few-shot, or chat (the tokenizer's template)"
     )
-    shots: int = option(4, "few-shot: how many worked examples", low=1, high=8)
+    shots: int = option(4, "number of worked examples in a few-shot prompt", low=1, high=8)
     phrasing: int = option(
         1,
-        "which of the phrasings of each method asks (the shipped small model knows only 1)",
+        "number of the phrasing with which each method asks (the shipped small model knows only 1)",
         low=1,
         high=3,
         quiet=True,
     )
     stop: tuple[str, ...] | None = option(
         None,
-        r'texts at which a completion ends, e.g. ["\n\n"] ([]: none; left out: "\nQuestion:" for instruct and few-shot,'
-        r' "\n\n" and "\nQuestion:" for plain, none for chat)',
+        'strings that end a completion, e.g. ["\\n\\n"] ([]: none; left out: "\\nQuestion:" for instruct '
+        'and few-shot, "\\n\\n" and "\\nQuestion:" for plain, none for chat)',
         quiet=True,
     )
 
@@ -92,31 +92,33 @@ class SamplingConfig:
         "model.base), recorded (a file), or one of an installed package",
         affects=False,
     )
-    k: int = option(4, "solutions per problem and method", low=1)
+    k: int = option(4, "samples per problem and method", low=1)
     temperature: float = option(0.8, "sampling temperature", low=0.0, high=5.0)
-    top_p: float = option(1.0, "nucleus sampling: share of probability kept", low=0.01, high=1.0)
-    max_tokens: int = option(96, "longest completion in tokens", low=1)
-    seed: int = option(1, "seed of the run: samples and training follow from it", low=0)
-    shard: int = option(64, "problems per shard: what a killed run loses at most", low=1)
-    batch: int = option(256, "local: rows decoded together", low=1, affects=False)
-    url: str = option("", "openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
-    served_model: str = option("", "openai: the model's name on the server (empty: its only model)", affects=False)
-    answered_model: str = option(
-        "", "openai: the model's name in the server's answers, where that is another (an alias)", affects=False
+    top_p: float = option(1.0, "nucleus sampling: share of the probability to keep", low=0.01, high=1.0)
+    max_tokens: int = option(96, "maximum length of a completion, in tokens", low=1)
+    seed: int = option(1, "seed of the run; sampling and training depend on it", low=0)
+    shard: int = option(64, "problems per shard; a killed run loses at most one shard", low=1)
+    batch: int = option(256, "for local: rows decoded together", low=1, affects=False)
+    url: str = option("", "for openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
+    served_model: str = option(
+        "", "for openai: the model's name on the server (empty: the only model there)", affects=False
     )
-    api_key_env: str = option("", "openai: the environment variable that holds the API key, e.g. KEY", affects=False)
-    concurrency: int = option(16, "openai, kserve: requests in flight", low=1, affects=False)
+    answered_model: str = option(
+        "", "for openai: the model's name in the server's answers, if it differs (an alias)", affects=False
+    )
+    api_key_env: str = option("", "for openai: the environment variable with the API key, e.g. KEY", affects=False)
+    concurrency: int = option(16, "for openai, kserve: requests in flight", low=1, affects=False)
     deadline: float = option(
-        600.0, "openai, kserve: seconds that a request has, with all its retries", low=0.1, affects=False
+        600.0, "for openai, kserve: seconds for a request, including all its retries", low=0.1, affects=False
     )
     failures: float = option(
         0.01,
-        "share of a stage's completions that may fail for good, and are left out; more stop it",
+        "share of a stage's completions that may fail and are left out; above it, the stage stops",
         low=0.0,
         high=1.0,
         affects=False,
     )
-    recorded: str = option("", "recorded: JSONL of {question or problem_id, method, completion}")
+    recorded: str = option("", "for recorded: JSONL file of {question or problem_id, method, completion}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,20 +131,22 @@ class CheckConfig:
         "run yourself), or one of an installed package",
         affects=False,
     )
-    timeout: float = option(2.0, "seconds a program may run", low=0.05, high=600.0)
-    memory_mib: int = option(256, "memory a program may use, in MiB", low=32)
-    output_kib: int = option(64, "output a program may write, in KiB", low=1)
+    timeout: float = option(
+        2.0, "time limit of a program in seconds (CPU time, plus time that it sleeps)", low=0.05, high=600.0
+    )
+    memory_mib: int = option(256, "memory limit of a program, in MiB", low=32)
+    output_kib: int = option(64, "output limit of a program, in KiB", low=1)
     packages: tuple[Package, ...] = option(
         DEFAULT,
-        "packages that programs may import beside the standard library: numpy, sympy (with mpmath), scipy, pandas; in "
-        "the versions that are installed here (gvisor_job: those that cluster.checker_image holds; subprocess: all "
-        "that are installed)",
+        "packages that programs may import besides the standard library: numpy, sympy (with mpmath), "
+        "scipy, pandas; in the versions installed here (gvisor_job: those in cluster.checker_image; "
+        "subprocess: everything installed)",
         quiet=True,
     )
-    workers: int = option(0, "programs at once (0: as many as cores)", low=0, affects=False)
+    workers: int = option(0, "programs at once (0: one per core)", low=0, affects=False)
     recheck: float = option(
         RECHECK,
-        "share of the programs that the evaluator finished which CPython runs as well, to compare",
+        "share of the evaluated programs that CPython also runs, to compare the results",
         low=0.0,
         high=1.0,
         affects=False,
@@ -155,17 +159,19 @@ class TranslateConfig:
     """How correct solutions are rewritten into the other methods."""
 
     n: int = option(2, "translations per source solution and target method", low=1)
-    temperature: float = option(0.6, "sampling temperature", low=0.0, high=5.0)
-    sources: int = option(2, "different correct solutions translated per problem and method", low=1)
+    temperature: float = option(0.6, "sampling temperature of translations", low=0.0, high=5.0)
+    sources: int = option(2, "number of different correct solutions to translate, per problem and method", low=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainsetConfig:
     """How training examples are chosen from verified solutions."""
 
-    cap: int = option(4, "examples per problem and method at most", low=1)
-    balance: bool = option(True, "cut each method to at most twice the count of the smallest")
-    annotated_share: float = option(0.5, "share of the steps spent on annotated data (0: none)", low=0.0, high=1.0)
+    cap: int = option(4, "maximum number of examples per problem and method", low=1)
+    balance: bool = option(True, "cut each method to at most twice the size of the smallest")
+    annotated_share: float = option(
+        0.5, "share of the training steps spent on annotated data (0: none)", low=0.0, high=1.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,33 +180,33 @@ class TrainConfig:
 
     launcher: Literal["local", "pytorchjob", "trainjob"] = option(
         "local",
-        "where the training processes run: local, pytorchjob (training-operator) or trainjob (Kubeflow Trainer)",
+        "where training runs: local, pytorchjob (training-operator) or trainjob (Kubeflow Trainer)",
         affects=False,
     )
-    steps: int = option(100, "optimiser steps (the same for every arm)", low=1)
-    batch_tokens: int = option(4096, "tokens per step and rank, padding included", low=16)
+    steps: int = option(100, "optimiser steps (equal for every arm)", low=1)
+    batch_tokens: int = option(4096, "tokens per step and rank, including padding", low=16)
     lr: float = option(1e-3, "peak learning rate", low=1e-9, high=1.0)
-    warmup: float = option(0.1, "share of the steps spent warming up", low=0.0, high=1.0)
+    warmup: float = option(0.1, "share of the steps used for warm-up", low=0.0, high=1.0)
     weight_decay: float = option(0.01, "AdamW weight decay", low=0.0, high=1.0)
-    clip: float = option(1.0, "gradient norm clip", low=0.0)
+    clip: float = option(1.0, "maximum gradient norm", low=0.0)
     precision: Literal["float32", "bfloat16"] = option(
-        "float32", "float32, or bfloat16 where the hardware does it well"
+        "float32", "float32, or bfloat16 if the hardware supports it well"
     )
-    lora_rank: int = option(0, "LoRA rank (0: train all weights); merged on export", low=0)
+    lora_rank: int = option(0, "LoRA rank, merged on export (0: train all weights)", low=0)
     lora_alpha: float = option(16.0, "LoRA alpha", low=0.1)
-    lora_targets: tuple[str, ...] = option((), "module names that get LoRA (empty: every linear layer)")
-    ranks: int = option(1, "training processes, on this machine or over all nodes", low=1, high=1024)
+    lora_targets: tuple[str, ...] = option((), "names of the modules that get LoRA (empty: every linear layer)")
+    ranks: int = option(1, "number of training processes, on this machine or over all nodes", low=1, high=1024)
     zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
     gradient_checkpointing: bool = option(
         False,
-        "compute activations again in the backward pass instead of keeping them: far less memory, a third more work",
+        "recompute activations in the backward pass instead of keeping them: far less memory, a third more work",
         affects=False,
     )
-    checkpoint_every: int = option(50, "steps between resumable checkpoints", low=1, affects=False)
+    checkpoint_every: int = option(50, "steps between two resumable checkpoints", low=1, affects=False)
     spike: float = option(
         4.0,
-        "stop when the loss stays above this multiple of what it was at the start, or of its best running mean "
-        "(0: never; mmst/training/guard.py)",
+        "stop if the loss stays above this multiple of its start value, or of its best running mean (0: "
+        "never; mmst/training/guard.py)",
         low=0.0,
     )
 
@@ -209,19 +215,19 @@ class TrainConfig:
 class EvaluateConfig:
     """How a checkpoint is measured on held-out problems."""
 
-    k: int = option(0, "samples for pass@k and majority vote beside the greedy one (0: greedy only)", low=0)
-    temperature: float = option(0.8, "temperature of those samples", low=0.0, high=5.0)
+    k: int = option(0, "samples for pass@k and majority vote, besides the greedy one (0: greedy only)", low=0)
+    temperature: float = option(0.8, "sampling temperature for these samples", low=0.0, high=5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteConfig:
     """When a challenger becomes champion, and where it is registered."""
 
-    name: str = option("mmst", "registered model name")
+    name: str = option("mmst", "name of the registered model")
     alpha: float = option(0.05, "significance level of the paired test", low=0.0001, high=0.5)
-    tolerance: float = option(0.03, "no method and no related task may be worse by more (fraction)", low=0.0, high=1.0)
+    tolerance: float = option(0.03, "maximum loss of any method or related task, as a fraction", low=0.0, high=1.0)
     tracking_uri: str = option(
-        "", "MLflow address (empty: $MLFLOW_TRACKING_URI, else SQLite in the run's folder)", affects=False
+        "", "address of MLflow (empty: $MLFLOW_TRACKING_URI, else SQLite in the store)", affects=False
     )
     experiment: str = option("mmst", "MLflow experiment")
 
@@ -230,16 +236,18 @@ class PromoteConfig:
 class LoopConfig:
     """How often, and when to stop."""
 
-    rounds: int = option(1, "rounds at most", low=1, high=10)
+    rounds: int = option(1, "maximum number of rounds", low=1, high=10)
     arm: str = option(
         "mmst",
         "what the run trains on: mmst, annotated-only, no-translation, equal-data, own-METHOD or METHOD-to-METHOD",
     )
-    controls: tuple[str, ...] = option((), "arms trained beside each round, from the same checkpoint and samples")
-    min_new: int = option(20, "stop when a round finds fewer new examples", low=0)
-    min_gain: float = option(0.0, "stop when a round gains less (fraction of the aggregate)", low=-1.0, high=1.0)
+    controls: tuple[str, ...] = option((), "other arms, trained in each round from the same checkpoint and samples")
+    min_new: int = option(20, "stop if a round finds fewer new examples than this", low=0)
+    min_gain: float = option(
+        0.0, "stop if a round gains less than this (fraction of the mean accuracy)", low=-1.0, high=1.0
+    )
     plateau: Literal["stop", "continue"] = option(
-        "stop", "when a round's challenger is rejected or gains less: stop, or go on to the last round (experiments)"
+        "stop", "if a challenger is rejected or gains too little: stop, or go on to the last round (for experiments)"
     )
 
 
@@ -248,38 +256,38 @@ class ClusterConfig:
     """Where and with what a run's pods run. Nothing here can change a result."""
 
     namespace: str = option("mmst", "namespace of stages, training and model servers")
-    sandbox_namespace: str = option("mmst-sandbox", "namespace of the code checks")
-    runtime_class: str = option("gvisor", "RuntimeClass of the code checks; must be gVisor")
+    sandbox_namespace: str = option("mmst-sandbox", "namespace of the check pods")
+    runtime_class: str = option("gvisor", "RuntimeClass of the check pods; must be gVisor")
     pipeline_image: str = option(f"mmst/pipeline:{__version__}", "image of the stages")
-    checker_image: str = option(f"mmst/checker:{__version__}", "image of the code checks")
+    checker_image: str = option(f"mmst/checker:{__version__}", "image of the check pods")
     trainer_image: str = option(f"mmst/trainer:{__version__}", "image of the training processes")
-    server_image: str = option(f"mmst/server:{__version__}", "image of our own model server")
+    server_image: str = option(f"mmst/server:{__version__}", "image of MMST's model server")
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = option("IfNotPresent", "imagePullPolicy of all pods")
-    pull_secrets: tuple[str, ...] = option((), "Secrets for pulling the images")
+    pull_secrets: tuple[str, ...] = option((), "Secrets for pulling images")
     secrets: tuple[str, ...] = option(
         (), "Secrets whose keys become environment variables of stages, training and servers"
     )
-    env: tuple[str, ...] = option((), "further environment variables of these, as NAME=value")
-    volume: str = option("mmst-scratch", "volume claim that stages and training share (ReadWriteMany)")
+    env: tuple[str, ...] = option((), "further environment variables of the same pods, as NAME=value")
+    volume: str = option("mmst-scratch", "volume claim shared by stages and training (ReadWriteMany)")
     mount: str = option("/mnt/mmst", "where that volume is mounted")
     queue: str = option("", "Kueue LocalQueue for training and checks (empty: none)")
-    node_selector: tuple[str, ...] = option((), "labels of the nodes for training and servers: key=value")
+    node_selector: tuple[str, ...] = option((), "labels of the nodes for training and servers, as key=value")
     tolerations: tuple[str, ...] = option(
-        (), "taints that training and servers tolerate: key=value:Effect or key:Effect"
+        (), "taints that training and servers tolerate, as key=value:Effect or key:Effect"
     )
     gpu_resource: str = option("nvidia.com/gpu", "resource name of a GPU")
     shm_gib: float = option(1.0, "shared memory of training and server pods, in GiB", low=0.0)
-    checkers: int = option(4, "code-check pods at once", low=1, high=10_000)
-    checker_cpu: str = option("1", "CPU of a code-check pod")
-    checker_memory: str = option("1Gi", "memory of a code-check pod")
-    trainer_nodes: int = option(1, "training pods; train.ranks is divided among them", low=1)
+    checkers: int = option(4, "number of check pods at once", low=1, high=10_000)
+    checker_cpu: str = option("1", "CPU of a check pod")
+    checker_memory: str = option("1Gi", "memory of a check pod")
+    trainer_nodes: int = option(1, "number of training pods; train.ranks is divided among them", low=1)
     trainer_gpus: int = option(0, "GPUs of a training pod", low=0)
     trainer_cpu: str = option("1", "CPU of a training pod")
     trainer_memory: str = option("4Gi", "memory of a training pod")
     server_runtime: Literal["mmst", "vllm"] = option(
-        "mmst", "model server: mmst (ours, small models) or vllm (KServe's)"
+        "mmst", "model server: mmst (MMST's own, for small models) or vllm (KServe's)"
     )
-    server_gpus: int = option(0, "GPUs of a server pod; vllm: its tensor parallelism", low=0)
+    server_gpus: int = option(0, "GPUs of a server pod; for vllm also its tensor parallelism", low=0)
     server_cpu: str = option("1", "CPU of a server pod")
     server_memory: str = option("4Gi", "memory of a server pod")
-    start_timeout: float = option(900.0, "seconds that a pod may take to start", low=1.0)
+    start_timeout: float = option(900.0, "seconds in which a pod must start", low=1.0)

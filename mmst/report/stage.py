@@ -56,7 +56,7 @@ class Report(Stage[Settings]):
       mmst report demo
     """
 
-    name, version = "report", 2
+    name, version = "report", 3
     writes: ClassVar = {"summary": dict}
 
     def settings(self, config: Config, place: Place) -> Settings:
