@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.data import DATA, NO_DATA
 
@@ -22,8 +22,9 @@ os.environ.update(
     }
 )
 
-settings.register_profile("mmst", deadline=None)  # how long an example takes is the machine's affair
-settings.load_profile("mmst")
+# How long an example takes says more of the machine's load than of the code.
+settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any load")
 
 ROOT = Path(__file__).resolve().parent.parent
 

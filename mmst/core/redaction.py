@@ -155,7 +155,7 @@ def says_secret(name: str, value: str = "literal") -> bool:
     (True, False, False)
     """
     value = value.strip().strip("\"'")
-    weight = _weight(name)
+    weight = 0 if name in ("PWD", "OLDPWD") and value[:1] == "/" else _weight(name)  # the shell's: folders
     if not weight or value.lower() in _FLAGS or _REFERENCE.fullmatch(value) or _PATH.fullmatch(value):
         return False
     return weight > 1 or not re.fullmatch(r"\d{1,3}", value)
@@ -219,9 +219,12 @@ def _no_port(authority: str) -> bool:
     return ":" in authority and authority[0] != "[" and not re.fullmatch(r"[^:]*:\d{1,5}", authority)
 
 
-def _parameters(text: str) -> Iterator[Found]:
+def _parameters(text: str, *, deeper: bool = True) -> Iterator[Found]:
+    """Values of an address's query. `deeper`: also those that hold another address, or what an ODBC driver is told."""
     for p in _PARAMETER.finditer(text):
-        if says_secret(unquote(p[1]), p[2]):
+        value = unquote(p[2])
+        held = deeper and value != p[2] and (_addresses(value, carefully=True), _parameters(f";{value}", deeper=False))
+        if says_secret(unquote(p[1]), p[2]) or (held and any(itertools.chain(*held))):
             yield Found(p.start(2), p.end(2), QUERY)
 
 
@@ -274,7 +277,7 @@ def _weight(name: str) -> int:
     words = [w.lower() for w in _PARTS.findall(name)]
     while words and (words[-1].isdigit() or words[-1] in ("value", "base", "prod", "dev", "staging", "test")):
         words.pop()
-    if not words or words[-1] in _DESCRIBED or name in ("PWD", "OLDPWD"):  # the shell's: folders
+    if not words or words[-1] in _DESCRIBED:
         return 0
     before, last = (words[-2] if len(words) > 1 else ""), words[-1]
     if _VERBS & set(words[:-1]):

@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from mmst.core import metrics
-from mmst.core.errors import SamplerError, StoreError
+from mmst.core import metrics, sealed
+from mmst.core.errors import SamplerError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Completion, Request, Sampler, Stating, Unfinished, failed
 from mmst.core.records import FAILED, Sample
@@ -174,21 +174,19 @@ def _same_server(folder: StageFolder, sampler: Sampler) -> None:
     """`SamplerError` when the server says that it is another than the one that the stage was begun with."""
     if not isinstance(sampler, Stating):
         return
-    raw, said = folder.store.read(f"{folder.prefix}/{SERVER}"), dict(sampler.stated())
-    try:
-        known = dict[str, str](json.loads(raw or b"{}"))
-    except (ValueError, TypeError):
-        what = f"{folder.prefix}/{SERVER} cannot be read"
-        raise StoreError(what, remedy="delete it, if the server is still the same") from None
-    for name in known.keys() & said.keys():
-        if known[name] != said[name]:
+    name, said = f"{folder.prefix}/{SERVER}", dict(sampler.stated())
+    remedy = "delete it, if the server is still the same; else begin anew"
+    text = sealed.read(folder.store, name, remedy)
+    known = {} if text is None else sealed.parsed(folder.store, name, dict[str, str], text, remedy)
+    for what in known.keys() & said.keys():
+        if known[what] != said[what]:
             raise SamplerError(
-                f"{folder.name} was begun with a server of {name} {known[name]!r:.100}, and this one says "
-                f"{said[name]!r:.100}",
+                f"{folder.name} was begun with a server of {what} {known[what]!r:.100}, and this one says "
+                f"{said[what]!r:.100}",
                 remedy=f"start the first again, or delete {folder.prefix} to begin anew",
             )
     if known | said != known:
-        folder.write(SERVER, json.dumps(known | said, sort_keys=True).encode())
+        sealed.write(folder.store, name, json.dumps(known | said, sort_keys=True))
 
 
 Records = dict[int, list[Sample]]

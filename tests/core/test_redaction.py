@@ -36,6 +36,9 @@ REFUSED: list[tuple[str, Any]] = [
     ("promote.tracking_uri", f"http://me@corp.org:{PW}@mlflow"),
     ("promote.tracking_uri", f"me:{PW}@mlflow:5000"),
     ("promote.tracking_uri", f"//me:{PW}@mlflow"),
+    ("promote.tracking_uri", f"mssql+pyodbc:///?odbc_connect=Driver=x;PWD={PW}"),
+    ("promote.tracking_uri", f"mssql+pyodbc:///?odbc_connect=Driver%3Dx%3BUid%3Dme%3BPwd%3D{PW}"),
+    ("sampling.url", f"http://proxy/?to=http%3A%2F%2Fme%3A{PW}%40host%2Fv1"),
     ("sampling.url", f"http://:{PW}@127.0.0.1:8080/v1"),
     ("sampling.url", f"http:\\\\me:{PW}@host/v1"),
     ("out", f"s3://me:{PW}@bucket/prefix"),
@@ -98,6 +101,7 @@ TAKEN: list[tuple[str, Any]] = [
     ("promote.tracking_uri", "http://[::1]:5000/@me"),
     ("promote.tracking_uri", "http://$(MLFLOW_USER):$(MLFLOW_PASSWORD)@mlflow"),
     ("sampling.url", "http://127.0.0.1:8080/openai/v1"),
+    ("sampling.url", "http://host/v1?q=a%3Db%26c%3D100%25&to=http%3A%2F%2Fhost%2Fme%40corp.org"),
     ("sampling.url", "http://host/v1?page_token=7&max_tokens=5&tokenizer=fast&keyword=x&sort_key=a&monkey=b"),
     ("out", "s3://bucket/a@b/prefix"),
     ("out", "/data/me@host/runs"),
@@ -209,6 +213,8 @@ SHOWN = [
     f"mysql://me:{PW}@a and http://b and https://me:{PW}@c",
     f"https://me:{PW}/with#odd?signs@host/path",
     f"http://me:a@{PW}@host",
+    f"mssql+pyodbc:///?odbc_connect=Driver%3Dx%3BPWD%3D{PW} failed",
+    f"PWD={PW} and PWD=/work",
 ]
 
 

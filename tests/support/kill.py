@@ -1,5 +1,6 @@
 """A small run as a process that is killed at random moments, and what must not be left of it."""
 
+import contextlib
 import json
 import os
 import random
@@ -143,6 +144,29 @@ def wait_for_more(victim: Victim, child: subprocess.Popen[bytes], before: int, s
         assert time.monotonic() < until, "the run does nothing"
         time.sleep(0.02)
     return True
+
+
+def wait_for_stage(child: subprocess.Popen[bytes], before: int, cpu: float, seconds: float = 500) -> None:
+    """Wait until a run has started so many processes of stages, and one more that has had so much CPU time."""
+    started_stages, until = set[int](), time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert child.poll() is None, "the run ended before it could be killed"
+        for pid in descendants(child.pid):
+            with contextlib.suppress(OSError):
+                if b"kfp.dsl.executor_main" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    started_stages.add(pid)
+                    if len(started_stages) > before and _cpu(pid) >= cpu:
+                        return
+        if len(started_stages) > before + 1:
+            return  # it had ended by then
+        time.sleep(0.005)
+    raise AssertionError("the stage to be killed never came")
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def killed_often(victim: Victim, kills: int, seed: int, files: int) -> list[tuple[float, int]]:

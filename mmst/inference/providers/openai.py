@@ -5,8 +5,8 @@ The result of a request:
     completions     within `deadline` seconds, all attempts together
     failed          the server refuses this request (HTTP 400, 413, 422 …), answers it badly every time,
                     or does not answer it while it answers others
-    SamplerError    the server refuses every request (HTTP 401, 403, 404 …), answers nobody, or is
-                    exchanged for another under way
+    SamplerError    the server refuses every request (HTTP 401, 403, 404 …, also to a trifle), answers
+                    nobody, or is exchanged for another under way
 
 Problems that may pass (HTTP 408, 409, 425, 429, 5xx, resets, cut or bad answers) are retried after growing,
 jittered pauses. A late attempt gets a second one beside it.
@@ -169,6 +169,8 @@ class OpenAIServer:
                 self.last_answer, self.fruitless = self.loop.time(), 0
                 return answer.completions
             except Refused as e:
+                if e.for_all is not None and not await self._completes_a_trifle():
+                    raise e.for_all from None
                 return [failed(str(e))] * request.n
             except BadAnswer as e:
                 note(f"bad answer ({e})")
@@ -200,8 +202,9 @@ class OpenAIServer:
         if self.last_answer >= since:
             return True
         self.fruitless += 1
-        if self.fruitless >= max(FRUITLESS, self.concurrency):
-            return False
+        return self.fruitless < max(FRUITLESS, self.concurrency) and await self._completes_a_trifle()
+
+    async def _completes_a_trifle(self) -> bool:
         try:
             async with asyncio.timeout(min(self.deadline, OPEN_TIMEOUT)):
                 await self._ask(TRIFLE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -48,6 +49,27 @@ def most_bytes(request: Request) -> int:
 def most_characters(request: Request) -> int:
     """The maximum length of a completion."""
     return 1024 + request.max_tokens * TOKEN_CHARACTERS
+
+
+def decoded(raw: bytes, encoding: str, most: int) -> bytes:
+    """A body, of which no more than `most` bytes are made; `BadAnswer` where there is more, or another encoding.
+
+    None is asked for, but there are proxies that compress whatever was asked.
+
+    >>> decoded(zlib.compress(b"yes"), "deflate", 3)
+    b'yes'
+    """
+    encoding = encoding.strip().lower()
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        try:
+            raw = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, most + 1)  # either kind, by its head
+        except zlib.error:
+            raise BadAnswer(f"no {encoding}") from None
+    elif encoding not in ("", "identity"):
+        raise BadAnswer(f"encoded as {words(encoding, 40)}, which was not asked for")
+    if len(raw) > most:
+        raise BadAnswer(f"more than {most:,} bytes")
+    return raw
 
 
 def read(raw: bytes, request: Request) -> Answer:

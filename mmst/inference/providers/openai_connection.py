@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -16,6 +17,7 @@ from mmst.core.redaction import redacted, remember
 from mmst.inference.providers.openai_answers import (
     Answer,
     BadAnswer,
+    decoded,
     message,
     models,
     most_bytes,
@@ -31,7 +33,7 @@ MOST_MODELS_BYTES = 4 << 20
 MOST_ERROR_BYTES = 64 << 10
 RETRIED = {408, 409, 425, 429}
 FOR_ALL = {401, 402, 403, 404, 405, 407, 410}
-"""Refusals that apply to every request: the key, the model's name, the address."""
+"""Refusals that mostly apply to every request: the key, the model's name, the address."""
 
 
 class Transient(Exception):
@@ -43,7 +45,11 @@ class Transient(Exception):
 
 
 class Refused(Exception):
-    """The server will never complete this request."""
+    """The server will never complete this request; `for_all` is the error where it completes no other either."""
+
+    def __init__(self, what: str, for_all: SamplerError | None = None) -> None:
+        super().__init__(what)
+        self.for_all = for_all
 
 
 class Reply(NamedTuple):
@@ -92,7 +98,7 @@ class Connection:
         return redacted(self.url)
 
     async def complete(self, request: Request, model: str) -> Answer:
-        """The server's answer; `Transient`, `BadAnswer`, `Refused`, or `SamplerError` if it refuses every request."""
+        """The server's answer; `Transient`, `BadAnswer` or `Refused`."""
         try:
             reply = await self._reply("POST", "completions", _body(request, model), most_bytes(request))
         except (httpx.HTTPError, OSError) as e:
@@ -104,7 +110,7 @@ class Connection:
         if status in RETRIED or status >= 500:
             raise Transient(what, retry_after(reply.headers.get("retry-after"), time.time()))
         if status in FOR_ALL or 300 <= status < 400:
-            raise self._refused_to_all(reply)
+            raise Refused(what, self._refused_to_all(reply))
         if status < 300:
             raise BadAnswer(f"HTTP {status}")
         raise Refused(what)
@@ -135,23 +141,33 @@ class Connection:
         raise SamplerError(f"{what} (HTTP {reply.status}: {said})", remedy=remedy)
 
     async def _reply(self, method: str, path: str, content: bytes | None, most: int) -> Reply:
-        """The server's answer; `BadAnswer` if it is longer than `most`."""
+        """The server's answer; `BadAnswer` if it is longer than `most`, or more than one answer."""
         client = self._client()
         try:
             async with client.stream(method, f"{self.url}/{path}", content=content) as answer:
                 good = answer.status_code == 200
                 most = most if good else MOST_ERROR_BYTES
                 parts, size = [], 0
-                async for part in answer.aiter_bytes():
+                async for part in answer.aiter_raw():
                     parts.append(part)
                     size += len(part)
                     if size > most:
                         break
-        finally:
+            more = _behind(client)
+        except BaseException:
+            self._idle.append(client)  # the connection was closed
+            raise
+        if more:
+            self._clients.remove(client)
+            await client.aclose()
+        else:
             self._idle.append(client)
-        if good and size > most:
-            raise BadAnswer(f"more than {most:,} bytes")
-        return Reply(answer.status_code, answer.headers, b"".join(parts)[:most])
+        if more.strip():
+            raise BadAnswer("more came than one answer")
+        raw, encoding, body = b"".join(parts), answer.headers.get("content-encoding", ""), b""
+        with contextlib.nullcontext() if good else contextlib.suppress(BadAnswer):
+            body = decoded(raw if good else raw[:most], encoding, most)
+        return Reply(answer.status_code, answer.headers, body)
 
     def _refused_to_all(self, reply: Reply) -> SamplerError:
         remedy = "correct sampling.url and sampling.served_model"
@@ -164,6 +180,20 @@ class Connection:
 
     def _said(self, error: Exception) -> str:
         return words(str(error).strip() or type(error).__name__)
+
+
+def _behind(client: httpx.AsyncClient) -> bytes:
+    """What came by a client's connections behind an answer, and would be taken for the answer to its next request.
+
+    httpcore keeps it there, and has no other way to tell.
+    """
+    transports: list[Any] = [client._transport, *filter(None, client._mounts.values())]
+    behind = b""
+    for connection in (c for transport in transports for c in transport._pool.connections):
+        while connection is not None and not hasattr(connection, "_h11_state"):
+            connection = getattr(connection, "_connection", None)
+        behind += b"" if connection is None else connection._h11_state.trailing_data[0]
+    return behind
 
 
 def _body(request: Request, model: str) -> bytes:
