@@ -11,6 +11,7 @@ import typer
 
 from mmst.cli.options import DEFAULT_OUT, Json, StoreOut, between, console, emit
 from mmst.core.errors import ConfigError, MmstError
+from mmst.core.ports import MEMORY_MIB, OUTPUT_KIB, TIMEOUT
 from mmst.sandbox.guest.packages import DEFAULT, KNOWN
 
 _LACKS = 10
@@ -25,13 +26,13 @@ def check_programs(
         Path, typer.Option("--out", "-o", metavar="OUT.jsonl", help="Where the verdicts go; -: standard output.")
     ],
     timeout: Annotated[
-        float, typer.Option(metavar="S", help="Seconds a program may take.", callback=between(0.01, 86_400, "seconds"))
+        float, typer.Option(metavar="S", help="Seconds a program may take.", callback=between(*TIMEOUT, "seconds"))
     ] = 2.0,
     memory: Annotated[
-        int, typer.Option(metavar="MIB", help="Memory a program may use.", callback=between(16, 1 << 20, "MiB"))
+        int, typer.Option(metavar="MIB", help="Memory a program may use.", callback=between(*MEMORY_MIB, "MiB"))
     ] = 256,
     output_limit: Annotated[
-        int, typer.Option(metavar="KIB", help="What a program may print.", callback=between(1, 1 << 20, "KiB"))
+        int, typer.Option(metavar="KIB", help="What a program may print.", callback=between(*OUTPUT_KIB, "KiB"))
     ] = 64,
     workers: Annotated[int, typer.Option(help="Sandboxes at once; 0: one a core.", callback=between(0, 1024))] = 0,
     sandbox: Annotated[str, typer.Option(metavar="NAME", help="gvisor, or subprocess (unconfined).")] = "gvisor",

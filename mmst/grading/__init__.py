@@ -22,9 +22,12 @@ The rules, in the order in which they are tried:
    - Units may be left out, on one side. A unit is a known one, with others to a compound (km/h), or nouns that the
      question or the gold answer names; where no question is given, nouns that look like a plural, with adjectives
      (7 red apples). Every other word behind a number may change it (3 less, 3 squared, 3 out of 4, 3 only): then it is
-     text; "left", "each" and "in total" say nothing. Case tells 5 mg from 5 Mg, and the like; 5 Kg is 5 kg.
+     text; "left", "each" and "in total" say nothing, nor
+     does "more" where the question is "how many more". 1990s is no 1990.
+     Case tells 5 mg from 5 Mg, and the like; 5 Kg is 5 kg.
      Two units must agree as a whole: 5 miles per hour ≠ 5 km per hour, $18 per day ≠ $18 per week, m² ≠ m³; of two
-     nouns one must be common: red apples, apples. Letters behind a number are variables unless they are units:
+     nouns one may say more: red apples, apples; but green apples ≠ red apples.
+     Letters behind a number are variables unless they are units:
      7x and 2pi are no 7 and 2.
    - A percent sign is a unit: 25% is 25. A *gold* 25% also allows the fraction that it is, 1/4 or 0.25;
      a gold 0.25 does not allow 25%. This is the one rule that is not symmetric.
@@ -33,7 +36,8 @@ The rules, in the order in which they are tried:
 4. form. Choices by their letter ("B" = "(B) 12"). Yes and no, also as True and False; what stands behind must be the
    same ("Yes, 5" ≠ "Yes, 7"), or only say why: "Yes, it is." is yes; "Yes, 5", "Yes, but …" and "Yes, no" are not.
    Times of day: h:mm with two digits of minutes is one, so 12:30 is neither 2:5 nor 0.4; without am or pm it is on a
-   clock of 24 hours. Ratios are 2:5, and 4 : 10 with spaces.
+   clock of 24 hours. Ratios are 2:5, and 4 : 10 with spaces; 2 to 5 is one beside
+   these. Measures in several known units (5 feet 2 inches, 5 ft 2 in) and remainders (4 R 1) are the same part by part.
 5. formula. Both are read as mathematics (`parse`) and compared by parts (`match`):
    items without brackets in any order, also against a set or what Python prints for a list; in this order
    against a tuple; (1, 2) ≠ (2, 1); (1, 2) ≠ {1, 2} (but ${1, 2}$ is a group, so a list); [0, 1) ≠ [0, 1]; matrices

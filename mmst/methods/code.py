@@ -14,7 +14,8 @@ Which program a completion holds:
    before it that bind or change names which it reads. One behind it that prints nothing but binds its names anew
    corrects it, and counts instead. If no block parses, the last one that says Python is run as it is, and crashes.
 4. Without blocks, the lines that parse: what was typed in an interactive session, else runs of lines, chosen like
-   blocks. What is neither Python nor prose is a broken program and stays so: then the whole text is the program.
+   blocks; lines indented below prose, as Markdown marks code, are one. What is neither Python nor prose is a
+   broken program and stays so: then the whole text is the program.
 5. Indentation that all lines, or the first alone, have is taken off.
 
 A program without a statement is none (verdict `no_program`): it is not run. The answer is what it printed last
