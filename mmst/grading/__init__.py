@@ -110,6 +110,7 @@ _FORMULA = {
 _LABEL = re.compile(r"[\s$\\([{*`\"']*([a-zA-Z])\s*=(?!=)")
 _PLAIN = re.compile(r"\s*(-?)\s?\$?([1-9]\d{0,2}(?:,\d{3})+|\d{1,30})(?:\.(\d{1,11}))?\s*")
 _MEASURED = re.compile(r"[-+]?\$?[\d.,]+ ([A-Za-z]{1,3}(?:[ /][A-Za-z]{1,3})?)")
+_JOINED = re.compile(r"(?:\(?[A-Za-z]\)?,? )+(and|or) \(?[A-Za-z]\)?", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[-+]?\d{1,15},\d{1,15}")
 
 
@@ -150,6 +151,8 @@ def compare(gold: str, answer: str, question: str = "") -> Comparison:
     one, two = text_of(gold), text_of(answer)
     if one == two and not _labels_differ(gold, answer) and _symbols(gold) == _symbols(answer):
         return Comparison(True, "text")
+    if _joined_otherwise(plain(gold), plain(answer)):
+        return _OTHER_TEXT
     form = same_form(plain(gold), plain(answer), lambda x, y: compare(x, y, question).equal is True)
     if form is not None:
         return Comparison(form, "form")
@@ -188,6 +191,12 @@ def _labels_differ(gold: str, answer: str) -> bool:
     """x = 5 and y = 5."""
     a, b = _LABEL.match(gold), _LABEL.match(answer)
     return a is not None and b is not None and a[1] != b[1]
+
+
+def _joined_otherwise(gold: str, answer: str) -> bool:
+    """A and C, A or C: letters are choices or statements; of values, "and" and "or" list the same solutions."""
+    a, b = _JOINED.fullmatch(gold), _JOINED.fullmatch(answer)
+    return a is not None and b is not None and a[1].casefold() != b[1].casefold()
 
 
 def _symbols(text: str) -> list[str]:

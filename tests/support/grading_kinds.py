@@ -6,6 +6,11 @@ A line is `gold ~ answer`; each pair is tried both ways round.
 from collections.abc import Iterator
 
 SAME_BY_KIND = {
+    "values joined otherwise": r"""
+        1 and 2 ~ 1 or 2
+        x = 1 or x = 2 ~ 1 and 2
+        A and C ~ C and A
+    """,
     "several units": r"""
         5 feet 2 inches ~ 5 ft 2 in
         5 feet and 2 inches ~ 5 feet, 2 inches
@@ -681,6 +686,11 @@ SAME_BY_KIND = {
 }
 
 OTHER_BY_KIND = {
+    "letters joined otherwise": r"""
+        p and q ~ p or q
+        A and C ~ A or C
+        (A), (B) and (C) ~ (A), (B) or (C)
+    """,
     "adjectives that contradict": r"""
         5 red apples ~ 5 green apples
         3 large boxes ~ 3 small boxes

@@ -28,10 +28,7 @@ START_SECONDS = 60.0
 GRACE_SECONDS = 60.0
 """How long a sandbox may take for what is not a program's: above all the first import of its packages."""
 EVALUATION_SECONDS = 60.0
-"""How long a batch of programs may be evaluated.
-
-All of these are a second or two as a rule. They count as a program's time does: what others take is not counted.
-"""
+"""How long a batch of programs may be evaluated: a second or two, where the machine is not busy."""
 _WORDS_MOST = 4096
 
 
@@ -71,7 +68,7 @@ class Box:
         self._warm: set[tuple[str, ...]] = {()}
         self._warming: tuple[str, ...] = ()
         self._meter = Meter(self._process.pid)
-        self._patience = Allowance(self._meter, START_SECONDS)
+        self._deadline = time.monotonic() + START_SECONDS
         self._most = _WORDS_MOST
         self._got = bytearray()
 
@@ -121,13 +118,13 @@ class Box:
 
     def look(self) -> float:
         """Seconds until it must be looked at again; cuts its program short when that has had its time."""
-        left = self._patience.look()
+        left = max(0.0, self._deadline - time.monotonic())
         if self.allowance is None or self.allowance.over:
             return left
         if soon := self.allowance.look():
             return min(left, soon)
         self._ask(b"", GRACE_SECONDS)
-        return self._patience.look()
+        return GRACE_SECONDS
 
     def await_ready(self) -> None:
         """Wait for it to have started."""
@@ -149,7 +146,7 @@ class Box:
         self._log.close()
 
     def _ask(self, frame: bytes, seconds: float) -> None:
-        self._patience = Allowance(self._meter, seconds)
+        self._deadline = time.monotonic() + seconds
         self._send(memoryview(len(frame).to_bytes(4, "big") + frame))
 
     def _send(self, data: memoryview) -> None:
@@ -158,7 +155,7 @@ class Box:
             try:
                 data = data[os.write(self.stdin.fileno(), data) :]
             except BlockingIOError:
-                if not self._patience.look():
+                if time.monotonic() > self._deadline:
                     return
                 time.sleep(0.001)
             except BrokenPipeError:
@@ -167,7 +164,7 @@ class Box:
     def _frame(self) -> bytes | None:
         """The next frame when it is whole."""
         if not wait([self.out.fileno()], 0):
-            if self._patience.over:
+            if time.monotonic() >= self._deadline:
                 raise Broken("it was silent for too long")
             return None
         data = os.read(self.out.fileno(), 1 << 20)
