@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,11 @@ from tests.support.runs import Made
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/python.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def odd(value: Any) -> Any:
+    """A value of another type than is asked for, as people give who check no types."""
+    return value
 
 
 def asked(line: str) -> str:
@@ -68,14 +74,14 @@ def test_a_sandbox_that_does_not_exist_is_refused() -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: mmst.grade(7, "7"), r"gold must be a text, got 7\. Remedy: gold='7'"),
-        (lambda: mmst.grade("7", None), "answer must be a text, got None"),
-        (lambda: mmst.extract(None), "solution must be a text, got None"),
-        (lambda: mmst.extract("print(7)", by="code", stdout=7), "stdout must be a text, got 7"),
+        (lambda: mmst.grade(odd(7), "7"), r"gold must be a text, got 7\. Remedy: gold='7'"),
+        (lambda: mmst.grade("7", odd(None)), "answer must be a text, got None"),
+        (lambda: mmst.extract(odd(None)), "solution must be a text, got None"),
+        (lambda: mmst.extract("print(7)", by="code", stdout=odd(7)), "stdout must be a text, got 7"),
         (lambda: mmst.check_programs("print(7)"), "programs must be a list of texts"),
-        (lambda: mmst.check_programs(["print(7)", b"print(7)"]), r"programs\[1\] must be a text"),
+        (lambda: mmst.check_programs(["print(7)", odd(b"print(7)")]), r"programs\[1\] must be a text"),
         (lambda: mmst.check_programs([], timeout=0), r"timeout must be from 0\.01 to 86,400, got 0"),
-        (lambda: mmst.check_programs([], timeout="2"), "timeout must be from"),
+        (lambda: mmst.check_programs([], timeout=odd("2")), "timeout must be from"),
         (lambda: mmst.check_programs([], memory_mib=True), "memory_mib must be from 16 to"),
     ],
 )
