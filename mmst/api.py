@@ -13,8 +13,9 @@ from types import TracebackType
 
 from mmst import grading
 from mmst.core.config import Config
+from mmst.core.errors import ConfigError
 from mmst.core.errors import MmstError as MmstError
-from mmst.core.ports import Algebra, Execution, Limits, Program
+from mmst.core.ports import MEMORY_MIB, OUTPUT_KIB, TIMEOUT, Algebra, Execution, Limits, Program
 from mmst.core.ports import Sandbox as Engine
 from mmst.core.records import Report as Report
 from mmst.grading import Comparison
@@ -34,6 +35,7 @@ def grade(gold: str, answer: str, question: str = "") -> Comparison:
     >>> grade("1/2", "0.5"), grade("12 apples", "13")
     (Comparison(equal=True, how='number'), Comparison(equal=False, how='number'))
     """
+    _texts(gold=gold, answer=answer, question=question)
     [comparison] = grading.settle([(gold, answer)], lambda pairs: _algebra().decide(pairs), [question])
     return comparison
 
@@ -44,6 +46,9 @@ def extract(solution: str, by: str = "text", stdout: str | None = None) -> str |
     >>> extract("3 + 4 = 7, so the answer is 7."), extract("It depends.")
     ('7', None)
     """
+    _texts(solution=solution)
+    if stdout is not None:
+        _texts(stdout=stdout)
     chosen = method(by)
     return chosen.answer(chosen.solution(solution), stdout)
 
@@ -62,7 +67,6 @@ class Sandbox:
     def __init__(self, *, workers: int = 0, packages: Sequence[str] = DEFAULT, backend: str = "gvisor") -> None:
         """Use `workers` sandboxes at once (0: one per core)."""
         from mmst import wiring
-        from mmst.core.errors import ConfigError
 
         if backend not in (known := wiring.sandboxes_here()):
             raise ConfigError("unknown sandbox", value=backend, remedy=f"backend: {' or '.join(known)}")
@@ -90,8 +94,8 @@ class Sandbox:
         `timeout` is in seconds of CPU time. If the sandbox itself fails, it raises `SandboxError`.
         """
         assert self._engine, "use a sandbox inside `with`"
-        limits = Limits(timeout=timeout, memory_mib=memory_mib, output_kib=output_kib)
-        asked = (Program(id=str(i), source=source) for i, source in enumerate(programs))
+        limits = _limits(timeout, memory_mib, output_kib)
+        asked = (Program(id=str(i), source=source) for i, source in enumerate(_several(programs)))
         return sorted(self._engine.run(asked, limits), key=lambda done: int(done.id))
 
 
@@ -103,6 +107,8 @@ def check_programs(
     output_kib: int = _LIMITS.output_kib,
 ) -> list[Execution]:
     """Run the programs in a sandbox of their own; see `Sandbox`."""
+    _limits(timeout, memory_mib, output_kib)
+    programs = _several(programs)
     with Sandbox() as sandbox:
         return sandbox.check(programs, timeout=timeout, memory_mib=memory_mib, output_kib=output_kib)
 
@@ -129,13 +135,40 @@ def run(recipe: Config) -> RunSummary:
     return summary.summarise(wiring.open_store(recipe.out), config.run_id(recipe))
 
 
-def load_run(name: str, out: str = "runs") -> RunSummary:
+def load_run(name: str, out: str = Config().out) -> RunSummary:
     """The summary of a run, finished or not; `name` is its name or the beginning of it, `out` the store."""
     from mmst import wiring
     from mmst.runs import summary
 
     store = wiring.open_store(out)
     return summary.summarise(store, summary.find_run(store, name))
+
+
+def _texts(**given: object) -> None:
+    """Refuse what is no text, by its name: a number that Python has read no longer has its digits."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} must be a text", value=value, remedy=f"{name}={str(value)[:40]!r}")
+
+
+def _several(programs: Iterable[str]) -> list[str]:
+    """The programs; a single text is refused, for its characters would be taken for programs."""
+    if isinstance(programs, str | bytes):
+        raise ConfigError("programs must be a list of texts", value=programs, remedy="[program]")
+    listed = list(programs)
+    for number, program in enumerate(listed):
+        _texts(**{f"programs[{number}]": program})
+    return listed
+
+
+def _limits(timeout: float, memory_mib: int, output_kib: int) -> Limits:
+    """The limits of a program, within the bounds of `mmst check-programs`."""
+    for name, value, (low, high) in (
+        ("timeout", timeout, TIMEOUT), ("memory_mib", memory_mib, MEMORY_MIB), ("output_kib", output_kib, OUTPUT_KIB),
+    ):  # fmt: skip
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ConfigError(f"{name} must be from {low:,} to {high:,}", value=value, remedy=f"{name}={low}")
+    return Limits(timeout=timeout, memory_mib=memory_mib, output_kib=output_kib)
 
 
 @functools.cache

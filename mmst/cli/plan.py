@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe or a YAML file.")],
     settings: Settings,
+    recipe: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe, or a YAML file.")] = "",
+    named: Annotated[
+        str, typer.Option("--recipe", "-r", metavar="NAME|FILE", help="The recipe, named as `mmst run` takes it.")
+    ] = "",
     hardware: Annotated[
         str, typer.Option("--hardware", "-H", metavar="NAME|FILE", help="Shipped hardware, or a YAML file like those.")
     ] = "laptop-2-cores",
@@ -64,7 +67,9 @@ def plan(
     from mmst.planning.plan import plan as planned
     from mmst.planning.work import SOLVED
 
-    config, machine = configured(recipe, settings), machines.load(hardware)
+    if bool(recipe) == bool(named):
+        raise ConfigError("one recipe is planned", value=f"{recipe} {named}".strip() or None, remedy="mmst plan demo")
+    config, machine = configured(recipe or named, settings), machines.load(hardware)
     model, count = model_and_tokens(config.model.base, model_config)
     found = planned(config, model, machine, count, price, SOLVED if solved is None else solved)
     emit(found, json, *rendered(found))

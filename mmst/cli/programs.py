@@ -11,6 +11,7 @@ import typer
 
 from mmst.cli.options import DEFAULT_OUT, Json, StoreOut, between, console, emit
 from mmst.core.errors import ConfigError, MmstError
+from mmst.core.ports import MEMORY_MIB, OUTPUT_KIB, TIMEOUT
 from mmst.sandbox.guest.packages import DEFAULT, KNOWN
 
 _LACKS = 10
@@ -26,16 +27,15 @@ def check_programs(
     ],
     timeout: Annotated[
         float,
-        typer.Option(
-            metavar="S", help="Time limit of a program, in seconds.", callback=between(0.01, 86_400, "seconds")
-        ),
+        typer.Option(metavar="S", help="Time limit of a program, in seconds.", callback=between(*TIMEOUT, "seconds")),
     ] = 2.0,
     memory: Annotated[
         int,
-        typer.Option(metavar="MIB", help="Memory limit of a program, in MiB.", callback=between(16, 1 << 20, "MiB")),
+        typer.Option(metavar="MIB", help="Memory limit of a program, in MiB.", callback=between(*MEMORY_MIB, "MiB")),
     ] = 256,
     output_limit: Annotated[
-        int, typer.Option(metavar="KIB", help="Output limit of a program, in KiB.", callback=between(1, 1 << 20, "KiB"))
+        int,
+        typer.Option(metavar="KIB", help="Output limit of a program, in KiB.", callback=between(*OUTPUT_KIB, "KiB")),
     ] = 64,
     workers: Annotated[int, typer.Option(help="Sandboxes at once; 0: one a core.", callback=between(0, 1024))] = 0,
     sandbox: Annotated[

@@ -163,6 +163,10 @@ class Limits:
     output_kib: int = 64
 
 
+TIMEOUT, MEMORY_MIB, OUTPUT_KIB = (0.01, 86_400), (16, 1 << 20), (1, 1 << 20)
+"""The least and the most that people may ask of each limit."""
+
+
 class Evaluation(enum.StrEnum):
     """What an evaluator had to do with a program's execution."""
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,11 @@ class Shipped:
         if path.is_file():
             return path
         what = f"no such {self.what} file" if "/" in name_or_file or path.suffix else f"unknown {self.what}"
-        remedy = f"shipped: {', '.join(self.names())}; or the path of a YAML file"
+        if path.exists():
+            what = f"a {self.what} is a file, and this is {'a folder' if path.is_dir() else 'none'}"
+        near = difflib.get_close_matches(name_or_file, self.names(), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        remedy = f"{hint}shipped: {', '.join(self.names())}; or the path of a YAML file"
         raise ConfigError(what, value=name_or_file, remedy=remedy)
 
 

@@ -22,9 +22,11 @@ The rules are tried in this order:
    - Units may be missing on one side. A unit is a known unit, a compound of known units (km/h), or nouns that the
      question or the gold answer uses. If no question is given, nouns that look like a plural count too, with
      adjectives (7 red apples). Any other word after a number may change it (3 less, 3 squared, 3 out of 4, 3 only),
-     so the answer is text; "left", "each" and "in total" change nothing. Case matters where it tells units apart, as
+     so the answer is text; "left", "each" and "in total" change nothing, nor does "more" if the question is "how many
+     more". 1990s is not 1990. Case matters where it tells units apart, as
      in 5 mg and 5 Mg; 5 Kg is 5 kg. Two units must agree as a whole: 5 miles per hour ≠ 5 km per hour, $18 per day
-     ≠ $18 per week, m² ≠ m³. Two sets of nouns must share one: red apples, apples. Letters after a number are
+     ≠ $18 per week, m² ≠ m³. Of two sets of
+     nouns, one may say more: red apples, apples; but green apples ≠ red apples. Letters after a number are
      variables unless they are units: 7x is not 7, and 2pi is not 2.
    - A percent sign is a unit: 25% is 25. A *gold* 25% also accepts the fraction that it means, 1/4 or 0.25;
      a gold 0.25 does not accept 25%. This is the only rule that is not symmetric.
@@ -33,7 +35,9 @@ The rules are tried in this order:
 4. form. Choices are compared by their letter ("B" = "(B) 12"). Yes and no may be written True and False. What follows
    must be the same ("Yes, 5" ≠ "Yes, 7"), or only confirm it: "Yes, it is." is yes; "Yes, 5", "Yes, but …" and "Yes,
    no" are not. A time of day is h:mm with two digits of minutes, so 12:30 is neither 2:5 nor 0.4; without am or pm it
-   is on a 24-hour clock. Ratios are written 2:5, or 4 : 10 with spaces.
+   is on a 24-hour clock. Ratios are written 2:5, or 4 : 10 with spaces; 2 to 5 is a
+   ratio beside these. Measures in several known units (5 feet 2 inches, 5 ft 2 in) and remainders (4 R 1) are compared
+   part by part. A or C is not A and C.
 5. formula. Both answers are read as mathematics (`parse`) and compared part by part (`match`). Items without brackets
    have no order, also against a set or a list as Python prints it; against a tuple they have this order.
    (1, 2) ≠ (2, 1); (1, 2) ≠ {1, 2} (but ${1, 2}$ is a group, so a list); [0, 1) ≠ [0, 1]; matrices are compared
@@ -107,6 +111,7 @@ _FORMULA = {
 _LABEL = re.compile(r"[\s$\\([{*`\"']*([a-zA-Z])\s*=(?!=)")
 _PLAIN = re.compile(r"\s*(-?)\s?\$?([1-9]\d{0,2}(?:,\d{3})+|\d{1,30})(?:\.(\d{1,11}))?\s*")
 _MEASURED = re.compile(r"[-+]?\$?[\d.,]+ ([A-Za-z]{1,3}(?:[ /][A-Za-z]{1,3})?)")
+_JOINED = re.compile(r"(?:\(?[A-Za-z]\)?,? )+(and|or) \(?[A-Za-z]\)?", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[-+]?\d{1,15},\d{1,15}")
 
 
@@ -147,6 +152,8 @@ def compare(gold: str, answer: str, question: str = "") -> Comparison:
     one, two = text_of(gold), text_of(answer)
     if one == two and not _labels_differ(gold, answer) and _symbols(gold) == _symbols(answer):
         return Comparison(True, "text")
+    if _joined_otherwise(plain(gold), plain(answer)):
+        return _OTHER_TEXT
     form = same_form(plain(gold), plain(answer), lambda x, y: compare(x, y, question).equal is True)
     if form is not None:
         return Comparison(form, "form")
@@ -185,6 +192,12 @@ def _labels_differ(gold: str, answer: str) -> bool:
     """x = 5 and y = 5."""
     a, b = _LABEL.match(gold), _LABEL.match(answer)
     return a is not None and b is not None and a[1] != b[1]
+
+
+def _joined_otherwise(gold: str, answer: str) -> bool:
+    """A and C, A or C: letters are choices or statements; of values, "and" and "or" list the same solutions."""
+    a, b = _JOINED.fullmatch(gold), _JOINED.fullmatch(answer)
+    return a is not None and b is not None and a[1].casefold() != b[1].casefold()
 
 
 def _symbols(text: str) -> list[str]:

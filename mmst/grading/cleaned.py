@@ -41,6 +41,7 @@ _CODE = re.compile(
 _DOLLARS = {"AU": "aud", "A": "aud", "CA": "cad", "C": "cad", "NZ": "nzd", "HK": "hkd", "S": "sgd", "R": "brl"}
 _GROUP = r"[^{}]*(?:\{[^{}]*\}[^{}]*)*"
 _OVER = re.compile(rf"\{{({_GROUP}?)\\over(?![A-Za-z])({_GROUP})\}}")
+_CHOOSE = re.compile(rf"\{{({_GROUP}?)\\choose(?![A-Za-z])({_GROUP})\}}")
 _BARE_OVER = re.compile(r"(\s*\$?\s*[-+]?)([^{}$=,+-]+)\\over(?![A-Za-z])([^{}$=,+-]+)(\$?\s*)")
 _LINE = r"\\(?:overline|bar|dot)\s*"
 _BAR = re.compile(rf"(\d*)\.(\d*)\s*(?:\{{\s*{_LINE}\{{\s*(\d+)\s*\}}\s*\}}|{_LINE}\{{\s*(\d+)\s*\}}|{_LINE}(\d))")
@@ -83,6 +84,8 @@ def _once(text: str) -> str:
         text = _OVER.sub(r"\\frac{\1}{\2}", text)
         bare = _BARE_OVER.fullmatch(text)
         text = text if bare is None else rf"{bare[1]}\frac{{{bare[2].strip()}}}{{{bare[3].strip()}}}{bare[4]}"
+    if "\\choose" in text:
+        text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     if "." in text or "…" in text:
         text = _repeating(text)
     if "_" in text:

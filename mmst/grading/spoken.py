@@ -1,9 +1,15 @@
-"""Answers with a form that is neither number nor formula: choices, yes and no, times of day. Pure."""
+"""Answers with a form that is neither number nor formula. Pure.
+
+Choices, yes and no, times of day; 1 hour 30 minutes, 4 remainder 1, and a ratio in words (2 to 3 = 2:3).
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
+
+from mmst.grading.unit_words import KNOWN
 
 _CHOICE = re.compile(
     r"(?:(?:the|option|choice|answer) )*(?:\(([A-Ja-j])\)(\s.*)?|(?-i:([A-J]))(?:[).:](\s.*)?)?)",
@@ -30,6 +36,12 @@ _EXPLAINS = re.compile(
     r"(?:it|this|that|they|he|she|we|you|i|there) \S+",
     re.DOTALL,
 )
+_MEASURE = r"(\d{1,9}(?:\.\d{1,9})?)\s?([A-Za-z]{1,20})\.?"
+_MEASURES = re.compile(rf"{_MEASURE}(?:(?:,\s|\s|,?\sand\s){_MEASURE}){{1,3}}")
+_REMAINDER = re.compile(
+    r"(-?\d{1,99}),?\s?(?:with )?(?:an? )?(?:remainder|rem|r)\.?(?: of)?\s?(\d{1,99})", re.IGNORECASE
+)
+_RATIO = re.compile(r"(\d{1,30})\s?(:| to )\s?(\d{1,30})")
 
 
 def same_form(a: str, b: str, same: Callable[[str, str], bool]) -> bool | None:
@@ -44,6 +56,12 @@ def same_form(a: str, b: str, same: Callable[[str, str], bool]) -> bool | None:
     x, y = _time(a), _time(b)
     if x is not None and y is not None:
         return x == y
+    for form in (_measures, _remainder):
+        left, right = form(a), form(b)
+        if left is not None and right is not None:
+            return left == right
+    if (ratio := _ratio_in_words(a, b)) is not None:
+        return ratio
     one, other = _yes(a), _yes(b)
     if one is None or other is None:
         return None
@@ -86,3 +104,34 @@ def _yes(text: str) -> tuple[str, str] | None:
 def _explains(text: str) -> bool:
     """Whether the text after yes or no only explains it: no other answer, and no retraction."""
     return _TURNS.search(text) is None and _EXPLAINS.fullmatch(text) is not None
+
+
+def _measures(text: str) -> dict[str, Fraction] | None:
+    """What is measured in several units: 5 feet 2 inches. All must be known, and none stand twice."""
+    if _MEASURES.fullmatch(text) is None:
+        return None
+    found: dict[str, Fraction] = {}
+    for digits, word in re.findall(_MEASURE, text):
+        if word.casefold() == "and":
+            return None
+        spellings = (word.casefold(), word.casefold().removesuffix("s"))
+        unit = next((KNOWN[w] for w in spellings if w in KNOWN), None)
+        if unit is None or unit in found:
+            return None
+        found[unit] = Fraction(digits)
+    return found
+
+
+def _remainder(text: str) -> tuple[int, int] | None:
+    """Quotient and remainder: 4 R 1."""
+    found = _REMAINDER.fullmatch(text)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def _ratio_in_words(a: str, b: str) -> bool | None:
+    """Whether a ratio with a colon is one with "to"; None when they are not such a pair, or of a time of day."""
+    one, other = _RATIO.fullmatch(a), _RATIO.fullmatch(b)
+    if one is None or other is None or (one[2] == " to ") == (other[2] == " to "):
+        return None
+    (p, q), (r, s) = ((int(m[1]), int(m[3])) for m in (one, other))
+    return (p, q) == (r, s) or (None if _time(a) or _time(b) else p * s == q * r and q * s > 0)

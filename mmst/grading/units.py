@@ -50,6 +50,8 @@ class Behind(NamedTuple):
 NO_UNIT: frozenset[str] = frozenset()
 PERCENT = frozenset({"percent"})
 _WORDS = 8
+_COMPARED = frozenset("more fewer less".split())
+"""What an answer to "How many more …?" may say again."""
 
 _WORD = re.compile(r"[%°$€£¥₹¢/]|\(?[^\W\d_]+(?:['.\-][^\W\d_]+)*(?:\^?\{?[23]\}?)?\)?\.?")
 _ZERO = re.compile(r"\b(?:below|under) 0\b")
@@ -65,6 +67,8 @@ def behind(rest: str, currency: str, value: Fraction, question: str = "") -> Beh
     >>> behind(" less", "", Fraction(3)) is None
     True
     """
+    if rest == "s" and value.denominator == 1 and 1000 <= value <= 2090 and value % 10 == 0 and "sec" not in question:
+        return None  # the 1990s
     small = abs(value.numerator) <= value.denominator
     return _behind(rest, currency, small and value == 1, small, question)
 
@@ -93,6 +97,8 @@ def _behind(rest: str, currency: str, one: bool, small: bool, question: str) -> 
         for i, w in enumerate(lower)
     ):
         return None  # 7 x
+    if lower and lower[0] in _COMPARED and re.search(rf"\bhow (?:many|much) {lower[0]}\b", question, re.IGNORECASE):
+        lower = lower[1:]
     if small and lower[:1] == ["of"] and len(lower) > 1:  # three tenths of a mile
         lower = lower[2:] if lower[1] in ("a", "an", "the") else lower[1:]
     unit = _unit(lower, small, question, money)
@@ -276,7 +282,7 @@ def unit_of(text: str) -> frozenset[str]:
 
 
 def agree(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether two units may be the same: measures as a whole, nouns by one common word; or one has none.
+    """Whether two units may be the same: measures as a whole; of nouns, one may say more; or one has none.
 
     >>> agree(unit_of("miles per hour"), unit_of("km per hour")), agree(unit_of("red apples"), unit_of("apples"))
     (False, True)
@@ -290,7 +296,7 @@ def agree(one: frozenset[str], other: frozenset[str]) -> bool:
         if (one_measures and other_measures) or slashed:
             return False
         return bool(one_words & other_words)
-    return not one_words or not other_words or bool(one_words & other_words)
+    return not one_words or not other_words or one_words <= other_words or other_words <= one_words
 
 
 def _is_measure(word: str) -> bool:

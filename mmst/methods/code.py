@@ -15,7 +15,8 @@ Which program a completion holds:
    program's names again, is a correction and replaces it. If no block parses, the last one marked as Python runs as it
    is, and crashes.
 4. Without blocks, the lines that parse are used: the input of an interactive session, else runs of lines, chosen like
-   blocks. Text that is neither Python nor prose is a broken program; it is kept whole as the program.
+   blocks; lines indented below prose, as Markdown marks code, are a block. Text that is neither Python nor prose is
+   a broken program; it is kept whole as the program.
 5. Indentation shared by all lines, or of the first line alone, is removed.
 
 A program without a statement does not count (verdict `no_program`) and is not run. The answer is what the program

@@ -58,7 +58,9 @@ _ANSWER = (
 )
 _MARKER = re.compile(
     rf"(?:{_ANSWER}"
-    r"(?:[ \t]*(?:[:：]|=>?|-{1,2}>|→)|[ \t]+(?:is|are|be)\b|[ \t]+(?:comes|works|turns)[ \t]out[ \t]to[ \t]be\b)"
+    r"(?:[ \t]*(?:[:：]|=>?|-{1,2}>|→)|[ \t]+(?:is|are|be)\b"
+    r"|[ \t]+(?:comes|works|turns)[ \t]out[ \t](?:to(?:[ \t]be)?|as)\b"
+    r"|[ \t]+(?:comes[ \t]to|equals)\b)"
     r"(?:[ \t]+(?:given by|equal to)\b)?[*_`]*[ \t]*[:：]?)",
     re.IGNORECASE,
 )
@@ -138,6 +140,8 @@ _VALUES_IN_WORDS = frozenset({*SMALL, *DECADES, *COUNTED, *SIGNS}) | frozenset((
     "undefined "
     "none no both all neither never always sometimes every each twice double triple once option choice the an"
 ).split())  # fmt: skip
+_SIGNS = frozenset("\\∞∅")
+"""What is a value though no letter and no digit stands in it."""
 _NEAR, _ASKED = 400, 1200
 _TAIL = 50_000
 """How many characters at the end of a solution are examined, so that time is bounded."""
@@ -169,7 +173,7 @@ def answer_in(solution: str) -> str | None:
     doubtful: str | None = None
     for one in reversed(given):
         said = one.said
-        if (not any(c.isalnum() for c in said) and "\\" not in said) or (valued and _remark(said)):
+        if not any(c.isalnum() or c in _SIGNS for c in said) or (valued and _remark(said)):
             continue
         whose = standing(_before(text, one.at), text[one.start : one.start + _NEAR])
         if whose is Standing.NOT:

@@ -9,7 +9,7 @@ r"""Which answer a program's output gives. Pure.
 4. A line is kept as text if it denies, compares or counts steps ("no solution for 7", "more than 7", "Step 3"), gives
    values to several things ("Ann has 3 and Bob has 4"), or has several values that no rule above chooses from.
 5. If the last line is a sentence without a value ("Done."), an earlier line counts if it states an answer in the
-   words of rule 2.
+   words of rule 2, or if it is the only value.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import re
 from mmst.methods.extraction import answer_in
 
 _LONGEST = 1000
+_COLOURS = re.compile(r"\x1b\[[\d;]{0,20}m")
 _NUMBER = r"(?:\d+(?:[,_ ]\d{3})*+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
 _VALUE = re.compile(rf"(?<![\w.])[-+−]?(?:[$€£][ ]?)?[-+−]?{_NUMBER}(?:[ ]?[/:][ ]?{_NUMBER})*+(?:[ ]?%)?(?!\w|\.\d)")
 _LIST = re.compile(rf"\W{{0,3}}{_VALUE.pattern}(?:(?:, and|,| and| or) {_VALUE.pattern})++[.!]?")
@@ -60,7 +61,8 @@ def answer_printed(stdout: str) -> str | None:
     >>> answer_printed("working\\n7 apples\\n"), answer_printed("Number of apples left: 7"), answer_printed("\\n")
     ('7 apples', '7', None)
     """
-    line = stdout.rstrip().rsplit("\n", 1)[-1].strip()
+    stdout = _COLOURS.sub("", stdout).rstrip()
+    line = stdout.rsplit("\n", 1)[-1].strip()
     if not line or len(line) > _LONGEST:
         return line or None
     line = _undressed(line)
@@ -132,4 +134,7 @@ def _earlier(stdout: str, line: str) -> str | None:
     """The answer that an earlier line states, if the last line is only a sentence."""
     if any(c.isdigit() for c in line) or _SUBJECT.fullmatch(line) or (line[-1].isalnum()):
         return None
-    return answer_in(stdout)
+    if (stated := answer_in(stdout)) is not None:
+        return stated
+    before = stdout.removesuffix(line).split()
+    return before[0] if len(before) == 1 and _VALUE.fullmatch(before[0]) else None

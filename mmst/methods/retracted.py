@@ -13,10 +13,16 @@ import re
 from mmst.methods.disowned import CONFIRMS, DENIES, WRONG, last
 from mmst.methods.values import bare, is_value, sentence
 
+_TURNS = (
+    r"no,?[ \t]+wait|wait,?[ \t]+no|i[ \t]mean|(?:or,?[ \t]+)?rather(?![ \t]than)|make[ \t]that|scratch[ \t]that"
+    r"|strike[ \t]that|correction(?=:)|(?:edit|update)(?=:)|my[ \t]bad"
+)
+"""What turns to another value, also within a sentence."""
+_TURN = re.compile(rf"(?:,[ \t]|[ \t][–—-][ \t]|[–—])(?P<cue>{_TURNS}|no(?=,))(?!\w)", re.IGNORECASE)
 _CUE = re.compile(
     r"(?:[.!?;…:)}\]*$>\"'”—–-]|\n|\w(?=\s{0,9}\n)|\w(?=[ \t]+(?-i:Wait)\b))[*_)$]{0,4}\s{0,9}"
     r"(?:(?:oh|hmm+|um|but|and|oops|ah|er|well),?[ \t.…]{0,9})?"
-    r"(?P<cue>no(?=[,.!…—–-])|(?:wait|hold on|hang on|nope|actually|oops|sorry|correction|scratch that|strike that|hmm"
+    rf"(?P<cue>no(?=[,.!…—–-])|(?:{_TURNS}|wait|hold on|hang on|nope|nah|actually|oops|sorry|apologies|correction|hmm"
     r"|on second thoughts?|let me correct|i made an? (?:mistake|error)|my mistake"
     r"|that(?:['’]s| is| was) (?:wrong|incorrect))\b)",
     re.IGNORECASE,
@@ -46,7 +52,8 @@ _RETRACTS = re.compile(
 )
 """What takes back at once, whatever follows: said of the answer, and all that its clause says."""
 _STRONG = re.compile(
-    r"no|nope|actually|oops|sorry|correct|scratch|strike|on second|let me correct|i made|my mistake|that", re.IGNORECASE
+    rf"{_TURNS}|no|nope|nah|actually|oops|sorry|apologies|correct|on second|let me correct|i made|my mistake|that",
+    re.IGNORECASE,
 )
 _BE = r"(?:should|must|would|has to|ought to)(?:[ \t]have)?[ \t]be(?:en)?"
 _STATES = re.compile(
@@ -58,8 +65,9 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _DIRECT = re.compile(
-    r"\b(?:wait|hold on|no|nope|actually|oops|sorry|correction|scratch that|strike that|so|thus|therefore|hence|hmm"
-    r"|wrong|incorrect|mistake|not \S{1,20})[,.:;!…—–-]{0,3}[ \t]+(?:(?:no|sorry|actually|oops|make that),?[ \t]+)?"
+    rf"\b(?:{_TURNS}|wait|hold on|no|nope|nah|actually|oops|sorry|apologies|correction|so|thus|therefore|hence|hmm"
+    r"|on second thoughts?|wrong|incorrect|mistake|not \S{1,20})"
+    r"[,.:;!…—–-]{0,3}[ \t]+(?:(?:no|sorry|actually|oops|make that),?[ \t]+)?"
     r"(?=(?P<said>(?:[-+−]?[$\\(]?\d|\$|\\\(|\\boxed)[^\n]{0,200}))",
     re.IGNORECASE,
 )
@@ -95,10 +103,10 @@ def put_right(after: str, said: str = "") -> tuple[bool, str | None]:
     whole = said + after
     if retracts := _RETRACTS.search(whole[:_FAR]):
         return True, _said(whole[retracts.start("cue") :][:_FAR].split("\n\n\n", 1)[0].rstrip(), contradicts=True)[0]
-    cue = _CUE.search(after[:_FAR])
+    cue = _TURN.search(whole[:_FAR]) or _CUE.search(after[:_FAR])
     if cue is None:
         return False, None
-    rest = after[cue.start("cue") : cue.start("cue") + _FAR].split("\n\n\n", 1)[0].rstrip()
+    rest = (said * (cue.re is _TURN) + after)[cue.start("cue") :][:_FAR].split("\n\n\n", 1)[0].rstrip()
     denial, confirmed = last(DENIES, rest), last(CONFIRMS, rest)
     strong = _STRONG.match(cue["cue"]) is not None
     if confirmed > denial and not (strong and denial >= 0):

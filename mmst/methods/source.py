@@ -95,7 +95,7 @@ def programs(text: str) -> list[Program] | None:
         return [found] if (found := _session(text)) else None
     if len(text) > LONGEST:
         return None
-    lines = textwrap.dedent(text).split("\n")
+    lines = _at_the_margin(textwrap.dedent(text).split("\n"))
     kept: list[Program] = []
     other: list[str] = []
     for first, last, tree in _runs(lines):
@@ -137,6 +137,23 @@ def _runs(lines: Sequence[str]) -> Iterator[tuple[int, int, ast.Module | None]]:
         end = at + 1 if tree is None else end
         yield at, end, tree
         at = end
+
+
+def _at_the_margin(lines: list[str]) -> list[str]:
+    """The lines, with what stands indented below prose, as Markdown marks code, freed of that indentation."""
+    shown, above, at = list[str](), "", 0
+    while at < len(lines):
+        end = at
+        if lines[at][:1] in (" ", "\t") and lines[at].strip() and above[:1].strip() and _prose(above):
+            while end < len(lines) and (lines[end][:1] in (" ", "\t") or not lines[end].strip()):
+                end += 1
+            shown += textwrap.dedent("\n".join(lines[at:end])).split("\n")
+        else:
+            end += 1
+            shown.append(lines[at])
+        above = next((line for line in reversed(lines[at:end]) if line.strip()), above)
+        at = end
+    return shown
 
 
 def _trimmed(text: str, tree: ast.Module) -> Program:

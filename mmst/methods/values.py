@@ -6,6 +6,7 @@ r"""Which part of a sentence is a value. Pure.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _END = re.compile(r"\s*(?:(?<!\bi\.e)(?<!\be\.g)[.!?;](?=\s|$|\"|\\\"|[*_]{1,3}(?:\s|$))|<\|)")
 _SAYS = re.compile(
@@ -32,7 +33,7 @@ _CLAUSE = re.compile(
 )
 _SIDE = re.compile(
     r",\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
-    r"|\s(?:-|–|—)\s+(?=[^\W\d_]{3,}\s)|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=\w)"
+    r"|\s(?:-|–|—)\s+(?!(?:sqrt|sin|cos|tan|log|exp|abs|inf|infinity)\b)(?:(?=[^\W\d_]{3,}\s)|(?<=[–—]\s)(?=[^\W\d_]{3,}$))|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=\w)"
     r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then|he|she|they)"
     r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b",
     re.IGNORECASE,
@@ -58,6 +59,10 @@ _ITS_VALUE = re.compile(
     rf"(?P<value>(?:{_NUMBER}|\$[^$\n]{{1,100}}\$)(?:\s[^\W\d_]+){{0,2}})"
 )
 """A calculation and what it gives: "7 minus 2, i.e. 5"."""
+_NAMED = rf"{_NUMBER}(?:\s[^\W\d_]+){{0,2}}"
+_CHAIN = re.compile(rf"(?:{_NAMED}\s?[-+−*/×÷·]\s?){{1,20}}{_NAMED}\s?=\s?(?P<value>{_NUMBER}(?:\s[^\W\d_]+){{1,2}})")
+"""A calculation with what is counted: "3 + 4 = 7 apples"."""
+_AROUND = frozenset("\u200b\u200c\u200d\u200e\u200f\u2060\ufe0e\ufe0f\ufeff\xad∎")
 
 
 def sentence(text: str) -> str:
@@ -89,6 +94,8 @@ def bare(text: str) -> str:
 
 def _calculated(text: str) -> str | None:
     """The result of a calculation that comes first: "double 7, that is 14"; None if a value comes first."""
+    if chain := _CHAIN.fullmatch(text):
+        return chain["value"]
     found = _ITS_VALUE.fullmatch(text)
     if found is None:
         return None
@@ -126,6 +133,19 @@ def is_value(text: str) -> bool:
     if re.match(r"[-+−]?\s?[$€£\\]?\s?[\d.]|[$\\[({√π]", text):
         return len(words) <= 3
     return not words or text.lower() in ("yes", "no", "true", "false")
+
+
+def _unmarked(text: str) -> str:
+    """The text without pictures (✓, ∎, an emoji) and invisible characters around it; the last one is left."""
+    while len(text) > 1 and _is_mark(text[-1]):
+        text = text[:-1].rstrip()
+    while len(text) > 1 and _is_mark(text[0]):
+        text = text[1:].lstrip()
+    return text
+
+
+def _is_mark(char: str) -> bool:
+    return char in _AROUND or (char >= "■" and unicodedata.category(char) in ("So", "Sk"))
 
 
 def _cut(text: str) -> str:
@@ -174,7 +194,7 @@ def _undressed(text: str) -> str:
     text = text.strip()
     while True:
         was = text
-        text = text.strip("*_`\"'“”").strip()
+        text = _unmarked(text).strip("*_`\"'“”").strip()
         for opening, closing in (("\\[", "\\]"), ("$$", "$$"), ("\\begin{equation}", "\\end{equation}")):
             if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening) + len(closing):
                 text = text[len(opening) : -len(closing)].strip()

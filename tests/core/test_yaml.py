@@ -82,3 +82,15 @@ def test_bad_yaml_is_refused_with_file_and_line(tmp_path: Path, text: str, place
 def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 1"):
         recipes.SHIPPED.read(write(tmp_path, "title: !!python/object/apply:os.getcwd []"))
+
+
+def test_a_misspelt_name_is_told_with_the_right_one(tmp_path: Path) -> None:
+    (tmp_path / "demo.yaml").write_text("k: 1")
+    with pytest.raises(ConfigError, match=r"unknown recipe, got 'dmeo'\. Remedy: did you mean demo\?"):
+        Shipped("recipe", tmp_path).read("dmeo")
+
+
+@pytest.mark.parametrize(("name", "kind"), [(".", "a folder"), ("/dev/null", "none")])
+def test_what_is_there_and_no_file_is_not_said_to_be_missing(name: str, kind: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"a recipe is a file, and this is {kind}"):
+        Shipped("recipe", tmp_path).read(name)

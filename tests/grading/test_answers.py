@@ -100,6 +100,10 @@ def test_arrays_are_read_over_several_lines(gold: str, printed: str, expected: b
 @pytest.mark.parametrize(
     ("answer", "question", "expected"),
     [
+        ("7 more", "How many more apples has Ann?", True),
+        ("7 more apples", "How many more apples has Ann?", True),
+        ("7 fewer", "How many more apples has Ann?", False),
+        ("7 more", "How many apples has Ann?", False),
         ("7 fizz", "How much fizz is in the can?", True),
         ("7 fizz", "", False),
         ("7 bananas", "How many apples are left?", False),

@@ -1,10 +1,13 @@
 """`import mmst`: the public functions, and the page that shows them."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,11 @@ from tests.support.runs import Made
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/python.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def odd(value: Any) -> Any:
+    """A value of another type than is asked for, as people give who check no types."""
+    return value
 
 
 def asked(line: str) -> str:
@@ -61,6 +69,29 @@ def test_programs_come_back_in_their_order() -> None:
 def test_a_sandbox_that_does_not_exist_is_refused() -> None:
     with pytest.raises(mmst.MmstError, match=r"unknown sandbox, got 'docker'\. Remedy: backend: gvisor or subprocess"):
         mmst.Sandbox(backend="docker")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: mmst.grade(odd(7), "7"), r"gold must be a text, got 7\. Remedy: gold='7'"),
+        (lambda: mmst.grade("7", odd(None)), "answer must be a text, got None"),
+        (lambda: mmst.extract(odd(None)), "solution must be a text, got None"),
+        (lambda: mmst.extract("print(7)", by="code", stdout=odd(7)), "stdout must be a text, got 7"),
+        (lambda: mmst.check_programs("print(7)"), "programs must be a list of texts"),
+        (lambda: mmst.check_programs(["print(7)", odd(b"print(7)")]), r"programs\[1\] must be a text"),
+        (lambda: mmst.check_programs([], timeout=0), r"timeout must be from 0\.01 to 86,400, got 0"),
+        (lambda: mmst.check_programs([], timeout=odd("2")), "timeout must be from"),
+        (lambda: mmst.check_programs([], memory_mib=True), "memory_mib must be from 16 to"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_its_name(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(mmst.MmstError, match=said):
+        call()
+
+
+def test_runs_are_loaded_from_where_recipes_put_them() -> None:
+    assert inspect.signature(mmst.load_run).parameters["out"].default == config.Config().out
 
 
 def test_what_takes_algebra_is_decided() -> None:

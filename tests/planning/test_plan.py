@@ -359,6 +359,19 @@ def mmst(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 SMALLER = ("-s", "problems.train.0.count=30", "-s", "problems.test.0.count=100", "-s", "problems.annotated.0.count=50")
 
 
+@pytest.mark.parametrize("named", [("--recipe", "demo"), ("-r", "demo")])
+def test_the_recipe_is_named_as_other_commands_name_it(
+    named: tuple[str, str], mmst: Callable[..., tuple[int, str, str]]
+) -> None:
+    assert mmst(*named, *SMALLER, "--json") == mmst("demo", *SMALLER, "--json")
+
+
+@pytest.mark.parametrize("named", [(), ("demo", "--recipe", "demo")])
+def test_one_recipe_is_planned(named: tuple[str, ...], mmst: Callable[..., tuple[int, str, str]]) -> None:
+    code, _, err = mmst(*named)
+    assert (code, err.startswith("mmst: one recipe is planned")) == (2, True)
+
+
 def test_the_command_prints_every_group_and_the_same_as_json(mmst: Callable[..., tuple[int, str, str]]) -> None:
     code, table, _ = mmst("demo", *SMALLER, "--price", "2")
     _, text, _ = mmst("demo", *SMALLER, "--price", "2", "--json")

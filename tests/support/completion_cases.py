@@ -5,6 +5,40 @@ r"""Completions as models write them, with what is to be read from them: one a l
 """
 
 STATED: tuple[tuple[str, str | None], ...] = (
+    # another value, said at once
+    ("The answer is 7. No wait, it is 8.", "8"),
+    ("The answer is 7, no wait, 8.", "8"),
+    ("The answer is 7 - no, 8.", "8"),
+    ("The answer is 7. I mean 8.", "8"),
+    ("The answer is 7, I mean 8.", "8"),
+    ("The answer is 7. I mean, 7 apples.", "7 apples"),
+    ("The answer is 7, or rather 8.", "8"),
+    ("The answer is 7, rather than 8.", "7"),
+    ("The answer is 7. Make that 8.", "8"),
+    ("The answer is 7. Edit: 8.", "8"),
+    ("The answer is 7. EDIT: it should be 8.", "8"),
+    ("The answer is 7. On second thought, 8.", "8"),
+    ("The answer is 7. Nah, 8.", "8"),
+    ("The answer is 7. Apologies, the total is 8.", "8"),
+    # a calculation of what is counted, and other verbs
+    ("The answer is 3 + 4 = 7 apples.", "7 apples"),
+    ("The answer is 3 apples + 4 apples = 7 apples.", "7 apples"),
+    ("The answer comes out to 7.", "7"),
+    ("The answer comes to 7 dollars.", "7 dollars"),
+    ("The answer equals 7.", "7"),
+    ("If the answer equals 7, then x is 3.", None),
+    # a difference is no clause; a remark behind a dash is one
+    ("The answer is 5 - sin x.", "5 - sin x"),
+    ("The answer is 100 - price.", "100 - price"),
+    ("The answer is 7 — done.", "7"),
+    # pictures, marks and invisible characters
+    ("The answer is 7\u200b.", "7"),
+    ("The answer is 7 \U0001f600", "7"),
+    ("The answer is 7 ✓", "7"),
+    ("The answer is 7. ∎", "7"),
+    ("The answer is 90°.", "90°"),
+    ("The answer is ∞.", "∞"),
+    ("The answer is ∅.", "∅"),
     # a clause behind the value
     ("The answer is 42 because 6 times 7 is 42.", "42"),
     ("So the answer is 42 since 6*7=42.", "42"),
@@ -939,6 +973,10 @@ PROGRAMS: tuple[tuple[str, str], ...] = (
     (f"\\begin{{lstlisting}}[language=Python]\n{SEVEN}\n\\end{{lstlisting}}", SEVEN),
     (f"<code>\n```python\n{SEVEN}\n```\n</code>", SEVEN),
     # indentation
+    ("Here is the code:\n\n    print(7)\n", "print(7)"),
+    ("Here you go\n\n    x = 3\n    print(x + 4)\n\nThis prints 7.", "x = 3\nprint(x + 4)"),
+    ("We loop:\n    for i in range(2):\n        print(i)\nDone.", "for i in range(2):\n    print(i)"),
+    ("def f(:\n\n    print(7)", "def f(:\n\n    print(7)"),
     (" print(7)", "print(7)"),
     (" a = 3\n print(a + 4)", "a = 3\nprint(a + 4)"),
     ("    a = 3\n    print(a + 4)\n", "a = 3\nprint(a + 4)"),
@@ -959,6 +997,10 @@ PROGRAMS: tuple[tuple[str, str], ...] = (
 )
 
 PRINTED: tuple[tuple[str, str | None], ...] = (
+    ("7 \x1b[0m\n", "7"),
+    ("\x1b[1;32mThe answer is 7\x1b[0m\n", "7"),
+    ("7\nDone.\n", "7"),
+    ("7\n8\nDone.\n", "Done."),
     # values stay as they are
     ("7", "7"),
     ("working\n 7 \n\n", "7"),

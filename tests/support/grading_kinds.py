@@ -6,6 +6,31 @@ A line is `gold ~ answer`; each pair is tried both ways round.
 from collections.abc import Iterator
 
 SAME_BY_KIND = {
+    "values joined otherwise": r"""
+        1 and 2 ~ 1 or 2
+        x = 1 or x = 2 ~ 1 and 2
+        A and C ~ C and A
+    """,
+    "several units": r"""
+        5 feet 2 inches ~ 5 ft 2 in
+        5 feet and 2 inches ~ 5 feet, 2 inches
+        1 hour 30 minutes ~ 1 hour and 30 minutes
+        2 hours, 5 minutes, and 3 seconds ~ 2 h 5 min 3 s
+    """,
+    "remainders": r"""
+        4 R 1 ~ 4 remainder 1
+        4 R1 ~ 4 with a remainder of 1
+        4, remainder 1 ~ 4 r 1
+    """,
+    "ratios in words": r"""
+        1:2 ~ 1 to 2
+        1:2 ~ 2 to 4
+        12:30 ~ 12 to 30
+    """,
+    "choose": r"""
+        {5 \choose 2} ~ 10
+        \binom{n}{2} ~ {n \choose 2}
+    """,
     "braces alone": r"""
         \{1, 2\} ~ {2, 1}
         1, 2 ~ {2,1}
@@ -661,6 +686,35 @@ SAME_BY_KIND = {
 }
 
 OTHER_BY_KIND = {
+    "letters joined otherwise": r"""
+        p and q ~ p or q
+        A and C ~ A or C
+        (A), (B) and (C) ~ (A), (B) or (C)
+    """,
+    "adjectives that contradict": r"""
+        5 red apples ~ 5 green apples
+        3 large boxes ~ 3 small boxes
+    """,
+    "decades": r"""
+        1990 ~ 1990s
+        2010 ~ 2010s
+    """,
+    "several units": r"""
+        1 hour 30 minutes ~ 1 hour 20 minutes
+        1 hour 30 minutes ~ 1 hour
+        5 feet 2 inches ~ 2 feet 5 inches
+        5 ft 2 in ~ 5 m 2 cm
+    """,
+    "remainders": r"""
+        4 R 1 ~ 4 R 2
+        4 R 1 ~ 41
+        4 R 1 ~ 4.1
+    """,
+    "ratios in words": r"""
+        1:2 ~ 2 to 1
+        1:2 ~ 1 to 3
+        1 to 2 ~ 1/2
+    """,
     "an order against none": r"""
         (1,2) ~ {1,2}
         (1, 2) ~ \{1, 2\}

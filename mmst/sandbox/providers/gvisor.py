@@ -37,6 +37,7 @@ from mmst.sandbox.work import Waiting, Work
 
 TRIES = 3
 """How many sandboxes one program may break, and how many in a row may fail to start."""
+_RETRY = "try again when the machine is less busy; if that does not help, another version of runsc may"
 _OTHER = "use such a machine; for programs that you would run yourself: --set check.sandbox=subprocess"
 _REMEDY = "Debian: `apt-get install runsc`; elsewhere: https://gvisor.dev/docs/user_guide/install/"
 
@@ -222,7 +223,7 @@ class GvisorSandbox:
             else:
                 (self._evaluators if self._evaluate else self._pool).append(box)
                 return
-        raise SetupError("gVisor is installed but starts no sandbox", why="; ".join(reasons), remedy=_REMEDY)
+        raise SetupError("gVisor is installed but starts no sandbox", why="; ".join(reasons), remedy=_RETRY)
 
     def _new(self, *, evaluator: bool) -> Box:
         return Box(self._root, self.platform or "", self._here, evaluator=evaluator)
