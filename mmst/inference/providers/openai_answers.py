@@ -61,10 +61,13 @@ def decoded(raw: bytes, encoding: str, most: int) -> bytes:
     """
     encoding = encoding.strip().lower()
     if encoding in ("gzip", "x-gzip", "deflate"):
+        packed = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either kind, by its head
         try:
-            raw = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, most + 1)  # either kind, by its head
+            raw = packed.decompress(raw, most + 1)
         except zlib.error:
-            raise BadAnswer(f"no {encoding}") from None
+            raise BadAnswer(f"not {encoding}") from None
+        if len(raw) <= most and not packed.eof:
+            raise BadAnswer(f"{encoding} that is cut off")
     elif encoding not in ("", "identity"):
         raise BadAnswer(f"encoded as {words(encoding, 40)}, which was not asked for")
     if len(raw) > most:
