@@ -27,7 +27,7 @@ from mmst.core.weights import checkpoint_folder
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 
 
 def run(engines: Engines, place: Place, trainset: Manifest, checkpoint: Manifest) -> Manifest:
@@ -72,7 +72,7 @@ def _trained(engines: Engines, stage: Stage, trainset: Manifest, checkpoint: Man
     arm, seed = str(trainset.facts["arm"]), seed_of(config.sampling.seed, "train")
     share = annotated_share(len(new), len(annotated), config.trainset.annotated_share, arm)
 
-    budget = config.train.steps * config.train.batch_tokens * config.train.ranks
+    budget = config.train.steps * config.train.batch_tokens
     with open(scratch / "order.jsonl", "w", encoding="utf-8", errors="surrogatepass", opener=private.opener) as file:
         file.writelines(to_json(e) + "\n" for e in enough(order(new, annotated, share, seed), budget))
     folder = checkpoint_folder(store, checkpoint)

@@ -7,7 +7,7 @@ in a collective say so.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +18,8 @@ import transformers
 from mmst.core.config import TrainConfig
 from mmst.core.errors import TrainingError
 from mmst.core.ports import TrainSpec
+from mmst.training.data import TokenizedExample
+from mmst.training.loss import CompletionLoss
 
 PATIENCE = timedelta(hours=6)
 """For how long ranks wait for each other: the first one alone exports the model, which takes long for a large one."""
@@ -32,20 +34,28 @@ class Plain:
         self.model.train()
         self.optimizer = adamw(self.model, s)
         self.clip = s.clip
+        dtype = torch.bfloat16 if s.precision == "bfloat16" else torch.float32
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=s.precision == "bfloat16")
-
-    def logits(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits (rows, tokens, vocabulary) of token ids (rows, tokens)."""
         with self.autocast:
-            return cast(torch.Tensor, self.model(input_ids=ids, use_cache=False).logits)
+            self._loss = CompletionLoss(causal(self.model), self.model, self.device, dtype)
 
-    def evaluated(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits from which nothing is to be learnt: without dropout and gradients."""
+    @property
+    def packs(self) -> bool:
+        """Whether rows are computed without padding."""
+        return self._loss.packs
+
+    def loss(self, rows: Sequence[TokenizedExample]) -> torch.Tensor:
+        """Cross entropy of the rows' completions, summed over their tokens."""
+        with self.autocast:
+            return self._loss(rows)
+
+    def measured(self, rows: Sequence[TokenizedExample]) -> float:
+        """The same, from which nothing is to be learnt: without dropout and gradients."""
         self.model.eval()
         with torch.no_grad():
-            found = self.logits(ids)
+            found = self.loss(rows)
         self.model.train()
-        return found
+        return found.item()
 
     def probe(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits as the exported model is to compute them."""
@@ -53,11 +63,14 @@ class Plain:
         with torch.no_grad():
             return cast(torch.Tensor, self.model(input_ids=ids, use_cache=False).logits)
 
-    def update(self, loss: torch.Tensor, lr: float) -> None:
-        """One optimiser step."""
+    def learn(self, loss: torch.Tensor, *, last: bool) -> None:
+        """Add the gradients of a part of a step; `last`: of its last part."""
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def update(self, lr: float) -> None:
+        """One optimiser step with the gradients that were added up."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        loss.backward()  # type: ignore[no-untyped-call]
         if self.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
@@ -123,18 +136,24 @@ class Zero:
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.engine, *_ = deepspeed.initialize(model=model, optimizer=adamw(model, s), config=settings)
         self.engine.train()
+        self._loss = CompletionLoss(causal(model), self.engine, self.device, dtype)
 
-    def logits(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits (rows, tokens, vocabulary) of token ids (rows, tokens), called by every rank."""
-        return cast(torch.Tensor, self.engine(input_ids=ids, use_cache=False).logits)
+    @property
+    def packs(self) -> bool:
+        """Whether rows are computed without padding."""
+        return self._loss.packs
 
-    def evaluated(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits from which nothing is to be learnt: without dropout and gradients; called by every rank."""
+    def loss(self, rows: Sequence[TokenizedExample]) -> torch.Tensor:
+        """Cross entropy of the rows' completions, summed over their tokens; called by every rank."""
+        return self._loss(rows)
+
+    def measured(self, rows: Sequence[TokenizedExample]) -> float:
+        """The same, from which nothing is to be learnt: without dropout and gradients; called by every rank."""
         self.engine.eval()
         with torch.no_grad():
-            found = self.logits(ids)
+            found = self.loss(rows)
         self.engine.train()
-        return found
+        return found.item()
 
     def probe(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits as the exported model is to compute them, called by every rank."""
@@ -142,11 +161,15 @@ class Zero:
         with torch.no_grad():
             return cast(torch.Tensor, self.engine(input_ids=ids, use_cache=False).logits)
 
-    def update(self, loss: torch.Tensor, lr: float) -> None:
-        """One optimiser step, called by every rank."""
+    def learn(self, loss: torch.Tensor, *, last: bool) -> None:
+        """Add the gradients of a part of a step (`last`: of its last part), called by every rank."""
+        self.engine.set_gradient_accumulation_boundary(last)
+        self.engine.backward(loss)
+
+    def update(self, lr: float) -> None:
+        """One optimiser step with the gradients that were added up, called by every rank."""
         for group in self.engine.optimizer.param_groups:
             group["lr"] = lr
-        self.engine.backward(loss)
         self.engine.step()
 
     def save(self, folder: Path) -> None:
@@ -214,6 +237,11 @@ def trainable(spec: TrainSpec, s: TrainConfig, dtype: torch.dtype = torch.float3
         model,
         LoraConfig(r=s.lora_rank, lora_alpha=s.lora_alpha, target_modules=targets, task_type="CAUSAL_LM"),
     )
+
+
+def causal(model: Any) -> Any:
+    """The language model itself, without the wrapper that has its adapters."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def fill(model: Any, weights: Mapping[str, torch.Tensor]) -> None:

@@ -20,9 +20,10 @@ from mmst.core.errors import ModelError, TrainingError
 from mmst.core.ports import TrainSpec
 from mmst.core.records import from_data
 from mmst.training import checkpoints
-from mmst.training.data import Plan, TokenizedExample
+from mmst.training.data import Plan, TokenizedExample, parts
 from mmst.training.engines import Engine, Plain, Zero, fill, load_model, trainable
 from mmst.training.guard import MEASURED, Guard
+from mmst.training.loss import pad
 
 
 def learning_rate(step: int, s: TrainConfig) -> float:
@@ -33,44 +34,46 @@ def learning_rate(step: int, s: TrainConfig) -> float:
     return s.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, s.steps - warm)))
 
 
-def pad(rows: Sequence[TokenizedExample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (rows, tokens), padded on the right, and where a token is to be learnt (a mask).
-
-    A causal model needs no attention mask for padding on the right: nothing looks that way.
-    """
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + row.ids[-1:] * (width - len(row.ids)) for row in rows])
-    at = torch.arange(width)
-    starts, ends = (torch.tensor([[n] for n in ns]) for ns in zip(*((r.start, len(r.ids)) for r in rows), strict=True))
-    return ids.to(device), ((at >= starts) & (at < ends)).to(device)
+Batch = Sequence[TokenizedExample]
 
 
-def completion_loss(logits: torch.Tensor, ids: torch.Tensor, learnt: torch.Tensor) -> torch.Tensor:
-    """Cross entropy summed over the completions' tokens, in fp32."""
-    wanted = learnt[:, 1:]
-    return torch.nn.functional.cross_entropy(logits[:, :-1][wanted].float(), ids[:, 1:][wanted], reduction="sum")
+class Steps:
+    """What a step is: its batch in parts, dealt to the ranks, the loss averaged over the batch's tokens."""
+
+    def __init__(self, engine: Engine, s: TrainConfig, rank: int, ranks: int) -> None:
+        self._engine, self._rank, self._ranks = engine, rank, ranks
+        self._most = s.micro_tokens or max(1, s.batch_tokens // ranks)
+
+    def learn(self, batch: Batch) -> float:
+        """Add up the gradients of a batch; its loss over all ranks. Called by every rank.
+
+        Engines average gradients over ranks; with the factor here the average is over tokens.
+        """
+        mine, share = self._mine(batch), self._ranks / learnt(batch)
+        value = 0.0
+        for i, (rows, weight) in enumerate(mine, 1):
+            loss = self._engine.loss(rows) * (weight * share)
+            self._engine.learn(loss, last=i == len(mine))
+            value += loss.item()
+        return self._engine.total(value) / self._ranks
+
+    def measured(self, batches: Sequence[Batch]) -> float:
+        """The mean loss of some batches with the model as it is; called by every rank."""
+        return fmean(
+            self._engine.total(sum(self._engine.measured(rows) * weight for rows, weight in self._mine(batch)))
+            / learnt(batch)
+            for batch in batches
+        )
+
+    def _mine(self, batch: Batch) -> list[tuple[Batch, float]]:
+        """This rank's parts with their weight: all ranks have as many, so one without rows computes on some for nothing."""
+        all_parts = parts(batch, self._most, self._ranks, packed=self._engine.packs)
+        return [(rows or batch[:1], float(bool(rows))) for rows in all_parts[self._rank :: self._ranks]]
 
 
-def part_loss(
-    logits: Callable[[torch.Tensor], torch.Tensor],
-    part: Sequence[Sequence[TokenizedExample]],
-    rank: int,
-    device: torch.device,
-) -> torch.Tensor:
-    """This rank's share in the loss of a step whose batches are `part`, one a rank.
-
-    Gradients are averaged over ranks: with the factor here the average is over tokens.
-    """
-    learnt = sum(len(row.ids) - row.start for rows in part for row in rows)
-    ids, mask = pad(part[rank], device)
-    return completion_loss(logits(ids), ids, mask) * (len(part) / learnt)
-
-
-def measured(engine: Engine, parts: Sequence[Sequence[Sequence[TokenizedExample]]], rank: int) -> float:
-    """The mean loss of some steps' batches with the model as it is; called by every rank."""
-    return fmean(
-        engine.total(part_loss(engine.evaluated, part, rank, engine.device).item()) / len(part) for part in parts
-    )
+def learnt(batch: Batch) -> int:
+    """The tokens that a batch teaches."""
+    return sum(len(row.ids) - row.start for row in batch)
 
 
 def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float], None]) -> None:
@@ -84,7 +87,7 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         raise ModelError("the tokenizer has no end token, so no completion would end", remedy="set its eos_token")
     model_config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
     context = getattr(model_config, "max_position_embeddings", None) or s.batch_tokens
-    plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens), s.batch_tokens, spec.seed)
+    plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens, s.micro_tokens or context), s.batch_tokens)
     stream = plan.batches()
     stream = itertools.chain([next(stream)], stream)  # unusable examples are found before a model is loaded
 
@@ -92,8 +95,9 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     engine: Engine = Zero(spec, s) if s.zero or ranks > 1 else Plain(spec, s)
-    first_parts = [[next(stream) for _ in range(ranks)] for _ in range(min(MEASURED, s.steps))]
-    stream = itertools.chain(itertools.chain.from_iterable(first_parts), stream)
+    steps = Steps(engine, s, rank, ranks)
+    first_batches = [next(stream) for _ in range(min(MEASURED, s.steps))]
+    stream = itertools.chain(first_batches, stream)
     losses: list[float] = []
     tokens = 0
     resumed = checkpoints.latest(work)
@@ -105,21 +109,20 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         guard = Guard(s, state.get("start", losses[0]), losses)
         on_step(step, losses[-1])
     else:
-        guard = Guard(s, measured(engine, first_parts, rank))
-    batches = itertools.islice(stream, len(losses) * ranks, None)
+        guard = Guard(s, steps.measured(first_batches))
+    batches = itertools.islice(stream, len(losses), None)
     for step in range(len(losses), s.steps):
-        part = [next(batches) for _ in range(ranks)]
-        loss = part_loss(engine.logits, part, rank, engine.device)
-        value = engine.total(loss.item()) / ranks
+        batch = next(batches)
+        value = steps.learn(batch)
         guard.check(value)
-        engine.update(loss, learning_rate(step, s))
+        engine.update(learning_rate(step, s))
         losses.append(value)
-        tokens += sum(len(row.ids) for rows in part for row in rows)
+        tokens += sum(len(row.ids) for row in batch)
         on_step(step + 1, value)
         if (step + 1) % s.checkpoint_every == 0 and step + 1 < s.steps:
             progress = json.dumps({"losses": losses, "tokens": tokens, "start": guard.start})
             checkpoints.write(work, step + 1, progress, engine.save, first=first, wait=engine.wait)
-    guard.check_end(measured(engine, first_parts, rank))
+    guard.check_end(steps.measured(first_batches))
     figures = {
         "loss": round(fmean(losses[-max(1, s.steps // 10) :]), 6),
         "steps": s.steps,
