@@ -64,7 +64,8 @@ class Plan:
                 raise UserError(
                     f"every training example is longer than {self.longest} tokens, the least of the model's "
                     "context, train.batch_tokens and train.micro_tokens",
-                    remedy="raise train.batch_tokens (or train.micro_tokens), or take shorter prompts (prompt.shots) or another model",
+                    remedy="raise train.batch_tokens (or train.micro_tokens), or take shorter prompts (prompt.shots) "
+                    "or another model",
                 )
 
 

@@ -21,29 +21,32 @@ def chunks(tokens: int, vocabulary: int) -> int:
     return max(1, min(tokens, CHUNK_BYTES // (4 * vocabulary)))
 
 
-def summed_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def summed_loss(head: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Cross entropy of `targets` (tokens), summed in fp32, from hidden states (tokens, width) through the `head`.
 
     What the head computes must be the logits: a model that scales or caps them afterwards is not for this.
     """
-    if type(head) is torch.nn.Linear and head.bias is None:
-        return cast(torch.Tensor, _Linear.apply(hidden, head.weight, targets, torch.is_grad_enabled()))
-    forward, size = type(head).forward, chunks(len(targets), int(head.out_features))
+    if type(head) is torch.nn.Linear and getattr(head, "bias", None) is None:
+        loss = _Linear.apply(hidden, head.weight, targets, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+        return cast(torch.Tensor, loss)
+    size = chunks(len(targets), int(head.out_features))
     total = hidden.new_zeros((), dtype=torch.float32)
-    for part, wanted in zip(hidden.split(size), targets.split(size), strict=True):
-        total = total + checkpoint(_of_chunk, forward, head, part, wanted, use_reentrant=False)
+    for start in range(0, len(targets), size):
+        chunk = slice(start, start + size)
+        total = total + checkpoint(_of_chunk, head, hidden[chunk], targets[chunk], use_reentrant=False)
     return total
 
 
-def _of_chunk(forward: Any, head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(forward(head, hidden).float(), targets, reduction="sum")
+def _of_chunk(head: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    logits = type(head).forward(head, hidden)
+    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
 
 
 class _Linear(torch.autograd.Function):
     """The loss and, in the same pass, its gradients: no logits are kept for the backward pass."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, learns: bool
     ) -> torch.Tensor:
         of_hidden = torch.empty_like(hidden) if learns and ctx.needs_input_grad[0] else None
@@ -68,7 +71,7 @@ class _Linear(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, scale: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, scale: torch.Tensor) -> Any:
         of_hidden, of_weight = ctx.saved_tensors
         return (
             None if of_hidden is None else of_hidden * scale.to(of_hidden.dtype),

@@ -7,10 +7,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 import transformers
@@ -21,9 +20,10 @@ from mmst.core.ports import TrainSpec
 from mmst.core.records import from_data
 from mmst.training import checkpoints
 from mmst.training.data import Plan, TokenizedExample, parts
-from mmst.training.engines import Engine, Plain, Zero, fill, load_model, trainable
 from mmst.training.guard import MEASURED, Guard
 from mmst.training.loss import pad
+from mmst.training.plain import Plain
+from mmst.training.zero import Zero
 
 
 def learning_rate(step: int, s: TrainConfig) -> float:
@@ -34,6 +34,8 @@ def learning_rate(step: int, s: TrainConfig) -> float:
     return s.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, s.steps - warm)))
 
 
+Engine = Plain | Zero
+"""Both train the same model with the same optimiser and have the same methods."""
 Batch = Sequence[TokenizedExample]
 
 
@@ -66,7 +68,7 @@ class Steps:
         )
 
     def _mine(self, batch: Batch) -> list[tuple[Batch, float]]:
-        """This rank's parts with their weight: all ranks have as many, so one without rows computes on some for nothing."""
+        """This rank's parts, with their weight: where it has fewer than others, some count for nothing."""
         all_parts = parts(batch, self._most, self._ranks, packed=self._engine.packs)
         return [(rows or batch[:1], float(bool(rows))) for rows in all_parts[self._rank :: self._ranks]]
 
@@ -131,55 +133,30 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         "threads": torch.get_num_threads(),
     }
     probe, _ = pad(next(batches)[:4], engine.device)
-    expected, weights = engine.probe(probe), engine.trained()
+    expected = engine.probe(probe)
+    folder = work / "out"
     if first:
-        export(spec, s, weights, tokenizer, work / "out", probe, expected)
-        checkpoints.finish(work, work / "out", Path(spec.out), json.dumps(figures))
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    engine.wait()
+    engine.export(folder)
+    engine.wait()
+    compare(engine.reloaded(folder, probe), expected)
+    if first:
+        checkpoints.finish(work, folder, Path(spec.out), json.dumps(figures))
     engine.close()
 
 
-def export(
-    spec: TrainSpec,
-    s: TrainConfig,
-    weights: Mapping[str, torch.Tensor],
-    tokenizer: Any,
-    folder: Path,
-    probe: torch.Tensor,
-    expected: torch.Tensor,
-) -> None:
-    """A Hugging Face folder in fp32, adapters merged; loaded again to see that it computes the same."""
-    shutil.rmtree(folder, ignore_errors=True)
-    model = trainable(spec, s)
-    fill(model, weights)
-    if s.lora_rank:
-        model = model.merge_and_unload()
-    model.save_pretrained(folder)
-    save_tokenizer(tokenizer, folder)
-    del model  # one copy at a time: a large model fills the memory of a node
-    again = load_model(folder, expected.dtype, spec.trust_remote_code).eval()
-    device = with_room(probe.device, again)
-    with torch.no_grad():
-        found = again.to(device)(input_ids=probe.to(device), use_cache=False).logits.to(probe.device)
-    exact = 2e-2 if expected.dtype is torch.bfloat16 else 1e-3
+EXACT = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+"""By how much of the largest logit the exported model's may differ, by the dtype that it is stored in."""
+
+
+def compare(exported: tuple[torch.Tensor, torch.dtype] | None, expected: torch.Tensor) -> None:
+    """`TrainingError` unless the exported folder's logits are those of the trained model."""
+    if exported is None:
+        return  # another rank has loaded it
+    found, stored = exported
+    exact = max(EXACT[stored], EXACT[expected.dtype])
     difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
     if not difference <= exact * max(1.0, scale):
         raise TrainingError(f"the exported model's logits differ by {difference:g} from the trained one's ({scale:g})")
-
-
-def with_room(device: torch.device, model: torch.nn.Module) -> torch.device:
-    """The device, or the CPU where a whole model does not fit beside what the device holds of the sharded one."""
-    if device.type != "cuda":
-        return device
-    torch.cuda.empty_cache()
-    free, _ = torch.cuda.mem_get_info(device)
-    wanted = sum(p.numel() * p.element_size() for p in model.parameters())
-    return device if free > 1.25 * wanted else torch.device("cpu")
-
-
-def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """The tokenizer's files, without what transformers notes of how it was loaded: that differs by environment."""
-    tokenizer.save_pretrained(folder)
-    path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    kept = {k: v for k, v in settings.items() if k not in ("is_local", "local_files_only")}
-    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

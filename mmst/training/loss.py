@@ -75,7 +75,8 @@ class CompletionLoss:
 
     def _try(self) -> None:
         """Find out what this model allows; leaves it as it was where it allows nothing."""
-        before, training, packed = self._model.config._attn_implementation, self._model.training, pack(TRIAL, self._device)
+        before, training = self._model.config._attn_implementation, self._model.training
+        packed = pack(TRIAL, self._device)
         self._model.eval()
         try:
             with torch.no_grad():

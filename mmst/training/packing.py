@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AttentionInterface
@@ -72,7 +72,7 @@ def attention(
         runs = ((1, query.shape[2]),)
         if query.shape[0] > 1:
             mask = banded(query.shape[2], sliding_window, query.device)
-            return sdpa_attention_forward(module, query, key, value, mask, **settings)
+            return cast(tuple[torch.Tensor, None], sdpa_attention_forward(module, query, key, value, mask, **settings))
     found, at = [], 0
     for rows, tokens in runs:
         parts = (rowwise(x, at, rows, tokens) for x in (query, key, value))
@@ -86,7 +86,7 @@ def attention(
 def rowwise(x: torch.Tensor, at: int, rows: int, tokens: int) -> torch.Tensor:
     """(1, heads, all tokens, size) -> (rows, heads, tokens, size) of the stretch that begins `at`."""
     stretch = x[0, :, at : at + rows * tokens]
-    return stretch.unflatten(1, (rows, tokens)).transpose(0, 1)
+    return stretch.view(stretch.shape[0], rows, tokens, -1).transpose(0, 1)
 
 
 def banded(tokens: int, window: int | None, device: torch.device) -> torch.Tensor | None:

@@ -49,7 +49,7 @@ def loss_and_gradients(loss: CompletionLoss, model: Any, batch: list[TokenizedEx
     return found.item(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-PACKS = {
+PACKS: dict[str, dict[str, Any]] = {
     "Llama": {},
     "Qwen2": {"tie_word_embeddings": True},
     "Mistral": {"sliding_window": 9},
@@ -100,7 +100,7 @@ def test_a_row_s_loss_does_not_depend_on_its_neighbours() -> None:
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_chunks_of_logits_give_what_all_of_them_would(monkeypatch: pytest.MonkeyPatch, bias: bool, frozen: bool) -> None:
+def test_chunks_of_logits_give_what_all_would(monkeypatch: pytest.MonkeyPatch, bias: bool, frozen: bool) -> None:
     torch.manual_seed(0)
     monkeypatch.setattr(head, "CHUNK_BYTES", 4 * 50 * 3)  # three tokens
     linear = torch.nn.Linear(8, 50, bias=bias)

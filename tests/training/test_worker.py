@@ -18,10 +18,11 @@ from mmst.core.ports import TrainSpec
 from mmst.core.records import Example
 from mmst.training import checkpoints
 from mmst.training.data import Plan, TokenizedExample, cut, encode, parts
-from mmst.training.engines import Plain, adamw, load_model
 from mmst.training.guard import JUDGED
 from mmst.training.loop import Steps, learning_rate, train
 from mmst.training.loss import completion_loss, pad
+from mmst.training.model import adamw, load_model
+from mmst.training.plain import Plain
 from tests.support.tiny_models import tiny_tokenizer
 from tests.support.training import digests, examples, task
 
