@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from mmst.core.manifest import BESIDE
 from mmst.core.weights import LOADED, VOCABULARIES
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -45,7 +46,9 @@ def export(
                 after = sources.new(name, before, weight)
                 if mine:
                     assert before is not None
-                    tensors[name] = after.to("cpu", before.dtype, copy=True).contiguous() if after is not None else before
+                    # A copy: safetensors refuses two names for one memory, as tied weights are.
+                    new = before if after is None else after.to("cpu", before.dtype, copy=True)
+                    tensors[name] = new.contiguous()
             if mine:
                 save_file(tensors, folder / file, metadata=weights.metadata())
 
@@ -54,7 +57,7 @@ def copy_others(base: Path, folder: Path) -> None:
     """Copy what a model is loaded with beside its weights."""
     for path in sorted(base.iterdir()):
         loaded = path.is_file() and (path.suffix in LOADED or path.name in VOCABULARIES)
-        if loaded and path.suffix != ".safetensors" and path.name != INDEX:
+        if loaded and path.suffix != ".safetensors" and path.name not in {INDEX, *BESIDE}:
             shutil.copyfile(path, folder / path.name)
 
 

@@ -12,13 +12,7 @@ from typing import Any, cast
 import torch
 from torch.utils.checkpoint import checkpoint
 
-CHUNK_BYTES = 64 << 20
-"""The logits that are held at once, in fp32."""
-
-
-def chunks(tokens: int, vocabulary: int) -> int:
-    """Tokens whose logits are held at once."""
-    return max(1, min(tokens, CHUNK_BYTES // (4 * vocabulary)))
+from mmst.training.budget import logits_at_once
 
 
 def summed_loss(head: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -29,7 +23,7 @@ def summed_loss(head: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch
     if type(head) is torch.nn.Linear and getattr(head, "bias", None) is None:
         loss = _Linear.apply(hidden, head.weight, targets, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
         return cast(torch.Tensor, loss)
-    size = chunks(len(targets), int(head.out_features))
+    size = logits_at_once(len(targets), int(head.out_features))
     total = hidden.new_zeros((), dtype=torch.float32)
     for start in range(0, len(targets), size):
         chunk = slice(start, start + size)
@@ -51,7 +45,7 @@ class _Linear(torch.autograd.Function):
     ) -> torch.Tensor:
         of_hidden = torch.empty_like(hidden) if learns and ctx.needs_input_grad[0] else None
         of_weight = torch.zeros_like(weight) if learns and ctx.needs_input_grad[1] else None
-        size = chunks(len(targets), weight.shape[0])
+        size = logits_at_once(len(targets), weight.shape[0])
         total = hidden.new_zeros((), dtype=torch.float32)
         for start in range(0, len(targets), size):
             part, wanted = hidden[start : start + size], targets[start : start + size, None]

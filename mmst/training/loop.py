@@ -19,6 +19,7 @@ from mmst.core.errors import ModelError, TrainingError
 from mmst.core.ports import TrainSpec
 from mmst.core.records import from_data
 from mmst.training import checkpoints
+from mmst.training.budget import tokens_at_once
 from mmst.training.data import Plan, TokenizedExample, parts
 from mmst.training.guard import MEASURED, Guard
 from mmst.training.loss import pad
@@ -44,7 +45,7 @@ class Steps:
 
     def __init__(self, engine: Engine, s: TrainConfig, rank: int, ranks: int) -> None:
         self._engine, self._rank, self._ranks = engine, rank, ranks
-        self._most = s.micro_tokens or max(1, s.batch_tokens // ranks)
+        self._most = tokens_at_once(s)
 
     def learn(self, batch: Batch) -> float:
         """Add up the gradients of a batch; its loss over all ranks. Called by every rank.

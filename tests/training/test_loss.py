@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from mmst.training import head
+from mmst.training import budget, head
 from mmst.training.data import TokenizedExample
 from mmst.training.loss import CompletionLoss
 from mmst.training.packing import banded, pack
@@ -102,7 +102,7 @@ def test_a_row_s_loss_does_not_depend_on_its_neighbours() -> None:
 @pytest.mark.parametrize("frozen", [False, True])
 def test_chunks_of_logits_give_what_all_would(monkeypatch: pytest.MonkeyPatch, bias: bool, frozen: bool) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(head, "CHUNK_BYTES", 4 * 50 * 3)  # three tokens
+    monkeypatch.setattr(budget, "LOGIT_BYTES", 4 * 50 * 3)  # three tokens
     linear = torch.nn.Linear(8, 50, bias=bias)
     linear.weight.requires_grad_(not frozen)
     hidden, targets = torch.randn(10, 8, requires_grad=True), torch.randint(50, (10,))
@@ -115,8 +115,8 @@ def test_chunks_of_logits_give_what_all_would(monkeypatch: pytest.MonkeyPatch, b
 
 
 def test_no_more_logits_are_held_than_a_chunk_has() -> None:
-    assert head.chunks(4096, 152_000) * 152_000 * 4 <= head.CHUNK_BYTES
-    assert head.chunks(4096, 500) == 4096
+    assert budget.logits_at_once(4096, 152_000) * 152_000 * 4 <= budget.LOGIT_BYTES
+    assert budget.logits_at_once(4096, 500) == 4096
 
 
 def test_equally_long_rows_are_one_run() -> None:
