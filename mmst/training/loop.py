@@ -23,6 +23,7 @@ from mmst.training.budget import tokens_at_once
 from mmst.training.data import Plan, TokenizedExample, parts
 from mmst.training.guard import MEASURED, Guard
 from mmst.training.loss import pad
+from mmst.training.model import check_adapters
 from mmst.training.plain import Plain
 from mmst.training.zero import Zero
 
@@ -91,6 +92,7 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
     model_config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
     context = getattr(model_config, "max_position_embeddings", None) or s.batch_tokens
     plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens, s.micro_tokens or context), s.batch_tokens)
+    check_adapters(spec, s)
     stream = plan.batches()
     stream = itertools.chain([next(stream)], stream)  # unusable examples are found before a model is loaded
 
@@ -149,7 +151,7 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
 
 
 EXACT = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-"""By how much of the largest logit the exported model's may differ, by the dtype that it is stored in."""
+"""How far the exported model's logits may be from the trained one's, as a share, by the dtype that it is stored in."""
 
 
 def compare(exported: tuple[torch.Tensor, torch.dtype] | None, expected: torch.Tensor) -> None:
@@ -158,6 +160,6 @@ def compare(exported: tuple[torch.Tensor, torch.dtype] | None, expected: torch.T
         return  # another rank has loaded it
     found, stored = exported
     exact = max(EXACT[stored], EXACT[expected.dtype])
-    difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
-    if not difference <= exact * max(1.0, scale):
-        raise TrainingError(f"the exported model's logits differ by {difference:g} from the trained one's ({scale:g})")
+    difference = float((found - expected).norm() / expected.norm())
+    if not difference <= exact:
+        raise TrainingError(f"the exported model's logits differ by {difference:.2%} from the trained one's")

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from mmst.core.config import TrainConfig
-from mmst.core.errors import TrainingError
+from mmst.core.errors import TrainingError, UserError
 from mmst.core.ports import TrainSpec
 from mmst.training.export import copy_others, stored_dtype
 
@@ -68,6 +68,30 @@ def with_room(device: torch.device, model: torch.nn.Module) -> torch.device:
     free, _ = torch.cuda.mem_get_info(device)
     wanted = sum(p.numel() * p.element_size() for p in model.parameters())
     return device if free > 1.25 * wanted else torch.device("cpu")
+
+
+def check_adapters(spec: TrainSpec, s: TrainConfig) -> None:
+    """`UserError` when an adapter is asked for where the model has nothing to adapt; no weight is loaded for it."""
+    if not s.lora_targets:
+        return
+    config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=spec.trust_remote_code)
+    layers = (torch.nn.Linear, transformers.pytorch_utils.Conv1D)
+    found = {name: layer for name, layer in model.named_modules() if isinstance(layer, layers)}
+    kinds = sorted({name.rpartition(".")[2] for name in found})
+    for target in s.lora_targets:
+        meant = [layer for name, layer in found.items() if name == target or name.endswith(f".{target}")]
+        if not meant:
+            remedy = f"linear layers of this model: {', '.join(kinds)}"
+            raise UserError("train.lora_targets names no linear layer of the model", value=target, remedy=remedy)
+        if config.tie_word_embeddings and model.get_output_embeddings() in meant:
+            raise UserError(
+                "train.lora_targets names the output layer, whose weights are also the embedding's in this model: an "
+                "adapter of it cannot be merged",
+                value=target,
+                remedy=f"of {', '.join(k for k in kinds if k != target)}",
+            )
 
 
 def fill(model: Any, weights: Mapping[str, torch.Tensor]) -> None:

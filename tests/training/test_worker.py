@@ -215,6 +215,22 @@ def test_lora_changes_only_what_it_is_for_and_is_merged(folder: Path) -> None:
     assert changed == {name for name in before if "proj" in name}
 
 
+@pytest.mark.parametrize(
+    ("architecture", "target", "said"),
+    [
+        ("llama", "query", r"no linear layer .* got 'query'. Remedy: linear layers of this model: down_proj, .*q_proj"),
+        ("bloom", "lm_head", r"cannot be merged, got 'lm_head'. Remedy: of dense, .*query_key_value$"),
+    ],
+)
+def test_an_adapter_that_cannot_be_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, architecture: str, target: str, said: str
+) -> None:
+    spec = task(tmp_path, "out", architecture, lora_rank=2, lora_targets=(target,))
+    (Path(spec.model) / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match=said):
+        run(spec)
+
+
 def test_lora_resumes_to_the_same_bytes(folder: Path) -> None:
     whole, stopped = (task(folder, name, steps=5, lora_rank=2, lora_targets=("q_proj",)) for name in ("l1", "l2"))
     run(whole)
