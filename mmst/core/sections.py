@@ -184,7 +184,13 @@ class TrainConfig:
         affects=False,
     )
     steps: int = option(100, "optimiser steps (equal for every arm)", low=1)
-    batch_tokens: int = option(4096, "tokens per step and rank, including padding", low=16)
+    batch_tokens: int = option(4096, "tokens per step, over all ranks", low=16)
+    micro_tokens: int = option(
+        0,
+        "tokens that a rank computes at once; the gradients of a step's parts are added up (0: batch_tokens / ranks)",
+        low=0,
+        quiet=True,
+    )
     lr: float = option(1e-3, "peak learning rate", low=1e-9, high=1.0)
     warmup: float = option(0.1, "share of the steps used for warm-up", low=0.0, high=1.0)
     weight_decay: float = option(0.01, "AdamW weight decay", low=0.0, high=1.0)

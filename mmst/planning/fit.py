@@ -24,6 +24,7 @@ from mmst.planning.memory import (
     usable,
     zero_stage,
 )
+from mmst.training.budget import tokens_at_once
 
 LORA_RANK = 16
 STEP = 64
@@ -47,7 +48,7 @@ def misfits(a: Architecture, config: Config, hardware: Hardware, row: int, examp
         *_context(a, row),
         *_ranks(config, hardware),
         *_training(a, config, hardware, example),
-        *_export(a, hardware),
+        *_export(a, config, hardware),
         *_serving(a, config, hardware, row, parallel),
     ]
 
@@ -92,7 +93,7 @@ def _training(a: Architecture, config: Config, hardware: Hardware, row: int) -> 
 def training_remedies(a: Architecture, config: Config, hardware: Hardware, row: int) -> list[str]:
     """The changes with which training fits: of those with the fewest keys, one for each set of keys."""
     t = config.train
-    choices: dict[str, list[int]] = {"batch_tokens": _smaller(t.batch_tokens, row)}
+    choices: dict[str, list[int]] = {"micro_tokens": _smaller(tokens_at_once(t), row)}
     if not t.gradient_checkpointing:
         choices["gradient_checkpointing"] = [True]
     if not t.lora_rank:
@@ -121,18 +122,18 @@ def _first(a: Architecture, config: Config, hardware: Hardware, row: int, choice
 
 
 def _smaller(tokens: int, row: int) -> list[int]:
-    """Smaller batches that still hold the longest row, the largest first."""
+    """Smaller parts that still hold the longest row, the largest first."""
     return list(range((tokens - 1) // STEP * STEP, max(row, STEP) - 1, -STEP))
 
 
-def _export(a: Architecture, hardware: Hardware) -> Iterator[Misfit]:
-    wanted = export_bytes(a)
+def _export(a: Architecture, config: Config, hardware: Hardware) -> Iterator[Misfit]:
+    wanted = export_bytes(a, config, hardware)
     if hardware.gpus and wanted > hardware.node_bytes:
         what = (
-            f"the export holds {shown(wanted, 'B')} in the first node's own memory, and there are "
+            f"the export holds {shown(wanted, 'B')} in a node's own memory, and there are "
             f"{shown(hardware.node_bytes, 'B')}"
         )
-        yield Misfit(what, (f"a first node with {shown(wanted, 'B')}",))
+        yield Misfit(what, (f"nodes with {shown(wanted, 'B')}",))
 
 
 def _serving(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> Iterator[Misfit]:

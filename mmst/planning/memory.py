@@ -15,6 +15,7 @@ from mmst.core.config import Config, TrainConfig
 from mmst.planning.architecture import Architecture
 from mmst.planning.figures import Figure, counted, shown
 from mmst.planning.hardware import Hardware
+from mmst.training.budget import logits_at_once, tokens_at_once
 
 TRAINING, SERVING = "training memory", "serving memory"
 MOST_RANKS = 1024
@@ -79,11 +80,18 @@ def logit_bytes(a: Architecture, size: int) -> int:
     return a.vocabulary * (2 * size + 8)
 
 
+def logit_tokens(a: Architecture, t: TrainConfig) -> int:
+    """Tokens whose logits are held together: all, for a model whose rows are padded (`mmst.training.loss`)."""
+    tokens = tokens_at_once(t)
+    return tokens if a.kind == "bloom" else logits_at_once(tokens, a.vocabulary)
+
+
 def training_bytes(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> float:
     """The peak memory of training per GPU, or per machine if its ranks share its memory."""
     size = compute_size(t)
-    each = a.activation_bytes(size, row, t.gradient_checkpointing) + logit_bytes(a, size)
-    return (states(a, t).total + t.batch_tokens * each) * (1 if hardware.gpus else t.ranks)
+    computed = tokens_at_once(t) * a.activation_bytes(size, row, t.gradient_checkpointing)
+    computed += logit_tokens(a, t) * logit_bytes(a, size)
+    return (states(a, t).total + computed) * (1 if hardware.gpus else t.ranks)
 
 
 def least_ranks(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> int:
@@ -94,9 +102,15 @@ def least_ranks(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -
     return 0
 
 
-def export_bytes(a: Architecture) -> float:
-    """Memory of the first rank's node at the end: weights and model, both whole and in fp32."""
-    return 8.0 * a.parameters
+WEIGHT_FILE = 10e9
+"""The bytes of one of a large model's weight files, at most: BLOOM's largest have 7.2 GB."""
+
+
+def export_bytes(a: Architecture, config: Config, hardware: Hardware) -> float:
+    """What a node's ranks hold in its memory at the end: each a weight file, and a gathered matrix in fp32."""
+    here = min(config.train.ranks, hardware.devices)
+    each = min(WEIGHT_FILE, SIZES[config.model.dtype] * a.parameters)
+    return here * (each + 4.0 * a.largest_module_parameters)
 
 
 def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> Iterator[Figure]:
@@ -121,12 +135,12 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
     if s.gathered:
         largest = a.largest_module_parameters
         yield figure("gathered weights", s.gathered, f"{2 * size} B x {largest:,} of the largest module")
-    tokens, each = t.batch_tokens, a.activation_bytes(size, row, t.gradient_checkpointing)
+    tokens, each = tokens_at_once(t), a.activation_bytes(size, row, t.gradient_checkpointing)
     kept = f"the inputs of {a.layers} layers, and in one layer" if t.gradient_checkpointing else f"{a.layers} layers"
     scores = f", attention matrix of rows of {row} tokens included" if a.keeps_scores else ""
     yield figure("activations", tokens * each, f"{tokens:,} tokens x {each:,} B in {kept}{scores}")
-    logit = logit_bytes(a, size)
-    yield figure("logits", tokens * logit, f"{tokens:,} tokens x {a.vocabulary:,} words x {2 * size + 8} B")
+    held, logit = logit_tokens(a, t), logit_bytes(a, size)
+    yield figure("logits", held * logit, f"{held:,} tokens x {a.vocabulary:,} words x {2 * size + 8} B")
     ranks = 1 if hardware.gpus else t.ranks
     yield figure(
         f"in all, per {hardware.device}",
@@ -134,9 +148,10 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
         f"their sum{f' x {ranks} ranks' if ranks > 1 else ''}; there are {usable(hardware)}",
     )
     if hardware.gpus:
-        formula = f"8 B x {p} (export: the trained weights, and the model that they are put into, in fp32)"
+        here = counted(min(t.ranks, hardware.devices), "rank")
+        formula = f"{here}, each with a weight file and the largest module in fp32 (export)"
         there = f"; there are {shown(hardware.node_bytes, 'B')}"
-        yield figure("first node's own memory", export_bytes(a), formula + there)
+        yield figure("a node's own memory", export_bytes(a, config, hardware), formula + there)
 
 
 def serving(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> Iterator[Figure]:

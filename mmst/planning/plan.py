@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import fmean
 
 from mmst.core.config import Config
 from mmst.planning import memory, time
@@ -16,7 +15,7 @@ from mmst.planning.architecture import Architecture
 from mmst.planning.figures import Figure, counted, shown
 from mmst.planning.fit import Misfit, misfits
 from mmst.planning.hardware import Hardware
-from mmst.planning.work import SOLVED, Count, Work, filled, work
+from mmst.planning.work import SOLVED, Count, Work, work
 from mmst.stages.base_model import COPY_BELOW
 from mmst.training.checkpoints import KEEP
 
@@ -143,20 +142,14 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     formula = "prompts as the run makes them, each read once for all its completions"
     yield figure("tokens read", sum(done.prompt_tokens.values()), "tokens", formula)
     steps = " x ".join(counted(n, noun) for n, noun in ((rounds, "round"), (arms, "arm"), (tr.steps, "step")))
-    batches = f"{steps} x {counted(tr.ranks, 'rank')} x {tr.batch_tokens:,} tokens"
-    yield figure("tokens in batches", _batches(config), "tokens", f"{batches}, padding included")
-    full = filled(done.rows, tr.batch_tokens)
-    formula = (
-        f"of these {full:.1%}: examples of {fmean(done.rows):.0f} tokens on average, cut into batches as in training"
-    )
-    yield figure("tokens trained on", full * _batches(config), "tokens", formula)
+    yield figure("tokens trained on", _batches(config), "tokens", f"{steps} x {tr.batch_tokens:,} tokens, at most")
     formula = "samples of methods that are programs; at most, since identical ones run once"
     yield figure("programs to check", sum(done.programs.values()), "programs", formula)
 
 
 def _batches(config: Config) -> int:
     t = config.train
-    return config.loop.rounds * _arms(config) * t.steps * t.ranks * t.batch_tokens
+    return config.loop.rounds * _arms(config) * t.steps * t.batch_tokens
 
 
 def _time(a: Architecture, config: Config, hardware: Hardware, done: Work, parallel: int) -> Iterator[Figure]:
@@ -213,10 +206,8 @@ def _storage(a: Architecture, config: Config, model: Model, done: Work) -> Itera
         else f"used where it is, by reference (not here, or above {shown(COPY_BELOW, 'B')})"
     )
     yield figure("base model", copied, formula)
-    one = 4 * a.parameters + model.other_bytes
-    formula = (
-        f"{counted(rounds, 'round')} x {counted(arms, 'arm')} x (4 B x {a.parameters:,} parameters, fp32 + tokenizer)"
-    )
+    one = base or memory.SIZES[config.model.dtype] * a.parameters
+    formula = f"{counted(rounds, 'round')} x {counted(arms, 'arm')} x {shown(one, 'B')}, in the base model's dtype"
     yield figure("checkpoints", rounds * arms * one, formula)
     yield figure(
         "in the store", records + copied + rounds * arms * one, "their sum; manifests, logs and pages are small"

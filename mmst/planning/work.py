@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import cast
 
 from mmst.core.config import Config
 from mmst.core.ports import Completion
@@ -22,7 +21,6 @@ from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt
 from mmst.stages import prepare, sample, translate
 from mmst.stages.build_trainset import annotated_examples
-from mmst.training.data import WINDOW, TokenizedExample, cut
 
 Count = Callable[[Sequence[str]], list[int]]
 """Tokens of each text."""
@@ -97,16 +95,6 @@ def work(config: Config, count: Count, solved: float) -> Work:
     new = _new_examples(done, config, sets["train"], render)
     done.bytes["build_trainset"] = rounds * sum(annotated + (new if arm != "annotated-only" else 0) for arm in arms)
     return done
-
-
-def filled(rows: Sequence[int], budget: int) -> float:
-    """Share of the batches that is not padding: a window of rows with these tokens, sorted and cut as in training."""
-    fitting = sorted(n for n in rows if n <= budget)
-    if not fitting:
-        return 0.0
-    many = round(WINDOW * budget / fmean(fitting))
-    window = [TokenizedExample(cast(list[int], range(fitting[i * len(fitting) // many])), 0) for i in range(many)]
-    return sum(len(row.ids) for row in window) / (len(cut(window, budget)) * budget)
 
 
 def typical_solution(config: Config, name: str, solutions: Sequence[Mapping[str, str]], count: Count) -> Typical:

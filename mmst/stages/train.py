@@ -50,7 +50,7 @@ class Train(Stage[Settings]):
       mmst train -r demo --trainset stages/build_trainset/e4… --checkpoint stages/base/9a… --set train.lora_rank=8
     """
 
-    name, version = "train", 2
+    name, version = "train", 3
 
     def settings(self, config: Config, place: Place) -> Settings:
         """See `Settings`."""
@@ -73,7 +73,7 @@ class Train(Stage[Settings]):
         arm, seed, t = trainset.result(Chosen).arm, seed_of(settings.seed, "train"), settings.train
         share = annotated_share(len(new), len(annotated), settings.annotated_share, arm)
 
-        budget, path = t.steps * t.batch_tokens * t.ranks, scratch / "order.jsonl"
+        budget, path = t.steps * t.batch_tokens, scratch / "order.jsonl"
         with open(path, "w", encoding="utf-8", errors="surrogatepass", opener=private.opener) as file:
             file.writelines(to_json(e) + "\n" for e in enough(order(new, annotated, share, seed), budget))
         spec = TrainSpec(

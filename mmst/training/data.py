@@ -1,13 +1,13 @@
-"""The training data of the fine-tuning worker: examples as token rows, rows as padded batches.
+"""What the fine-tuning worker learns from: examples as token rows, rows as batches, batches in parts.
 
-Everything is a pure function of the file, the tokenizer and the seed, so that every rank makes
+Everything is a pure function of the file and the tokenizer, so that every rank makes
 the same plan, and a resumed run goes through the same batches.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from mmst.core.errors import UserError
 from mmst.core.records import Example, from_json
 
 CHUNK = 1024
-WINDOW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +36,19 @@ class Plan:
     longest: int
     """Maximum tokens of a row."""
     budget: int
-    """Maximum tokens of a batch, including padding."""
-    seed: int
+    """Tokens that a batch may have."""
     dropped: int = 0
 
     def batches(self) -> Iterator[list[TokenizedExample]]:
-        """Endless batches: rows sorted by length within windows, cut to the budget, shuffled."""
-        rng = random.Random(self.seed)
-        for window in self._windows():
-            groups = cut(sorted(window, key=lambda row: len(row.ids)), self.budget)
-            rng.shuffle(groups)
-            yield from groups
-
-    def _windows(self) -> Iterator[list[TokenizedExample]]:
-        window: list[TokenizedExample] = []
+        """Endless: rows in their order, as many as the budget holds."""
+        batch: list[TokenizedExample] = []
         tokens = 0
         for row in self._rows():
-            window.append(row)
+            if batch and tokens + len(row.ids) > self.budget:
+                yield batch
+                batch, tokens = [], 0
+            batch.append(row)
             tokens += len(row.ids)
-            if tokens >= WINDOW * self.budget:
-                yield window
-                window, tokens = [], 0
 
     def _rows(self) -> Iterator[TokenizedExample]:
         while True:
@@ -72,8 +63,9 @@ class Plan:
             if not fitting:
                 raise UserError(
                     f"every training example is longer than {self.longest} tokens, the least of the model's "
-                    "context and train.batch_tokens",
-                    remedy="raise train.batch_tokens, or use shorter prompts (prompt.shots) or another model",
+                    "context, train.batch_tokens and train.micro_tokens",
+                    remedy="raise train.batch_tokens (or train.micro_tokens), or take shorter prompts (prompt.shots) "
+                    "or another model",
                 )
 
 
@@ -102,6 +94,32 @@ def encode(tokenizer: Any, examples: Sequence[Example]) -> list[TokenizedExample
 def _without(ids: list[int], end: int) -> list[int]:
     """The ids without an end token, which some tokenizers add to every text."""
     return ids[:-1] if ids and ids[-1] == end else ids
+
+
+def parts(rows: Sequence[TokenizedExample], most: int, ranks: int, *, packed: bool) -> list[list[TokenizedExample]]:
+    """A batch in parts of at most `most` tokens, the same number for every rank, about equally large.
+
+    `packed` rows are side by side; others are padded to the longest of their part. A rank's parts are every
+    `ranks`-th; where there are more ranks than rows, the last parts are empty.
+
+    >>> rows = [TokenizedExample([1] * n, 0) for n in (2, 3, 3, 8)]
+    >>> [[len(row.ids) for row in part] for part in parts(rows, 9, 2, packed=True)]
+    [[8], [3, 3, 2]]
+    """
+    if not packed:
+        groups = cut(sorted(rows, key=lambda row: len(row.ids)), most)
+        return groups + [[] for _ in range(-len(groups) % ranks)]
+    longest_first = sorted(rows, key=lambda row: -len(row.ids))
+    for count in itertools.count(ranks, ranks):
+        bins: list[list[TokenizedExample]] = [[] for _ in range(count)]
+        filled = [(0, i) for i in range(count)]
+        for row in longest_first:
+            tokens, i = heapq.heappop(filled)
+            bins[i].append(row)
+            heapq.heappush(filled, (tokens + len(row.ids), i))
+        if max(tokens for tokens, _ in filled) <= most or count >= len(rows):
+            return bins
+    raise AssertionError("counting ends")
 
 
 def cut(rows: Sequence[TokenizedExample], budget: int) -> list[list[TokenizedExample]]:

@@ -7,10 +7,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 import transformers
@@ -20,9 +19,13 @@ from mmst.core.errors import ModelError, TrainingError
 from mmst.core.ports import TrainSpec
 from mmst.core.records import from_data
 from mmst.training import checkpoints
-from mmst.training.data import Plan, TokenizedExample
-from mmst.training.engines import Engine, Plain, Zero, fill, load_model, trainable
+from mmst.training.budget import tokens_at_once
+from mmst.training.data import Plan, TokenizedExample, parts
 from mmst.training.guard import MEASURED, Guard
+from mmst.training.loss import pad
+from mmst.training.model import check_adapters
+from mmst.training.plain import Plain
+from mmst.training.zero import Zero
 
 
 def learning_rate(step: int, s: TrainConfig) -> float:
@@ -33,44 +36,48 @@ def learning_rate(step: int, s: TrainConfig) -> float:
     return s.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, s.steps - warm)))
 
 
-def pad(rows: Sequence[TokenizedExample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (rows, tokens), padded on the right, and a mask of the tokens to learn.
-
-    A causal model needs no attention mask for padding on the right, because no token attends to it.
-    """
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + row.ids[-1:] * (width - len(row.ids)) for row in rows])
-    at = torch.arange(width)
-    starts, ends = (torch.tensor([[n] for n in ns]) for ns in zip(*((r.start, len(r.ids)) for r in rows), strict=True))
-    return ids.to(device), ((at >= starts) & (at < ends)).to(device)
+Engine = Plain | Zero
+"""Both train the same model with the same optimiser and have the same methods."""
+Batch = Sequence[TokenizedExample]
 
 
-def completion_loss(logits: torch.Tensor, ids: torch.Tensor, learnt: torch.Tensor) -> torch.Tensor:
-    """Cross entropy summed over the completions' tokens, in fp32."""
-    wanted = learnt[:, 1:]
-    return torch.nn.functional.cross_entropy(logits[:, :-1][wanted].float(), ids[:, 1:][wanted], reduction="sum")
+class Steps:
+    """What a step is: its batch in parts, dealt to the ranks, the loss averaged over the batch's tokens."""
+
+    def __init__(self, engine: Engine, s: TrainConfig, rank: int, ranks: int) -> None:
+        self._engine, self._rank, self._ranks = engine, rank, ranks
+        self._most = tokens_at_once(s)
+
+    def learn(self, batch: Batch) -> float:
+        """Add up the gradients of a batch; its loss over all ranks. Called by every rank.
+
+        Engines average gradients over ranks; with the factor here the average is over tokens.
+        """
+        mine, share = self._mine(batch), self._ranks / learnt(batch)
+        value = 0.0
+        for i, (rows, weight) in enumerate(mine, 1):
+            loss = self._engine.loss(rows) * (weight * share)
+            self._engine.learn(loss, last=i == len(mine))
+            value += loss.item()
+        return self._engine.total(value) / self._ranks
+
+    def measured(self, batches: Sequence[Batch]) -> float:
+        """The mean loss of some batches with the model as it is; called by every rank."""
+        return fmean(
+            self._engine.total(sum(self._engine.measured(rows) * weight for rows, weight in self._mine(batch)))
+            / learnt(batch)
+            for batch in batches
+        )
+
+    def _mine(self, batch: Batch) -> list[tuple[Batch, float]]:
+        """This rank's parts, with their weight: where it has fewer than others, some count for nothing."""
+        all_parts = parts(batch, self._most, self._ranks, packed=self._engine.packs)
+        return [(rows or batch[:1], float(bool(rows))) for rows in all_parts[self._rank :: self._ranks]]
 
 
-def part_loss(
-    logits: Callable[[torch.Tensor], torch.Tensor],
-    part: Sequence[Sequence[TokenizedExample]],
-    rank: int,
-    device: torch.device,
-) -> torch.Tensor:
-    """This rank's share of the loss of a step with the batches `part`, one per rank.
-
-    Gradients are averaged over ranks: with the factor here the average is over tokens.
-    """
-    learnt = sum(len(row.ids) - row.start for rows in part for row in rows)
-    ids, mask = pad(part[rank], device)
-    return completion_loss(logits(ids), ids, mask) * (len(part) / learnt)
-
-
-def measured(engine: Engine, parts: Sequence[Sequence[Sequence[TokenizedExample]]], rank: int) -> float:
-    """The mean loss of some steps' batches with the current model; called by every rank."""
-    return fmean(
-        engine.total(part_loss(engine.evaluated, part, rank, engine.device).item()) / len(part) for part in parts
-    )
+def learnt(batch: Batch) -> int:
+    """The tokens that a batch teaches."""
+    return sum(len(row.ids) - row.start for row in batch)
 
 
 def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float], None]) -> None:
@@ -84,7 +91,8 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         raise ModelError("the tokenizer has no end token, so no completion would end", remedy="set its eos_token")
     model_config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
     context = getattr(model_config, "max_position_embeddings", None) or s.batch_tokens
-    plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens), s.batch_tokens, spec.seed)
+    plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens, s.micro_tokens or context), s.batch_tokens)
+    check_adapters(spec, s)
     stream = plan.batches()
     stream = itertools.chain([next(stream)], stream)  # unusable examples are found before a model is loaded
 
@@ -92,8 +100,9 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     engine: Engine = Zero(spec, s) if s.zero or ranks > 1 else Plain(spec, s)
-    first_parts = [[next(stream) for _ in range(ranks)] for _ in range(min(MEASURED, s.steps))]
-    stream = itertools.chain(itertools.chain.from_iterable(first_parts), stream)
+    steps = Steps(engine, s, rank, ranks)
+    first_batches = [next(stream) for _ in range(min(MEASURED, s.steps))]
+    stream = itertools.chain(first_batches, stream)
     losses: list[float] = []
     tokens = 0
     resumed = checkpoints.latest(work)
@@ -105,21 +114,20 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         guard = Guard(s, state.get("start", losses[0]), losses)
         on_step(step, losses[-1])
     else:
-        guard = Guard(s, measured(engine, first_parts, rank))
-    batches = itertools.islice(stream, len(losses) * ranks, None)
+        guard = Guard(s, steps.measured(first_batches))
+    batches = itertools.islice(stream, len(losses), None)
     for step in range(len(losses), s.steps):
-        part = [next(batches) for _ in range(ranks)]
-        loss = part_loss(engine.logits, part, rank, engine.device)
-        value = engine.total(loss.item()) / ranks
+        batch = next(batches)
+        value = steps.learn(batch)
         guard.check(value)
-        engine.update(loss, learning_rate(step, s))
+        engine.update(learning_rate(step, s))
         losses.append(value)
-        tokens += sum(len(row.ids) for rows in part for row in rows)
+        tokens += sum(len(row.ids) for row in batch)
         on_step(step + 1, value)
         if (step + 1) % s.checkpoint_every == 0 and step + 1 < s.steps:
             progress = json.dumps({"losses": losses, "tokens": tokens, "start": guard.start})
             checkpoints.write(work, step + 1, progress, engine.save, first=first, wait=engine.wait)
-    guard.check_end(measured(engine, first_parts, rank))
+    guard.check_end(steps.measured(first_batches))
     figures = {
         "loss": round(fmean(losses[-max(1, s.steps // 10) :]), 6),
         "steps": s.steps,
@@ -128,55 +136,30 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         "threads": torch.get_num_threads(),
     }
     probe, _ = pad(next(batches)[:4], engine.device)
-    expected, weights = engine.probe(probe), engine.trained()
+    expected = engine.probe(probe)
+    folder = work / "out"
     if first:
-        export(spec, s, weights, tokenizer, work / "out", probe, expected)
-        checkpoints.finish(work, work / "out", Path(spec.out), json.dumps(figures))
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    engine.wait()
+    engine.export(folder)
+    engine.wait()
+    compare(engine.reloaded(folder, probe), expected)
+    if first:
+        checkpoints.finish(work, folder, Path(spec.out), json.dumps(figures))
     engine.close()
 
 
-def export(
-    spec: TrainSpec,
-    s: TrainConfig,
-    weights: Mapping[str, torch.Tensor],
-    tokenizer: Any,
-    folder: Path,
-    probe: torch.Tensor,
-    expected: torch.Tensor,
-) -> None:
-    """Write a Hugging Face folder in fp32 with merged adapters; load it again to check that it computes the same."""
-    shutil.rmtree(folder, ignore_errors=True)
-    model = trainable(spec, s)
-    fill(model, weights)
-    if s.lora_rank:
-        model = model.merge_and_unload()
-    model.save_pretrained(folder)
-    save_tokenizer(tokenizer, folder)
-    del model  # one copy at a time: a large model fills the memory of a node
-    again = load_model(folder, expected.dtype, spec.trust_remote_code).eval()
-    device = with_room(probe.device, again)
-    with torch.no_grad():
-        found = again.to(device)(input_ids=probe.to(device), use_cache=False).logits.to(probe.device)
-    exact = 2e-2 if expected.dtype is torch.bfloat16 else 1e-3
-    difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
-    if not difference <= exact * max(1.0, scale):
-        raise TrainingError(f"the exported model's logits differ by {difference:g} from the trained one's ({scale:g})")
+EXACT = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+"""How far the exported model's logits may be from the trained one's, as a share, by the dtype that it is stored in."""
 
 
-def with_room(device: torch.device, model: torch.nn.Module) -> torch.device:
-    """The device, or the CPU if a whole model does not fit beside the sharded one on the device."""
-    if device.type != "cuda":
-        return device
-    torch.cuda.empty_cache()
-    free, _ = torch.cuda.mem_get_info(device)
-    wanted = sum(p.numel() * p.element_size() for p in model.parameters())
-    return device if free > 1.25 * wanted else torch.device("cpu")
-
-
-def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """The tokenizer's files, without transformers' notes on how it was loaded, which differ by environment."""
-    tokenizer.save_pretrained(folder)
-    path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    kept = {k: v for k, v in settings.items() if k not in ("is_local", "local_files_only")}
-    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def compare(exported: tuple[torch.Tensor, torch.dtype] | None, expected: torch.Tensor) -> None:
+    """`TrainingError` unless the exported folder's logits are those of the trained model."""
+    if exported is None:
+        return  # another rank has loaded it
+    found, stored = exported
+    exact = max(EXACT[stored], EXACT[expected.dtype])
+    difference = float((found - expected).norm() / expected.norm())
+    if not difference <= exact:
+        raise TrainingError(f"the exported model's logits differ by {difference:.2%} from the trained one's")

@@ -39,7 +39,7 @@ from mmst.preflight.recipe import for_cluster
 from mmst.stages.build_trainset import annotated_examples
 from mmst.storage.folder import FolderStore
 from mmst.training.data import TokenizedExample, encode
-from mmst.training.loop import pad
+from mmst.training.loss import pad
 from mmst.training.providers.kubernetes_job_objects import job
 from tests.support.serving import serving
 

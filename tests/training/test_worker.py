@@ -17,10 +17,12 @@ from mmst.core.errors import DivergedError, UserError
 from mmst.core.ports import TrainSpec
 from mmst.core.records import Example
 from mmst.training import checkpoints
-from mmst.training.data import Plan, TokenizedExample, cut, encode
-from mmst.training.engines import Plain, adamw, load_model
+from mmst.training.data import Plan, TokenizedExample, cut, encode, parts
 from mmst.training.guard import JUDGED
-from mmst.training.loop import completion_loss, learning_rate, pad, train
+from mmst.training.loop import Steps, learning_rate, train
+from mmst.training.loss import completion_loss, pad
+from mmst.training.model import adamw, load_model
+from mmst.training.plain import Plain
 from tests.support.tiny_models import tiny_tokenizer
 from tests.support.training import digests, examples, task
 
@@ -64,8 +66,16 @@ def test_padded_batches_keep_to_the_budget_and_lose_nothing(lengths: list[int], 
     assert sorted(len(row.ids) for g in groups for row in g) == sorted(lengths)
 
 
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=50), st.integers(40, 200), st.integers(1, 4), st.booleans())
+def test_parts_keep_to_the_budget_and_lose_nothing(lengths: list[int], most: int, ranks: int, packed: bool) -> None:
+    made = parts([TokenizedExample([1] * n, 0) for n in lengths], most, ranks, packed=packed)
+    assert len(made) % ranks == 0
+    assert all(sum(len(row.ids) for row in part) <= most for part in made)
+    assert sorted(len(row.ids) for part in made for row in part) == sorted(lengths)
+
+
 def plan(folder: Path, longest: int = 512) -> Plan:
-    return Plan(Path(task(folder).examples), tiny_tokenizer(), longest, 256, 1)
+    return Plan(Path(task(folder).examples), tiny_tokenizer(), longest, 256)
 
 
 def test_batches_go_on_when_the_examples_have_all_been_seen(folder: Path) -> None:
@@ -73,7 +83,7 @@ def test_batches_go_on_when_the_examples_have_all_been_seen(folder: Path) -> Non
     assert rows > 2 * len(examples())
 
 
-def test_the_same_seed_gives_the_same_batches(folder: Path) -> None:
+def test_the_same_file_gives_the_same_batches(folder: Path) -> None:
     first, again = (list(itertools.islice(plan(folder).batches(), 20)) for _ in range(2))
     assert first == again
 
@@ -155,6 +165,21 @@ def test_computing_activations_again_ends_in_the_same_bytes(folder: Path) -> Non
     assert digests(again) == digests(kept)
 
 
+@pytest.mark.parametrize("architecture", ["bloom", "llama"])  # padded, packed
+def test_adding_up_parts_is_one_large_step(tmp_path: Path, architecture: str) -> None:
+    spec = task(tmp_path, "out", architecture)
+    batch = next(Plan(Path(spec.examples), tiny_tokenizer(), 512, 512).batches())
+    found = []
+    for micro in (0, 64):
+        s = TrainConfig(batch_tokens=512, micro_tokens=micro)
+        engine = Plain(spec, s)
+        loss = Steps(engine, s, 0, 1).learn(batch)
+        found.append((loss, torch.cat([p.grad.flatten() for p in engine.model.parameters()])))
+    (whole, gradient), (added, summed) = found
+    assert added == pytest.approx(whole, rel=1e-5)
+    assert float((summed - gradient).norm() / gradient.norm()) < 1e-5
+
+
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole, stopped = task(folder, "whole-2"), task(folder, "damaged")
     run(whole)
@@ -190,6 +215,22 @@ def test_lora_changes_only_what_it_is_for_and_is_merged(folder: Path) -> None:
     assert changed == {name for name in before if "proj" in name}
 
 
+@pytest.mark.parametrize(
+    ("architecture", "target", "said"),
+    [
+        ("llama", "query", r"no linear layer .* got 'query'. Remedy: linear layers of this model: down_proj, .*q_proj"),
+        ("bloom", "lm_head", r"cannot be merged, got 'lm_head'. Remedy: of dense, .*query_key_value$"),
+    ],
+)
+def test_an_adapter_that_cannot_be_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, architecture: str, target: str, said: str
+) -> None:
+    spec = task(tmp_path, "out", architecture, lora_rank=2, lora_targets=(target,))
+    (Path(spec.model) / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match=said):
+        run(spec)
+
+
 def test_lora_resumes_to_the_same_bytes(folder: Path) -> None:
     whole, stopped = (task(folder, name, steps=5, lora_rank=2, lora_targets=("q_proj",)) for name in ("l1", "l2"))
     run(whole)
@@ -209,13 +250,13 @@ def test_bfloat16_trains_and_exports_full_precision(folder: Path) -> None:
 
 def test_a_loss_that_is_no_number_leaves_no_folder(folder: Path) -> None:
     spec = task(folder, "nan", steps=6, lr=1.0, clip=0.0, spike=0.0, warmup=0.0)
-    broken = Plain.update
+    learn = Plain.learn
 
-    def poison(self: Plain, loss: Any, lr: float) -> None:
-        broken(self, loss * math.nan, lr)
+    def poison(self: Plain, loss: Any, *, last: bool) -> None:
+        learn(self, loss * math.nan, last=last)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Plain, "update", poison)
+        patch.setattr(Plain, "learn", poison)
         with pytest.raises(DivergedError, match="the loss of step 2 is nan"):
             run(spec)
     assert not Path(spec.out).exists()
