@@ -56,6 +56,7 @@ def test_an_example_is_taken_as_it_is_printed(
     if command == "experiment":
         (tmp_path / "my.yaml").write_text("{recipe: demo, vary: {sampling.seed: 1}, arms: {base: {}}}")
     line, _, _ = example.partition(" | ")
+    line, _, _ = line.partition(" > ")
     arguments = shlex.split(line.partition("#")[0])[1:]
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115, PTH123
     code = app.main(arguments)

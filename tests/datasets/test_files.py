@@ -150,7 +150,7 @@ GOOD = '{"question": "What is 5 + 6?", "answer": 11}\n'
         (GOOD + '{"question": "a", "answer": 1,}', 2, r"remove the comma before \}"),
         (f"[{GOOD},\n{GOOD},\n]", 5, r"remove the comma before \]"),
         (f"[{GOOD}{GOOD}]", 2, "Expecting ','"),
-        (f"[{GOOD}", 2, "is the file whole"),
+        (f"[{GOOD}", 2, "check that the file is complete"),
         (f"[{GOOD}] x", 2, "Extra data"),
         (f"[{GOOD},\n17]", 3, "entry 2: not a JSON object"),
         (GOOD + "[1]", 2, "not a JSON object, got .1."),
@@ -213,7 +213,7 @@ def test_files_that_are_something_else_are_refused_with_a_remedy(tmp_path: Path,
 
 def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LONGEST_LINE", 1000)
-    with pytest.raises(DataError, match=r"line 2: is longer than"):
+    with pytest.raises(DataError, match=r"line 2: longer than"):
         imported(tmp_path, "jsonl", GOOD.encode() + b'{"question": "' + b"a" * 2000)
     monkeypatch.setattr(files, "LARGEST_WHOLE", 100)
     with pytest.raises(DataError, match=r"GiB.*jq -c"):

@@ -40,7 +40,7 @@ def test_every_shipped_recipe_is_what_the_schema_describes(name: str) -> None:
         {"problems": {"train": [{"fromat": "svamp"}]}},
         {"sampling": {"k": 0}},
         {"train": {"lr": 2}},
-        {"check": {"sandbox": "docker"}},
+        {"prompt": {"style": "poem"}},
         {"check": {"packages": ["requests"]}},
         {"methods": "text"},
     ],

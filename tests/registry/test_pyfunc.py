@@ -88,7 +88,7 @@ def test_a_program_that_crashes_has_no_answer_but_its_error(solver: Any) -> None
 def test_what_cannot_be_asked_is_said(solver: Any) -> None:
     with pytest.raises(DataError, match="no column 'question'"):
         solver()[0].predict(pandas.DataFrame({"q": ["a"]}))
-    with pytest.raises(ConfigError, match="not trained on"):
+    with pytest.raises(ConfigError, match="not trained for this method"):
         solver()[0].predict(pandas.DataFrame({"question": ["a"], "method": ["poetry"]}))
 
 

@@ -342,7 +342,7 @@ def test_a_head_that_was_cut_off_begins_anew(tmp_path: Path, cut: int) -> None:
 def test_somebody_elses_partial_file_is_left_alone(tmp_path: Path, theirs: bytes) -> None:
     source = write(tmp_path / "in", [{"id": "a", "program": ""}])
     (tmp_path / "out.partial").write_bytes(theirs)
-    with pytest.raises(UserError, match=r"somebody else's, got .*out\.partial.* Remedy: move it away"):
+    with pytest.raises(UserError, match=r"not made by this command, got .*out\.partial.* Remedy: move it away"):
         check(source, tmp_path / "out", box := Echo())
     assert (tmp_path / "out.partial").read_bytes() == theirs
     assert box.ran == []

@@ -109,7 +109,7 @@ def test_packages_are_a_key_of_the_recipe() -> None:
     assert parse({"check": {"packages": []}}).check.packages == ()
     assert parse({"check": {"packages": ["pandas", "scipy"]}}).check.packages == ("pandas", "scipy")
     for wrong in ("requests", "Numpy", "mpmath", ""):
-        with pytest.raises(ConfigError, match=r"check\.packages must be one of numpy, sympy, scipy, pandas"):
+        with pytest.raises(ConfigError, match=r"check\.packages\[1\] must be one of numpy, sympy, scipy, pandas"):
             parse({"check": {"packages": ["numpy", wrong]}})
 
 

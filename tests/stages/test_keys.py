@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from mmst.core import plugins
 from mmst.core.config import Config, Source, override, parse
 from mmst.core.errors import ConfigError, MmstError
 from mmst.core.manifest import Manifest, Place
@@ -156,6 +157,8 @@ SPECIAL: dict[str, list[Any]] = {
     "loop.arm": ["no-translation"],
     "loop.controls": [["annotated-only"]],
     "sampling.api_key_env": ["KEY"],
+    "sampling.backend": plugins.names(plugins.SAMPLERS),
+    "check.sandbox": plugins.names(plugins.SANDBOXES),
 }
 """Options whose other values cannot be guessed."""
 
@@ -172,10 +175,20 @@ def options(kind: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{f.name}", f
 
 
-def others(path: str, f: Any, now: Any) -> Iterator[Any]:
+def choices(path: str) -> tuple[Any, ...]:
+    """The values of an option that has a list of them."""
+    *sections, name = path.split(".")
+    kind: Any = Config
+    for section in sections:
+        kind = typing.get_type_hints(kind)[section]
+    hint = typing.get_type_hints(kind)[name]
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+
+
+def others(path: str, now: Any) -> Iterator[Any]:
     """Values of an option that are not what it is now; the recipe may refuse some."""
-    yield from SPECIAL.get(path, ())
-    yield from (c for c in f.metadata["choices"] if c != now)
+    yield from (value for value in SPECIAL.get(path, ()) if value != now)
+    yield from (c for c in choices(path) if c != now)
     if isinstance(now, bool):
         yield not now
     elif isinstance(now, (int, float)):
@@ -186,12 +199,12 @@ def others(path: str, f: Any, now: Any) -> Iterator[Any]:
 
 def varied(base: dict[str, Any]) -> Iterator[tuple[str, Config]]:
     """The recipe with each option changed in turn."""
-    for path, f in options():
+    for path, _ in options():
         now: Any = parse(base)
         for name in path.split("."):
             now = getattr(now, name)
         found = 0
-        for value in others(path, f, now):
+        for value in others(path, now):
             with contextlib.suppress(ConfigError):
                 yield path, parse(override(base, {path: base["model"]["base"] if value == "BASE" else value}))
                 found += 1
