@@ -280,7 +280,7 @@ def test_recipe_keys_come_with_type_default_and_help(mmst: Run) -> None:
         "key": "sampling.k",
         "type": "int",
         "default": 4,
-        "help": "solutions per problem and method",
+        "help": "samples per problem and method",
     }
 
 
