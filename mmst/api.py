@@ -15,7 +15,8 @@ from mmst import grading
 from mmst.core.config import Config
 from mmst.core.errors import ConfigError
 from mmst.core.errors import MmstError as MmstError
-from mmst.core.ports import MEMORY_MIB, OUTPUT_KIB, TIMEOUT, Algebra, Execution, Limits, Program
+from mmst.core.limits import MEMORY_MIB, OUTPUT_KIB, TIMEOUT, Limits
+from mmst.core.ports import Algebra, Execution, Program
 from mmst.core.ports import Sandbox as Engine
 from mmst.core.records import Report as Report
 from mmst.grading import Comparison

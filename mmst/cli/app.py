@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -36,8 +37,34 @@ RENAMED = {"gather": "prepare", "base": "base-model", "check": "verify", "trains
 """Commands of older versions, with their new names."""
 
 
+class Listed(Mapping[str, Any]):
+    """The commands by name. Those of single stages are made when they are first asked for: they load the stages."""
+
+    def __init__(self, made: Mapping[str, Any]) -> None:
+        self._made = dict(made)
+
+    def __iter__(self) -> Iterator[str]:
+        for commands in PANELS.values():
+            yield from (c if isinstance(c, str) else _name(c) for c in commands)
+        yield "problems"
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, name: str) -> Any:
+        if name in stages.NAMES and name not in self._made:
+            alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+            alone.command(name, rich_help_panel=SINGLE)(stages.single(name))
+            self._made[name] = typer.main.get_command(alone)
+        return self._made[name]
+
+
 class Commands(TyperGroup):
     """The commands; an old name is refused with the new one."""
+
+    def __init__(self, *, commands: Mapping[str, Any], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Listed(commands)  # type: ignore[assignment]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """See `click.Group.resolve_command`."""
@@ -84,16 +111,25 @@ def options(
         os.environ["MMST_DEBUG"] = "1"
 
 
-PANELS = {
+SINGLE = "Single stages, each reads the output of the one before"
+PANELS: dict[str, tuple[Any, ...]] = {
     "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, stages.report),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
-    "Single stages, each reads the output of the one before": tuple(stages.commands().values()),
+    SINGLE: tuple(stages.NAMES),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
     "Recipes, servers, set-up": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }
+"""The commands by panel of the help: a function, or the name of one that is made later."""
+
+
+def _name(command: Any) -> str:
+    return str(command.__name__.replace("_", "-"))
+
+
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
+        if not isinstance(command, str):
+            app.command(_name(command), rich_help_panel=panel)(command)
 app.add_typer(look.problems, name="problems", rich_help_panel="Recipes, servers, set-up")
 
 

@@ -11,7 +11,7 @@ import typer
 
 from mmst.cli.options import DEFAULT_OUT, Json, StoreOut, between, console, emit
 from mmst.core.errors import ConfigError, MmstError
-from mmst.core.ports import MEMORY_MIB, OUTPUT_KIB, TIMEOUT
+from mmst.core.limits import MEMORY_MIB, OUTPUT_KIB, TIMEOUT
 from mmst.sandbox.guest.packages import DEFAULT, KNOWN
 
 _LACKS = 10

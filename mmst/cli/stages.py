@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 WITHIN = ("enough", "another", "report")
 """Stages without a command of their kind: what they say only a run asks; `report` is of a whole run."""
+_FIRST = {at: step for step, at in reversed(STEPS.items())}
+"""Where a stage is declared → the first step that it is, which is its name."""
+NAMES = {step.replace("_", "-"): step for step, at in STEPS.items() if step == _FIRST[at] and step not in WITHIN}
+"""The commands of single stages, in the order of a run, each with its stage's name."""
 
 Round = Annotated[int, typer.Option("--round", min=0, help="Which round of the run it counts as (0: the base model).")]
 Arm = Annotated[
@@ -27,10 +31,9 @@ Arm = Annotated[
 ]
 
 
-def commands() -> dict[str, Callable[..., None]]:
-    """The commands of single stages, by name, in the order of a run."""
-    declared = {made.name: made for made in map(stage, STEPS) if made.name not in WITHIN}
-    return {name.replace("_", "-"): _command(made) for name, made in declared.items()}
+def single(name: str) -> Callable[..., None]:
+    """What the command of a single stage does; its declaration is loaded for it."""
+    return _command(stage(NAMES[name]))
 
 
 def report(

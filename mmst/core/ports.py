@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from mmst.core.config import Config
 from mmst.core.errors import SamplerError
+from mmst.core.limits import Limits as Limits
 from mmst.core.manifest import Manifest
 from mmst.core.provenance import Provenance
 from mmst.core.records import FAILED
@@ -152,19 +153,6 @@ class Program:
     id: str
     source: str
     stdin: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one program may use."""
-
-    timeout: float = 2.0
-    memory_mib: int = 256
-    output_kib: int = 64
-
-
-TIMEOUT, MEMORY_MIB, OUTPUT_KIB = (0.01, 86_400), (16, 1 << 20), (1, 1 << 20)
-"""The least and the most that people may ask of each limit."""
 
 
 class Evaluation(enum.StrEnum):

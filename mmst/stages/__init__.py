@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmst.core.errors import ConfigError
-from mmst.core.stage import Stage
+
+if TYPE_CHECKING:
+    from mmst.core.stage import Stage
 
 STEPS = {
     "prepare": "mmst.stages.prepare:Prepare",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from mmst import __version__, wiring
@@ -24,7 +25,7 @@ from mmst.preflight import machine
 from mmst.runner import run_stage
 from tests.support.runs import Made
 
-COMMANDS = [c.name or c.callback.__name__ for c in app.app.registered_commands if c.callback]
+COMMANDS = [name for name in get_command(app.app).commands if name != "problems"]  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -421,3 +422,12 @@ def test_an_old_command_is_refused_with_the_new_one(mmst: Run, old: str) -> None
     code, _, err = mmst(old, "--recipe", "demo")
     assert (code, app.RENAMED[old] in COMMANDS) == (2, True)
     assert f"it is called `mmst {app.RENAMED[old]}` now" in " ".join(err.split())
+
+
+def test_the_command_line_loads_no_stage_before_one_is_asked_for() -> None:
+    """Every command would start later for it."""
+    code = (
+        "import sys, mmst.cli.app; print(*(m for m in sys.modules if m.startswith(('mmst.stages.', 'mmst.grading'))))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert loaded == []
