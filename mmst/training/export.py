@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,11 @@ def export(
         mine, tensors = number % ranks == rank, {}
         with safe_open(base / file, "pt") as weights:
             for name in weights.keys():  # noqa: SIM118  it is no mapping
-                before = weights.get_tensor(name) if mine or not sources.whole(name) else None
-                after = sources.new(name, before, weight)
+                gathered = [weight(source) for source in sources.of(name)]
                 if mine:
-                    assert before is not None
+                    before = weights.get_tensor(name)
                     # A copy: safetensors refuses two names for one memory, as tied weights are.
-                    new = before if after is None else after.to("cpu", before.dtype, copy=True)
+                    new = sources.new(name, before, gathered).to("cpu", before.dtype, copy=True)
                     tensors[name] = new.contiguous()
             if mine:
                 save_file(tensors, folder / file, metadata=weights.metadata())
@@ -111,24 +110,18 @@ class Sources:
 
     def covered_by(self, names: Iterable[str]) -> bool:
         """Whether tensors of these names take up everything that is trained."""
-        used = {source for name in names for source in self._of(name)}
+        used = {source for name in names for source in self.of(name)}
         return used == set(self._trained.values())
 
-    def whole(self, name: str) -> bool:
-        """Whether the new tensor does not depend on the old one."""
-        return self._adapter(name) is None
+    def new(self, name: str, before: torch.Tensor, found: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The tensor as it is now, of what was found of its sources (`of`): in fp32, or as before where it has none."""
+        if (adapter := self._adapter(name)) is None:
+            return found[0] if found else before
+        module, (a, b) = self._adapters[adapter], found
+        change: torch.Tensor = (b @ a) * module.scaling["default"]
+        return before.float() + (change.T if module.fan_in_fan_out else change).cpu()
 
-    def new(self, name: str, before: torch.Tensor | None, weight: Callable[[str], torch.Tensor]) -> torch.Tensor | None:
-        """The tensor in fp32; None when it is as before."""
-        found = [weight(source) for source in self._of(name)]
-        if len(found) == 2:
-            module, (a, b) = self._adapters[self._adapter(name)], found
-            change: torch.Tensor = (b @ a) * module.scaling["default"]
-            assert before is not None
-            return before.float() + (change.T if module.fan_in_fan_out else change).cpu()
-        return found[0] if found else None
-
-    def _of(self, name: str) -> list[str]:
+    def of(self, name: str) -> list[str]:
         """The trained weights that a tensor is made of."""
         module = self._adapter(name)
         if module is not None:

@@ -21,6 +21,7 @@ from mmst.core.records import from_data
 from mmst.training import checkpoints
 from mmst.training.budget import tokens_at_once
 from mmst.training.data import Plan, TokenizedExample, parts
+from mmst.training.engine import Engine
 from mmst.training.guard import MEASURED, Guard
 from mmst.training.loss import pad
 from mmst.training.model import check_adapters
@@ -36,8 +37,6 @@ def learning_rate(step: int, s: TrainConfig) -> float:
     return s.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, s.steps - warm)))
 
 
-Engine = Plain | Zero
-"""Both train the same model with the same optimiser and have the same methods."""
 Batch = Sequence[TokenizedExample]
 
 

@@ -84,10 +84,11 @@ class CompletionLoss:
                 wanted = self._call(input_ids=ids, use_cache=False).logits[:, :-1][learnt[:, 1:]]
                 self._model.set_attn_implementation(NAME)
                 self.packs = self._same(self._predicted(packed), wanted)
-                with self._in_chunks(packed.targets):
-                    loss = self._predicted(packed).sum()
-                whole = torch.nn.functional.cross_entropy(wanted.float(), packed.targets, reduction="sum")
-                self.chunks = self.packs and self._same(loss, whole)
+                if self.packs:
+                    with self._in_chunks(packed.targets):
+                        loss = self._predicted(packed).sum()
+                    whole = torch.nn.functional.cross_entropy(wanted.float(), packed.targets, reduction="sum")
+                    self.chunks = self._same(loss, whole)
         except (TypeError, ValueError, RuntimeError) as e:
             log.info("this model's rows are padded: %s", e)
         self._model.train(training)
