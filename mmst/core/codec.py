@@ -7,7 +7,6 @@ number, 1 is not a bool, 1.0 is not an int). Strings may hold lone surrogates, a
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import enum
 import functools
 import hashlib
@@ -17,7 +16,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mmst.core.errors import DataError
+from mmst.core.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_core import SchemaValidator, ValidationError
@@ -86,8 +85,8 @@ def from_data(kind: type[R], data: Any, where: str = "") -> R:
         if e.fault == "wrong":
             raise DataError(f"{spelt(e.loc, root)} {e.says}", value=e.value) from None
         has = "has no" if e.fault == "unknown" else "lacks the"
-        near = difflib.get_close_matches(str(e.loc[-1]), e.known, n=1) if e.fault == "unknown" else ()
-        remedy = "".join(f"did you mean '{name}'? " for name in near) + f"fields: {', '.join(e.known)}"
+        near = did_you_mean(str(e.loc[-1]), e.known, quote="'") if e.fault == "unknown" else ""
+        remedy = f"{near}fields: {', '.join(e.known)}"
         raise DataError(f"{spelt(e.loc[:-1], root)} {has} field '{e.loc[-1]}'", remedy=remedy) from None
 
 

@@ -24,7 +24,7 @@ A platform error is never a verdict: no sample becomes "wrong" because an engine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from mmst.core.redaction import redacted
@@ -179,6 +179,17 @@ def sentence(what: str, *, why: str = "", remedy: str = "") -> str:
     'gVisor is not installed (no runsc on PATH). Remedy: apt-get install runsc'
     """
     return what + (f" ({why})" if why else "") + (f". Remedy: {remedy}" if remedy else "")
+
+
+def did_you_mean(name: str, known: Iterable[str], quote: str = "") -> str:
+    """The beginning of a remedy for an unknown name; "" if no known one is near.
+
+    >>> did_you_mean("smaple", ["sample", "train"])
+    'did you mean sample? '
+    """
+    import difflib
+
+    return "".join(f"did you mean {quote}{near}{quote}? " for near in difflib.get_close_matches(name, list(known), n=1))
 
 
 def _short(value: object, limit: int = 120) -> str:

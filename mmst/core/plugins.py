@@ -13,7 +13,6 @@ packages claim is refused: to prefer either would run code that the user did not
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import importlib
 import re
@@ -21,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError
+from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, did_you_mean
 from mmst.version import __version__
 
 if TYPE_CHECKING:
@@ -141,9 +140,8 @@ def find(group: str, name: str) -> Entry:
     """
     noun, known = NOUNS[group], entries(group)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
         listed = f"one of {', '.join(known)}" + "".join(f"; not readable: {why}" for why in installed()[1])
-        raise ConfigError(f"unknown {noun}", value=name, remedy=(f"did you mean {near[0]}? " if near else "") + listed)
+        raise ConfigError(f"unknown {noun}", value=name, remedy=did_you_mean(name, known) + listed)
     first, *others = known[name]
     if others:
         theirs = " or ".join(dict.fromkeys(e.package for e in (first, *others) if not e.ours))

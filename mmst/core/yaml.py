@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from mmst.core.errors import ConfigError
+from mmst.core.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class Shipped:
         what = f"no such {self.what} file" if "/" in name_or_file or path.suffix else f"unknown {self.what}"
         if path.exists():
             what = f"a {self.what} is a file, and this is {'a folder' if path.is_dir() else 'none'}"
-        near = difflib.get_close_matches(name_or_file, self.names(), n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name_or_file, self.names())
         remedy = f"{hint}shipped: {', '.join(self.names())}; or the path of a YAML file"
         raise ConfigError(what, value=name_or_file, remedy=remedy)
 
