@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mmst.cli import experiment, grade, look, machine, plan, preflight, programs, rollout, run, stages, submit
+from mmst.cli import experiment, grade, look, machine, model, plan, preflight, programs, rollout, run, stages, submit
 from mmst.core.errors import ConfigError, MmstError, StoreError
 from mmst.core.process import stop_on_signals
 from mmst.core.redaction import redacted
@@ -131,6 +131,7 @@ for panel, commands in PANELS.items():
         if not isinstance(command, str):
             app.command(_name(command), rich_help_panel=panel)(command)
 app.add_typer(look.problems, name="problems", rich_help_panel="Recipes, servers, set-up")
+app.add_typer(model.model, name="model", rich_help_panel="Recipes, servers, set-up")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -51,7 +51,11 @@ def report_findings(found: Iterable[Diagnostic], json: bool, where: str) -> None
 
 def serve(
     model: Annotated[
-        str, typer.Argument(help="mmst:tiny (shipped) or a Hugging Face folder.", show_default="mmst:tiny")
+        str,
+        typer.Argument(
+            help="mmst:tiny (shipped), a Hugging Face folder, a .gguf file, or hub:OWNER/NAME@REVISION.",
+            show_default="mmst:tiny",
+        ),
     ] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The HTTP port.")] = 8080,
     name: Annotated[str, typer.Option(help="The model's name in requests.", show_default="the folder's")] = "",
@@ -78,6 +82,7 @@ def serve(
     from mmst.core.stored import load
     from mmst.core.weights import checkpoint_folder
     from mmst.models import model_folder
+    from mmst.models.sources import model_files
     from mmst.wiring import open_store
 
     if bool(store) != bool(checkpoint) or (model and store):
@@ -96,5 +101,5 @@ def serve(
         manifest = load(opened, checkpoint)
         folder, digest = model_folder(str(checkpoint_folder(opened, manifest, cache / manifest.key))), manifest.digest
     else:
-        folder = model_folder(model or "mmst:tiny")
+        folder = model_files(model or "mmst:tiny").folder
     start(str(folder), name=name or folder.name, port=port, host=host, dtype=dtype, checkpoint=digest)

@@ -134,6 +134,7 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
         raise ConfigError(
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
+    _check_dtype(config)
     _check_arms(config)
     _check_sources(config)
     _check_cluster(config)
@@ -239,6 +240,16 @@ def percent_range(part: str) -> tuple[int, int]:
     if not found or not int(found[1]) < int(found[2]) <= 100:
         raise ConfigError("a source's part must be a range of whole percents", value=part, remedy="e.g. part: 0-20")
     return int(found[1]), int(found[2])
+
+
+def _check_dtype(config: Config) -> None:
+    dtype, backend = config.model.dtype, config.sampling.backend
+    if backend == "ctranslate2" and dtype not in ("int8", "float32"):
+        what, remedy = "sampling.backend=ctranslate2 takes model.dtype=int8 or float32", "--set model.dtype=int8"
+        raise ConfigError(what, value=dtype, remedy=remedy)
+    if dtype == "int8" and backend not in ("ctranslate2", "recorded"):
+        remedy = "--set sampling.backend=ctranslate2, or another dtype"
+        raise ConfigError("model.dtype=int8 needs sampling.backend=ctranslate2", value=backend, remedy=remedy)
 
 
 def _check_sources(config: Config) -> None:

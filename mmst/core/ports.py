@@ -124,10 +124,16 @@ class Sampler(Protocol):
     completions that `failed`. `Unfinished` where a failure leaves others' answers of worth.
     """
 
-    def sample(self, requests: Sequence[Request], on_done: Callable[[int], None] = ...) -> list[list[Completion]]:
+    def sample(
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = ...,
+        on_tokens: Callable[[int], None] = ...,
+    ) -> list[list[Completion]]:
         """For each request, in order, its `n` completions (fewer only for recorded ones).
 
-        `on_done(m)` is called as m more completions are there.
+        `on_done(m)` is called as m more completions are there, and `on_tokens(m)` as m more tokens are: as they are
+        drawn if the model is in this process, else with the answer.
         """
 
 

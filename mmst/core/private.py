@@ -21,6 +21,11 @@ def folder(path: Path) -> Path:
     return path
 
 
+def cache() -> Path:
+    """`$XDG_CACHE_HOME/mmst`, made when it is not there: what can be made again, of every run."""
+    return folder(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mmst")
+
+
 def opener(path: str, flags: int) -> int:
     """For `open(…, opener=opener)`: a file that is made is the owner's alone.
 

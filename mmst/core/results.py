@@ -243,9 +243,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A shipped model's name; nothing of any other, which its files say."""
+    """A shipped model's name; of any other its origin (`hub` and `commit`, or `gguf`), where it is not a folder."""
 
     name: str = field(default="", metadata=IF_ANY)
+    origin: Mapping[str, str] = field(default_factory=dict, metadata=IF_ANY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,9 +54,13 @@ class ProblemsConfig:
 class ModelConfig:
     """The model that the first round starts from."""
 
-    base: str = option("mmst:tiny", "mmst:tiny (shipped), or a Hugging Face folder")
+    base: str = option(
+        "mmst:tiny", "mmst:tiny (shipped), a Hugging Face folder, a .gguf file, or hub:OWNER/NAME@REVISION"
+    )
     trust_remote_code: str = option("", "name of a model folder whose own Python code may run (empty: none)")
-    dtype: Literal["float32", "bfloat16", "float16"] = option("float32", "dtype used for sampling")
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] = option(
+        "float32", "dtype used for sampling; int8 needs sampling.backend=ctranslate2"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +92,8 @@ class SamplingConfig:
 
     backend: str = option(
         "local",
-        "local (in process), kserve (an InferenceService per checkpoint), openai (a completions server that serves "
-        "model.base), recorded (a file), or one of an installed package",
+        "local (in process), ctranslate2 (in process, fast on CPUs), kserve (an InferenceService per checkpoint), "
+        "openai (a completions server that serves model.base), recorded (a file), or one of an installed package",
         affects=False,
     )
     k: int = option(4, "samples per problem and method", low=1)
@@ -98,7 +102,7 @@ class SamplingConfig:
     max_tokens: int = option(96, "maximum length of a completion, in tokens", low=1)
     seed: int = option(1, "seed of the run; sampling and training depend on it", low=0)
     shard: int = option(64, "problems per shard; a killed run loses at most one shard", low=1)
-    batch: int = option(256, "for local: rows decoded together", low=1, affects=False)
+    batch: int = option(256, "for local, ctranslate2: rows decoded together", low=1, affects=False)
     url: str = option("", "for openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
     served_model: str = option(
         "", "for openai: the model's name on the server (empty: the only model there)", affects=False

@@ -48,6 +48,8 @@ class Decoding:
         small = sum(p.numel() for p in model.parameters()) < FLOOR_BELOW
         self.floor = FLOOR if small else 1
         self.device = model.device
+        self.drawn = 0
+        """Tokens drawn so far."""
         self.waiting: deque[ActiveSequence] = deque()
         self.slots: list[ActiveSequence | None] = []
         self.cache = AlignedCache()
@@ -96,6 +98,7 @@ class Decoding:
         chosen, logprobs = pick(logits[at], [row for _, row in live])
         if logprobs.isnan().any():
             raise ArithmeticError("the model's output is not a number (NaN): damaged weights, or dtype too narrow")
+        self.drawn += len(live)
         self.last[at] = chosen
         self.length[at] += 1
         ended = []

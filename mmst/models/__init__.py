@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from mmst.core.config import ModelConfig
 from mmst.core.errors import ModelError
 
-TRAINED_BY = {"word-base": "make word-base"}
-"""Base models of shipped recipes that are not shipped with them, and the command that trains each."""
+MADE_BY = {"word-base": "make word-base", "~/.cache/mmst/models/qwen-0.5b": "make qwen-base"}
+"""Base models of shipped recipes that are not shipped with them, and the command that trains or fetches each."""
 SHIPPED = Path(__file__).parent
 
 
@@ -25,13 +26,17 @@ def model_folder(name: str) -> Path:
             raise ModelError("no such shipped model", value=name, remedy=f"shipped: {shipped}")
     else:
         folder = Path(name).expanduser()
-    remedy = "set model.base to a folder that `save_pretrained` wrote, for model and tokenizer"
-    if name in TRAINED_BY:
-        remedy = f"train it with `{TRAINED_BY[name]}`, or {remedy}"
+    remedy = "set model.base to a folder that `save_pretrained` wrote, a .gguf file, or hub:OWNER/NAME@REVISION"
+    if name in MADE_BY:
+        remedy = f"make it with `{MADE_BY[name]}`, or {remedy}"
     if not folder.is_dir():
         raise ModelError("model.base is not a folder", value=name, remedy=remedy)
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder {folder} has no config.json", remedy=remedy)
+    if _encodes(folder / "config.json"):
+        raise ModelError(
+            f"{folder} is an encoder-decoder model, and MMST takes decoders alone", remedy="a causal language model"
+        )
     if not list(folder.glob("*.safetensors")):
         raise ModelError(
             f"model folder {folder} has no .safetensors weights",
@@ -42,6 +47,15 @@ def model_folder(name: str) -> Path:
     if not any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise ModelError(f"model folder {folder} has no tokenizer", remedy="tokenizer.save_pretrained(folder)")
     return folder
+
+
+def _encodes(config: Path) -> bool:
+    """Whether the model has an encoder. What loads a configuration that cannot be read says what is wrong with it."""
+    try:
+        found = json.loads(config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("is_encoder_decoder") is True
 
 
 def trusted(model: ModelConfig) -> str:

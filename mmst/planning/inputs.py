@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmst import wiring
 from mmst.core.errors import ModelError
-from mmst.models import model_folder
+from mmst.models.sources import model_files
 from mmst.planning.architecture import architecture
 from mmst.planning.plan import Model
 from mmst.planning.work import CHARACTERS, Count
@@ -29,8 +29,9 @@ def model_and_tokens(base: str, config: str = "") -> tuple[Model, Count]:
 
     Without a tokenizer here, tokens are estimated from characters, and the model's name says so.
     """
-    if base.startswith("mmst:") or (Path(base).expanduser() / "config.json").is_file():
-        folder: Path | None = model_folder(base)
+    path = Path(base).expanduser()
+    if base.startswith("mmst:") or (path / "config.json").is_file() or path.is_file():
+        folder: Path | None = model_files(base).folder
     else:
         folder = None
     file = _file(base, config, folder)
@@ -60,7 +61,7 @@ def _file(base: str, config: str, folder: Path | None) -> Path:
             return shipped[config.casefold()]
     elif folder:
         return folder / "config.json"
-    elif (last := base.rstrip("/").rsplit("/", 1)[-1].casefold()) in shipped:
+    elif (last := base.rstrip("/").rsplit("/", 1)[-1].partition("@")[0].casefold()) in shipped:
         return shipped[last]
     raise ModelError(
         "there is no model with this name or path",

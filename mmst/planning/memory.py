@@ -20,7 +20,7 @@ from mmst.training.budget import logits_at_once, tokens_at_once
 TRAINING, SERVING = "training memory", "serving memory"
 MOST_RANKS = 1024
 """Maximum of `train.ranks`."""
-SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
+SIZES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ConfigError, DataError, SetupError
 from mmst.datasets import PUBLISHED, located
 from mmst.kubernetes.quota import MOST_TASKS, tasks
-from mmst.models import model_folder
+from mmst.models.sources import model_files
 from mmst.preflight import machine as preflight_machine
 from mmst.stages import champion
 from mmst.wiring import added
@@ -28,7 +28,7 @@ def check(config: Config) -> None:
         added.ready(group, name)
     problem_files(config)
     recorded_file(config)
-    model_folder(config.model.base)
+    model_files(config.model.base)
     champion.check_name(config.promote.name)
     for finding in machine(config):
         if not finding.ok:

@@ -16,7 +16,7 @@ from mmst.core.hashes import files_of
 from mmst.core.manifest import FileEntry, Place
 from mmst.core.results import Base
 from mmst.core.stage import QUIET, WHERE, Job, Made, Stage
-from mmst.models import model_folder
+from mmst.models.sources import model_files
 
 COPY_BELOW = 2 << 30
 
@@ -29,6 +29,7 @@ class Settings:
     name: str = field(default="mmst:tiny", metadata=QUIET)
     folder: Path = field(metadata=WHERE)
     entries: tuple[FileEntry, ...] = field(metadata=WHERE)
+    origin: Mapping[str, str] = field(metadata=WHERE)
 
 
 class BaseModel(Stage[Settings]):
@@ -46,13 +47,14 @@ class BaseModel(Stage[Settings]):
     def settings(self, config: Config, place: Place) -> Settings:
         """The files' hashes; `ModelError` when `model.base` cannot be a checkpoint."""
         name = config.model.base
-        folder = model_folder(name)
-        entries = tuple(files_of(folder))
+        given = model_files(name)
+        entries = tuple(files_of(given.folder))
         return Settings(
             files={e.name: e.sha256 for e in entries},
             name=name if name.startswith("mmst:") else "",
-            folder=folder,
+            folder=given.folder,
             entries=entries,
+            origin=given.origin,
         )
 
     def work(self, job: Job[Settings]) -> Made:
@@ -65,4 +67,4 @@ class BaseModel(Stage[Settings]):
                     job.folder.put_file(entry.name, given.folder / entry.name)
                     task.advance()
         location = "" if copied else str(given.folder.absolute())
-        return Made(files=given.entries, result=Base(name=given.name), location=location)
+        return Made(files=given.entries, result=Base(name=given.name, origin=given.origin), location=location)

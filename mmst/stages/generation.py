@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -17,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from mmst.core import metrics, sealed
 from mmst.core.errors import SamplerError
 from mmst.core.manifest import Manifest
-from mmst.core.ports import Completion, Request, Sampler, Stating, Unfinished, failed
+from mmst.core.ports import Completion, Request, Sampler, Stating, Task, Unfinished, failed
 from mmst.core.records import FAILED, Sample
 from mmst.core.stage import Job
 from mmst.core.stage_folder import StageFolder
@@ -80,12 +81,13 @@ def draw(
         ports.progress.task(folder.name, missing, unit) as task,
         ports.sampler(checkpoint, recorded=recorded) as sampler,
     ):
+        told = _Told(task)
         for shard, part in parts():
             if whole[shard]:
                 continue
             old = _by_request(part, _there(folder, shard, done))
             left = _left(part, old)
-            answers, trouble = _ask(sampler, [a.request for a, _ in left], task.advance)
+            answers, trouble = _ask(sampler, [a.request for a, _ in left], told)
             _same_server(folder, sampler)
             made = dict(zip((i for _, i in left), answers, strict=True))
             samples = list(_records(part, old, made, record))
@@ -116,6 +118,26 @@ def drawn(request: Request, completion: Completion) -> dict[str, Any]:
         "temperature": request.temperature,
         "failure": completion.failure,
     }
+
+
+class _Told:
+    """Tells a task of completions as they end, and of tokens from the first one on."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.count, self.began = task, 0, time.monotonic()
+
+    def done(self, n: int) -> None:
+        """`n` more completions are there."""
+        self.task.advance(n, self._note())
+
+    def tokens(self, n: int) -> None:
+        """`n` more tokens are there."""
+        self.count += n
+        self.task.advance(0, self._note())
+
+    def _note(self) -> str:
+        rate = self.count / max(time.monotonic() - self.began, 1e-9)
+        return f"{self.count:,} tokens, {rate:.3g}/s" if self.count else ""
 
 
 class Failures:
@@ -157,11 +179,11 @@ class Failures:
 
 
 def _ask(
-    sampler: Sampler, requests: Sequence[Request], advance: Callable[[int], None]
+    sampler: Sampler, requests: Sequence[Request], told: _Told
 ) -> tuple[Sequence[Sequence[Completion]], SamplerError | None]:
     """The answers, and the trouble that kept the model from the rest, which then failed."""
     try:
-        return sampler.sample(requests, advance), None
+        return sampler.sample(requests, told.done, told.tokens), None
     except Unfinished as e:
         rest = failed(f"unfinished: {e}")
         return [

@@ -120,7 +120,7 @@ def release_settings(namespace: str) -> str:
 
 def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
     """How many tokens texts are for a model folder's tokenizer, its own start and end tokens left out."""
-    from mmst.inference.providers.transformers import load_tokenizer
+    from mmst.inference.folder import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     return lambda texts: [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
@@ -189,7 +189,7 @@ class Wired:
             cluster(config.cluster.namespace),
             config.cluster,
             self.store,
-            config.model.dtype,
+            "float32" if config.model.dtype == "int8" else config.model.dtype,  # no model server takes int8
             functools.partial(samplers.asking, config),
         )
         versions = ServingVersions(registry, config.promote.name, self.store, tell)

@@ -81,11 +81,14 @@ class _Sampler:
         self._entry, self._by = entry, by
 
     def sample(
-        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = lambda n: None,
+        on_tokens: Callable[[int], None] = lambda n: None,
     ) -> list[list[Completion]]:
         """See `ports.Sampler`; `SamplerError` for an answer that is none."""
         with plugins.blamed(self._entry, "sampling"):
-            answers = self._by.sample(requests, on_done)
+            answers = self._by.sample(requests, on_done, on_tokens)
         if not isinstance(answers, list) or len(answers) != len(requests):
             raise SamplerError(
                 f"{self._entry} did not return a list with an answer for each of {len(requests)} requests"

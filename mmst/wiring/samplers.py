@@ -28,6 +28,15 @@ def local(config: Config, store: Store, checkpoint: Manifest) -> AbstractContext
     return LocalModel(folder, dtype=m.dtype, batch=config.sampling.batch, trust_remote_code=bool(trusted(m)))
 
 
+def ctranslate2(config: Config, store: Store, checkpoint: Manifest) -> AbstractContextManager[Sampler]:
+    """The model in this process, converted once for CPUs."""
+    from mmst.inference.providers.ctranslate2 import Ctranslate2Model
+    from mmst.inference.providers.ctranslate2_convert import converted
+
+    m, folder = config.model, checkpoint_folder(store, checkpoint)
+    return Ctranslate2Model(folder, converted(folder, m.dtype), dtype=m.dtype, batch=config.sampling.batch)
+
+
 def recorded(config: Config, store: Store, checkpoint: Manifest) -> AbstractContextManager[Sampler]:
     """Completions that somebody recorded, whatever the checkpoint."""
     from mmst.inference.providers.recorded import Recorded

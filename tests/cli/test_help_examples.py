@@ -102,6 +102,8 @@ def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmst.inference.server.app.serve", lambda *_, **__: None)
     shipped = models.model_folder("mmst:tiny")
     monkeypatch.setattr(models, "model_folder", lambda model: shipped)
+    monkeypatch.setattr("mmst.models.hub.snapshot", lambda model: (shipped, "me/small", "0" * 40))
+    monkeypatch.setattr("mmst.models.gguf.convert", lambda *_: None)
     told = problem_history.story
     monkeypatch.setattr(problem_history, "story", lambda opened, name, problem, index: told(opened, name, "", None))
     found = problem_history.find_sample

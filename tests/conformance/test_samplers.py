@@ -14,7 +14,7 @@ from mmst.inference.providers.recorded import Recorded  # noqa: E402
 from mmst.inference.providers.transformers import LocalModel  # noqa: E402
 from tests.support.serving import Served, request_of  # noqa: E402
 
-KINDS = ("recorded", "local", pytest.param("openai", marks=pytest.mark.server))
+KINDS = ("recorded", "local", "ctranslate2", pytest.param("openai", marks=pytest.mark.server))
 REQUESTS = [request_of(i) for i in range(6)]
 
 
@@ -24,6 +24,14 @@ def sampler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         folder: Path = request.getfixturevalue("model_folder")
         with LocalModel(folder, dtype="float32", batch=64, trust_remote_code=False) as model:
             yield model
+    elif request.param == "ctranslate2":
+        pytest.importorskip("ctranslate2")
+        from mmst.inference.providers.ctranslate2 import Ctranslate2Model
+        from mmst.inference.providers.ctranslate2_convert import converted
+
+        folder = request.getfixturevalue("model_folder")
+        with Ctranslate2Model(folder, converted(folder, "int8"), dtype="int8", batch=64) as fast:
+            yield fast
     elif request.param == "openai":
         pytest.importorskip("kserve")
         served: Served = request.getfixturevalue("served")
@@ -60,6 +68,13 @@ def test_progress_adds_up(sampler: Sampler) -> None:
     done: list[int] = []
     sampler.sample(REQUESTS, done.append)
     assert sum(done) == sum(r.n for r in REQUESTS)
+
+
+def test_tokens_are_told_as_they_come(sampler: Sampler) -> None:
+    told: list[int] = []
+    answers = sampler.sample(REQUESTS, lambda n: None, told.append)
+    if told:  # recorded completions are no work
+        assert sum(told) == sum(c.tokens for answer in answers for c in answer)
 
 
 def test_no_request_is_no_answer(sampler: Sampler) -> None:

@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("damage", JSON)
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
 def test_a_damaged_configuration_is_a_model_error(name: str, damage: str, folder: Path) -> None:
-    from mmst.inference.providers.transformers import load_tokenizer
+    from mmst.inference.folder import load_tokenizer
 
     (folder / name).write_bytes(JSON[damage])
     with pytest.raises(ModelError, match=rf"{name}.*Remedy"):

@@ -200,7 +200,7 @@ class Says:
     def __init__(self, answers: Mapping[str, str]) -> None:
         self.answers = answers
 
-    def sample(self, requests: Sequence[Any], on_done: Any = None) -> list[list[Completion]]:
+    def sample(self, requests: Sequence[Any], on_done: Any = None, on_tokens: Any = None) -> list[list[Completion]]:
         assert all(r.temperature == 0 and r.n == 1 for r in requests)
         return [[Completion(text=self.answers[r.prompt], finish="stop", prompt_tokens=1, tokens=1)] for r in requests]
 

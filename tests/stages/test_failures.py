@@ -41,7 +41,10 @@ class Failing(Echo):
         self.fails, self.left = fails, most
 
     def sample(
-        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = lambda n: None,
+        on_tokens: Callable[[int], None] = lambda n: None,
     ) -> list[list[Completion]]:
         answers: list[list[Completion] | None] = []
         echoed = super().sample(requests, on_done)
@@ -128,7 +131,7 @@ def test_the_same_command_again_asks_for_what_failed_alone_and_ends_as_if_nothin
 
 def test_a_completion_that_a_filter_took_leaves_the_others_of_its_request_as_they_are(tmp_path: Path) -> None:
     class Filtered(Echo):
-        def sample(self, requests: Any, on_done: Any = None) -> list[list[Completion]]:
+        def sample(self, requests: Any, on_done: Any = None, on_tokens: Any = None) -> list[list[Completion]]:
             answers = super().sample(requests)
             answers[0][1] = failed("content filter: withheld")
             return answers
@@ -136,11 +139,12 @@ def test_a_completion_that_a_filter_took_leaves_the_others_of_its_request_as_the
     with pytest.raises(SamplerError, match="1 of 20"):
         sampled(tmp_path, Filtered(), share=0.01)
     before = {s.id: s for s in drawn(tmp_path)}
-    other = Failing()
-    other.sample = lambda requests, on_done=None: [  # type: ignore[method-assign]
-        [Completion(text="new", finish="stop", prompt_tokens=1, tokens=1)] * r.n for r in requests
-    ]
-    sampled(tmp_path, other)
+
+    class Other(Echo):
+        def sample(self, requests: Any, on_done: Any = None, on_tokens: Any = None) -> list[list[Completion]]:
+            return [[Completion(text="new", finish="stop", prompt_tokens=1, tokens=1)] * r.n for r in requests]
+
+    sampled(tmp_path, Other())
     changed = [s for s in drawn(tmp_path) if before.get(s.id, s) != s]
     assert [(before[s.id].failed, s.completion) for s in changed] == [(True, "new")]
 

@@ -5,14 +5,14 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from mmst.core.config import Config, parse
 from mmst.core.errors import ConfigError, SamplerError
 from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Message, Sampler, Store
+from mmst.core.ports import Completion, Message, Sampler, Store
 from mmst.core.records import Problem, Sample
 from mmst.core.stage_folder import StageFolder, shard_name
 from mmst.core.stored import records
@@ -70,6 +70,29 @@ def run(here: Here, purpose: str = "train") -> Manifest:
 def drawn(here: Here, problems: Manifest, checkpoint: Manifest, purpose: str = "train") -> Manifest:
     place = Place(run="r", round=1, arm="mmst", step=STEPS[purpose])
     return sample.Sampling().run(here, place, {"problems": problems, "checkpoint": checkpoint})
+
+
+def test_progress_begins_with_the_first_token(tmp_path: Path) -> None:
+    class Task:
+        told: ClassVar[list[tuple[int, str]]] = []
+
+        def advance(self, n: int = 1, note: str = "") -> None:
+            self.told.append((n, note.partition(",")[0]))
+
+    class Shown(Quiet):
+        @contextlib.contextmanager
+        def task(self, name: str, total: int, unit: str) -> Iterator[Any]:
+            yield Task()
+
+    class Slow(Echo):
+        def sample(self, requests: Any, on_done: Any = None, on_tokens: Any = None) -> list[list[Completion]]:
+            on_tokens(1)
+            on_tokens(3)
+            on_done(2)
+            return super().sample(requests)
+
+    run(dataclasses.replace(engines(tmp_path, Slow(), shard=99), progress=Shown()))
+    assert Task.told == [(0, "1 tokens"), (0, "4 tokens"), (2, "4 tokens")]
 
 
 def test_every_training_problem_is_sampled_k_times_by_each_method(tmp_path: Path) -> None:

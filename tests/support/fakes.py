@@ -70,7 +70,10 @@ class Echo:
         self.most = most
 
     def sample(
-        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = lambda n: None,
+        on_tokens: Callable[[int], None] = lambda n: None,
     ) -> list[list[Completion]]:
         if len(self.calls) == self.most:
             raise SamplerError("gone")

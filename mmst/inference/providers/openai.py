@@ -90,10 +90,18 @@ class OpenAIServer:
         self.loop.close()
 
     def sample(
-        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = lambda n: None,
+        on_tokens: Callable[[int], None] = lambda n: None,
     ) -> list[list[Completion]]:
         """The n completions of each request, including failed ones; `Unfinished` if the server fails."""
-        return self._run(self._all(requests, on_done))
+
+        def told(answer: Sequence[Completion]) -> None:
+            on_tokens(sum(completion.tokens for completion in answer))
+            on_done(len(answer))
+
+        return self._run(self._all(requests, told))
 
     def stated(self) -> dict[str, str]:
         """See `ports.Stating`."""
@@ -130,14 +138,16 @@ class OpenAIServer:
         if hasattr(self, "server"):
             await self.server.close()
 
-    async def _all(self, requests: Sequence[Request], on_done: Callable[[int], None]) -> list[list[Completion]]:
+    async def _all(
+        self, requests: Sequence[Request], told: Callable[[Sequence[Completion]], None]
+    ) -> list[list[Completion]]:
         answers: list[list[Completion] | None] = [None] * len(requests)
         todo = iter(enumerate(requests))
 
         async def work() -> None:
             for i, request in todo:
-                answers[i] = await self._complete(request)
-                on_done(request.n)
+                answers[i] = answer = await self._complete(request)
+                told(answer)
 
         workers = [asyncio.create_task(work()) for _ in range(min(self.concurrency, len(requests)))]
         try:

@@ -50,7 +50,10 @@ class Recorded:
             raise DataError(f"{path} contains no completion", remedy=REMEDY)
 
     def sample(
-        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = lambda n: None,
+        on_tokens: Callable[[int], None] = lambda n: None,
     ) -> list[list[Completion]]:
         """The recorded completions of each request; fewer than n if the file has fewer."""
         results = []

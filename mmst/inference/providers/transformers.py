@@ -6,22 +6,19 @@ also runs code, and needs `trust_remote_code`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmst.core.errors import ModelError, PromptError
 from mmst.core.ports import Completion, Message, Request, failed
+from mmst.inference.folder import context_of_config, load_tokenizer, load_tokens
+from mmst.models.loading import UNREADABLE, first_line
 
 if TYPE_CHECKING:
     from mmst.inference.decoding import Decoding
     from mmst.inference.sequences import ActiveSequence
     from mmst.inference.tokenizer import Tokens
-
-UNREADABLE = (OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, RecursionError, OverflowError)
-"""Errors that transformers raises for files with unexpected content."""
-SAVE = "save it with tokenizer.save_pretrained(folder)"
 
 
 class LocalModel:
@@ -49,7 +46,10 @@ class LocalModel:
         self.model = None
 
     def sample(
-        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = lambda n: None,
+        on_tokens: Callable[[int], None] = lambda n: None,
     ) -> list[list[Completion]]:
         """The n completions of each request; see `ports.Sampler`. If its prompt does not fit, they are `failed`."""
         from mmst.inference.decoding import failures
@@ -60,9 +60,13 @@ class LocalModel:
             decoding.add(rows)
         if refused := sum(r.n for r, a in zip(requests, asked, strict=True) if isinstance(a, Completion)):
             on_done(refused)
+        drawn = 0
         with failures():
             while decoding.busy:
-                if ended := decoding.step():
+                ended = decoding.step()
+                on_tokens(decoding.drawn - drawn)
+                drawn = decoding.drawn
+                if ended:
                     on_done(len(ended))
         return [
             [row.completion for row in a] if isinstance(a, list) else [a] * request.n
@@ -112,7 +116,7 @@ def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:
             local_files_only=True,
         )
     except (*UNREADABLE, SafetensorError) as e:
-        raise ModelError(f"cannot load the model in {folder} ({_line(e)})", remedy="see model.base") from e
+        raise ModelError(f"cannot load the model in {folder} ({first_line(e)})", remedy="see model.base") from e
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     layers = DynamicCache(config=model.config).layers
     if not all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
@@ -120,49 +124,7 @@ def load_model(folder: Path, dtype: str, trust: bool) -> tuple[Any, int]:
             f"the architecture {model.config.model_type} keeps more state than attention keys and values",
             remedy="serve it (vLLM) and set sampling.backend=openai",
         )
-    config = model.config.get_text_config(decoder=True)
-    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions")]
-    limits += [getattr(layer, "sliding_window", None) for layer in layers]
-    return model, min((int(limit) for limit in limits if limit), default=1 << 20)
-
-
-def load_tokens(folder: Path, trust: bool) -> Tokens:
-    """The folder's tokenizer, with every end token that its configurations name."""
-    from transformers import GenerationConfig
-
-    from mmst.inference.tokenizer import Tokens
-
-    tokenizer = load_tokenizer(folder, trust)
-    try:
-        named = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
-    except OSError:
-        named = None
-    ends = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
-    return Tokens(tokenizer, frozenset(e for e in ends if e is not None))
-
-
-def load_tokenizer(folder: Path, trust: bool = False) -> Any:
-    """The folder's tokenizer, or `ModelError`."""
-    from transformers import AutoTokenizer
-
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        _check_json(folder / name)
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
-    except UNREADABLE as e:
-        raise ModelError(f"cannot load the tokenizer in {folder} ({_line(e)})", remedy=SAVE) from e
-
-
-def _check_json(path: Path) -> None:
-    """`ModelError` for a file on which the native loaders would crash without an error of their own."""
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, RecursionError) as e:
-        raise ModelError(f"{path} cannot be read as JSON ({_line(e)})", remedy="copy or download it again") from e
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} contains no JSON object", value=found, remedy="copy or download it again")
+    return model, context_of_config(model.config, layers)
 
 
 def chat_renderer(folder: Path | str) -> Callable[[Sequence[Message]], str]:
@@ -182,7 +144,3 @@ def chat_renderer(folder: Path | str) -> Callable[[Sequence[Message]], str]:
         return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     return render
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -17,7 +17,10 @@ class Adder:
     """Fulfils `mmst.core.ports.Sampler`."""
 
     def sample(
-        self, requests: Sequence[Request], on_done: Callable[[int], None] = lambda n: None
+        self,
+        requests: Sequence[Request],
+        on_done: Callable[[int], None] = lambda n: None,
+        on_tokens: Callable[[int], None] = lambda n: None,
     ) -> list[list[Completion]]:
         """The same completion `n` times for each request."""
         answers = []

@@ -1,0 +1,11 @@
+"""What the libraries that read model files raise for files with unexpected content."""
+
+from __future__ import annotations
+
+UNREADABLE = (OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, RecursionError, OverflowError)
+"""Errors of transformers."""
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of an error's text, for messages of our own."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
