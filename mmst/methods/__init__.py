@@ -12,6 +12,10 @@ from typing import Any, Protocol
 from mmst.core import plugins
 
 
+REMEMBERED = 1024
+"""Texts whose reading is kept: a problem's samples stand together, and many of them say the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phrasing:
     """One wording in which a method is asked for; all phrasings of a method ask for the same thing."""

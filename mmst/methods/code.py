@@ -26,11 +26,12 @@ printed last (`mmst.methods.printed`).
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mmst.methods import Phrasing
+from mmst.methods import REMEMBERED, Phrasing
 from mmst.methods.fences import Block, blocks, fenced
 from mmst.methods.names import continued, names
 from mmst.methods.printed import answer_printed
@@ -107,13 +108,7 @@ class CodeMethod:
 
     def solution(self, completion: str) -> str:
         """The program, by the rules above; "" if there is none."""
-        text = lines_of(completion)
-        seen = hide_literals(text)
-        found, parses = _program(text, seen)
-        if seen != text and not (found and parses):  # quotes that are not closed in one block may hide the next
-            again, parses = _program(text, text)
-            found = again if parses and again else found
-        return found
+        return _solution(completion)
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
         """What the program printed last; `printed` has the rules."""
@@ -124,16 +119,32 @@ class CodeMethod:
 
         A program that does not parse, or uses names through strings (`eval`), keeps its names.
         """
-        tree = parse(solution)
-        if tree is None:
-            return " ".join(solution.split())
-        try:
-            used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-            if not used & _NAMES_MATTER:
-                _Renamer(tree, used).visit(tree)
-            return ast.unparse(tree)
-        except (RecursionError, ValueError):
-            return " ".join(solution.split())
+        return _canonical(solution)
+
+
+@functools.lru_cache(REMEMBERED)
+def _solution(completion: str) -> str:
+    text = lines_of(completion)
+    seen = hide_literals(text)
+    found, parses = _program(text, seen)
+    if seen != text and not (found and parses):  # quotes that are not closed in one block may hide the next
+        again, parses = _program(text, text)
+        found = again if parses and again else found
+    return found
+
+
+@functools.lru_cache(REMEMBERED)
+def _canonical(solution: str) -> str:
+    tree = parse(solution)
+    if tree is None:
+        return " ".join(solution.split())
+    try:
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        if not used & _NAMES_MATTER:
+            _Renamer(tree, used).visit(tree)
+        return ast.unparse(tree)
+    except (RecursionError, ValueError):
+        return " ".join(solution.split())
 
 
 def _program(text: str, seen: str) -> tuple[str, bool]:

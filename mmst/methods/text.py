@@ -9,10 +9,11 @@ are part of a solution, but an answer inside them does not count (`mmst.methods.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import ClassVar
 
-from mmst.methods import Phrasing
+from mmst.methods import REMEMBERED, Phrasing
 from mmst.methods.extraction import answer_in
 from mmst.methods.turns import lines_of, own_turn
 
@@ -85,19 +86,29 @@ class TextMethod:
 
     def solution(self, completion: str) -> str:
         """The reasoning with its thoughts, up to the end of the model's own turn."""
-        text = lines_of(completion)
-        turn = own_turn(text)
-        return text[turn.start : turn.end].strip()
+        return _solution(completion)
 
     def answer(self, solution: str, stdout: str | None) -> str | None:
         """The answer that the solution commits to; `stated` has the rules."""
-        text = lines_of(solution)
-        return answer_in(own_turn(text).said(text))
+        return _answer(solution)
 
     def canonical(self, solution: str) -> str:
         """The text in lower case, with single spaces and none before punctuation."""
         text = " ".join(solution.casefold().split())
         return re.sub(r"\s+([.,;:!?])", r"\1", text)
+
+
+@functools.lru_cache(REMEMBERED)
+def _solution(completion: str) -> str:
+    text = lines_of(completion)
+    turn = own_turn(text)
+    return text[turn.start : turn.end].strip()
+
+
+@functools.lru_cache(REMEMBERED)
+def _answer(solution: str) -> str | None:
+    text = lines_of(solution)
+    return answer_in(own_turn(text).said(text))
 
 
 METHOD = TextMethod()
