@@ -46,7 +46,7 @@ class Listed(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         for commands in PANELS.values():
             yield from (c if isinstance(c, str) else _name(c) for c in commands)
-        yield "problems"
+        yield from GROUPS
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -120,6 +120,8 @@ PANELS: dict[str, tuple[Any, ...]] = {
     "Recipes, servers, set-up": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }
 """The commands by panel of the help: a function, or the name of one that is made later."""
+GROUPS = {"problems": look.problems, "model": model.model}
+"""Commands with commands of their own."""
 
 
 def _name(command: Any) -> str:
@@ -130,8 +132,8 @@ for panel, commands in PANELS.items():
     for command in commands:
         if not isinstance(command, str):
             app.command(_name(command), rich_help_panel=panel)(command)
-app.add_typer(look.problems, name="problems", rich_help_panel="Recipes, servers, set-up")
-app.add_typer(model.model, name="model", rich_help_panel="Recipes, servers, set-up")
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name, rich_help_panel="Recipes, servers, set-up")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import difflib
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,6 +136,13 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
     _check_dtype(config)
+    if config.train.micro_tokens > config.train.batch_tokens:
+        raise ConfigError(
+            f"train.micro_tokens must be at most train.batch_tokens ({config.train.batch_tokens})",
+            value=config.train.micro_tokens,
+            remedy="--set train.micro_tokens=0 for as many as a step has",
+        )
+    _check_server(config.sampling)
     _check_arms(config)
     _check_sources(config)
     _check_cluster(config)
@@ -240,6 +248,21 @@ def percent_range(part: str) -> tuple[int, int]:
     if not found or not int(found[1]) < int(found[2]) <= 100:
         raise ConfigError("a source's part must be a range of whole percents", value=part, remedy="e.g. part: 0-20")
     return int(found[1]), int(found[2])
+
+
+def _check_server(sampling: SamplingConfig) -> None:
+    if sampling.backend != "server" or sampling.server == "vllm":
+        return
+    try:
+        words = shlex.split(sampling.server)
+    except ValueError:
+        words = []
+    if not words or "{model}" not in sampling.server or "{port}" not in sampling.server:
+        raise ConfigError(
+            "sampling.server must be vllm, or a command with {model} and {port}",
+            value=sampling.server,
+            remedy="e.g. --set sampling.server='mmst serve {model} --port {port}'",
+        )
 
 
 def _check_dtype(config: Config) -> None:

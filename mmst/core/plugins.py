@@ -53,6 +53,7 @@ OURS: Mapping[str, Mapping[str, str]] = {
     SAMPLERS: {
         "local": "mmst.wiring.samplers:local",
         "ctranslate2": "mmst.wiring.samplers:ctranslate2",
+        "server": "mmst.wiring.samplers:server",
         "kserve": "mmst.wiring.samplers:kserve",
         "openai": "mmst.wiring.samplers:openai",
         "recorded": "mmst.wiring.samplers:recorded",

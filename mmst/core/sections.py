@@ -92,8 +92,9 @@ class SamplingConfig:
 
     backend: str = option(
         "local",
-        "local (in process), ctranslate2 (in process, fast on CPUs), kserve (an InferenceService per checkpoint), "
-        "openai (a completions server that serves model.base), recorded (a file), or one of an installed package",
+        "local (in process), ctranslate2 (in process, fast on CPUs), server (one started here for each checkpoint), "
+        "kserve (an InferenceService per checkpoint), openai (a completions server that serves model.base), recorded "
+        "(a file), or one of an installed package",
         affects=False,
     )
     k: int = option(4, "samples per problem and method", low=1)
@@ -103,6 +104,11 @@ class SamplingConfig:
     seed: int = option(1, "seed of the run; sampling and training depend on it", low=0)
     shard: int = option(64, "problems per shard; a killed run loses at most one shard", low=1)
     batch: int = option(256, "for local, ctranslate2: rows decoded together", low=1, affects=False)
+    server: str = option(
+        "vllm",
+        "for server: vllm, or a command that serves {model} at {port}, e.g. mmst serve {model} --port {port}",
+        affects=False,
+    )
     url: str = option("", "for openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
     served_model: str = option(
         "", "for openai: the model's name on the server (empty: the only model there)", affects=False
@@ -111,9 +117,9 @@ class SamplingConfig:
         "", "for openai: the model's name in the server's answers, if it differs (an alias)", affects=False
     )
     api_key_env: str = option("", "for openai: the environment variable with the API key, e.g. KEY", affects=False)
-    concurrency: int = option(16, "for openai, kserve: requests in flight", low=1, affects=False)
+    concurrency: int = option(16, "for openai, server, kserve: requests in flight", low=1, affects=False)
     deadline: float = option(
-        600.0, "for openai, kserve: seconds for a request, including all its retries", low=0.1, affects=False
+        600.0, "for openai, server, kserve: seconds for a request, including all its retries", low=0.1, affects=False
     )
     failures: float = option(
         0.01,

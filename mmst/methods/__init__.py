@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from mmst.core import plugins
 
-
 REMEMBERED = 1024
 """Texts whose reading is kept: a problem's samples stand together, and many of them say the same."""
 

@@ -87,7 +87,10 @@ def check(file: Path) -> None:
         with file.open("rb") as f:
             begins = f.read(len(MAGIC))
     except OSError as e:
-        raise ModelError("the GGUF file cannot be read", value=str(file), why=e.strerror or str(e)) from e
+        remedy = "check the path of the .gguf file"
+        raise ModelError(
+            "the GGUF file cannot be read", value=str(file), why=e.strerror or str(e), remedy=remedy
+        ) from e
     if begins != MAGIC:
         raise ModelError("this is no GGUF file", value=str(file), remedy="download it again, or give a model folder")
 

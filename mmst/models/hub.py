@@ -51,7 +51,7 @@ def snapshot(model: str) -> tuple[Path, str, str]:
         raise SetupError(
             f"{model} is not on this machine and the hub cannot be reached",
             why=first_line(e),
-            remedy="fetch it where there is a network (`mmst model show` does) and copy $HF_HOME here, without "
-            "HF_HUB_OFFLINE; or set model.base to a folder",
+            remedy="unset HF_HUB_OFFLINE if it is set; or fetch it where there is a network (`mmst model show` does), and copy "
+            "$HF_HOME here; or set model.base to a folder",
         ) from e
     return folder, name, folder.name

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mmst.core.config import Config, TrainConfig
+from mmst.core.errors import ConfigError, did_you_mean
 from mmst.planning.architecture import Architecture
 from mmst.planning.figures import Figure, counted, shown
 from mmst.planning.hardware import Hardware
@@ -21,6 +22,8 @@ TRAINING, SERVING = "training memory", "serving memory"
 MOST_RANKS = 1024
 """Maximum of `train.ranks`."""
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+CACHE_SIZES = SIZES | {"int8": 4}
+"""Of the key-value cache: CTranslate2 quantises weights alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,28 @@ def zero_stage(t: TrainConfig) -> int:
     return t.zero or (2 if t.ranks > 1 else 0)
 
 
-def lora_parameters(a: Architecture, rank: int) -> int:
-    """Parameters of LoRA adapters of this rank on every linear layer: rank x (inputs + outputs) each."""
+def lora_parameters(a: Architecture, t: TrainConfig) -> int:
+    """Parameters of LoRA adapters on the linear layers that they are asked for: rank x (inputs + outputs) each.
+
+    `ConfigError` for a target that is none of them.
+    """
     h, q, k, f = a.hidden, a.queries, a.keys, a.mlp
-    attention = [(h, q + 2 * k)] if a.kind == "bloom" else [(h, q), (h, k), (h, k)]
-    feed_forward = [(h, f)] * (2 if a.gated else 1) + [(f, h)]
-    return a.layers * rank * sum(i + o for i, o in [*attention, (q, h), *feed_forward])
+    if a.kind == "bloom":
+        layers = {
+            "query_key_value": (h, q + 2 * k), "dense": (q, h), "dense_h_to_4h": (h, f), "dense_4h_to_h": (f, h),
+        }  # fmt: skip
+    else:
+        layers = {"q_proj": (h, q), "k_proj": (h, k), "v_proj": (h, k), "o_proj": (q, h), "up_proj": (h, f)}
+        layers |= {"gate_proj": (h, f)} if a.gated else {}
+        layers |= {"down_proj": (f, h)}
+    targets = [target.rpartition(".")[2] for target in t.lora_targets]
+    if unknown := next((target for target in targets if target not in layers), ""):
+        raise ConfigError(
+            "train.lora_targets names no linear layer of the model's layers",
+            value=unknown,
+            remedy=f"{did_you_mean(unknown, layers)}linear layers of this model: {', '.join(layers)}",
+        )
+    return a.layers * t.lora_rank * sum(sum(layers[name]) for name in dict.fromkeys(targets or layers))
 
 
 def states(a: Architecture, t: TrainConfig) -> States:
@@ -57,7 +76,7 @@ def states(a: Architecture, t: TrainConfig) -> States:
     Plain torch: fp32 weights, gradients and Adam's moments, 16 B a parameter.
     """
     zero, ranks = zero_stage(t), t.ranks
-    trained = lora_parameters(a, t.lora_rank) if t.lora_rank else a.parameters
+    trained = lora_parameters(a, t) if t.lora_rank else a.parameters
     everything = a.parameters + (trained if t.lora_rank else 0)
     if not zero:
         copies = 2 * a.matrix_parameters if t.precision == "bfloat16" else 0
@@ -118,7 +137,7 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
     t, s, zero, p = config.train, states(a, config.train), zero_stage(config.train), f"{a.parameters:,} parameters"
     shared = {0: "plain torch", 1: "ZeRO-1", 2: "ZeRO-2", 3: "ZeRO-3"}[zero] + f", {counted(t.ranks, 'rank')}"
     size = compute_size(t)
-    trained = f"{lora_parameters(a, t.lora_rank):,} LoRA parameters" if t.lora_rank else p
+    trained = f"{lora_parameters(a, t):,} LoRA parameters" if t.lora_rank else p
     divided = f" / {t.ranks}"
 
     def figure(name: str, value: float, formula: str) -> Figure:
@@ -161,10 +180,11 @@ def serving(a: Architecture, config: Config, hardware: Hardware, row: int, paral
     def figure(name: str, value: float, unit: str, formula: str) -> Figure:
         return Figure(group=SERVING, name=name, value=value, unit=unit, formula=formula)
 
-    weights, token = size * a.parameters / parallel, a.kv_bytes(size)
+    cached = CACHE_SIZES[config.model.dtype]
+    weights, token = size * a.parameters / parallel, a.kv_bytes(cached)
     among = f" / {parallel}" if parallel > 1 else ""
     yield figure("weights", weights, "B", f"{size} B x {a.parameters:,} parameters{among}")
-    heads = f"2 x {a.layers} layers x {a.kv_heads} key heads x {a.head_size} x {size} B"
+    heads = f"2 x {a.layers} layers x {a.kv_heads} key heads x {a.head_size} x {cached} B"
     yield figure("key-value cache of a token", token, "B", heads)
     most = rows_wanted(config)
     held = token * row / parallel
@@ -187,14 +207,15 @@ def rows_wanted(config: Config) -> int:
 
 def in_process(config: Config) -> bool:
     """Whether the first model is sampled in the stage's own process."""
-    return config.sampling.backend in ("local", "recorded")
+    return config.sampling.backend in ("local", "ctranslate2", "recorded")
 
 
 def rows_at_once(a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int) -> int:
     """How many of the wanted completions fit into the key-value cache."""
     size = SIZES[config.model.dtype]
     room: float = hardware.usable_bytes - size * a.parameters / parallel
-    return max(0, min(rows_wanted(config), int(room * parallel / (a.kv_bytes(size) * row))))
+    token = a.kv_bytes(CACHE_SIZES[config.model.dtype])
+    return max(0, min(rows_wanted(config), int(room * parallel / (token * row))))
 
 
 def least_parallel(a: Architecture, config: Config, hardware: Hardware, row: int) -> int:

@@ -17,7 +17,7 @@ from mmst.core.config import Config
 from mmst.planning.architecture import Architecture
 from mmst.planning.figures import shown
 from mmst.planning.hardware import Hardware
-from mmst.planning.memory import SIZES
+from mmst.planning.memory import CACHE_SIZES, SIZES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def decode(a: Architecture, config: Config, hardware: Hardware, parallel: int, r
     if hardware.measured:
         return _scaled(a, hardware.measured.decode_tokens_per_s, hardware.measured.parameters)
     size = SIZES[config.model.dtype]
-    read = size * a.parameters + rows * length * a.kv_bytes(size)
+    read = size * a.parameters + rows * length * a.kv_bytes(CACHE_SIZES[config.model.dtype])
     by_memory = read / (parallel * hardware.gpu_gb_per_s * 1e9 * hardware.decode_share)
     by_compute = rows / prefill(a, hardware, parallel).rate
     if by_compute > by_memory:

@@ -5,6 +5,8 @@ Each check raises the error that a stage would raise much later, with the value 
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 
 from mmst import wiring
@@ -28,7 +30,9 @@ def check(config: Config) -> None:
         added.ready(group, name)
     problem_files(config)
     recorded_file(config)
-    model_files(config.model.base)
+    folder = model_files(config.model.base).folder
+    if config.train.lora_rank and config.train.lora_targets:
+        wiring.check_adapters(folder, config)
     champion.check_name(config.promote.name)
     for finding in machine(config):
         if not finding.ok:
@@ -83,7 +87,7 @@ def machine(config: Config) -> list[Diagnostic]:
         needed.add("peft")
     if trains_here and (config.train.ranks > 1 or config.train.zero):
         needed.add("deepspeed")
-    if config.sampling.backend in ("openai", "kserve"):
+    if config.sampling.backend in ("openai", "server", "kserve"):
         needed.add("httpx")
     if not trains_here or not samples_here or config.check.sandbox == "gvisor_job":
         needed.add("kubernetes")
@@ -108,6 +112,11 @@ def engines(config: Config) -> None:
                 value=config.sampling.url,
                 remedy="start one (`mmst serve MODEL`), or --set sampling.backend=local",
             )
+    if config.sampling.backend == "server":
+        program = shlex.split(config.sampling.server)[0]
+        if shutil.which(program) is None:
+            remedy = "install it, or set sampling.server to the command that starts your server"
+            raise SetupError("the model server's program is not installed", value=program, remedy=remedy)
     tracking = preflight_machine.tracking(config.promote.tracking_uri)
     if not tracking.ok:
         raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)

@@ -91,7 +91,7 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
     model_config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
     context = getattr(model_config, "max_position_embeddings", None) or s.batch_tokens
     plan = Plan(Path(spec.examples), tokenizer, min(context, s.batch_tokens, s.micro_tokens or context), s.batch_tokens)
-    check_adapters(spec, s)
+    check_adapters(Path(spec.model), s, trust=spec.trust_remote_code)
     stream = plan.batches()
     stream = itertools.chain([next(stream)], stream)  # unusable examples are found before a model is loaded
 

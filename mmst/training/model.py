@@ -70,13 +70,13 @@ def with_room(device: torch.device, model: torch.nn.Module) -> torch.device:
     return device if free > 1.25 * wanted else torch.device("cpu")
 
 
-def check_adapters(spec: TrainSpec, s: TrainConfig) -> None:
+def check_adapters(folder: Path, s: TrainConfig, *, trust: bool) -> None:
     """`UserError` when an adapter is asked for where the model has nothing to adapt; no weight is loaded for it."""
     if not s.lora_targets:
         return
-    config = transformers.AutoConfig.from_pretrained(spec.model, trust_remote_code=spec.trust_remote_code)
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=spec.trust_remote_code)
+        model = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
     layers = (torch.nn.Linear, transformers.pytorch_utils.Conv1D)
     found = {name: layer for name, layer in model.named_modules() if isinstance(layer, layers)}
     kinds = sorted({name.rpartition(".")[2] for name in found})

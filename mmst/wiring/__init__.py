@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmst import models
 from mmst.core import plugins
 from mmst.core.config import RECHECK, CheckConfig, ClusterConfig, Config, TrainConfig, run_id
 from mmst.core.errors import MmstError, SetupError
@@ -124,6 +125,13 @@ def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
 
     tokenizer = load_tokenizer(folder)
     return lambda texts: [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
+
+def check_adapters(folder: Path, config: Config) -> None:
+    """`UserError` for LoRA targets that the model in the folder does not have; no weight is loaded."""
+    from mmst.training.model import check_adapters
+
+    check_adapters(folder, config.train, trust=bool(models.trusted(config.model)))
 
 
 def sandboxes_here() -> list[str]:

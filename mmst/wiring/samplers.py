@@ -61,6 +61,20 @@ def openai(config: Config, store: Store, checkpoint: Manifest) -> AbstractContex
 
 
 @contextlib.contextmanager
+def server(config: Config, store: Store, checkpoint: Manifest) -> Iterator[Sampler]:
+    """A model server that is started on this machine for this checkpoint, and ended afterwards."""
+    from mmst.inference.providers import own_server
+    from mmst.inference.providers.openai import OpenAIServer
+
+    s, folder = config.sampling, checkpoint_folder(store, checkpoint)
+    with (
+        own_server.started(s.server, folder, config.model.dtype) as url,
+        OpenAIServer(url, s.served_model, concurrency=s.concurrency, deadline=s.deadline) as sampler,
+    ):
+        yield sampler
+
+
+@contextlib.contextmanager
 def kserve(config: Config, store: Store, checkpoint: Manifest) -> Iterator[Sampler]:
     """A model server in the cluster for this checkpoint, which it must say it serves."""
     from mmst import wiring

@@ -10,11 +10,18 @@ torch = pytest.importorskip("torch")
 
 from mmst.core.ports import Request, Sampler  # noqa: E402
 from mmst.inference.providers.openai import OpenAIServer  # noqa: E402
+from mmst.inference.providers.own_server import started  # noqa: E402
 from mmst.inference.providers.recorded import Recorded  # noqa: E402
 from mmst.inference.providers.transformers import LocalModel  # noqa: E402
-from tests.support.serving import Served, request_of  # noqa: E402
+from tests.support.serving import MMST_SERVE, Served, request_of  # noqa: E402
 
-KINDS = ("recorded", "local", "ctranslate2", pytest.param("openai", marks=pytest.mark.server))
+KINDS = (
+    "recorded",
+    "local",
+    "ctranslate2",
+    pytest.param("openai", marks=pytest.mark.server),
+    pytest.param("server", marks=pytest.mark.server),
+)
 REQUESTS = [request_of(i) for i in range(6)]
 
 
@@ -32,6 +39,11 @@ def sampler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         folder = request.getfixturevalue("model_folder")
         with Ctranslate2Model(folder, converted(folder, "int8"), dtype="int8", batch=64) as fast:
             yield fast
+    elif request.param == "server":
+        pytest.importorskip("kserve")
+        folder = request.getfixturevalue("model_folder")
+        with started(MMST_SERVE, folder, "float32") as url, OpenAIServer(url, "", concurrency=4, deadline=60.0) as own:
+            yield own
     elif request.param == "openai":
         pytest.importorskip("kserve")
         served: Served = request.getfixturevalue("served")

@@ -15,7 +15,7 @@ import transformers
 
 from mmst import recipes
 from mmst.cli import app
-from mmst.core.config import Config, parse
+from mmst.core.config import Config, TrainConfig, parse
 from mmst.core.errors import ConfigError, ModelError
 from mmst.planning import hardware
 from mmst.planning.architecture import Architecture, architecture
@@ -181,7 +181,19 @@ def test_lora_adapters_are_counted_as_peft_makes_them() -> None:
             on_meta(config), peft.LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")
         )
         trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
-        assert lora_parameters(architecture(config, "test"), 8) == trained
+        assert lora_parameters(architecture(config, "test"), TrainConfig(lora_rank=8)) == trained
+
+
+def test_lora_adapters_of_some_layers_are_counted_alone() -> None:
+    from mmst.planning.memory import lora_parameters
+
+    a = architecture(SMALL | OTHERS[3], "test")
+    each = [
+        lora_parameters(a, TrainConfig(lora_rank=8, lora_targets=targets)) for targets in (("q_proj",), ("v_proj",))
+    ]
+    assert lora_parameters(a, TrainConfig(lora_rank=8, lora_targets=("q_proj", "v_proj"))) == sum(each)
+    with pytest.raises(ConfigError, match="did you mean q_proj"):
+        lora_parameters(a, TrainConfig(lora_rank=8, lora_targets=("qproj",)))
 
 
 # --- what fits --------------------------------------------------------------------------------

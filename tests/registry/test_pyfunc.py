@@ -30,7 +30,7 @@ class Scripted:
     def sampler(self, checkpoint: Any) -> Iterator[Scripted]:
         yield self
 
-    def sample(self, requests: Sequence[Request], on_done: Callable[[int], None]) -> list[list[Completion]]:
+    def sample(self, requests: Sequence[Request], *told: Callable[[int], None]) -> list[list[Completion]]:
         self.asked += requests
         return [[Completion(text=self.writes[r.method], finish="stop", prompt_tokens=1, tokens=1)] for r in requests]
 

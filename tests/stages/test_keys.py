@@ -42,7 +42,9 @@ class World(Fakes):
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> Iterator[Any]:
         yield Recorded(Path(self.config.sampling.recorded)) if recorded else self
 
-    def sample(self, requests: Sequence[Request], on_done: object = None) -> list[list[Completion]]:
+    def sample(
+        self, requests: Sequence[Request], on_done: object = None, on_tokens: object = None
+    ) -> list[list[Completion]]:
         return [[self.completion(r, j) for j in range(r.n)] for r in requests]
 
     def completion(self, r: Request, j: int) -> Completion:

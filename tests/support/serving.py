@@ -19,6 +19,8 @@ from mmst.inference.providers.transformers import LocalModel
 
 NAME = "tiny"
 PYTHON = (sys.executable, "-c")
+MMST_SERVE = f"{Path(sys.executable).parent / 'mmst'} serve {{model}} --port {{port}} --dtype {{dtype}}"
+"""For `sampling.server`."""
 
 
 @dataclasses.dataclass

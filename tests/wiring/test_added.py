@@ -59,7 +59,7 @@ class Answers:
     def __init__(self, answers: Any) -> None:
         self.answers = answers
 
-    def sample(self, requests: Any, on_done: Any = None) -> Any:
+    def sample(self, requests: Any, on_done: Any = None, on_tokens: Any = None) -> Any:
         if isinstance(self.answers, Exception):
             raise self.answers
         return self.answers
