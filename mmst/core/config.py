@@ -136,12 +136,6 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
     _check_dtype(config)
-    if config.train.micro_tokens > config.train.batch_tokens:
-        raise ConfigError(
-            f"train.micro_tokens must be at most train.batch_tokens ({config.train.batch_tokens})",
-            value=config.train.micro_tokens,
-            remedy="--set train.micro_tokens=0 for as many as a step has",
-        )
     _check_server(config.sampling)
     _check_arms(config)
     _check_sources(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from mmst.core.errors import PromptError
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from mmst.inference.sequences import ActiveSequence
 
 LEAD = 4
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CLEAN = "take the problem out, or mend its text"
 """Prompt tokens that are decoded before a completion, because a token's text may depend on those before it."""
 
 
@@ -26,6 +29,8 @@ class Tokens:
         `PromptError` if there are none, or if the model's context has no room for a completion.
         """
         bos = self.tokenizer.bos_token
+        if not text.isascii() and _SURROGATE.search(text):
+            raise PromptError("the prompt contains half of a surrogate pair", value=text, remedy=_CLEAN)
         ids: list[int] = self.tokenizer(text, add_special_tokens=not (bos and text.startswith(bos)))["input_ids"]
         subject = f"the prompt of {about}" if about else "the prompt"
         if not ids:

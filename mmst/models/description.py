@@ -40,12 +40,14 @@ def describe(folder: Path) -> Description:
     for path in sorted(folder.glob("*.safetensors")):
         for name, tensor in _header(path).items():
             if name != "__metadata__":
-                parameters += math.prod(tensor["shape"])
+                parameters += math.prod(whole(size) for size in tensor["shape"])
                 dtypes.add(str(tensor["dtype"]))
-    limits = [found for source in (config, text) for key in CONTEXT if isinstance(found := source.get(key), int)]
+    limits = [found for source in (config, text) for key in CONTEXT if (found := whole(source.get(key)))]
+    named = config.get("architectures")
+    names = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
     return Description(
         name=folder.name,
-        architecture=", ".join(config.get("architectures") or [str(config.get("model_type", ""))]),
+        architecture=", ".join(names) or str(config.get("model_type", "")),
         parameters=parameters,
         dtypes=tuple(sorted(dtypes)),
         context=min(limits, default=0),
@@ -55,6 +57,11 @@ def describe(folder: Path) -> Description:
 
 
 CONTEXT = ("max_position_embeddings", "n_positions", "seq_length")
+
+
+def whole(value: object) -> int:
+    """A size that a file states; 0 for anything else."""
+    return value if type(value) is int and value > 0 else 0
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -76,8 +83,10 @@ def _header(path: Path) -> dict[str, Any]:
         if not isinstance(header, dict):
             raise ValueError("no header")
         for name, tensor in header.items():
-            if name != "__metadata__":
-                math.prod(tensor["shape"]), tensor["dtype"]
+            if name == "__metadata__":
+                continue
+            if not isinstance(tensor["shape"], list) or not isinstance(tensor["dtype"], str):
+                raise ValueError(f"no shape and dtype of {name}")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as e:
         raise ModelError(f"{path} cannot be read as safetensors ({e})", remedy="copy or download it again") from e
     return header

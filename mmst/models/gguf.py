@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmst.core import disk, locks, private
 from mmst.core.errors import ModelError
 from mmst.core.extras import needed
 from mmst.core.hashes import known_sha256
-from mmst.models.description import Description
+from mmst.models.description import Description, whole
 from mmst.models.loading import UNREADABLE, first_line
 
 MAGIC, ENDING = b"GGUF", ".gguf"
@@ -27,9 +28,11 @@ def folder_of(file: Path) -> tuple[Path, str]:
     """The folder made of a GGUF file, once, in the user's cache; and the file's hash."""
     check(file)
     sha256 = known_sha256(file)
-    target = private.cache() / f"gguf-{sha256.removeprefix('sha256:')[:32]}" / file.stem
+    # Named as the file is, since folders name models; no name of a file may lead elsewhere.
+    name = re.sub(r"[^\w.-]", "-", file.stem).strip(".") or "model"
+    target = private.cache() / f"gguf-{sha256.removeprefix('sha256:')[:32]}" / name
     private.folder(target.parent)
-    with locks.held(target.parent / "lock"):
+    with locks.held(target.parent / ".lock"):
         if not target.is_dir():
             convert(file, target)
     return target, sha256
@@ -38,6 +41,7 @@ def folder_of(file: Path) -> tuple[Path, str]:
 def convert(file: Path, to: Path) -> None:
     """Write a GGUF file as a folder of Hugging Face; whole or not at all. `ModelError` when it cannot be one."""
     check(file)
+    to = Path(os.path.realpath(to))
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ModelError("the folder to write is not empty", value=str(to), remedy="--to a new folder")
     with needed("gguf", "GGUF files need the package gguf"):
@@ -67,7 +71,7 @@ def describe(file: Path) -> Description:
         }
         count = sum(int(tensor.n_elements) for tensor in reader.tensors)
         kinds = sorted({tensor.tensor_type.name for tensor in reader.tensors})
-    except (ValueError, LookupError, OSError, TypeError) as e:
+    except UNREADABLE as e:
         raise ModelError(f"{file} cannot be read as GGUF ({e})", remedy="download it again") from e
     kind = str(said.get("general.architecture", ""))
     return Description(
@@ -75,7 +79,7 @@ def describe(file: Path) -> Description:
         architecture=kind,
         parameters=count,
         dtypes=tuple(kinds),
-        context=int(said.get(f"{kind}.context_length", 0)),
+        context=whole(said.get(f"{kind}.context_length")),
         chat_template="tokenizer.chat_template" in said,
         licence=str(said.get("general.license", "")),
     )

@@ -13,7 +13,9 @@ from mmst.core.extras import needed
 from mmst.models.loading import first_line
 
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "README.md", "LICENSE*")
-NAME = re.compile(r"hub:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+NAME = re.compile(r"hub:(?P<name>[\w.-]{1,96}/[\w.-]{1,96})(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+
+_LIKE = "hub:OWNER/NAME@REVISION, e.g. hub:Qwen/Qwen3-0.6B@main"
 
 
 def snapshot(model: str) -> tuple[Path, str, str]:
@@ -24,21 +26,22 @@ def snapshot(model: str) -> tuple[Path, str, str]:
     """
     found = NAME.fullmatch(model)
     if not found:
-        raise ModelError(
-            "no model of the hub", value=model, remedy="hub:OWNER/NAME@REVISION, e.g. hub:Qwen/Qwen3-0.6B@main"
-        )
+        raise ModelError("no model of the hub", value=model, remedy=_LIKE)
     name, revision = found["name"], found["revision"] or "main"
     with needed("model", "models of the hub need huggingface_hub"):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
+            HFValidationError,
             LocalEntryNotFoundError,
             RepositoryNotFoundError,
             RevisionNotFoundError,
         )
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
+    except HFValidationError as e:
+        raise ModelError("no model of the hub can have this name", value=model, why=first_line(e), remedy=_LIKE) from e
     except GatedRepoError as e:
         remedy = f"accept its terms at https://huggingface.co/{name}, and export HF_TOKEN=…"
         raise ModelError("the hub asks for consent before it gives this model", value=model, remedy=remedy) from e
@@ -51,7 +54,7 @@ def snapshot(model: str) -> tuple[Path, str, str]:
         raise SetupError(
             f"{model} is not on this machine and the hub cannot be reached",
             why=first_line(e),
-            remedy="unset HF_HUB_OFFLINE if it is set; or fetch it where there is a network (`mmst model show` does), and copy "
-            "$HF_HOME here; or set model.base to a folder",
+            remedy="unset HF_HUB_OFFLINE if it is set; or fetch it where there is a network (`mmst model show` does) "
+            "and copy $HF_HOME here; or set model.base to a folder",
         ) from e
     return folder, name, folder.name

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-UNREADABLE = (OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, RecursionError, OverflowError)
-"""Errors of transformers."""
+import struct
+
+UNREADABLE = (
+    OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, RecursionError, OverflowError,
+    struct.error,
+)  # fmt: skip
+"""Errors of transformers and gguf."""
 
 
 def first_line(error: BaseException) -> str:

@@ -26,6 +26,11 @@ class TokenizedExample:
     ids: list[int]
     start: int
 
+    @property
+    def first(self) -> int:
+        """The first token that is learnt. A row's very first one follows from nothing."""
+        return max(1, self.start)
+
 
 @dataclass(slots=True)
 class Plan:

@@ -71,13 +71,13 @@ def covers(base: Path, model: Any) -> bool:
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """The coarsest dtype of a folder's weights."""
-    found = set[torch.dtype]()
+    """The coarsest dtype of a folder's weights; buffers of other types, as masks, do not count."""
+    found = set[torch.dtype | None]()
     for file in _weights(folder):
         if file != INDEX:
             with safe_open(folder / file, "pt") as weights:
-                found |= {_DTYPES[weights.get_slice(name).get_dtype()] for name in weights.keys()}  # noqa: SIM118
-    return max(found, key=lambda dtype: torch.finfo(dtype).eps)
+                found |= {_DTYPES.get(weights.get_slice(name).get_dtype()) for name in weights.keys()}  # noqa: SIM118
+    return max(filter(None, found), key=lambda dtype: torch.finfo(dtype).eps, default=torch.float32)
 
 
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

@@ -76,7 +76,7 @@ class Steps:
 
 def learnt(batch: Batch) -> int:
     """The tokens that a batch teaches."""
-    return sum(len(row.ids) - row.start for row in batch)
+    return sum(len(row.ids) - row.first for row in batch)
 
 
 def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float], None]) -> None:

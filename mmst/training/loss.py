@@ -17,7 +17,7 @@ import torch
 
 from mmst.training.data import TokenizedExample
 from mmst.training.head import summed_loss
-from mmst.training.packing import NAME, Packed, pack
+from mmst.training.packing import NAME, Packed, pack, packable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class CompletionLoss:
         self._model, self._call, self._device, self._dtype = model, call, device, dtype
         self._head = model.get_output_embeddings()
         self.packs = self.chunks = False
-        if getattr(model, "_supports_attention_backend", False):
+        if getattr(model, "_supports_attention_backend", False) and packable(model.config):
             self._try()
 
     def __call__(self, rows: Sequence[TokenizedExample]) -> torch.Tensor:

@@ -21,6 +21,22 @@ from mmst.training.data import TokenizedExample
 NAME = "mmst_packed"
 
 
+ATTENDING = {"full_attention", "sliding_attention"}
+"""Kinds of layers that `attention` computes."""
+STRETCHED = {"dynamic", "longrope"}
+"""Rotations whose angles follow the longest row of a call, and so, in a pack, that of the neighbours."""
+
+
+def packable(config: Any) -> bool:
+    """Whether a model's configuration says that rows can be packed: what differs only in long rows, no trial shows."""
+    text = config.get_text_config(decoder=True)
+    kinds = set(getattr(text, "layer_types", None) or ())
+    rope = getattr(text, "rope_parameters", None) or {}
+    each = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+    turned = {part.get("rope_type") for part in each}
+    return kinds <= ATTENDING and not turned & STRETCHED and not getattr(text, "attention_chunk_size", None)
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """Rows as one: ids and positions (1, tokens); where tokens are learnt, they are predicted one before."""
@@ -40,7 +56,7 @@ def pack(rows: Sequence[TokenizedExample], device: torch.device) -> Packed:
     ordered = sorted(rows, key=lambda row: len(row.ids))
     ids = [token for row in ordered for token in row.ids]
     starts = itertools.accumulate((len(row.ids) for row in ordered), initial=0)
-    predicting = [at + i - 1 for at, row in zip(starts, ordered, strict=False) for i in range(row.start, len(row.ids))]
+    predicting = [at + i - 1 for at, row in zip(starts, ordered, strict=False) for i in range(row.first, len(row.ids))]
     where = torch.tensor(predicting)
     whole = torch.tensor(ids)
     return Packed(

@@ -25,7 +25,9 @@ from mmst.preflight import machine
 from mmst.runner import run_stage
 from tests.support.runs import Made
 
-COMMANDS = [name for name in get_command(app.app).commands if name != "problems"]  # type: ignore[attr-defined]
+ALL = get_command(app.app).commands  # type: ignore[attr-defined]
+COMMANDS = [name for name in ALL if name not in app.GROUPS]
+IN_GROUPS = [f"{group} {name}" for group in app.GROUPS for name in ALL[group].commands]
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +77,7 @@ def test_every_stage_of_the_flow_is_a_command() -> None:
     assert stages | others | alone | cluster == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "problems list", "problems import", "problems describe"])
+@pytest.mark.parametrize("command", [*COMMANDS, *IN_GROUPS])
 def test_every_help_shows_an_example_of_its_command(command: str) -> None:
     result = CliRunner().invoke(app.app, [*command.split(), "--help"])
     assert result.exit_code == 0

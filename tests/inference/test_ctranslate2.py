@@ -1,7 +1,8 @@
 """CTranslate2: its samples are each request's own, and those of `local` in the same numbers; refusals."""
 
 import dataclasses
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -197,13 +198,32 @@ def test_a_checkpoint_is_converted_once_by_what_its_files_hold(
     assert converted(copy, "int8") == int8.converted
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda made: (made / "model.bin").write_bytes(bytes((made / "model.bin").stat().st_size)),
+        lambda made: (made / "vocabulary.json").unlink(),
+        lambda made: (made / "model.bin").unlink(),
+        lambda made: (shutil.rmtree(made), made.write_text("")),
+    ],
+)
+def test_a_damaged_conversion_is_made_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], object]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = converted(folder, "int8")
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    damage(made)
+    assert {path.name: path.read_bytes() for path in converted(folder, "int8").iterdir()} == before
+
+
 def test_only_the_checkpoints_used_last_are_kept(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(ctranslate2_convert, "KEPT", 1)
     monkeypatch.setattr(ctranslate2_convert, "_convert", lambda f, to, d: (to.mkdir(), (to / "model.bin").touch()))
     converted(folder, "float32")
     used = converted(folder, "int8")
-    assert [path for path in (tmp_path / "mmst").iterdir() if path.is_dir() and path.name != "hashes"] == [used]
+    assert [path for path in (tmp_path / "mmst").glob("ctranslate2-*") if path.is_dir()] == [used]
 
 
 @pytest.mark.parametrize(

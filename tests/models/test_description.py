@@ -63,3 +63,21 @@ def test_an_encoder_decoder_is_no_base_model(tmp_path: Path) -> None:
     made = folder(tmp_path / "t5", {"model_type": "t5", "is_encoder_decoder": True}, {})
     with pytest.raises(ModelError, match="encoder-decoder"):
         model_folder(str(made))
+
+
+@pytest.mark.parametrize(
+    "config", [{"architectures": [1]}, {"architectures": "abc"}, {"max_position_embeddings": True}]
+)
+def test_what_a_configuration_says_in_no_sensible_way_is_not_stated(tmp_path: Path, config: dict[str, Any]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"} | config))
+    found = describe(tmp_path)
+    assert (found.architecture, found.context) == ("llama", 0)
+
+
+@pytest.mark.parametrize("shape", ["2", 5, None])
+def test_a_tensor_without_a_shape_is_refused(tmp_path: Path, shape: object) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    header = json.dumps({"w": {"shape": shape, "dtype": "F32"}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ModelError, match="cannot be read as safetensors"):
+        describe(tmp_path)

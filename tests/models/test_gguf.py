@@ -97,3 +97,21 @@ def test_a_folder_that_holds_something_is_left_alone(file: Path, tmp_path: Path)
     (tmp_path / "mine").write_text("")
     with pytest.raises(ModelError, match="not empty"):
         gguf.convert(file, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lock.gguf", "...gguf", "a b.gguf"])
+def test_no_name_of_a_file_leads_out_of_its_folder(
+    file: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(gguf, "convert", lambda file, to: to.mkdir())
+    folder, sha256 = gguf.folder_of(tmp_path / name)
+    assert folder.is_dir()
+    assert folder.parent.name == f"gguf-{sha256.removeprefix('sha256:')[:32]}"
+
+
+def test_a_link_to_an_empty_folder_is_written_through(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    gguf.convert(file, tmp_path / "link")
+    assert (tmp_path / "real" / "config.json").is_file()

@@ -187,7 +187,8 @@ def test_lora_adapters_are_counted_as_peft_makes_them() -> None:
 def test_lora_adapters_of_some_layers_are_counted_alone() -> None:
     from mmst.planning.memory import lora_parameters
 
-    a = architecture(SMALL | OTHERS[3], "test")
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
+    a = architecture(SMALL | heads | OTHERS[3], "test")
     each = [
         lora_parameters(a, TrainConfig(lora_rank=8, lora_targets=targets)) for targets in (("q_proj",), ("v_proj",))
     ]

@@ -98,6 +98,38 @@ def test_a_row_s_loss_does_not_depend_on_its_neighbours() -> None:
     assert loss(batch).item() == pytest.approx(sum(loss([row]).item() for row in batch), rel=1e-5)
 
 
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [4.0] * 4,
+    "original_max_position_embeddings": 16,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("Phi3", {"rope_parameters": LONGROPE, "pad_token_id": 0, "eos_token_id": 0, "bos_token_id": 0}),
+        ("Llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}}),
+        ("Llama4Text", {"attention_chunk_size": 8}),
+    ],
+)
+def test_what_differs_only_in_long_rows_is_padded(name: str, settings: Any) -> None:
+    model = make(name, **settings)
+    assert not CompletionLoss(model, model, CPU, torch.float32).packs
+
+
+def test_a_row_without_a_prompt_does_not_learn_its_first_token_from_its_neighbour() -> None:
+    model = make("Llama")
+    loss = CompletionLoss(model, model, CPU, torch.float32)
+    batch = [TokenizedExample([7, 8, 9], 0), TokenizedExample([3], 0), TokenizedExample([4, 5, 6], 1)]
+    packed = loss(batch).item()
+    loss.packs = False
+    model.set_attn_implementation("eager")
+    assert packed == pytest.approx(loss(batch).item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_chunks_of_logits_give_what_all_would(monkeypatch: pytest.MonkeyPatch, bias: bool, frozen: bool) -> None:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from mmst.core import locks
-from mmst.core.errors import ModelError, SetupError
+from mmst.core.errors import ModelError, SetupError, StoreError
 from mmst.core.extras import needed
 from mmst.core.hashes import files_of
 from mmst.core.private import cache
@@ -21,6 +21,8 @@ from mmst.models.loading import first_line
 KEPT = 4
 """Converted checkpoints that are kept, those used last."""
 LIKE = "ctranslate2-"
+SEAL = "mmst.sha256"
+"""The file of a conversion that says what the others hold."""
 
 
 def converted(folder: Path, dtype: str) -> Path:
@@ -34,7 +36,7 @@ def converted(folder: Path, dtype: str) -> Path:
     content = digest([[e.name, e.sha256] for e in files_of(folder)]).removeprefix("sha256:")
     target = cache() / f"{LIKE}{version}-{dtype}-{content[:32]}"
     with locks.held(cache() / "ctranslate2.lock"):
-        if not (target / "model.bin").is_file():
+        if not _whole(target):
             _convert(folder, target, dtype)
         os.utime(target)
         _forget(target)
@@ -50,6 +52,8 @@ def _convert(folder: Path, target: Path, dtype: str) -> None:
         made = TransformersConverter(str(folder), low_cpu_mem_usage=True)
         made.convert(str(aside / "model"), quantization=None if dtype == "float32" else dtype)
         _name_specials(aside / "model")
+        (aside / "model" / SEAL).write_text(_seal(aside / "model"), encoding="utf-8")
+        _remove(target)  # what is there is damaged
         (aside / "model").rename(target)
     except OSError as e:
         remedy = f"free some space, or set XDG_CACHE_HOME to a larger disk (now {target.parent})"
@@ -70,6 +74,26 @@ def _name_specials(made: Path) -> None:
     config = json.loads(file.read_bytes())
     missing = {key: some for key, value in config.items() if key.endswith("_token") and value is None}
     file.write_text(json.dumps(config | missing, indent=2), encoding="utf-8")
+
+
+def _seal(made: Path) -> str:
+    """The digest of a conversion's files. A file is read once a process, and again when it has changed."""
+    return digest([[e.name, e.sha256] for e in files_of(made) if e.name != SEAL])
+
+
+def _whole(target: Path) -> bool:
+    """Whether a conversion is there as it was made."""
+    try:
+        return (target / SEAL).read_text(encoding="utf-8") == _seal(target)
+    except (OSError, ValueError, StoreError):
+        return False
+
+
+def _remove(there: Path) -> None:
+    if there.is_dir() and not there.is_symlink():
+        shutil.rmtree(there)
+    else:
+        there.unlink(missing_ok=True)
 
 
 def _forget(used: Path) -> None:
