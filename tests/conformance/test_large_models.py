@@ -86,7 +86,7 @@ def made(store: Store, folder: Path, *, by_reference: bool) -> Manifest:
 
 def promoted(store: Store, tmp_path: Path, registry: MlflowRegistry, name: str, model: Manifest) -> None:
     world: Any = engines(tmp_path / "unused", registry, promote__name=name)
-    world.store = store
+    world.store, world.run = store, name
     results = checked(store, PROBLEMS, model, lambda p, m, i: True, world.config.methods)
     at = dataclasses.replace(place("promote", 0, "base"), run=name)
     evaluation = evaluated(world, prepared(store, heldout=PROBLEMS), results, model, at)
