@@ -63,6 +63,11 @@ _TURNS = re.compile(
     rf"{_IT_IS}{_VALUE}{_CLOSES}",
     _FLAGS,
 )
+_TO_EACH = re.compile(
+    rf"[ \t]for[ \t](?!(?:each|every|all|both|one|an?|per)\b)[\w'’ ]{{1,20}}?,?[ \t]and[ \t]{_VALUE}{_UNIT}"
+    r"[ \t]for[ \t](?!(?:each|every|all|both|one|an?)\b)\w",
+    _FLAGS,
+)
 _DENIES = re.compile(r"\b(?:not|never|but|however|actually|in fact|truth|false|unless|cannot)\b|n['’]t\b", _FLAGS)
 _ENDS = re.compile(r"[.!?][*_)\"'”’$]{0,3}\s|\n")
 _ANNOUNCED_ELSE = re.compile(rf"(?<![\w’'-]){_OTHERWISE}[,:]?[ \t]+(?:(?:then|so)[ \t]+)?(?:(?:the|our)[ \t]*)?"
@@ -87,7 +92,7 @@ def left_open(said: str, after: str) -> bool:
     after = after[:_NEAR].split("\n\n", 1)[0]
     own = _ENDS.split(after, maxsplit=1)[0]
     condition = _CONDITION.search(own)
-    found = [_ELSE.finditer(after), _BEFORE_ELSE.finditer(after), _OTHER_CASE.finditer(own)]
+    found = [_ELSE.finditer(after), _BEFORE_ELSE.finditer(after), _OTHER_CASE.finditer(own), _TO_EACH.finditer(own)]
     if condition is not None:
         found += [_ONE_MORE.finditer(said + own)]
         behind, following = own[condition.start() :], after[len(own) :]

@@ -33,7 +33,7 @@ _CLAUSE = re.compile(
     re.IGNORECASE,
 )
 CHANGES = (
-    r"(?:(?:in|to|as) )?(?:the )?(?:"
+    r"(?:(?:written|expressed|given) )?(?:(?:in|to|as) )?(?:the )?(?:"
     r"(?:binary|octal|hex|hexadecimal|ternary)\b|base[ -](?!(?:10|ten)\b)(?:\$?\d+|two|three|four|five"
     r"|six|seven|eight|nine|twelve|sixteen)\b"
     r"|(?:tens|dozens?|hundreds?|thousands?|millions?|billions?|trillions?|lakhs?|crores?|tenths?|hundredths?"
@@ -52,7 +52,7 @@ _SIDE = re.compile(
 )
 _DOLLARS = re.compile(r"\$([^$]+)\$")
 _ITEM = re.compile(
-    r"\s*(?:(?:and|or)\s)?\s*(?P<label>[A-Za-z]\w?\s?=\s?)?[*_]{0,3}"
+    r"\s*(?:(?:and|or|then)\s)?\s*(?P<label>[A-Za-z]\w?\s?=\s?)?[*_]{0,3}"
     rf"(?P<item>{_NUMBER}(?!\s?[-+*/×÷=^]|\w|:\d)|\$[^$\n]{{1,100}}\$|\\\([^\n]{{1,100}}?\\\)|(?-i:[A-Z])(?!\w)"
     r"|[(\[{][^()\[\]{}\n]{1,60}[)\]}])[*_]{0,3}"
     r"(?:\s(?!(?:is|are|was|were|has|have|had|and|or|if|when|not|would|will|can|left|remain\w*|went|got)\b)[^\W\d_]+){0,2}\s*"
@@ -110,7 +110,7 @@ def listed(text: str) -> bool:
 
 def _continues(text: str, at: int) -> bool:
     """Whether the semicolon there stands in a list of values."""
-    end = re.compile(r"[.!?](?=\s|$|[*_])|\n|<").search(text, at)
+    end = re.compile(r"[.!?](?=\s|$|[*_])|[\n<;]").search(text, at + 1)
     whole = text[: end.start() if end else len(text)]
     begins = max((m.end() for m in re.finditer(r"(?:\b(?:is|are|equals?|be)|[:])\s", whole[:at])), default=0)
     return len(whole) - begins < _LONGEST_LIST and listed(whole[begins:].strip(" *_"))
