@@ -11,8 +11,9 @@ r"""Which answer a solution in words commits to. Pure.
    be the whole section.
 4. The last line commits if it is a value in bold ("**18**", "So that makes **18**.") or "Therefore, 18.".
 5. X ends with its sentence, but not at a point inside a formula or number. A clause after it ("42 because …", "42,
-   which is …", "42 (the sum of …)", "42, not 43") is dropped; a list ("1, 2, and 3") is kept. Of a calculation ("7
-   minus 2, i.e. 5") the result counts. If X is itself a sentence ("the largest n is 34"), the part after its last
+   which is …", "42 (the sum of …)", "42, not 43", "42; that is all") is dropped, unless it changes the value ("10 (in
+   binary)", "5 (thousand)"); a list ("1, 2, and 3", "5; 6") is kept. Of a calculation ("7 minus 2, i.e. 5") the
+   result counts. If X is itself a sentence ("the largest n is 34"), the part after its last
    "is" counts, or else its only number, time or formula. Words of confidence ("definitely 42", "of course") are
    dropped, and so are surrounding quotes, markdown, HTML tags and math delimiters, and text that is struck out.
 6. Boxes that belong together make one list: side by side, or joined by "and", "or" and a few words. Words in a box
@@ -38,9 +39,10 @@ from typing import NamedTuple
 
 from mmst.core.number_words import COUNTED, DECADES, SIGNS, SMALL
 from mmst.methods.boxes import Box, boxed, boxes, grouped
+from mmst.methods.conditions import left_open, other_case
 from mmst.methods.disowned import Standing, borrowed, questioned, standing, supposed
 from mmst.methods.retracted import instead_of, put_right
-from mmst.methods.values import bare, is_value, sentence
+from mmst.methods.values import bare, is_value, listed, sentence
 
 __all__ = ["answer_in", "boxed"]
 
@@ -176,17 +178,25 @@ def answer_in(solution: str) -> str | None:
         if not any(c.isalnum() or c in _SIGNS for c in said) or (valued and _remark(said)):
             continue
         whose = standing(_before(text, one.at), text[one.start : one.start + _NEAR])
-        if whose is Standing.NOT:
+        if whose is Standing.NOT or other_case(_before(text, one.at)):
             continue
         taken_back, instead = put_right(text[max(one.at, text.find(said, one.at) + len(said) - 1) :], said[:-1])
         if taken_back:
             return instead
         if said.endswith("?") or questioned(text[one.end : one.end + _ASKED]):
             continue
+        if left_open(said, _behind(text, one)):
+            return None
         if whose is Standing.OWN:
             return said
         doubtful = doubtful or said
     return doubtful
+
+
+def _behind(text: str, one: _Given) -> str:
+    """The text after a stated value."""
+    found = text.find(one.said, one.start, one.start + _ASKED)
+    return text[one.start if found < 0 else found + len(one.said) :]
 
 
 def _remark(said: str) -> bool:
@@ -244,7 +254,8 @@ def _negated(text: str) -> Iterator[_Given]:
 def _reversed(text: str) -> Iterator[_Given]:
     """Answers that are stated before the words: "7 is the answer", "7. That is the answer."."""
     for mark in _REVERSED.finditer(text):
-        said = bare(re.split(r"[,;]\s|\b(?:so|that|thus|therefore|hence|gives?|us|get|have)\s", mark[1])[-1])
+        parts = re.split(r"[,;]\s|\b(?:so|that|thus|therefore|hence|gives?|us|get|have)\s", mark[1])
+        said = bare(mark[1] if listed(mark[1]) else parts[-1])
         if is_value(said) and not supposed(_before(text, mark.start(1))):
             yield _Given(mark.start(), mark.start(1), mark.end(1), said)
     for mark in _POINTED_AT.finditer(text):

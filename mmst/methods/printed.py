@@ -7,7 +7,8 @@ r"""Which answer a program's output gives. Pure.
    only value after the last verb ("Each of the 3 children gets 7 apples" gives 7), or else the only value on the line.
 3. A chain of numbers gives its end: "3 + 4 = 7" gives 7.
 4. A line is kept as text if it denies, compares or counts steps ("no solution for 7", "more than 7", "Step 3"), gives
-   values to several things ("Ann has 3 and Bob has 4"), or has several values that no rule above chooses from.
+   values to several things ("Ann has 3 and Bob has 4") or cases ("5 if x, otherwise 7"), multiplies its value ("5
+   thousand"), or has several values that no rule above chooses from.
 5. If the last line is a sentence without a value ("Done."), an earlier line counts if it states an answer in the
    words of rule 2, or if it is the only value.
 """
@@ -16,7 +17,9 @@ from __future__ import annotations
 
 import re
 
+from mmst.methods.conditions import left_open
 from mmst.methods.extraction import answer_in
+from mmst.methods.values import CHANGES
 
 _LONGEST = 1000
 _COLOURS = re.compile(r"\x1b\[[\d;]{0,20}m")
@@ -48,6 +51,8 @@ _COUNTS = re.compile(
 _SUBJECT = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the|his|her|their|its) .{1,80}? (?:is|are|was|were):? (.+)", re.I
 )
+_REMARK = re.compile(rf"(?<=[\w%]) \((?!{CHANGES}).*\)$", re.IGNORECASE)
+_CHANGED = re.compile(rf"[\s,(–—-]{{1,3}}{CHANGES}", re.IGNORECASE)
 _NO_WORDS = re.compile(
     r"(?:sqrt|exp|log|sin|cos|tan|abs|inf|nan|[A-Z]?[a-z]*Fraction|Decimal|array|set|frozenset|Matrix"
     r"|jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|[a-z]{3,7}uary|march|april|august|[a-z]{4,6}ber|[a-z]{3,6}day)$",
@@ -95,6 +100,8 @@ def _said(line: str) -> str | None:
     if _DENIES.search(line) or _COUNTS.search(line):
         return None
     values = list(_VALUE.finditer(line))
+    if any(_CHANGED.match(line, value.end()) or left_open(value[0], line[value.end() :]) for value in values):
+        return None
     if len(values) == 1:
         return _bare(values[0][0])
     return _behind_verb(line, values)
@@ -126,7 +133,7 @@ def _plain(value: str) -> bool:
 
 def _bare(value: str) -> str:
     """A value without a remark in brackets after it, and without the space after a currency sign."""
-    value = re.sub(r"(?<=[\w%]) \(.*\)$", "", value.strip())
+    value = _REMARK.sub("", value.strip())
     return re.sub(r"([$€£]) ", r"\1", value).strip().rstrip(".!").strip()
 
 

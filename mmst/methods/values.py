@@ -23,22 +23,42 @@ _HEAD = re.compile(
     r"(?=[ ,(:–—-]|$)"
 )
 _REASON = re.compile(
-    r"(?:,|\s?[–—]|\s-)?(?:\s(?:and|but))?\s(?:because|since|due to|given that|rather than|instead of|not)\b",
+    r"(?<!\bor)(?<!\band)(?:,|\s?[–—]|\s-)?(?:\s(?:and|but))?\s(?:because|since|due to|given that"
+    r"|rather than|instead of|not)\b",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(
-    r"(?:,|\s?[–—]|\s-)?\s(?:so that|which|meaning|hence|therefore|thus|whereas|that is|i\.e\."
+    r"(?<!\bor)(?<!\band)(?:,|\s?[–—]|\s-)?\s(?:so that|which|meaning|hence|therefore|thus|whereas|that is|i\.e\."
     r"|(?:so|as|where|when|if|for) (?=\w))",
     re.IGNORECASE,
 )
+CHANGES = (
+    r"(?:(?:written|expressed|given) )?(?:(?:in|to|as) )?(?:the )?(?:"
+    r"(?:binary|octal|hex|hexadecimal|ternary)\b|base[ -](?!(?:10|ten)\b)(?:\$?\d+|two|three|four|five"
+    r"|six|seven|eight|nine|twelve|sixteen)\b"
+    r"|(?:tens|dozens?|hundreds?|thousands?|millions?|billions?|trillions?|lakhs?|crores?|tenths?|hundredths?"
+    r"|thousandths?|millionths?)(?: of)?(?: (?!place\b|digit\b)[^\W\d_]+)?[ ]?(?=[),.;]|$)"
+    r"|(?:half|negative|minus|squared|cubed|doubled|halved)[ ]?(?=\)))"
+)
+"""What changes the value before it, though a bracket or comma stands between."""
 _SIDE = re.compile(
-    r",\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
+    rf"(?![\s,(–—-]+{CHANGES})(?:"
+    + r"(?<!\bor)(?<!\band),\s+(?!(?:and|or|pi|sqrt|inf|infinity|sin|cos|tan|log|ln)\b|[A-Za-z]\b"
+    r"|\w+\(|\w+\s?=)(?=[^\W\d_]{2})"
     r"|\s(?:-|–|—)\s+(?!(?:sqrt|sin|cos|tan|log|exp|abs|inf|infinity)\b)(?:(?=[^\W\d_]{3,}\s)|(?<=[–—]\s)(?=[^\W\d_]{3,}$))|[–—](?=[^\W\d_]{3})|\s\((?=[^\W\d_]{2,}|[^()\n]*[=+*/×])|:\s(?=\w)"
     r"|\s(?:is|are|was|were|in (?:total|all)|altogether|overall|and (?:that|this|it|we|so|the|not|then|he|she|they)"
-    r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b",
+    r"|(?:in|on|at|by|from|after|before|of|with|to|out of) (?:the|her|his|their|its|all|each|every|a|this|that))\b)",
     re.IGNORECASE,
 )
 _DOLLARS = re.compile(r"\$([^$]+)\$")
+_ITEM = re.compile(
+    r"\s*(?:(?:and|or|then)\s)?\s*(?P<label>[A-Za-z]\w?\s?=\s?)?[*_]{0,3}"
+    rf"(?P<item>{_NUMBER}(?!\s?[-+*/×÷=^]|\w|:\d)|\$[^$\n]{{1,100}}\$|\\\([^\n]{{1,100}}?\\\)|(?-i:[A-Z])(?!\w)"
+    r"|[(\[{][^()\[\]{}\n]{1,60}[)\]}])[*_]{0,3}"
+    r"(?:\s(?!(?:is|are|was|were|has|have|had|and|or|if|when|not|would|will|can|left|remain\w*|went|got)\b)[^\W\d_]+){0,2}\s*"
+)
+"""One of several values between semicolons, with at most two words for its unit."""
+_LONGEST_LIST = 200
 _PROSE = re.compile(r"(?<![\\{a-zA-Z])[a-z]{2,} [a-z]{2,}|\w\. [A-Z]")
 _LEAD = re.compile(
     r"(?:,[ ]?)?(?:(?:therefore|thus|hence|then|also|clearly|actually|now|probably|likely|most likely"
@@ -70,9 +90,35 @@ def sentence(text: str) -> str:
     formulas = _formulas(text)
     for end in _END.finditer(text):
         before = text[: end.start()]
+        if end[0].strip() == ";" and (_opened(before) or _continues(text, end.start())):
+            continue
         if not _inside(formulas, end.start()) and before.count(r"\(") == before.count(r"\)"):
             return before
     return text
+
+
+def listed(text: str) -> bool:
+    """Whether a text is several different values between semicolons.
+
+    >>> listed("5; 6"), listed("x = 3; y = 4"), listed("5; that is all"), listed("5; 5 apples")
+    (True, True, False, False)
+    """
+    items = [_ITEM.fullmatch(part) for part in text.split(";")]
+    found = [item["item"] for item in items if item is not None]
+    return len(found) == len(items) > 1 and len(set(found)) > 1
+
+
+def _continues(text: str, at: int) -> bool:
+    """Whether the semicolon there stands in a list of values."""
+    end = re.compile(r"[.!?](?=\s|$|[*_])|[\n<;]").search(text, at + 1)
+    whole = text[: end.start() if end else len(text)]
+    begins = max((m.end() for m in re.finditer(r"(?:\b(?:is|are|equals?|be)|[:])\s", whole[:at])), default=0)
+    return len(whole) - begins < _LONGEST_LIST and listed(whole[begins:].strip(" *_"))
+
+
+def _opened(text: str) -> bool:
+    """Whether a bracket is still open at the end of this text."""
+    return any(text.count(a) > text.count(b) for a, b in ("()", "[]", "{}"))
 
 
 def bare(text: str) -> str:

@@ -44,7 +44,7 @@ class Verify(Stage[CheckConfig]):
       mmst verify -r demo --problems stages/prepare/3f… --samples stages/sample/77…
     """
 
-    name, version = "verify", 6
+    name, version = "verify", 7
     steps: ClassVar = {
         "verify": "of samples to train on",
         "verify-translations": "of translations, as which what `mmst translate` made is known",
