@@ -1,7 +1,8 @@
 """Records as canonical JSON, the same bytes everywhere; reading is checked by pydantic.
 
 Any dataclass is a record. Reading is strict: no unknown or missing field, and no value is converted (`"3"` is not a
-number, 1 is not a bool, 1.0 is not an int). Strings may hold lone surrogates, as completions do.
+number, 1 is not a bool, 1.0 is not an int); numbers are finite. Lines are UTF-8, and strings may hold lone surrogates,
+as completions do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import enum
 import functools
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -70,7 +72,8 @@ def from_json(kind: type[R], line: str | bytes) -> R:
         except ValueError:
             pass  # `json` reads lone surrogates and deep nesting as well, and `from_data` says what is wrong
     try:
-        data = json.loads(line, parse_constant=_no_number)
+        # Decoded here: of bytes `json` would guess the encoding, and records are UTF-8.
+        data = json.loads(raw.decode("utf-8", "surrogatepass"), parse_constant=_no_number)
     except (ValueError, RecursionError) as e:
         raise DataError(f"not a JSON object ({e})", value=line[:80]) from None
     return from_data(kind, data)
@@ -184,9 +187,24 @@ def _strict(schema: Any) -> Any:
     strict = {key: _strict(part) for key, part in schema.items()}
     if schema.get("type") in ("int", "bool", "str", "float"):
         strict["strict"] = True
-    if schema.get("type") == "float":  # else an int of 400 digits in JSON would become infinity
-        return {"type": "json-or-python", "json_schema": strict | {"allow_inf_nan": False}, "python_schema": strict}
+    if schema.get("type") == "float":  # 1e999, and in JSON an int of 400 digits, would become infinity
+        strict["allow_inf_nan"] = False
+    if schema.get("type") == "any":
+        return {"type": "function-after", "function": {"type": "no-info", "function": _finite}, "schema": strict}
     return strict
+
+
+def _finite(data: Any) -> Any:
+    """Plain data of any form in which every number is one that JSON has."""
+    from pydantic_core import PydanticKnownError
+
+    left = [data]
+    while left:
+        value = left.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise PydanticKnownError("finite_number")
+        left += value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return data
 
 
 _WORDS = {

@@ -47,7 +47,7 @@ class Config:
     """A whole recipe."""
 
     name: str = option("run", "name of the recipe")
-    title: str = option("", "one-line description, for people")
+    title: str = option("", "one-line description, for people", affects=False)
     out: str = option(
         "mmst-out", "the store, for everything that the run produces: a folder, or s3://bucket/prefix", affects=False
     )
@@ -165,14 +165,20 @@ def override(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         node: Any = result
         *parents, last = path.split(".")
         for i, part in enumerate(parents):
-            node = node.setdefault(part, {}) if isinstance(node, dict) else node[int(part)]
+            node = node.setdefault(part, {}) if isinstance(node, dict) else node[_entry(part)]
             if not isinstance(node, (dict, list)):
                 raise ConfigError(f"{'.'.join(parents[: i + 1])} is not a section", value=path, remedy=_SEE)
         if isinstance(node, list):
-            node[int(last)] = value
+            node[_entry(last)] = value
         else:
             node[last] = value
     return result
+
+
+def _entry(part: str) -> int:
+    if not re.fullmatch(r"[0-9]+", part):
+        raise ValueError(f"{part!r} is no number of an entry")
+    return int(part)
 
 
 def to_text(config: Config) -> str:
@@ -238,7 +244,7 @@ def percent_range(part: str) -> tuple[int, int]:
     >>> percent_range("0-20")
     (0, 20)
     """
-    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", part)
+    found = re.fullmatch(r"([0-9]{1,3})-([0-9]{1,3})", part)
     if not found or not int(found[1]) < int(found[2]) <= 100:
         raise ConfigError("a source's part must be a range of whole percents", value=part, remedy="e.g. part: 0-20")
     return int(found[1]), int(found[2])

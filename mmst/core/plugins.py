@@ -77,11 +77,8 @@ class Entry:
     at: str
     package: str = "mmst"
     version: str = __version__
-
-    @property
-    def ours(self) -> bool:
-        """Whether it comes with MMST itself."""
-        return self.package == "mmst"
+    ours: bool = False
+    """Whether it stands in `OURS`. A package may have any name, so its name does not say it."""
 
     @property
     def source(self) -> str:
@@ -95,7 +92,7 @@ class Entry:
 
 def entries(group: str) -> dict[str, list[Entry]]:
     """Every entry of a group by name, ours first; several entries where packages claim the same name."""
-    found = {name: [Entry(group=group, name=name, at=at)] for name, at in OURS[group].items()}
+    found = {name: [Entry(group=group, name=name, at=at, ours=True)] for name, at in OURS[group].items()}
     for entry in installed()[0]:
         if entry.group == group:
             found.setdefault(entry.name, []).append(entry)
@@ -182,7 +179,7 @@ def _loaded(group: str, name: str, usable: Callable[[Entry, Any], Any]) -> Any:
         raise SetupError(f"{entry} cannot be loaded", why=said(e), remedy=remedy) from e
     try:
         return usable(entry, found)
-    except Exception as e:  # theirs may raise anything when it is looked at
+    except (Exception, SystemExit) as e:  # theirs may raise anything when it is looked at
         if entry.ours:
             raise
         why = str(e) if isinstance(e, TypeError) else said(e)
@@ -245,13 +242,13 @@ def summary(group: str, name: str) -> str:
 def blamed(entry: Entry, doing: str) -> Iterator[None]:
     """What another package's code raises, our own errors aside, becomes a `PlatformError` that names it.
 
-    It is no verdict on what it was doing at the time.
+    It is no verdict on what it was doing at the time, and an exit is no end of ours: `sys.exit(0)` would be a success.
     """
     try:
         yield
-    except MmstError:
+    except (MmstError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as e:
+    except BaseException as e:
         if entry.ours:
             raise
         raise PlatformError(

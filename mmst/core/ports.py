@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mmst.core.config import Config
 from mmst.core.errors import SamplerError
@@ -85,6 +85,10 @@ class Request:
     problem_id: str = ""
     question: str = ""
     method: str = ""
+
+
+FINISHES = ("stop", "length", FAILED)
+"""Every `Completion.finish`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +178,15 @@ class Evaluation(enum.StrEnum):
     """It finished it, and CPython came to something else, which counts."""
 
 
+ExitStatus = Literal["ok", "crashed", "timed_out", "out_of_memory", "output_limit"]
+"""Every `Execution.exit_status`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """What became of a program.
 
-    `outcome` is `ok`, `crashed`, `timed_out`, `out_of_memory` or `output_limit`; `stderr` is
+    `exit_status` is `ok`, `crashed`, `timed_out`, `out_of_memory` or `output_limit`; `stderr` is
     its end; a `crashed` one's `detail` names exception and line ("ValueError, line 3: …");
     `peak_mib` is 0 where the engine cannot know it.
     """

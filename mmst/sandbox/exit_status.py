@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from dataclasses import dataclass, field
 
-from mmst.core.ports import Limits
+from mmst.core.ports import ExitStatus, Limits
 from mmst.sandbox.guest.packages import KNOWN
 
 FILE = "<program>"
@@ -28,7 +28,7 @@ _STARTS_PROCESS = re.compile(
 )
 
 
-def exit_status(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool = True) -> tuple[str, str]:
+def exit_status(*, status: int, cut: str, stderr: str, limits: Limits, keyed: bool = True) -> tuple[ExitStatus, str]:
     """(`Execution.exit_status`, `Execution.detail`) of a process that has ended.
 
     `status` is its exit status, negative for a signal; `cut` says why the sandbox killed it

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,7 +55,7 @@ class Train(Stage[Settings]):
     def settings(self, config: Config, place: Place) -> Settings:
         """See `Settings`."""
         return Settings(
-            train=effective(config.train),
+            train=_used(effective(config.train)),
             annotated_share=config.trainset.annotated_share,
             seed=config.sampling.seed,
             trust_remote_code=trusted(config.model),
@@ -106,6 +106,12 @@ class Train(Stage[Settings]):
             result=from_data(Trained, {"arm": arm, **figures}),
             measured={"tokens": figures["tokens"]},
         )
+
+
+def _used(t: TrainConfig) -> TrainConfig:
+    """Without the settings of LoRA where there is none, so that they make no other training of the same."""
+    default = TrainConfig()
+    return t if t.lora_rank else replace(t, lora_alpha=default.lora_alpha, lora_targets=default.lora_targets)
 
 
 def annotated_share(new: int, annotated: int, wanted: float, arm: str) -> float:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, get_args
 
 from mmst.core import plugins
-from mmst.core.errors import SamplerError, SandboxError
-from mmst.core.ports import Completion, Execution, Limits, Program, Request, Sampler, Sandbox, Stating
+from mmst.core.codec import Misfit, validated
+from mmst.core.errors import PlatformError, SamplerError, SandboxError
+from mmst.core.ports import (
+    FINISHES,
+    Completion,
+    Execution,
+    ExitStatus,
+    Limits,
+    Program,
+    Request,
+    Sampler,
+    Sandbox,
+    Stating,
+)
+from mmst.core.records import FAILED
 from mmst.datasets.importing import reader
 from mmst.methods import method
 from mmst.wiring import samplers, sandboxes
 
-STATUSES = ("ok", "crashed", "timed_out", "out_of_memory", "output_limit")
+_STATUSES = get_args(ExitStatus)
 
 
 def sampler(name: str) -> samplers.Factory:
@@ -66,12 +81,53 @@ def _opened(entry: plugins.Entry, factory: Any, does: str, held: Callable[[Any],
                 manager = factory(*args)
                 if not isinstance(manager, AbstractContextManager):
                     raise TypeError(f"it returned {type(manager).__name__}, which is no context manager")
-                made = stack.enter_context(manager)
+                made = manager.__enter__()
+                stack.push(functools.partial(_end, entry, manager))
                 if not callable(getattr(made, does, None)):
                     raise TypeError(f"its context gave {type(made).__name__}, which has no method `{does}`")
             yield held(made)
 
     return opened
+
+
+def _end(entry: plugins.Entry, manager: AbstractContextManager[Any], *failure: Any) -> None:
+    """Leave another package's context; what failed within goes on, though the manager would swallow it."""
+    with plugins.blamed(entry, "ending"):
+        try:
+            manager.__exit__(*failure)
+        except BaseException as e:
+            if e is not failure[1]:
+                raise
+
+
+def _check_fields(
+    entry: plugins.Entry, record: Completion | Execution, of: str, error: type[PlatformError], **known: Sequence[str]
+) -> None:
+    """Refuse with `error` a record of the wrong types, with an amount that is none, or a text that is not `known`."""
+    kind = type(record).__name__
+
+    def refuse(says: str, value: object) -> None:
+        raise error(
+            f"{entry} gave for {of} one {kind} whose {says}",
+            value=value,
+            remedy=f"report it to the authors of {entry.package}",
+        )
+
+    fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    try:
+        validated(type(record), fields)
+    except Misfit as e:
+        refuse(str(e), e.value)
+    for name, value in fields.items():
+        if name in known and value not in known[name]:
+            refuse(f"{name} must be one of {', '.join(known[name])}", value)
+        if isinstance(value, int | float) and value < 0:
+            refuse(f"{name} must be at least 0", value)
+    if isinstance(record, Completion):
+        if (record.finish == FAILED) != bool(record.failure):
+            refuse("failure must say why where finish is failed, and nothing else", record.failure)
+        if record.finish == FAILED and record.text:
+            refuse("text must be empty where finish is failed", record.text)
 
 
 class _Sampler:
@@ -98,6 +154,8 @@ class _Sampler:
                 raise SamplerError(f"{self._entry} answered request {request.id} with no list of Completion")
             if len(answer) != request.n:
                 raise SamplerError(f"{self._entry} answered request {request.id} with {len(answer)} of {request.n}")
+            for completion in answer:
+                _check_fields(self._entry, completion, f"request {request.id}", SamplerError, finish=FINISHES)
         return answers
 
 
@@ -130,9 +188,7 @@ class _Sandbox:
             for execution in self._by.run(told(), limits):
                 if not isinstance(execution, Execution) or execution.id not in left:
                     raise SandboxError(f"{self._entry} gave what is no execution of a program that it was asked for")
-                if execution.exit_status not in STATUSES:
-                    known = ", ".join(STATUSES)
-                    raise SandboxError(f"{self._entry}: an exit status must be of {known}", value=execution.exit_status)
+                _check_fields(self._entry, execution, f"program {execution.id}", SandboxError, exit_status=_STATUSES)
                 left.remove(execution.id)
                 yield execution
         if left:

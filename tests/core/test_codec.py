@@ -220,7 +220,6 @@ def test_bytes_escapes_and_plain_data_are_the_same_record(record: Any) -> None:
 
 READ: list[tuple[str, str, object]] = [
     ("temperature", "1", 1.0),
-    ("temperature", "1e400", math.inf),
     ("index", "-0", 0),
     ("index", "1" + "0" * 100, 10**100),
     ("completion", r'"\ud800"', "\ud800"),
@@ -232,6 +231,8 @@ REFUSED = [
     ("index", '"1"', "Sample.index must be int, got '1'"),
     ("index", "true", "Sample.index must be int, got True"),
     ("index", "9" * 5000, "not a JSON object (Exceeds the limit"),
+    ("temperature", "1e400", "Sample.temperature must be a finite number, got inf"),
+    ("temperature", "-1e400", "Sample.temperature must be a finite number, got -inf"),
     ("temperature", "true", "Sample.temperature must be float, got True"),
     ("temperature", '"0.5"', "Sample.temperature must be float, got '0.5'"),
     ("temperature", "1" + "0" * 400, "Sample.temperature is beyond every float"),
@@ -261,6 +262,33 @@ def test_further_fields_may_be_nested_deeply() -> None:
     deep = "[" * 400 + "]" * 400
     line = to_json(Problem(id="p", question="q", answer="a", source="s", split=Split.DEV))
     assert from_json(Problem, line[:-1] + f',"further":{{"x":{deep}}}}}').further == {"x": json.loads(deep)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Maybe:
+    """A number that may be absent."""
+
+    number: float | None
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_that_json_lacks_is_refused_where_none_is_allowed(number: float) -> None:
+    with pytest.raises(DataError, match=r"Maybe\.number.* must be a finite number, got (-?inf|nan)"):
+        from_data(Maybe, {"number": number})
+
+
+@pytest.mark.parametrize("text", ["1e999", '{"deep":[1,-1e999]}'])
+def test_a_number_that_json_lacks_is_refused_in_data_of_any_form(text: str) -> None:
+    line = to_json(Problem(id="p", question="q", answer="a", source="s", split=Split.DEV))
+    with pytest.raises(DataError, match=r"Problem\.further\.x must be a finite number"):
+        from_json(Problem, line[:-1] + f',"further":{{"x":{text}}}}}')
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_a_line_that_is_not_utf_8_is_refused(encoding: str) -> None:
+    line = to_json(dataclasses.replace(_sample(), completion="é"))
+    with pytest.raises(DataError, match=r"^not a JSON object \("):
+        from_json(Sample, line.encode(encoding))
 
 
 @pytest.mark.parametrize(

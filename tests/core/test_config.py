@@ -111,7 +111,7 @@ def test_values_that_cannot_be_are_refused(settings: dict[str, Any], says: str) 
         parse(nested(settings) if all(isinstance(key, str) for key in settings) else settings)
 
 
-@pytest.mark.parametrize("part", ["20", "20-20", "30-20", "0-101", "-5-20", "0 - 20", "a-b", ""])
+@pytest.mark.parametrize("part", ["20", "20-20", "30-20", "0-101", "-5-20", "0 - 20", "a-b", "٠-٢٠", ""])
 def test_a_part_that_is_no_range_of_percents_is_refused(part: str) -> None:
     with pytest.raises(ConfigError, match=r"range of whole percents.*e\.g\. part: 0-20"):
         parse({"problems": {"annotated": [{"format": "gsm8k", "part": part}]}})
@@ -135,13 +135,20 @@ def test_an_item_of_a_list_can_be_overridden() -> None:
     assert parse(override(recipe, {"problems.train.0.path": "b"})).problems.train[0].path == "b"
 
 
+@pytest.mark.parametrize("entry", ["٠", "-1", "0_0", " 0"])
+def test_an_entry_of_a_list_has_a_plain_number(entry: str) -> None:
+    with pytest.raises(ValueError, match="is no number of an entry"):
+        override({"methods": ["text"]}, {f"methods.{entry}": "code"})
+
+
 def test_a_setting_below_a_value_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"sampling\.k is not a section"):
         override({"sampling": {"k": 4}}, {"sampling.k.x": 1})
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("out", "elsewhere"), ("sampling.batch", 2), ("check.sandbox", "subprocess")]
+    ("path", "value"),
+    [("out", "elsewhere"), ("title", "My run"), ("sampling.batch", 2), ("check.sandbox", "subprocess")],
 )
 def test_what_cannot_change_a_result_does_not_name_the_run(path: str, value: object) -> None:
     assert run_id(parse(nested({path: value}))) == run_id(Config())

@@ -11,7 +11,7 @@ import pytest
 
 from mmst.core import plugin_keys, plugins
 from mmst.core.config import parse, parse_stored
-from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError
+from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
 from mmst.core.manifest import Place
 from mmst.core.stage import Stage
 from mmst.methods import method
@@ -119,6 +119,11 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "another name": (GUESS.replace("guess", "other"), METHOD.format(answer="None"), "its name is 'guess'"),
     "no phrasing": (GUESS, METHOD.format(answer="None") + "\nBy.phrasings = ()", "phrasings"),
     "odd shots": (GUESS, METHOD.format(answer="None") + "\nBy.shots = (('a',),)", "shots"),
+    "an exit when looked at": (
+        GUESS,
+        METHOD.format(answer="None") + "\nBy.shots = property(lambda self: exit(0))",
+        "SystemExit",
+    ),
     "a trap": (GUESS, METHOD.format(answer="None") + "\nBy.shots = property(lambda self: 1 / 0)", "ZeroDivisionError"),
     "a bad name": (GUESS.replace("guess", "a.b"), METHOD.format(answer="None"), "name that cannot be used"),
 }
@@ -164,6 +169,30 @@ def test_what_a_method_does_wrong_is_a_failure_and_no_verdict(install: Install, 
     install("acme", GUESS, METHOD.format(answer=answer))
     with pytest.raises(PlatformError, match=r"acme 1\.0.*failed while reading the answer"):
         method("guess").answer("short", None)
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(0)", "type('Other', (BaseException,), {})()"])
+def test_an_exit_of_a_method_is_a_failure_and_no_end_of_ours(install: Install, raised: str) -> None:
+    install("acme", GUESS, METHOD.format(answer=f"(_ for _ in ()).throw({raised})"))
+    with pytest.raises(PlatformError, match=r"acme 1\.0.*failed while reading the answer"):
+        method("guess").answer("short", None)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, GeneratorExit, Stopped("stopped")])
+def test_what_stops_us_passes_through_another_package(install: Install, stop: Any) -> None:
+    install("acme", GUESS, METHOD.format(answer="None"))
+    entry = plugins.find(plugins.METHODS, "guess")
+    with pytest.raises(stop if isinstance(stop, type) else type(stop)), plugins.blamed(entry, "working"):
+        raise stop
+
+
+def test_a_package_that_calls_itself_mmst_is_not_ours(install: Install) -> None:
+    install("mmst", GUESS, METHOD.format(answer="1 / 0"), version="9.9")
+    found = plugins.find(plugins.METHODS, "guess")
+    assert not found.ours
+    assert plugin_keys.identity((plugins.METHODS, "guess"))
+    with pytest.raises(PlatformError, match=r"mmst 9\.9.*failed"), plugins.blamed(found, "working"):
+        raise KeyError
 
 
 def keys(**recipe: Any) -> list[Any]:

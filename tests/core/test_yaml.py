@@ -1,5 +1,6 @@
 """YAML files that users name: found by name or path, read as people expect, refused with the place of the mistake."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,65 @@ def test_a_power_of_ten_is_a_number(text: str) -> None:
 def test_bad_yaml_is_refused_with_file_and_line(tmp_path: Path, text: str, place: str) -> None:
     with pytest.raises(ConfigError, match=rf"mine\.yaml, {place}"):
         recipes.SHIPPED.read(write(tmp_path, text))
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in itertools.pairwise("abcdefgh")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sampling: &s\n  x: *s\n", r"here, line 2, column 6: \*s stands within what it repeats"),
+        ("a: &a [*a]", "stands within"),
+        ("[" * 3000, "nested deeper than 100 levels"),
+        ("{" * 2000, "nested deeper than 100 levels"),
+        ("- " * 3000, "nested deeper than 100 levels"),
+        (LAUGHS, "aliases repeat more than 10000 values"),
+        (LAUGHS.replace("[", "{<<: [").replace("]", "]}").replace("x", "{k: 1}"), "aliases repeat more than"),
+    ],
+)
+def test_what_would_take_all_memory_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        parse(text, "here")
+
+
+def test_an_alias_repeats_a_value_and_shares_none() -> None:
+    read = parse("a: &s {k: [1]}\nb: *s\nc: {<<: *s, l: 2}\n", "here")
+    assert read == {"a": {"k": [1]}, "b": {"k": [1]}, "c": {"k": [1], "l": 2}}
+    read["a"]["k"][0] = 9
+    assert (read["b"]["k"], read["c"]["k"]) == ([1], [1])
+
+
+@pytest.mark.parametrize("value", ["!!set {a, b}", "!!binary aGk=", "!!omap [a: 1]", "!own x", "2024-01-01", "="])
+def test_a_value_that_is_not_plain_data_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"line 1, column 4: a .* is no value of a recipe"):
+        parse(f"k: {value}", "here")
+
+
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!float ''", "!!null x", "!!int 1.5"])
+def test_a_tag_that_its_value_does_not_fit_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"line 1, column 4: .* is no .*leave out the tag"):
+        parse(f"k: {value}", "here")
+
+
+@pytest.mark.parametrize("value", ["010", "-017", "0_7", "1:30", "1:30:00", "1:30.5", "!!int '010'"])
+def test_a_number_that_is_another_than_it_looks_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"to the base (8|60).*write the decimal number, or put it in quotes"):
+        parse(f"k: {value}", "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("'010'", "010"), ('"1:30"', "1:30"), ("!!str 010", "010"), ("0", 0), ("10", 10), ("0.5", 0.5), ("0x10", 16)],
+)
+def test_other_numbers_and_quoted_ones_are_what_they_look_like(text: str, value: object) -> None:
+    assert parse(f"k: {text}", "here") == {"k": value}
+
+
+def test_digits_of_other_scripts_are_no_number() -> None:
+    assert parse("k: 1٣e5", "here") == {"k": "1٣e5"}
 
 
 def test_yaml_cannot_make_objects(tmp_path: Path) -> None:

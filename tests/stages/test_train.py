@@ -157,3 +157,16 @@ def test_an_empty_training_set_fails_before_the_trainer_is_asked(tmp_path: Path)
     with pytest.raises(UserError, match="nothing to train on"):
         engines.train()
     assert not hasattr(engines.made, "spec")
+
+
+@pytest.mark.parametrize(("rank", "same"), [(0, True), (8, False)])
+@pytest.mark.parametrize("option", [{"lora_alpha": 3.0}, {"lora_targets": ["q_proj"]}])
+def test_settings_of_lora_are_in_the_key_where_there_is_lora(rank: int, same: bool, option: dict[str, Any]) -> None:
+    def key(**settings: Any) -> dict[str, Any]:
+        config, place = (
+            parse({"train": {"lora_rank": rank, **settings}}),
+            Place(run="r", round=1, arm="a", step="train"),
+        )
+        return train.Train().key(train.Train().settings(config, place), config)
+
+    assert (key(**option) == key()) is same

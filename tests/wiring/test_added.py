@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +16,7 @@ from mmst.core import plugins
 from mmst.core.config import Config
 from mmst.core.errors import PlatformError, SamplerError, SandboxError
 from mmst.core.manifest import Manifest
-from mmst.core.ports import Completion, Execution, Limits, Program, Request, Sampler, Stating
+from mmst.core.ports import Completion, Execution, Limits, Program, Request, Sampler, Stating, failed
 from mmst.storage.folder import FolderStore
 from mmst.wiring import added
 
@@ -103,6 +105,73 @@ def test_a_sampler_that_breaks_the_protocol_is_named(
         opened.sample(requests(1))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("text", None, "must be str"),
+        ("text", b"7", "must be str"),
+        ("finish", "done", "must be one of stop, length, failed"),
+        ("finish", None, "must be str"),
+        ("prompt_tokens", -1, "must be at least 0"),
+        ("tokens", True, "must be int"),
+        ("tokens", math.nan, "must be int"),
+        ("failure", "HTTP 400", "must say why where finish is failed, and nothing else"),
+        ("failure", None, "must be str"),
+    ],
+)
+def test_a_completion_with_a_field_that_cannot_be_is_refused(
+    factory: Any, tmp_path: Path, field: str, value: Any, says: str
+) -> None:
+    factory.gives = nullcontext(Answers([[DONE, dataclasses.replace(DONE, **{field: value})]]))
+    with sampler(tmp_path) as opened, pytest.raises(SamplerError) as e:
+        opened.sample(requests(1))
+    assert "acme 1.0" in str(e.value)
+    assert f"for request 0 one Completion whose {field} {says}, got {value!r}" in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "failure", "says"), [("", "", "failure must say why"), ("7", "HTTP 400", "text must be empty")]
+)
+def test_a_failed_completion_says_why_and_has_no_text(
+    factory: Any, tmp_path: Path, text: str, failure: str, says: str
+) -> None:
+    odd = dataclasses.replace(failed(failure), text=text)
+    factory.gives = nullcontext(Answers([[odd, failed("HTTP 400")]]))
+    with sampler(tmp_path) as opened, pytest.raises(SamplerError, match=says):
+        opened.sample(requests(1))
+
+
+def test_a_completion_that_failed_is_passed_on(factory: Any, tmp_path: Path) -> None:
+    factory.gives = nullcontext(Answers([[DONE, failed("HTTP 400")]]))
+    with sampler(tmp_path) as opened:
+        assert opened.sample(requests(1)) == [[DONE, failed("HTTP 400")]]
+
+
+class Swallows:
+    def __enter__(self) -> Answers:
+        return Answers([])
+
+    def __exit__(self, *failure: object) -> bool:
+        return True
+
+
+def test_a_context_cannot_swallow_a_failure(factory: Any, tmp_path: Path) -> None:
+    factory.gives = Swallows()
+    with pytest.raises(SamplerError, match="for each of 1 requests"), sampler(tmp_path) as opened:
+        opened.sample(requests(1))
+
+
+class EndsBadly(Swallows):
+    def __exit__(self, *failure: object) -> bool:
+        raise SystemExit(0)
+
+
+def test_a_context_that_ends_badly_is_named(factory: Any, tmp_path: Path) -> None:
+    factory.gives = EndsBadly()
+    with pytest.raises(PlatformError, match=r"acme 1\.0.*failed while ending.*SystemExit"), sampler(tmp_path):
+        pass
+
+
 @pytest.mark.parametrize(("gives", "why"), [(7, "no context manager"), (nullcontext(7), "no method `sample`")])
 def test_a_factory_that_gives_no_sampler_is_named(factory: Any, tmp_path: Path, gives: Any, why: str) -> None:
     factory.gives = gives
@@ -151,3 +220,25 @@ def test_a_sandbox_that_breaks_the_protocol_is_named(
     factory.gives = nullcontext(Runs(*executions))
     with pytest.raises(error, match=why):
         run()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("stdout", b"7", "must be str"),
+        ("stderr", None, "must be str"),
+        ("detail", 7, "must be str"),
+        ("seconds", math.nan, "must be a finite number"),
+        ("seconds", -0.5, "must be at least 0"),
+        ("peak_mib", math.inf, "must be a finite number"),
+        ("exit_status", "fine", "must be one of ok, crashed, timed_out, out_of_memory, output_limit"),
+        ("evaluation", "twice", "must be one of"),
+    ],
+)
+def test_an_execution_with_a_field_that_cannot_be_is_refused(factory: Any, field: str, value: Any, says: str) -> None:
+    factory.gives = nullcontext(Runs(dataclasses.replace(RAN, **{field: value})))
+    with pytest.raises(SandboxError) as e:
+        run()
+    assert "acme 1.0" in str(e.value)
+    assert f"for program a one Execution whose {field} {says}" in str(e.value)
+    assert f"got {value!r}" in str(e.value)
