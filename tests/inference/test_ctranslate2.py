@@ -161,7 +161,7 @@ def test_a_row_that_drew_another_number_of_times_than_it_was_set_is_trouble() ->
 
     batch = [sequences_of(ask(n=1), [1, 2], 100)]
     under_way = Batch(batch, 0, Drawn(), lambda row: True, lambda n: None, lambda n: None)  # type: ignore[arg-type]
-    under_way.begin()
+    under_way.prepare()
     said = {"hypothesis_id": 0, "token_id": 3, "log_prob": -1.0, "step": 1}
     row, filler = (type("Step", (), {"batch_id": i, **said}) for i in range(2))
     under_way(row)

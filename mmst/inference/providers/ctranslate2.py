@@ -1,4 +1,4 @@
-"""The model in CTranslate2, for CPUs: several times as fast as `transformers` there, in int8 or float32.
+"""The model in CTranslate2, for CPUs, in int8 or float32.
 
 A batch's rows start together and leave it as they end. What a request gets depends on the model, the
 request and its seed alone (in float32: but for the last bits of sums), as with `LocalModel`:
@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmst.core.errors import ModelError, PromptError, SamplerError
+from mmst.core.errors import SamplerError
 from mmst.core.extras import needed
-from mmst.core.ports import Completion, Request, failed
 from mmst.inference.folder import context_of, load_tokens
+from mmst.inference.in_process import InProcess, Told
 from mmst.inference.providers.ctranslate2_draws import MOST, Draws
-from mmst.inference.sequences import ActiveSequence, sequences_of
+from mmst.inference.sequences import ActiveSequence
 
 BUCKET = 32
 """Tokens of a prompt that are read one by one at most, less one."""
@@ -40,8 +40,8 @@ POLL = 0.1
 Rows = list[ActiveSequence]
 
 
-class Ctranslate2Model:
-    """Fulfils `ports.Sampler`; a context manager that holds the model's memory.
+class Ctranslate2Model(InProcess):
+    """The model in CTranslate2; a context manager that holds its memory.
 
     Args:
         folder: the Hugging Face folder, of which tokenizer and context are taken.
@@ -61,6 +61,7 @@ class Ctranslate2Model:
         self.tokens = load_tokens(self.folder, False)
         self.context = context_of(self.folder)
         self.vocabulary: list[str] = json.loads((self.converted / "vocabulary.json").read_text(encoding="utf-8"))
+        self.known = len(self.vocabulary)
         ctranslate2.set_random_seed(SEED)
         try:
             self.generator = ctranslate2.Generator(
@@ -78,37 +79,12 @@ class Ctranslate2Model:
     def __exit__(self, *exc: object) -> None:
         self.generator = None
 
-    def sample(
-        self,
-        requests: Sequence[Request],
-        on_done: Callable[[int], None] = lambda n: None,
-        on_tokens: Callable[[int], None] = lambda n: None,
-    ) -> list[list[Completion]]:
-        """The n completions of each request; see `ports.Sampler`. Those of a prompt that does not fit `failed`."""
-        asked = [self._asked(request) for request in requests]
-        if refused := sum(r.n for r, a in zip(requests, asked, strict=True) if isinstance(a, Completion)):
-            on_done(refused)
-        for batch in self._batches([a for a in asked if isinstance(a, list)]):
+    def decode(self, asked: Sequence[Rows], on_done: Told, on_tokens: Told) -> None:
+        """See `InProcess`."""
+        for batch in self._batches(asked):
             self._decode(batch, on_done, on_tokens)
-        return [
-            [row.completion for row in a] if isinstance(a, list) else [a] * request.n
-            for request, a in zip(requests, asked, strict=True)
-        ]
 
-    def _asked(self, request: Request) -> Rows | Completion:
-        about = f"problem {request.problem_id}" if request.problem_id else ""
-        try:
-            prompt = self.tokens.prompt(request.prompt, self.context, about)
-        except PromptError as e:
-            return failed(f"prompt: {e.what}")
-        if max(prompt) >= (known := len(self.vocabulary)):
-            raise ModelError(
-                f"the tokenizer in {self.folder} makes token {max(prompt)} and the model knows {known}",
-                remedy="give the model its own tokenizer, or resize its embeddings",
-            )
-        return sequences_of(request, prompt, self.context)
-
-    def _batches(self, asked: list[Rows]) -> Iterator[list[Rows]]:
+    def _batches(self, asked: Sequence[Rows]) -> Iterator[list[Rows]]:
         """Rows that can be decoded together, the longest prompts first, as CTranslate2 puts them.
 
         In a batch each prompt has as many rows.
@@ -135,7 +111,7 @@ class Ctranslate2Model:
             for i in range(0, len(together), size):
                 yield together[i : i + size]
 
-    def _decode(self, batch: list[Rows], on_done: Callable[[int], None], on_tokens: Callable[[int], None]) -> None:
+    def _decode(self, batch: list[Rows], on_done: Told, on_tokens: Told) -> None:
         """Decode one batch to its end."""
         n, r = len(batch[0]), batch[0][0].request
         first = read_at_once(len(batch[0][0].prompt))
@@ -147,7 +123,7 @@ class Ctranslate2Model:
             "sampling_temperature": max(r.temperature, COLDEST),
             "sampling_topp": max(r.top_p, LEAST_P),
         }
-        under_way.begin()
+        under_way.prepare()
         self._generate(
             prompts,
             under_way,
@@ -217,26 +193,19 @@ class Batch:
         first: int,
         draws: Draws | None,
         ends: Callable[[ActiveSequence], bool],
-        on_done: Callable[[int], None],
-        on_tokens: Callable[[int], None],
+        on_done: Told,
+        on_tokens: Told,
     ) -> None:
-        n = len(batch[0])
         self.draws, self.ends, self.on_done, self.on_tokens = draws, ends, on_done, on_tokens
-        self.n = n
+        self.n = len(batch[0])
         rows = [row for rows in batch for row in rows]
-        self.forced = [len(row.prompt) - 1 - first for row in rows]
-        self.rows: list[ActiveSequence | None] = [*rows]
-        self.rows += [None] * n
-        self.forced += [0] * n
+        self.rows: list[ActiveSequence | None] = [*rows, *[None] * self.n]  # the last are the filler's
+        self.forced = [*(len(row.prompt) - 1 - first for row in rows), *[0] * self.n]
         self.silent = first > 0
         self.alive = list(range(len(self.rows)))
         self.ended: set[int] = set()
         self.step, self.told, self.drawn = 0, 0, 0
         self.callers = 0
-
-    def begin(self) -> None:
-        """What is drawn in the first step."""
-        self._prepare()
 
     def __call__(self, step: Any) -> bool:
         """Whether the row that this token is for has ended."""
@@ -274,9 +243,10 @@ class Batch:
         self.ended.clear()
         self.step, self.told = self.step + 1, 0
         if self.alive:
-            self._prepare()
+            self.prepare()
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Set what the next step draws, and count who will tell of it."""
         self.callers = sum(not self.silent or self.forced[at] <= self.step for at in self.alive)
         if self.draws:
             self.draws.set([self._number(at) for at in self.alive])

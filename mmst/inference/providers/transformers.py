@@ -10,19 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmst.core.errors import ModelError, PromptError
-from mmst.core.ports import Completion, Message, Request, failed
+from mmst.core.errors import ModelError
+from mmst.core.ports import Message
 from mmst.inference.folder import context_of_config, load_tokenizer, load_tokens
+from mmst.inference.in_process import InProcess, Told
 from mmst.models.loading import UNREADABLE, first_line
 
 if TYPE_CHECKING:
     from mmst.inference.decoding import Decoding
     from mmst.inference.sequences import ActiveSequence
-    from mmst.inference.tokenizer import Tokens
 
 
-class LocalModel:
-    """Fulfils `ports.Sampler`; a context manager that holds the model's memory.
+class LocalModel(InProcess):
+    """The model in transformers; a context manager that holds its memory.
 
     Args:
         folder: what `save_pretrained` wrote for model and tokenizer.
@@ -34,33 +34,23 @@ class LocalModel:
     def __init__(self, folder: Path | str, *, dtype: str, batch: int, trust_remote_code: bool) -> None:
         self.folder, self.dtype, self.batch, self.trust = Path(folder), dtype, batch, trust_remote_code
         self.model: Any = None
-        self.tokens: Tokens
-        self.context = 0
 
     def __enter__(self) -> LocalModel:
         self.tokens = load_tokens(self.folder, self.trust)
         self.model, self.context = load_model(self.folder, self.dtype, self.trust)
+        self.known = self.model.get_input_embeddings().num_embeddings
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.model = None
 
-    def sample(
-        self,
-        requests: Sequence[Request],
-        on_done: Callable[[int], None] = lambda n: None,
-        on_tokens: Callable[[int], None] = lambda n: None,
-    ) -> list[list[Completion]]:
-        """The n completions of each request; see `ports.Sampler`. If its prompt does not fit, they are `failed`."""
+    def decode(self, asked: Sequence[list[ActiveSequence]], on_done: Told, on_tokens: Told) -> None:
+        """See `InProcess`."""
         from mmst.inference.decoding import failures
 
-        asked = [self._asked(request) for request in requests]
-        decoding = self.decoding()
-        for rows in sorted((a for a in asked if isinstance(a, list)), key=lambda rows: len(rows[0].prompt)):
+        decoding, drawn = self.decoding(), 0
+        for rows in sorted(asked, key=lambda rows: len(rows[0].prompt)):
             decoding.add(rows)
-        if refused := sum(r.n for r, a in zip(requests, asked, strict=True) if isinstance(a, Completion)):
-            on_done(refused)
-        drawn = 0
         with failures():
             while decoding.busy:
                 ended = decoding.step()
@@ -68,30 +58,6 @@ class LocalModel:
                 drawn = decoding.drawn
                 if ended:
                     on_done(len(ended))
-        return [
-            [row.completion for row in a] if isinstance(a, list) else [a] * request.n
-            for request, a in zip(requests, asked, strict=True)
-        ]
-
-    def _asked(self, request: Request) -> list[ActiveSequence] | Completion:
-        """The rows of a request, or why there are none: a prompt that does not fit affects no other request."""
-        try:
-            return self.rows(request)
-        except PromptError as e:
-            return failed(f"prompt: {e.what}")
-
-    def rows(self, request: Request) -> list[ActiveSequence]:
-        """The rows of a request; `PromptError` if its prompt does not fit."""
-        from mmst.inference.sequences import sequences_of
-
-        about = f"problem {request.problem_id}" if request.problem_id else ""
-        prompt = self.tokens.prompt(request.prompt, self.context, about)
-        if max(prompt) >= (known := self.model.get_input_embeddings().num_embeddings):
-            raise ModelError(
-                f"the tokenizer in {self.folder} produces token {max(prompt)}, but the model knows {known}",
-                remedy="give the model its own tokenizer, or resize its embeddings",
-            )
-        return sequences_of(request, prompt, self.context)
 
     def decoding(self) -> Decoding:
         """A decode loop for this model."""
