@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmst.core import disk, sealed
+from mmst.core import disk, private, sealed
 from mmst.core.errors import DataError
 from mmst.core.manifest import BESIDE, ENTRY, FileEntry
 from mmst.core.records import from_json, to_json
@@ -114,7 +114,7 @@ def known_sha256s(paths: Sequence[Path]) -> list[str]:
 
 def cache() -> Path:
     """`$XDG_CACHE_HOME/mmst/hashes`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mmst" / "hashes"
+    return private.cache_path() / "hashes"
 
 
 def _look(place: str) -> Known:

@@ -21,9 +21,14 @@ def folder(path: Path) -> Path:
     return path
 
 
+def cache_path() -> Path:
+    """`$XDG_CACHE_HOME/mmst`, which may not be there yet: what can be made again, of every run."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mmst"
+
+
 def cache() -> Path:
-    """`$XDG_CACHE_HOME/mmst`, made when it is not there: what can be made again, of every run."""
-    return folder(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mmst")
+    """The same, made when it is not there."""
+    return folder(cache_path())
 
 
 def opener(path: str, flags: int) -> int:

@@ -92,7 +92,7 @@ class SamplingConfig:
 
     backend: str = option(
         "local",
-        "local (in process), ctranslate2 (in process, fast on CPUs), server (one started here for each checkpoint), "
+        "local (in process), ctranslate2 (in process, in int8 on CPUs), server (one started here for each checkpoint), "
         "kserve (an InferenceService per checkpoint), openai (a completions server that serves model.base), recorded "
         "(a file), or one of an installed package",
         affects=False,

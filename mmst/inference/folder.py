@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmst.core.errors import ModelError
-from mmst.models.loading import UNREADABLE, first_line
+from mmst.models.loading import UNREADABLE, first_line, json_object
 
 if TYPE_CHECKING:
     from mmst.inference.tokenizer import Tokens
@@ -36,7 +35,7 @@ def context_of_config(config: Any, layers: Sequence[Any]) -> int:
 
 
 def load_tokens(folder: Path, trust: bool) -> Tokens:
-    """The folder's tokenizer, with every token that its configurations name as an end."""
+    """The folder's tokenizer, with every end token that its configurations name."""
     from transformers import GenerationConfig
 
     from mmst.inference.tokenizer import Tokens
@@ -55,20 +54,9 @@ def load_tokenizer(folder: Path, trust: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        _check_json(folder / name)
+        if (folder / name).exists():
+            json_object(folder / name)
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
     except UNREADABLE as e:
         raise ModelError(f"cannot load the tokenizer in {folder} ({first_line(e)})", remedy=SAVE) from e
-
-
-def _check_json(path: Path) -> None:
-    """`ModelError` for a file that the loaders, below Python, would fall over without an error of their own."""
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, RecursionError) as e:
-        raise ModelError(f"{path} cannot be read as JSON ({first_line(e)})", remedy="copy or download it again") from e
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no JSON object", value=found, remedy="copy or download it again")

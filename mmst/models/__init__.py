@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mmst.core.config import ModelConfig
 from mmst.core.errors import ModelError
+from mmst.models.loading import json_object
 
 MADE_BY = {"word-base": "make word-base", "~/.cache/mmst/models/qwen-0.5b": "make qwen-base"}
 """Base models of shipped recipes that are not shipped with them, and the command that trains or fetches each."""
@@ -52,10 +52,9 @@ def model_folder(name: str) -> Path:
 def _encodes(config: Path) -> bool:
     """Whether the model has an encoder. What loads a configuration that cannot be read says what is wrong with it."""
     try:
-        found = json.loads(config.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return json_object(config).get("is_encoder_decoder") is True
+    except ModelError:
         return False
-    return isinstance(found, dict) and found.get("is_encoder_decoder") is True
 
 
 def trusted(model: ModelConfig) -> str:

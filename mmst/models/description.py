@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmst.core.errors import ModelError
+from mmst.models.loading import AGAIN, json_object
 
 HEADER_MOST = 100 << 20
 
@@ -29,12 +30,12 @@ class Description:
 
 def describe(folder: Path) -> Description:
     """A model folder's own words; `ModelError` for files that hold something else."""
-    config = _json(folder / "config.json")
+    config = json_object(folder / "config.json")
     inner = config.get("text_config")
     text: dict[str, Any] = inner if isinstance(inner, dict) else {}
     tokenizer = folder / "tokenizer_config.json"
     template = (folder / "chat_template.jinja").is_file() or (
-        tokenizer.is_file() and bool(_json(tokenizer).get("chat_template"))
+        tokenizer.is_file() and bool(json_object(tokenizer).get("chat_template"))
     )
     parameters, dtypes = 0, set[str]()
     for path in sorted(folder.glob("*.safetensors")):
@@ -64,16 +65,6 @@ def whole(value: object) -> int:
     return value if type(value) is int and value > 0 else 0
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as e:
-        raise ModelError(f"{path} cannot be read as JSON ({e})", remedy="copy or download it again") from e
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no JSON object", value=found, remedy="copy or download it again")
-    return found
-
-
 def _header(path: Path) -> dict[str, Any]:
     """The names, types and shapes of a safetensors file's tensors."""
     try:
@@ -88,7 +79,7 @@ def _header(path: Path) -> dict[str, Any]:
             if not isinstance(tensor["shape"], list) or not isinstance(tensor["dtype"], str):
                 raise ValueError(f"no shape and dtype of {name}")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as e:
-        raise ModelError(f"{path} cannot be read as safetensors ({e})", remedy="copy or download it again") from e
+        raise ModelError(f"{path} cannot be read as safetensors ({e})", remedy=AGAIN) from e
     return header
 
 

@@ -31,7 +31,7 @@ PACKAGES = (
     ("transformers", "model", "sampling and training", True),
     ("safetensors", "model", "model weights", True),
     ("mlflow", "registry", "tracking and the model registry", True),
-    ("ctranslate2", "ctranslate2", "fast sampling on CPUs (sampling.backend=ctranslate2)", False),
+    ("ctranslate2", "ctranslate2", "sampling in int8 on CPUs (sampling.backend=ctranslate2)", False),
     ("gguf", "gguf", "models in GGUF files (model.base, `mmst model import`)", False),
     ("peft", "model", "LoRA (train.lora_rank)", False),
     ("deepspeed", "deepspeed", "ZeRO and more than one rank (train.zero, train.ranks)", False),

@@ -5,8 +5,6 @@ Each check raises the error that a stage would raise much later, with the value 
 
 from __future__ import annotations
 
-import shlex
-import shutil
 from pathlib import Path
 
 from mmst import wiring
@@ -113,10 +111,7 @@ def engines(config: Config) -> None:
                 remedy="start one (`mmst serve MODEL`), or --set sampling.backend=local",
             )
     if config.sampling.backend == "server":
-        program = shlex.split(config.sampling.server)[0]
-        if shutil.which(program) is None:
-            remedy = "install it, or set sampling.server to the command that starts your server"
-            raise SetupError("the model server's program is not installed", value=program, remedy=remedy)
+        wiring.look_for_server(config.sampling.server)
     tracking = preflight_machine.tracking(config.promote.tracking_uri)
     if not tracking.ok:
         raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)

@@ -161,8 +161,7 @@ class S3Store:
         The base is `$MMST_SCRATCH` (in a cluster, the volume that stages and training share), else
         `$XDG_CACHE_HOME/mmst`.
         """
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        base = Path(os.environ.get("MMST_SCRATCH") or cache / "mmst")
+        base = Path(os.environ.get("MMST_SCRATCH") or private.cache_path())
         path = base / hashlib.sha256(self.uri.encode()).hexdigest()[:16] / checked_prefix(prefix)
         with self._scratch_trouble(prefix, path):
             private.folder(path)

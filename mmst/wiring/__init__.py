@@ -134,6 +134,13 @@ def check_adapters(folder: Path, config: Config) -> None:
     check_adapters(folder, config.train, trust=bool(models.trusted(config.model)))
 
 
+def look_for_server(template: str) -> None:
+    """`SetupError` if the program that starts a model server is not installed; see `sampling.server`."""
+    from mmst.inference.providers import own_server
+
+    own_server.look(template)
+
+
 def sandboxes_here() -> list[str]:
     """The sandboxes that need no cluster, by name."""
     return [name for name in plugins.names(plugins.SANDBOXES) if name != "gvisor_job"]

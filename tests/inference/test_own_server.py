@@ -87,6 +87,12 @@ def test_a_program_that_is_not_there_is_one_error(tmp_path: Path) -> None:
         pass
 
 
+def test_a_program_that_is_not_there_is_found_before_a_run() -> None:
+    own_server.look(f"{sys.executable} {{model}} {{port}}")
+    with pytest.raises(SetupError, match="is not installed, got 'no-such-server'"):
+        own_server.look("no-such-server {model} {port}")
+
+
 def test_the_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from mmst.inference.providers.own_server import started\n"

@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,7 @@ START = 1800.0
 PATHS = ("/v1", "/openai/v1")
 PAUSE, DRAIN = 0.2, 20.0
 _MOST = 1 << 20
+_REMEDY = "install it, or set sampling.server to the command that starts your server"
 
 
 def command(template: str, *, model: Path | str, port: int | str, dtype: str) -> list[str]:
@@ -44,6 +46,13 @@ def command(template: str, *, model: Path | str, port: int | str, dtype: str) ->
     for name, value in values.items():
         words = [word.replace(name, value) for word in words]
     return words
+
+
+def look(template: str) -> None:
+    """`SetupError` if the program of a command is not installed here."""
+    program = shlex.split(template)[0]
+    if shutil.which(program) is None:
+        raise SetupError("the model server's program is not installed", value=program, remedy=_REMEDY)
 
 
 @contextlib.contextmanager
@@ -65,8 +74,7 @@ def started(template: str, model: Path, dtype: str) -> Iterator[str]:
                 preexec_fn=functools.partial(die_with_parent, os.getpid()),
             )
         except OSError as e:
-            remedy = "install it, or set sampling.server to the command that starts your server"
-            raise SetupError("the model server cannot be started", value=words[0], why=str(e), remedy=remedy) from e
+            raise SetupError("the model server cannot be started", value=words[0], why=str(e), remedy=_REMEDY) from e
         try:
             yield _ready(process, port, words, log)
         finally:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmst.core import private
 from mmst.core.errors import SetupError
 from mmst.sandbox import guest
 from mmst.sandbox.guest import archive
@@ -39,8 +40,7 @@ _KEPT = 7 * 24 * 3600
 
 def cache() -> Path:
     """`$XDG_CACHE_HOME/mmst`, created if need be."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(base).expanduser() / "mmst"
+    folder = private.cache_path()
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     return folder
 
