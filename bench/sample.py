@@ -24,7 +24,7 @@ from mmst.core.ports import Completion, Request
 from mmst.datasets import read_file
 from mmst.datasets.generated import generate
 from mmst.methods import method
-from mmst.methods.prompts import solve_prompt
+from mmst.methods.prompts import solve_head, solve_prompt
 
 ROWS = 32
 TEMPERATURE = 0.7
@@ -39,6 +39,7 @@ def requests(arguments: argparse.Namespace) -> list[Request]:
         Request(
             id=f"{i}/{name}",
             prompt=solve_prompt(method(name), question, "few-shot", 2),
+            shared=len(solve_head(method(name), "few-shot", 2)),
             n=arguments.n,
             seed=i,
             temperature=TEMPERATURE if arguments.n > 1 else 0.0,
@@ -59,10 +60,10 @@ def drawn(answers: list[list[Completion]]) -> int:
     return sum(c.tokens for answer in answers for c in answer)
 
 
-def local(folder: Path) -> Sample:
+def local(folder: Path, dtype: str) -> Sample:
     from mmst.inference.providers.transformers import LocalModel
 
-    model = LocalModel(folder, dtype="float32", batch=ROWS, trust_remote_code=False).__enter__()
+    model = LocalModel(folder, dtype=dtype, batch=ROWS, trust_remote_code=False).__enter__()
     return lambda asked: drawn(model.sample(asked))
 
 
@@ -74,13 +75,13 @@ def ours(folder: Path, dtype: str) -> Sample:
     return lambda asked: drawn(model.sample(asked))
 
 
-def official(folder: Path) -> Sample:
+def official(folder: Path, dtype: str) -> Sample:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
 
     def sample(asked: list[Request]) -> int:
         tokens, n = 0, asked[0].n
@@ -137,8 +138,10 @@ def _parts(asked: list[Request]) -> list[list[Request]]:
 
 
 ENGINES: dict[str, Callable[[Path], Sample]] = {
-    "transformers.generate": official,
-    "ours, local": local,
+    "transformers.generate": lambda folder: official(folder, "float32"),
+    "transformers.generate bfloat16": lambda folder: official(folder, "bfloat16"),
+    "ours, local": lambda folder: local(folder, "float32"),
+    "ours, local bfloat16": lambda folder: local(folder, "bfloat16"),
     "ours, ctranslate2 float32": lambda folder: ours(folder, "float32"),
     "ours, ctranslate2 int8": lambda folder: ours(folder, "int8"),
     "CTranslate2's script, int8": script,
@@ -183,11 +186,11 @@ def main() -> None:
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
             print(name, found[name][-1], file=sys.stderr, flush=True)
     base = _rate(found[arguments.engines[0]])
-    print(f"{'':28}{'tokens':>8}{'CPU s':>8}{'tokens/CPU s':>14}{'peak MiB':>10}  against {arguments.engines[0]}")
+    print(f"{'':31}{'tokens':>8}{'CPU s':>8}{'tokens/CPU s':>14}{'peak MiB':>10}  against {arguments.engines[0]}")
     for name, runs in found.items():
         tokens, cpu = (statistics.median(run[key] for run in runs) for key in ("tokens", "cpu"))
         peak = max(run["peak_mib"] for run in runs)
-        print(f"{name:28}{tokens:8.0f}{cpu:8.1f}{_rate(runs):14.1f}{peak:10.0f}  {_rate(runs) / base:.2f}x")
+        print(f"{name:31}{tokens:8.0f}{cpu:8.1f}{_rate(runs):14.1f}{peak:10.0f}  {_rate(runs) / base:.2f}x")
 
 
 def _rate(runs: list[dict[str, float]]) -> float:

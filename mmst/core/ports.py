@@ -71,7 +71,8 @@ class Request:
 
     The j-th completion depends only on the model, this request and `seed` with j, never on
     what else was asked at the same time. `problem_id`, `question` and `method` say what the
-    prompt is about: recorded completions are found by them.
+    prompt is about: recorded completions are found by them. Many prompts begin with the same
+    `shared` characters (instruction, worked examples): a sampler may read those once.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Request:
     problem_id: str = ""
     question: str = ""
     method: str = ""
+    shared: int = 0
 
 
 FINISHES = ("stop", "length", FAILED)

@@ -1,7 +1,8 @@
 """The decode loop: many completions at once from one causal language model, one per row.
 
-Rows start and end independently. A prompt is read once (prefill), and its keys and values are copied into the slots
-of its n completions. When a row ends, its slot takes the next row.
+Rows start and end independently. A prompt is read once (prefill), and its keys and values are
+copied into the slots of its n completions. What prompts share, such as worked examples, is read
+once for all of them. When a row ends, its slot takes the next row.
 
 A completion does not depend on its neighbours, down to the last bit on a CPU in float32. Each row
 starts at column 0 of the cache (a left-padded row would be shifted by its batch's longest
@@ -12,6 +13,7 @@ below that. Each completion has its own random stream, keyed by its request's se
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,11 +31,15 @@ FLOOR = 64
 """Minimum number of rows decoded together (idle ones are computed and thrown away); 1 for a large model."""
 FLOOR_BELOW = 200_000_000
 """Below this number of parameters, idle rows cost less than they gain."""
+HEADS = 16
+"""Beginnings of prompts whose keys and values are kept."""
 COLUMNS = 16
 WIDER = 64
 """Columns by which the cache grows at a time, because growing copies it."""
 PREFILL_TOKENS = 8192
-"""Prompt tokens that are read at once."""
+"""Prompt tokens that are read at once, at most."""
+WELL_FILLED, PADDED = 1024, 5
+"""With so many tokens, no prompt is added of which more than a fifth would be padding."""
 COLDEST = 1e-6
 """Lower temperatures are raised to it, or the division would overflow: the most likely token is chosen."""
 SORTED_NUMBERS = 1 << 23
@@ -53,6 +59,7 @@ class Decoding:
         self.waiting: deque[ActiveSequence] = deque()
         self.slots: list[ActiveSequence | None] = []
         self.cache = AlignedCache()
+        self.heads: dict[tuple[int, ...], DynamicCache] = {}
         self.length = torch.zeros(0, dtype=torch.long, device=self.device)
         self.last = torch.zeros(0, dtype=torch.long, device=self.device)
 
@@ -120,37 +127,56 @@ class Decoding:
         if not self.waiting or (len(free) < len(self.waiting) and len(free) < self.most // 4 and busy):
             return
         rows = [self.waiting.popleft() for _ in range(min(len(free), len(self.waiting)))]
-        prompts: dict[int, list[int]] = {}
+        by_prompt: dict[int, list[ActiveSequence]] = {}
         for row in rows:
-            prompts.setdefault(id(row.prompt), row.prompt)
-        for whole in _parts(list(prompts.values())):
-            members = {id(prompt) for prompt in whole}
-            mine = [row for row in rows if id(row.prompt) in members and not row.gone]
-            wanted = {id(row.prompt) for row in mine}
-            part = [prompt for prompt in whole if id(prompt) in wanted]
+            by_prompt.setdefault(id(row.prompt), []).append(row)
+        for head, prompts in _parts([row for row, *_ in by_prompt.values()]):
+            mine = [[row for row in by_prompt[id(prompt)] if not row.gone] for prompt in prompts]
+            part = [prompt for prompt, wanted in zip(prompts, mine, strict=True) if wanted]
             if not part:
                 continue
-            held = {id(prompt): n for n, prompt in enumerate(part)}
-            slots, free = free[: len(mine)], free[len(mine) :]
-            self._prefill(part, [held[id(row.prompt)] for row in mine], slots)
-            for slot, row in zip(slots, mine, strict=True):
+            source = [n for n, wanted in enumerate(filter(None, mine)) for _ in wanted]
+            slots, free = free[: len(source)], free[len(source) :]
+            self._prefill(head, part, source, slots)
+            for slot, row in zip(slots, itertools.chain(*mine), strict=True):
                 self.slots[slot] = row
 
-    def _prefill(self, prompts: list[list[int]], source: list[int], slots: list[int]) -> None:
+    def _prefill(self, head: int, prompts: list[list[int]], source: list[int], slots: list[int]) -> None:
         """Read prompts (all except the last token, which the next step feeds) into slots.
 
-        `source[i]` is the prompt of `slots[i]`.
+        The first `head` tokens of all of them are the same. `source[i]` is the prompt of `slots[i]`.
         """
-        width = _rounded(max(map(len, prompts)), COLUMNS)
+        read = self._read([prompt[head:] for prompt in prompts], self._head(tuple(prompts[0][:head])))
+        to, of = torch.tensor(slots, device=self.device), torch.tensor(source, device=self.device)
+        self.cache.fill(read, to, of, len(self.slots))
+        self.length[to] = torch.tensor([len(prompts[s]) - 1 for s in source], device=self.device)
+        self.last[to] = torch.tensor([prompts[s][-1] for s in source], device=self.device)
+
+    def _head(self, tokens: tuple[int, ...]) -> DynamicCache:
+        """The keys and values of a beginning of prompts, as one row."""
+        if tokens in self.heads:
+            self.heads[tokens] = self.heads.pop(tokens)  # the one used last
+        elif tokens:
+            if len(self.heads) == HEADS:
+                del self.heads[next(iter(self.heads))]
+            self.heads[tokens] = self._read([list(tokens)], DynamicCache())
+        return self.heads.get(tokens, DynamicCache())
+
+    def _read(self, prompts: list[list[int]], head: DynamicCache) -> DynamicCache:
+        """The keys and values of prompts, each of which goes on from `head`."""
+        width, known = _rounded(max(map(len, prompts)), COLUMNS), head.get_seq_length()
         height = max(len(prompts), -(-self.floor // width))
         ids = torch.zeros(height, width, dtype=torch.long)
-        mask = torch.zeros(height, width, dtype=torch.long)
+        mask = torch.zeros(height, known + width, dtype=torch.long)
+        mask[:, :known] = 1
         for i in range(height):
             prompt = prompts[min(i, len(prompts) - 1)]
             ids[i, : len(prompt)] = torch.tensor(prompt)
-            mask[i, : len(prompt)] = 1
+            mask[i, known : known + len(prompt)] = 1
         read = DynamicCache()
-        positions = torch.arange(width, device=self.device).expand(height, -1)
+        for n, layer in enumerate(head.layers):
+            read.update(*(t[:1].expand(height, -1, -1, -1) for t in (layer.keys, layer.values)), n)
+        positions = torch.arange(known, known + width, device=self.device).expand(height, -1)
         self.model(
             input_ids=ids.to(self.device),
             attention_mask=mask.to(self.device),
@@ -159,10 +185,7 @@ class Decoding:
             use_cache=True,
             logits_to_keep=1,
         )
-        to, of = torch.tensor(slots, device=self.device), torch.tensor(source, device=self.device)
-        self.cache.fill(read, to, of, len(self.slots))
-        self.length[to] = torch.tensor([len(prompts[s]) - 1 for s in source], device=self.device)
-        self.last[to] = torch.tensor([prompts[s][-1] for s in source], device=self.device)
+        return read
 
     def _resize(self, size: int) -> None:
         """Set the number of slots to `size`, with the rows in progress in the first ones."""
@@ -284,15 +307,25 @@ def _draw(logits: torch.Tensor, rows: Sequence[ActiveSequence], nucleus: bool) -
     return (found if order is None else order.gather(-1, found))[:, 0]
 
 
-def _parts(prompts: list[list[int]]) -> list[list[list[int]]]:
-    """Prompts to read together: of similar length, at most `PREFILL_TOKENS` with padding."""
-    parts: list[list[list[int]]] = []
-    for prompt in sorted(prompts, key=len, reverse=True):
-        if parts and (len(parts[-1]) + 1) * _rounded(len(parts[-1][0]), COLUMNS) <= PREFILL_TOKENS:
-            parts[-1].append(prompt)
-        else:
-            parts.append([prompt])
-    return parts
+def _parts(rows: Sequence[ActiveSequence]) -> Iterator[tuple[int, list[list[int]]]]:
+    """Prompts to read together, each part with how many tokens it shares.
+
+    They are of similar length and, with padding, have at most `PREFILL_TOKENS` to read.
+    """
+    by_head: dict[tuple[int, ...], list[list[int]]] = {}
+    for row in rows:
+        shared = min(row.head, len(row.prompt) - 1) // COLUMNS * COLUMNS
+        by_head.setdefault(tuple(row.prompt[:shared]), []).append(row.prompt)
+    for head, prompts in by_head.items():
+        part: list[list[int]] = []
+        for prompt in sorted(prompts, key=len, reverse=True):
+            width = _rounded(len((part or [prompt])[0]) - len(head), COLUMNS)
+            padded, read = width - (len(prompt) - len(head)), len(part) * width
+            if part and (read + width > PREFILL_TOKENS or (read >= WELL_FILLED and padded > width // PADDED)):
+                yield len(head), part
+                part = []
+            part.append(prompt)
+        yield len(head), part
 
 
 def _wider(tensor: torch.Tensor, more: int) -> torch.Tensor:

@@ -53,7 +53,7 @@ class InProcess(ABC):
                 f"the tokenizer in {self.folder} produces token {max(prompt)}, but the model knows {self.known}",
                 remedy="give the model its own tokenizer, or resize its embeddings",
             )
-        return sequences_of(request, prompt, self.context)
+        return sequences_of(request, prompt, self.context, self.tokens.head(request.prompt[: request.shared], prompt))
 
     def _asked(self, request: Request) -> list[ActiveSequence] | Completion:
         """The rows of a request, or why there are none: a prompt that does not fit affects no other request."""

@@ -16,6 +16,7 @@ AHEAD = 64
 class ActiveSequence:
     """One completion in progress: the j-th of `request`, whose prompt has the ids `prompt`.
 
+    The first `head` of them are shared with other prompts.
     `gone` may be set from any thread; it means that the row is not wanted any more.
     """
 
@@ -23,6 +24,7 @@ class ActiveSequence:
     j: int
     prompt: list[int]
     budget: int
+    head: int = 0
     draws: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -44,10 +46,10 @@ class ActiveSequence:
             self.draws += self.stream.random(AHEAD).tolist()
 
 
-def sequences_of(request: Request, prompt: list[int], context: int) -> list[ActiveSequence]:
+def sequences_of(request: Request, prompt: list[int], context: int, head: int = 0) -> list[ActiveSequence]:
     """The rows of a request, each with its own random numbers."""
     budget = min(request.max_tokens, context - len(prompt))
-    rows = [ActiveSequence(request, j, prompt, budget) for j in range(request.n)]
+    rows = [ActiveSequence(request, j, prompt, budget, head) for j in range(request.n)]
     if request.temperature > 0:
         for row in rows:
             row.stream = numpy.random.Generator(numpy.random.Philox(key=[request.seed & 0xFFFFFFFFFFFFFFFF, row.j]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from mmst.core.errors import PromptError
 if TYPE_CHECKING:
     from mmst.inference.sequences import ActiveSequence
 
+HEADS = 64
+"""Beginnings of prompts whose tokens are kept."""
 LEAD = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CLEAN = "take the problem out, or mend its text"
@@ -22,6 +25,7 @@ class Tokens:
     def __init__(self, tokenizer: Any, ends: frozenset[int]) -> None:
         self.tokenizer, self.end_tokens = tokenizer, ends
         self.pieces: dict[int, str] = {}
+        self.heads: dict[str, list[int]] = {}
 
     def prompt(self, text: str, context: int, about: str = "") -> list[int]:
         """The ids of a prompt, with the tokenizer's own start token, once.
@@ -42,6 +46,17 @@ class Tokens:
                 remedy="leave out this problem, use fewer shots (prompt.shots), or a model with a longer context",
             )
         return ids
+
+    def head(self, text: str, ids: list[int]) -> int:
+        """How many tokens of a prompt, `ids`, are those of `text`, with which it and others begin."""
+        if not text:
+            return 0
+        if text not in self.heads:
+            if len(self.heads) == HEADS:
+                self.heads.clear()
+            self.heads[text] = self.prompt(text, 1 << 62)
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self.heads[text], ids, strict=False))
+        return sum(1 for _ in same)
 
     def text(self, prompt: list[int], tokens: list[int]) -> str:
         """The text of `tokens` after `prompt`, without special tokens."""

@@ -34,14 +34,21 @@ def solve_prompt(
 ) -> str:
     """The prompt that asks for a solution of `question` by method `m`."""
     words = phrased(m, phrasing)
-    if style == "plain":
-        return f"Question: {question}\n{words.heading}\n"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
         return render([{"role": "user", "content": f"{words.instruction}\n\nQuestion: {question}"}])
+    return f"{solve_head(m, style, shots, phrasing)}Question: {question}\n{words.heading}\n"
+
+
+def solve_head(m: Method, style: str, shots: int, phrasing: int = 1) -> str:
+    """What all prompts for solutions by `m` begin with: instruction, worked examples. Empty in plain and chat style."""
+    if style in ("plain", "chat"):
+        return ""
+    words = phrased(m, phrasing)
     worked = m.shots[:shots] if style == "few-shot" else ()
-    parts = [words.instruction, *(f"Question: {q}\n{words.heading}\n{s}" for q, s in worked)]
-    return "\n\n".join([*parts, f"Question: {question}\n{words.heading}\n"])
+    return "".join(
+        f"{part}\n\n" for part in (words.instruction, *(f"Question: {q}\n{words.heading}\n{s}" for q, s in worked))
+    )
 
 
 def translate_prompt(
@@ -57,17 +64,20 @@ def translate_prompt(
     """The prompt that asks to rewrite `solution` (by `source`) as a solution by `target`."""
     under, wanted = phrased(source, phrasing).heading, phrased(target, phrasing)
     given = f"Question: {question}\n{under}\n{solution}"
-    if style == "plain":
-        return f"{given}\n{wanted.heading}\n"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
         return render([{"role": "user", "content": f"{wanted.translation}\n\n{given}"}])
+    return f"{translate_head(source, target, style, shots, phrasing)}{given}\n{wanted.heading}\n"
+
+
+def translate_head(source: Method, target: Method, style: str, shots: int, phrasing: int = 1) -> str:
+    """What all prompts for translations from `source` to `target` begin with; see `solve_head`."""
+    if style in ("plain", "chat"):
+        return ""
+    under, wanted = phrased(source, phrasing).heading, phrased(target, phrasing)
     worked = zip(source.shots[:shots], target.shots[:shots], strict=False) if style == "few-shot" else ()
-    parts = [
-        wanted.translation,
-        *(f"Question: {q}\n{under}\n{a}\n{wanted.heading}\n{b}" for (q, a), (_, b) in worked),
-    ]
-    return "\n\n".join([*parts, f"{given}\n{wanted.heading}\n"])
+    examples = (f"Question: {q}\n{under}\n{a}\n{wanted.heading}\n{b}" for (q, a), (_, b) in worked)
+    return "".join(f"{part}\n\n" for part in (wanted.translation, *examples))
 
 
 def phrased(m: Method, number: int) -> Phrasing:

@@ -27,7 +27,7 @@ from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
-from mmst.methods.prompts import Render, asked, solve_prompt, stop_strings
+from mmst.methods.prompts import Render, asked, solve_head, solve_prompt, stop_strings
 from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
 from mmst.stages.reads import Checkpoint, Problems
@@ -179,6 +179,7 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
     for problem in problems:
         for name in settings.methods:
             prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
+            head = solve_head(method(name), p.style, p.shots, p.phrasing)
             seed = seed_of(how.seed, problem.id, name, settings.purpose) if settings.drawn else 0
             for first, n, temperature in draws:
                 if n:
@@ -194,6 +195,7 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
                         problem_id=problem.id,
                         question=problem.question,
                         method=name,
+                        shared=len(head),
                     )
                     yield Ask(request, first)
 

@@ -23,7 +23,7 @@ from mmst.core.stage import QUIET, Job, Made, Stage, effective
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
-from mmst.methods.prompts import Render, asked, solve_prompt, stop_strings, translate_prompt
+from mmst.methods.prompts import Render, asked, solve_prompt, stop_strings, translate_head, translate_prompt
 from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
 from mmst.stages.reads import Checked, Checkpoint, Problems
@@ -155,6 +155,7 @@ def requests(
                         problem_id=problem_id,
                         question=question,
                         method=target,
+                        shared=len(translate_head(own, into, p.style, p.shots, p.phrasing)),
                     ),
                 )
 

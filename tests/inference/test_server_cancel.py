@@ -129,8 +129,8 @@ def test_rows_whose_prompts_turn_comes_in_a_long_reading_are_not_read(
     read: list[int] = []
     plain: Callable[..., None] = Decoding._prefill
 
-    def prefill(decoding: Decoding, prompts: list[list[int]], source: list[int], slots: list[int]) -> None:
-        plain(decoding, prompts, source, slots)
+    def prefill(decoding: Decoding, head: int, prompts: list[list[int]], *to: list[int]) -> None:
+        plain(decoding, head, prompts, *to)
         read.append(len(prompts))
         for future in futures[:5]:
             future.cancel()

@@ -84,6 +84,34 @@ def test_a_completion_does_not_depend_on_the_batch_it_fell_into(model: LocalMode
     assert [model.sample([r])[0] for r in requests[4:6]] == together[4:6]
 
 
+WORKED = "Solve it.\n\nQuestion: how many apples\nText:\n3 + 4 = 7 .\nThe answer is 7\n\n"
+OTHER = "Write a program.\n\nQuestion: how many pears\nPython:\nprint(3 + 4)\n\n" * 2
+
+
+def test_what_prompts_share_is_read_once_and_changes_nothing(model: LocalModel) -> None:
+    prompts = [f"{WORKED}Question: {i}\nText:\n" for i in range(3)]
+    asked = [ask(p, n=1, temperature=0.0, max_tokens=6, shared=len(WORKED)) for p in prompts]
+    for prompt, (completion,) in zip(prompts, model.sample(asked), strict=True):
+        tokens = greedy_by_transformers(model, prompt, 6)
+        assert completion.text == model.tokens.text(model.tokens.prompt(prompt, 512), tokens)
+
+
+def test_a_completion_does_not_depend_on_who_shares_its_beginning(model: LocalModel) -> None:
+    requests = [
+        ask(f"{head}Question: {'ab ' * i}\n", id=str(i), n=1 + i % 2, seed=i, shared=len(head))
+        for i in range(9)
+        for head in [(WORKED, OTHER, "")[i % 3]]
+    ]
+    together = model.sample(requests)
+    assert model.sample(requests[::-1])[::-1] == together
+    assert [model.sample([r])[0] for r in requests[3:6]] == together[3:6]
+
+
+def test_a_prompt_that_ends_where_the_shared_part_does_is_completed(llama: LocalModel) -> None:
+    whole = ask(WORKED, shared=len(WORKED))
+    assert llama.sample([whole, ask(f"{WORKED}x", shared=len(WORKED))])[0] == llama.sample([whole])[0]
+
+
 def test_fewer_slots_than_rows_give_the_same_completions(llama: LocalModel) -> None:
     requests = [ask("ab " * i + "\n", id=str(i), n=4, seed=i) for i in range(20)]
     whole = llama.sample(requests)
