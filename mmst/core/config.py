@@ -143,15 +143,28 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
     return config
 
 
+ARMS = (
+    "mmst",
+    "no-translation",
+    "equal-data",
+    "equal-total",
+    "unverified",
+    "solved-by-one",
+    "solved-by-all",
+    "annotated-only",
+)
+"""Those that every choice of methods has."""
+
+
 def arms(methods: Sequence[str]) -> tuple[str, ...]:
     """What a run with these methods can train on; `mmst.stages.build_trainset` says what each is.
 
-    >>> arms(["text", "code"])[4:]
+    >>> arms(["text", "code"])[8:]
     ('own-text', 'own-code', 'text-to-code', 'code-to-text')
     """
     single = (f"own-{method}" for method in methods)
     directions = (f"{source}-to-{target}" for source, target in itertools.permutations(methods, 2))
-    return ("mmst", "no-translation", "equal-data", "annotated-only", *single, *directions)
+    return (*ARMS, *single, *directions)
 
 
 def override(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

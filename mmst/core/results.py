@@ -171,6 +171,7 @@ class TrainsetCounts(Counts):
     passed: int = 0
     translated: int = 0
     translated_passed: int = 0
+    unverified: int = field(default=0, metadata=IF_ANY)
     nondeterministic: int = 0
     unused: int = 0
     duplicate: int = 0

@@ -255,7 +255,8 @@ class LoopConfig:
     rounds: int = option(1, "maximum number of rounds", low=1, high=10)
     arm: str = option(
         "mmst",
-        "what the run trains on: mmst, annotated-only, no-translation, equal-data, own-METHOD or METHOD-to-METHOD",
+        "what the run trains on: mmst, annotated-only, no-translation, equal-data, own-METHOD, METHOD-to-METHOD, … "
+        "(docs/concepts.md)",
     )
     controls: tuple[str, ...] = option((), "other arms, trained in each round from the same checkpoint and samples")
     min_new: int = option(20, "stop if a round finds fewer new examples than this", low=0)

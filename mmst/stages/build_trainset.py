@@ -8,11 +8,15 @@ solutions and on the other methods' solutions rewritten into it. The controls le
     own-METHOD      own correct samples of that method alone: single-method self-training
     METHOD-to-OTHER as mmst, but only translations of that direction: which teaches which
     equal-data      as mmst, cut per method to the count that no-translation has
+    equal-total     as mmst, cut to the count in all that the largest own-METHOD has
+    unverified      as mmst, and translations that failed their check too
+    solved-by-one   as mmst, but only problems that one method alone solved
+    solved-by-all   as mmst, but only problems that every method solved; these two are cut to the same counts
     annotated-only  nothing new; the same number of steps on the annotated examples
 
 Every correct solution ends in one count: `nondeterministic` (its output depends on time or chance),
-`unused` (the arm leaves it out), `duplicate`, `capped`, `cut` (balance, or equal-data) or `new`;
-these add up to `passed` + `translated_passed`.
+`unused` (the arm leaves it out), `duplicate`, `capped`, `cut` (balance, or equal counts) or `new`;
+these add up to `passed` + `translated_passed`, and `unverified` where wrong translations are taken too.
 """
 
 from __future__ import annotations
@@ -38,6 +42,10 @@ from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
 
 SHARD = 4096
+UNVERIFIED = "unverified"
+BY_SOLVERS = ("solved-by-one", "solved-by-all")
+TRANSLATED = ("mmst", "equal-data", "equal-total", UNVERIFIED, *BY_SOLVERS)
+"""The arms with translations in every direction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,8 @@ class Settings:
 class Candidate(NamedTuple):
     """A correct solution, as small as choosing needs it; `form` hashes what it says.
 
-    `origin` is the method that it was translated from; empty of the model's own samples.
+    `origin` is the method that it was translated from; empty of the model's own samples. It is of another solution
+    if not `passed`.
     """
 
     id: str
@@ -69,6 +78,7 @@ class Candidate(NamedTuple):
     method: str
     origin: str
     form: bytes
+    passed: bool = True
 
     @property
     def rank(self) -> bytes:
@@ -129,9 +139,9 @@ class BuildTrainset(Stage[Settings]):
 
         total = sum(e.records for e in (*checked.files, *translated.files))
         with ports.progress.task("training set", total, "samples") as task:
-            pool = list(candidates(samples(), counts, task.advance))
+            pool = list(candidates(samples(), counts, task.advance, unverified=settings.arm == UNVERIFIED))
         chosen, fates = select(pool, settings.methods, settings.arm, settings.cap, settings.balance)
-        new = (example(c) for c in samples() if c.passed and c.sample.id in chosen)
+        new = (example(c) for c in samples() if c.sample.id in chosen)
         solved = records(ports.store, problems, Problem, "annotated-")
         annotated = (e for p in solved for e in annotated_examples(p, settings.methods, prompt, render))
         shards = []
@@ -148,20 +158,28 @@ class BuildTrainset(Stage[Settings]):
 
 
 def candidates(
-    samples: Iterable[CheckedSample], counts: Counter[str], advance: Callable[[int], None] = lambda n: None
+    samples: Iterable[CheckedSample],
+    counts: Counter[str],
+    advance: Callable[[int], None] = lambda n: None,
+    *,
+    unverified: bool = False,
 ) -> Iterator[Candidate]:
-    """The correct ones among the samples; counts what goes by."""
+    """The correct ones among the samples, with `unverified` all translations; counts what goes by."""
     for c in samples:
         s = c.sample
         counts["translated" if s.source_sample else "asked"] += 1
         advance(1)
         if c.passed:
             counts["translated_passed" if s.source_sample else "passed"] += 1
-            if c.nondeterministic:
-                counts["nondeterministic"] += 1
-                continue
-            form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
-            yield Candidate(s.id, s.problem_id, s.method, s.source_method, form)
+        elif unverified and s.source_sample and c.solution.strip():
+            counts["unverified"] += 1
+        else:
+            continue
+        if c.nondeterministic:
+            counts["nondeterministic"] += 1
+            continue
+        form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
+        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed)
 
 
 def select(
@@ -172,19 +190,20 @@ def select(
     Of solutions that say the same, an own sample is kept before a translation. The cap takes own
     samples and translations in turn, so that a problem's examples differ in where they come from.
     """
-    usable = [c for c in pool if _uses(arm, methods, c)]
-    distinct: dict[tuple[str, str, bytes], Candidate] = {}
-    for c in sorted(usable, key=lambda c: (c.origin != "", c.rank)):
-        distinct.setdefault((c.problem_id, c.method, c.form), c)
-    capped = _capped(distinct.values(), cap)
+    usable = [c for c in _of_problems(arm, methods, pool) if _uses(arm, methods, c)]
+    distinct = _distinct(usable)
+    capped = _capped(distinct, cap)
+    sizes = Counter(c.method for c in capped)
     if arm == "equal-data":
         single, _ = select(pool, methods, "no-translation", cap, balance)
-        kept = _cut(capped, Counter(c.method for c in pool if c.id in single))
-    elif balance:
-        sizes = Counter(c.method for c in capped)
-        kept = _cut(capped, dict.fromkeys(sizes, 2 * min(sizes.values(), default=0)))
-    else:
-        kept = capped
+        sizes = Counter(c.method for c in pool if c.id in single)
+    elif arm in BY_SOLVERS:
+        for other in BY_SOLVERS:
+            sizes &= Counter(c.method for c in _capped(_distinct(_of_problems(other, methods, pool)), cap))
+    kept = _cut(capped, sizes if arm == "equal-data" or not balance else _balanced(sizes))
+    if arm == "equal-total":
+        most = max(len(select(pool, methods, f"own-{name}", cap, balance)[0]) for name in methods)
+        kept = sorted(kept, key=lambda c: c.rank)[:most]
     fates = {
         "unused": len(pool) - len(usable),
         "duplicate": len(usable) - len(distinct),
@@ -194,12 +213,37 @@ def select(
     return frozenset(c.id for c in kept), fates
 
 
+def _of_problems(arm: str, methods: Sequence[str], pool: Sequence[Candidate]) -> Sequence[Candidate]:
+    """The candidates of the problems that the arm is about."""
+    if arm not in BY_SOLVERS:
+        return pool
+    solvers: dict[str, set[str]] = defaultdict(set)
+    for c in pool:
+        if not c.origin and c.method in methods:
+            solvers[c.problem_id].add(c.method)
+    wanted = 1 if arm == "solved-by-one" else len(methods)
+    return [c for c in pool if c.method in methods and len(solvers[c.problem_id]) == wanted]
+
+
 def _uses(arm: str, methods: Sequence[str], c: Candidate) -> bool:
     if c.method not in methods:
         return False
     if c.origin:
-        return arm in ("mmst", "equal-data", f"{c.origin}-to-{c.method}")
+        return arm in TRANSLATED or arm == f"{c.origin}-to-{c.method}"
     return arm == f"own-{c.method}" or not arm.startswith(("own-", "annotated-only"))
+
+
+def _distinct(usable: Iterable[Candidate]) -> Sequence[Candidate]:
+    """Of candidates that say the same, the best: an own sample, then a verified translation."""
+    found: dict[tuple[str, str, bytes], Candidate] = {}
+    for c in sorted(usable, key=lambda c: (c.origin != "", not c.passed, c.rank)):
+        found.setdefault((c.problem_id, c.method, c.form), c)
+    return list(found.values())
+
+
+def _balanced(sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """No method with more than twice the examples of the smallest."""
+    return {name: min(n, 2 * min(sizes.values())) for name, n in sizes.items()}
 
 
 def _capped(distinct: Iterable[Candidate], cap: int) -> list[Candidate]:

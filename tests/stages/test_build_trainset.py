@@ -76,6 +76,21 @@ def test_equal_data_has_the_counts_of_no_translation(pool: Any, cap: int, balanc
     assert counts[0] == counts[1]
 
 
+@given(candidates, st.integers(1, 5), st.booleans())
+def test_equal_total_has_no_more_examples_than_one_method_alone(pool: Any, cap: int, balance: bool) -> None:
+    alone = max(len(chosen(pool, f"own-{name}", cap, balance)) for name in METHODS)
+    assert len(chosen(pool, "equal-total", cap, balance)) == min(alone, len(chosen(pool, "mmst", cap, balance)))
+
+
+@given(candidates, st.integers(1, 5), st.booleans())
+def test_the_arms_by_solvers_have_the_same_counts_and_no_problem_in_common(pool: Any, cap: int, balance: bool) -> None:
+    one, every = (chosen(pool, arm, cap, balance) for arm in ("solved-by-one", "solved-by-all"))
+    assert Counter(c.method for c in one) == Counter(c.method for c in every)
+    solvers = {c.problem_id: {o.method for o in pool if not o.origin and o.problem_id == c.problem_id} for c in pool}
+    assert {len(solvers[c.problem_id]) for c in one} <= {1}
+    assert {len(solvers[c.problem_id]) for c in every} <= {2}
+
+
 def test_balance_cuts_to_twice_the_smallest_method() -> None:
     pool = [candidate(n, problem=n) for n in range(10)] + [candidate(99, method="text"), candidate(98, method="text")]
     assert Counter(c.method for c in chosen(pool, balance=True)) == {"code": 4, "text": 2}
@@ -104,6 +119,7 @@ def test_under_the_cap_own_samples_and_translations_take_turns() -> None:
         ("own-code", {("code", "")}),
         ("text-to-code", {("text", ""), ("code", ""), ("code", "text")}),
         ("code-to-text", {("text", ""), ("code", ""), ("text", "code")}),
+        ("unverified", {("text", ""), ("text", "code"), ("code", ""), ("code", "text")}),
         ("annotated-only", set()),
     ],
 )
@@ -112,6 +128,22 @@ def test_what_an_arm_trains_on(arm: str, kept: Any) -> None:
         candidate(i, method=m, origin=o) for i, (m, o) in enumerate((m, o) for m in METHODS for o in ("", OTHER[m]))
     ]
     assert {(c.method, c.origin) for c in chosen(pool, arm)} == kept
+
+
+def test_a_wrong_translation_is_kept_only_where_no_correct_solution_says_the_same() -> None:
+    wrong, right = (
+        candidate(1, origin="text", form="same")._replace(passed=False),
+        candidate(2, origin="text", form="same"),
+    )
+    assert chosen([wrong, right], "unverified") == [right]
+
+
+@pytest.mark.parametrize(("unverified", "kept"), [(False, ["t-2"]), (True, ["t-1", "t-2"])])
+def test_wrong_translations_are_taken_where_they_are_not_verified(unverified: bool, kept: list[str]) -> None:
+    wrong = [sample(1, passed=False, of="s-9"), sample(2, of="s-9"), sample(3, passed=False)]
+    counts = Counter[str]()
+    assert [c.id for c in build_trainset.candidates(wrong, counts, unverified=unverified)] == kept
+    assert (counts["unverified"], counts["translated"], counts["translated_passed"]) == (int(unverified), 2, 1)
 
 
 # --- the stage ----------------------------------------------------------------------------------
