@@ -18,6 +18,7 @@ from mmst.core import disk, locks, private
 from mmst.core.errors import ModelError
 from mmst.core.extras import needed
 from mmst.core.hashes import known_sha256
+from mmst.models import gguf_header
 from mmst.models.description import Description, whole
 from mmst.models.loading import UNREADABLE, first_line
 
@@ -97,6 +98,7 @@ def check(file: Path) -> None:
         ) from e
     if begins != MAGIC:
         raise ModelError("this is no GGUF file", value=str(file), remedy="download it again, or give a model folder")
+    gguf_header.check(file)
 
 
 def _save(file: Path, to: Path) -> None:
