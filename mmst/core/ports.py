@@ -65,13 +65,18 @@ class Store(Protocol):
 # --- sampling ---------------------------------------------------------------------------------
 
 
+Message = Mapping[str, str]
+"""A chat message: {"role": "user" | "assistant" | "system", "content": …}."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """Draw `n` completions of one prompt.
 
     The j-th completion depends only on the model, this request and `seed` with j, never on
     what else was asked at the same time. `problem_id`, `question` and `method` say what the
-    prompt is about: recorded completions are found by them.
+    prompt is about: recorded completions are found by them. `messages` are those that the prompt
+    was rendered from by a chat template, none for any other prompt.
     """
 
     id: str
@@ -85,6 +90,7 @@ class Request:
     problem_id: str = ""
     question: str = ""
     method: str = ""
+    messages: tuple[Message, ...] = field(default=(), hash=False)
 
 
 FINISHES = ("stop", "length", FAILED)
@@ -147,10 +153,6 @@ class Stating(Protocol):
 
     def stated(self) -> Mapping[str, str]:
         """What the server says that it is so far: `model`, `fingerprint`, `checkpoint`, where it says so."""
-
-
-Message = Mapping[str, str]
-"""A chat message: {"role": "user" | "assistant" | "system", "content": …}."""
 
 
 # --- code checks ------------------------------------------------------------------------------

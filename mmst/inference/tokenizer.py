@@ -43,6 +43,11 @@ class Tokens:
             )
         return ids
 
+    def bare(self, text: str) -> list[int]:
+        """The ids of a text without anything that the tokenizer adds."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
     def text(self, prompt: list[int], tokens: list[int]) -> str:
         """The text of `tokens` after `prompt`, without special tokens."""
         lead = prompt[-LEAD:]

@@ -25,7 +25,8 @@ STOP = {"plain": ("\n\n", "\nQuestion:"), "instruct": ("\nQuestion:",), "few-sho
 """Where a completion of each style ends when the model writes no end token. Only a model that is trained on
 plain prompts writes no blank lines within a solution; chat models end by themselves."""
 
-Render = Callable[[Sequence[Mapping[str, str]]], str]
+Message = Mapping[str, str]
+Render = Callable[[Sequence[Message]], str]
 """A tokenizer's chat template as a function from messages to a prompt."""
 
 
@@ -38,10 +39,15 @@ def solve_prompt(
         return f"Question: {question}\n{words.heading}\n"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
-        return render([{"role": "user", "content": f"{words.instruction}\n\nQuestion: {question}"}])
+        return render(solve_messages(m, question, phrasing))
     worked = m.shots[:shots] if style == "few-shot" else ()
     parts = [words.instruction, *(f"Question: {q}\n{words.heading}\n{s}" for q, s in worked)]
     return "\n\n".join([*parts, f"Question: {question}\n{words.heading}\n"])
+
+
+def solve_messages(m: Method, question: str, phrasing: int = 1) -> tuple[Message, ...]:
+    """What `solve_prompt` renders in the style `chat`."""
+    return ({"role": "user", "content": f"{phrased(m, phrasing).instruction}\n\nQuestion: {question}"},)
 
 
 def translate_prompt(
@@ -61,13 +67,21 @@ def translate_prompt(
         return f"{given}\n{wanted.heading}\n"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
-        return render([{"role": "user", "content": f"{wanted.translation}\n\n{given}"}])
+        return render(translate_messages(source, target, question, solution, phrasing))
     worked = zip(source.shots[:shots], target.shots[:shots], strict=False) if style == "few-shot" else ()
     parts = [
         wanted.translation,
         *(f"Question: {q}\n{under}\n{a}\n{wanted.heading}\n{b}" for (q, a), (_, b) in worked),
     ]
     return "\n\n".join([*parts, f"{given}\n{wanted.heading}\n"])
+
+
+def translate_messages(
+    source: Method, target: Method, question: str, solution: str, phrasing: int = 1
+) -> tuple[Message, ...]:
+    """What `translate_prompt` renders in the style `chat`."""
+    given = f"Question: {question}\n{phrased(source, phrasing).heading}\n{solution}"
+    return ({"role": "user", "content": f"{phrased(target, phrasing).translation}\n\n{given}"},)
 
 
 def phrased(m: Method, number: int) -> Phrasing:
