@@ -13,6 +13,7 @@ from mmst.core.config import Config, parse, run_id
 from mmst.core.errors import ConfigError, SamplerError
 from mmst.core.hashes import digest_of
 from mmst.core.manifest import Manifest, Place
+from mmst.core.ports import Stating
 from mmst.core.records import Sample
 from mmst.core.served import Served
 from mmst.core.stage_folder import StageFolder
@@ -22,6 +23,7 @@ from mmst.stages.base_model import BaseModel
 from mmst.stages.sample import Sampling
 from mmst.wiring import connect
 from tests.support.openai_stub import Fake, completion, starting
+from tests.support.serving import MMST_SERVE
 
 NAMED = {"served_model": "m", "revision": "2026-11-30"}
 
@@ -141,6 +143,16 @@ def test_what_a_run_trained_is_sampled_here_and_stored_as_before(start: Callable
     checkpoint = trained.finish(files=base.files)
     assert sampled(served_by(fake, tmp_path, **NAMED), checkpoint) == sampled(recipe(tmp_path), checkpoint)
     assert not fake.bodies
+
+
+@pytest.mark.server
+def test_a_server_of_our_own_states_the_files_that_it_was_started_on(tmp_path: Path) -> None:
+    pytest.importorskip("kserve")
+    config = recipe(tmp_path, backend="server", server=MMST_SERVE)
+    base = base_of(config)
+    with connect(config).sampler(base) as sampler:
+        assert isinstance(sampler, Stating)
+        assert sampler.stated()["checkpoint"] == digest_of(base.files)
 
 
 def test_runs_of_two_models_of_one_revision_have_two_names(tmp_path: Path) -> None:
