@@ -125,6 +125,7 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
             "sampling.backend=openai needs sampling.url",
             remedy="--set sampling.url=http://127.0.0.1:8080/openai/v1 (start one with `mmst serve`)",
         )
+    _check_revision(config.sampling)
     if not re.fullmatch(r"([A-Z_][A-Z0-9_]{0,63})?", config.sampling.api_key_env):
         # The value is not shown: it may be the key itself.
         raise ConfigError(
@@ -206,7 +207,18 @@ def from_text(text: str) -> Config:
 
 def run_id(config: Config) -> str:
     """The name of a run: recipe name and the digest of all that can change its results."""
-    return f"{config.name}-{digest(identity(config))[7:15]}"
+    return f"{config.name}-{digest(what_counts(config))[7:15]}"
+
+
+def what_counts(config: Config) -> dict[str, Any]:
+    """All of a recipe that can change its results, as plain data.
+
+    The name of a model on a server counts only where it says, with `sampling.revision`, which model that is.
+    """
+    counts = identity(config)
+    if config.sampling.revision:
+        counts["sampling"]["served_model"] = config.sampling.served_model
+    return counts
 
 
 def options(kind: type = Config) -> Iterator[tuple[str, str, Any, str]]:
@@ -261,6 +273,24 @@ def percent_range(part: str) -> tuple[int, int]:
     if not found or not int(found[1]) < int(found[2]) <= 100:
         raise ConfigError("a source's part must be a range of whole percents", value=part, remedy="e.g. part: 0-20")
     return int(found[1]), int(found[2])
+
+
+REVISION_LONGEST = 100
+
+
+def _check_revision(sampling: SamplingConfig) -> None:
+    if len(sampling.revision) > REVISION_LONGEST or not sampling.revision.isprintable():
+        raise ConfigError(
+            f"sampling.revision must be at most {REVISION_LONGEST} characters that print",
+            value=sampling.revision[:REVISION_LONGEST],
+            remedy="e.g. the commit of the model",
+        )
+    if sampling.backend == "openai" and sampling.revision and not sampling.served_model:
+        raise ConfigError(
+            "sampling.revision needs sampling.served_model",
+            value=sampling.revision,
+            remedy="--set sampling.served_model=NAME: what is sampled is stored under both",
+        )
 
 
 def _check_server(sampling: SamplingConfig) -> None:

@@ -20,7 +20,7 @@ import stat
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from pathlib import Path
 from mmst.core import disk, private, sealed
 from mmst.core.errors import DataError
 from mmst.core.manifest import BESIDE, ENTRY, FileEntry
-from mmst.core.records import from_json, to_json
+from mmst.core.records import digest, from_json, to_json
 
 SETTLED = 2.0
 """Seconds that a file must have been left alone: file systems keep times to 2 s at worst."""
@@ -76,12 +76,20 @@ def files_of(folder: Path) -> list[FileEntry]:
     A file that was read before and is the same still is not read again.
     """
     with disk.trouble("list", folder):
-        paths = [p for p in sorted(folder.iterdir()) if p.name[:1] != "." and p.is_file()]
-    paths = [p for p in paths if p.name not in BESIDE and not p.name.endswith(ENTRY)]
+        paths = [p for p in sorted(folder.iterdir()) if _counts(p.name) and p.is_file()]
     hashes = known_sha256s(paths)
     return [
         FileEntry(name=p.name, sha256=sha256, bytes=p.stat().st_size) for p, sha256 in zip(paths, hashes, strict=True)
     ]
+
+
+def _counts(name: str) -> bool:
+    return name[:1] != "." and name not in BESIDE and not name.endswith(ENTRY)
+
+
+def digest_of(files: Iterable[FileEntry]) -> str:
+    """The hash of a model's files, wherever they lie; `mmst serve FOLDER` states it."""
+    return digest({e.name: e.sha256 for e in files if "/" not in e.name and _counts(e.name)})
 
 
 def known_sha256(path: Path) -> str:

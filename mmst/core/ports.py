@@ -65,6 +65,10 @@ class Store(Protocol):
 # --- sampling ---------------------------------------------------------------------------------
 
 
+Message = Mapping[str, str]
+"""A chat message: {"role": "user" | "assistant" | "system", "content": …}."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """Draw `n` completions of one prompt.
@@ -72,7 +76,8 @@ class Request:
     The j-th completion depends only on the model, this request and `seed` with j, never on
     what else was asked at the same time. `problem_id`, `question` and `method` say what the
     prompt is about: recorded completions are found by them. Many prompts begin with the same
-    `shared` characters (instruction, worked examples): a sampler may read those once.
+    `shared` characters (instruction, worked examples): a sampler may read those once. `messages`
+    are those that the prompt was rendered from by a chat template, none for any other prompt.
     """
 
     id: str
@@ -87,6 +92,7 @@ class Request:
     question: str = ""
     method: str = ""
     shared: int = 0
+    messages: tuple[Message, ...] = field(default=(), hash=False)
 
 
 FINISHES = ("stop", "length", FAILED)
@@ -149,10 +155,6 @@ class Stating(Protocol):
 
     def stated(self) -> Mapping[str, str]:
         """What the server says that it is so far: `model`, `fingerprint`, `checkpoint`, where it says so."""
-
-
-Message = Mapping[str, str]
-"""A chat message: {"role": "user" | "assistant" | "system", "content": …}."""
 
 
 # --- code checks ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmst.core.config import Config, identity, run_id
+from mmst.core.config import Config, identity, run_id, what_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Provenance:
         return cls(
             run=run_id(config),
             recipe=config.name,
-            params={name: v if isinstance(v, str) else json.dumps(v) for name, v in _flat(identity(config))},
+            params={name: v if isinstance(v, str) else json.dumps(v) for name, v in _flat(what_counts(config))},
             answering={
                 "methods": list(config.methods),
                 "prompt": identity(config.prompt),

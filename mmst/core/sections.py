@@ -113,6 +113,12 @@ class SamplingConfig:
     served_model: str = option(
         "", "for openai: the model's name on the server (empty: the only model there)", affects=False
     )
+    revision: str = option(
+        "",
+        "for openai: what a server that states no digest serves, e.g. a commit; its samples are stored under "
+        "served_model and this (empty: the server must state the digest of model.base, as `mmst serve` does)",
+        quiet=True,
+    )
     answered_model: str = option(
         "", "for openai: the model's name in the server's answers, if it differs (an alias)", affects=False
     )

@@ -96,6 +96,10 @@ class Stage(Generic[S]):
         """What the work depends on; a `UserError` for what cannot be done. Raise `version` when the code changes."""
         raise NotImplementedError
 
+    def seen(self, settings: S, config: Config, inputs: Mapping[str, Manifest]) -> S:
+        """The settings, where they depend on what the inputs are too."""
+        return settings
+
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Whose code, beside ours, the work runs (`plugin_keys`): a part of the key where there is any."""
         return {}
@@ -134,7 +138,7 @@ class Stage(Generic[S]):
         beside: Mapping[str, Manifest] = MappingProxyType({}),
     ) -> Manifest:
         """What the stage makes of its inputs: found, or made now."""
-        settings = self.settings(engines.config, place)
+        settings = self.seen(self.settings(engines.config, place), engines.config, inputs)
         key = self.key(settings, engines.config)
         name = self.stored or self.name
         folder = StageFolder.open(engines.store, name, version=self.version, config=key, inputs=inputs, place=place)

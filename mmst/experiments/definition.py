@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmst import recipes
-from mmst.core.config import Config, check_name, identity, override, parse
+from mmst.core.config import Config, check_name, override, parse, what_counts
 from mmst.core.errors import ConfigError, DataError
 from mmst.core.records import digest, from_data, to_data
 from mmst.core.yaml import Shipped
@@ -81,7 +81,7 @@ class Experiment:
     def id(self) -> str:
         """Its name in a store: name and digest of all that can change its results, but how many seeds."""
         config = parse(self.recipe)
-        return f"{self.name}-{digest([identity(config), to_data(self.arms), dict(self.vary)])[7:15]}"
+        return f"{self.name}-{digest([what_counts(config), to_data(self.arms), dict(self.vary)])[7:15]}"
 
     def runs(self, seed: int) -> Iterator[tuple[Config, Mapping[str, tuple[int, str]]]]:
         """The runs of a seed, each with the arms that it yields: name → round and arm in that run.

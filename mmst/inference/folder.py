@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmst.core.errors import ModelError
 from mmst.models.loading import UNREADABLE, first_line, json_object
@@ -12,6 +12,8 @@ from mmst.models.loading import UNREADABLE, first_line, json_object
 if TYPE_CHECKING:
     from mmst.inference.tokenizer import Tokens
 
+CHATML = ("<|im_start|>", "<|im_end|>")
+"""What begins and ends a turn of a chat template in ChatML."""
 SAVE = "save it with tokenizer.save_pretrained(folder)"
 
 
@@ -35,7 +37,7 @@ def context_of_config(config: Any, layers: Sequence[Any]) -> int:
 
 
 def load_tokens(folder: Path, trust: bool) -> Tokens:
-    """The folder's tokenizer, with every end token that its configurations name."""
+    """The folder's tokenizer, with every end token: those that its configurations name, and ChatML's end of turn."""
     from transformers import GenerationConfig
 
     from mmst.inference.tokenizer import Tokens
@@ -45,8 +47,46 @@ def load_tokens(folder: Path, trust: bool) -> Tokens:
         named = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     except OSError:
         named = None
-    ends = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+    ends = {tokenizer.eos_token_id, turn_end(tokenizer), *(named if isinstance(named, list) else [named])}
     return Tokens(tokenizer, frozenset(e for e in ends if e is not None))
+
+
+def turn_end(tokenizer: Any) -> int | None:
+    """The token that ends a turn, where the tokenizer's chat template is in ChatML; None where it is not.
+
+    A model that was trained on such turns writes it, also where its configuration names another end token (that
+    of the base model that it was made from), and would go on with the next turn, its user's.
+    """
+    template = tokenizer.chat_template
+    texts = template.values() if isinstance(template, dict) else [template or ""]
+    if not any(all(mark in text for mark in CHATML) for text in texts):
+        return None
+    token = tokenizer.convert_tokens_to_ids(CHATML[1])
+    known = isinstance(token, int) and tokenizer.convert_ids_to_tokens(token) == CHATML[1]
+    return token if known else None
+
+
+class Framing(NamedTuple):
+    """What stands around the texts of a folder's model, as a server must be told it."""
+
+    start: str
+    """The text of the token that the tokenizer puts before a text by itself; "" for none."""
+    turn_end: str
+    """ChatML's end of turn; "" if the template is another."""
+    turn_end_token: int | None
+    """Its token, where the tokenizer names another as its end token."""
+
+
+def framing(folder: Path, trust: bool = False) -> Framing:
+    """See `Framing`."""
+    tokenizer = load_tokenizer(folder, trust)
+    begins = tokenizer.bos_token and tokenizer("1")["input_ids"][:1] == [tokenizer.bos_token_id]
+    end = turn_end(tokenizer)
+    return Framing(
+        tokenizer.bos_token if begins else "",
+        "" if end is None else CHATML[1],
+        None if end == tokenizer.eos_token_id else end,
+    )
 
 
 def load_tokenizer(folder: Path, trust: bool = False) -> Any:

@@ -58,6 +58,11 @@ class Tokens:
         same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self.heads[text], ids, strict=False))
         return sum(1 for _ in same)
 
+    def bare(self, text: str) -> list[int]:
+        """The ids of a text without anything that the tokenizer adds."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
     def text(self, prompt: list[int], tokens: list[int]) -> str:
         """The text of `tokens` after `prompt`, without special tokens."""
         lead = prompt[-LEAD:]

@@ -25,7 +25,8 @@ STOP = {"plain": ("\n\n", "\nQuestion:"), "instruct": ("\nQuestion:",), "few-sho
 """Where a completion of each style ends when the model writes no end token. Only a model that is trained on
 plain prompts writes no blank lines within a solution; chat models end by themselves."""
 
-Render = Callable[[Sequence[Mapping[str, str]]], str]
+Message = Mapping[str, str]
+Render = Callable[[Sequence[Message]], str]
 """A tokenizer's chat template as a function from messages to a prompt."""
 
 
@@ -36,7 +37,7 @@ def solve_prompt(
     words = phrased(m, phrasing)
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
-        return render([{"role": "user", "content": f"{words.instruction}\n\nQuestion: {question}"}])
+        return render(solve_messages(m, question, phrasing))
     return f"{solve_head(m, style, shots, phrasing)}Question: {question}\n{words.heading}\n"
 
 
@@ -49,6 +50,11 @@ def solve_head(m: Method, style: str, shots: int, phrasing: int = 1) -> str:
     return "".join(
         f"{part}\n\n" for part in (words.instruction, *(f"Question: {q}\n{words.heading}\n{s}" for q, s in worked))
     )
+
+
+def solve_messages(m: Method, question: str, phrasing: int = 1) -> tuple[Message, ...]:
+    """What `solve_prompt` renders in the style `chat`."""
+    return ({"role": "user", "content": f"{phrased(m, phrasing).instruction}\n\nQuestion: {question}"},)
 
 
 def translate_prompt(
@@ -66,7 +72,7 @@ def translate_prompt(
     given = f"Question: {question}\n{under}\n{solution}"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
-        return render([{"role": "user", "content": f"{wanted.translation}\n\n{given}"}])
+        return render(translate_messages(source, target, question, solution, phrasing))
     return f"{translate_head(source, target, style, shots, phrasing)}{given}\n{wanted.heading}\n"
 
 
@@ -78,6 +84,14 @@ def translate_head(source: Method, target: Method, style: str, shots: int, phras
     worked = zip(source.shots[:shots], target.shots[:shots], strict=False) if style == "few-shot" else ()
     examples = (f"Question: {q}\n{under}\n{a}\n{wanted.heading}\n{b}" for (q, a), (_, b) in worked)
     return "".join(f"{part}\n\n" for part in (wanted.translation, *examples))
+
+
+def translate_messages(
+    source: Method, target: Method, question: str, solution: str, phrasing: int = 1
+) -> tuple[Message, ...]:
+    """What `translate_prompt` renders in the style `chat`."""
+    given = f"Question: {question}\n{phrased(source, phrasing).heading}\n{solution}"
+    return ({"role": "user", "content": f"{phrased(target, phrasing).translation}\n\n{given}"},)
 
 
 def phrased(m: Method, number: int) -> Phrasing:

@@ -86,7 +86,7 @@ def machine(config: Config) -> list[Diagnostic]:
     if trains_here and (config.train.ranks > 1 or config.train.zero):
         needed.add("deepspeed")
     if config.sampling.backend in ("openai", "server", "kserve"):
-        needed.add("httpx")
+        needed |= {"httptools", "orjson"}
     if not trains_here or not samples_here or config.check.sandbox == "gvisor_job":
         needed.add("kubernetes")
     if config.out.startswith("s3://"):

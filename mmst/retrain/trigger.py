@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mmst.core.config import Config, identity
+from mmst.core.config import Config, what_counts
 from mmst.core.records import digest
 
 LEASE = 60.0
@@ -104,7 +104,7 @@ def name_of(config: Config) -> str:
 
     The code is that of the pipeline image, so name images by version or digest, never `latest`.
     """
-    key = digest({"recipe": identity(config), "code": config.cluster.pipeline_image})[7:19]
+    key = digest({"recipe": what_counts(config), "code": config.cluster.pipeline_image})[7:19]
     return f"retrain-{key}"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -19,15 +19,16 @@ from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig
 from mmst.core.errors import ConfigError
 from mmst.core.hashes import file_sha256
-from mmst.core.manifest import Place
+from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Completion, Request
 from mmst.core.records import Problem, Sample, seed_of, short_id
 from mmst.core.results import SampleCounts
+from mmst.core.served import Served, served
 from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
-from mmst.methods.prompts import Render, asked, solve_head, solve_prompt, stop_strings
+from mmst.methods.prompts import Render, asked, solve_head, solve_messages, solve_prompt, stop_strings
 from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
 from mmst.stages.reads import Checkpoint, Problems
@@ -65,6 +66,7 @@ class Settings:
     dtype: str = field(default="", metadata=QUIET)
     trust_remote_code: str = field(default="", metadata=QUIET)
     recorded: Recorded | None = field(default=None, metadata=QUIET)
+    served: Served | None = field(default=None, metadata=QUIET)
 
     @classmethod
     def of(cls, config: Config, purpose: str) -> Settings:
@@ -119,6 +121,10 @@ class Sampling(Stage[Settings]):
             method(name)
         return Settings.of(config, "heldout" if place.step == "sample-heldout" else "train")
 
+    def seen(self, settings: Settings, config: Config, inputs: Mapping[str, Manifest]) -> Settings:
+        """Who answers in the checkpoint's place."""
+        return settings if settings.recorded else replace(settings, served=served(config, inputs["checkpoint"]))
+
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Of methods and sampler."""
         return plugin_keys.of_samples(config)
@@ -149,13 +155,13 @@ class Sampling(Stage[Settings]):
                 methods[sample.method] += 1
 
         def record(ask: Ask, i: int, completion: Completion) -> Sample:
-            return sampled(ask, ask.first + i, completion, "recorded" if settings.recorded else checkpoint.digest)
+            return sampled(ask, ask.first + i, completion, who)
 
         recorded = settings.recorded is not None
+        who = "recorded" if recorded else str(settings.served or checkpoint.digest)
         shards = draw(job, checkpoint, parts, record, asked=ask, answered=answer, unit="samples", recorded=recorded)
-        return Made(
-            shards=shards, counts=SampleCounts(**counts, methods=methods), measured={"tokens": counts["tokens"]}
-        )
+        made = SampleCounts(**counts, methods=methods)
+        return Made(shards=shards, counts=made, result=settings.served, measured={"tokens": counts["tokens"]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,7 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
         for name in settings.methods:
             prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
             head = solve_head(method(name), p.style, p.shots, p.phrasing)
+            messages = solve_messages(method(name), problem.question, p.phrasing) if p.style == "chat" else ()
             seed = seed_of(how.seed, problem.id, name, settings.purpose) if settings.drawn else 0
             for first, n, temperature in draws:
                 if n:
@@ -196,6 +203,7 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
                         question=problem.question,
                         method=name,
                         shared=len(head),
+                        messages=messages,
                     )
                     yield Ask(request, first)
 

@@ -10,20 +10,29 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig, TranslateConfig
-from mmst.core.manifest import Place
+from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Completion, Request
 from mmst.core.records import CheckedSample, Problem, Sample, Translation, seed_of, short_id
 from mmst.core.results import TranslateCounts
+from mmst.core.served import Served, served
 from mmst.core.stage import QUIET, Job, Made, Stage, effective
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
-from mmst.methods.prompts import Render, asked, solve_prompt, stop_strings, translate_head, translate_prompt
+from mmst.methods.prompts import (
+    Render,
+    asked,
+    solve_prompt,
+    stop_strings,
+    translate_head,
+    translate_messages,
+    translate_prompt,
+)
 from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
 from mmst.stages.reads import Checked, Checkpoint, Problems
@@ -48,6 +57,7 @@ class Settings:
     sampling: Draws
     dtype: str
     trust_remote_code: str = field(default="", metadata=QUIET)
+    served: Served | None = field(default=None, metadata=QUIET)
 
     @classmethod
     def of(cls, config: Config) -> Settings:
@@ -88,6 +98,10 @@ class Translate(Stage[Settings]):
         """See `Settings`."""
         return Settings.of(config)
 
+    def seen(self, settings: Settings, config: Config, inputs: Mapping[str, Manifest]) -> Settings:
+        """Who answers in the checkpoint's place."""
+        return replace(settings, served=served(config, inputs["checkpoint"]))
+
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Of methods and sampler."""
         return plugin_keys.of_samples(config)
@@ -97,6 +111,7 @@ class Translate(Stage[Settings]):
         settings, store = job.settings, job.ports.store
         render = job.ports.renderer(checkpoint) if settings.prompt.style == "chat" else None
         questions = {p.id: p.question for p in records(store, problems, Problem, "train-")}
+        who = str(settings.served or checkpoint.digest)
         counts, directions = Counter[str](), Counter[tuple[str, str]]()
 
         def parts() -> Iterator[tuple[str, list[Asked]]]:
@@ -113,11 +128,11 @@ class Translate(Stage[Settings]):
             counts["tokens"] += translation.tokens
 
         def record(a: Asked, index: int, completion: Completion) -> Translation:
-            return translated(a, index, completion, checkpoint.digest)
+            return translated(a, index, completion, who)
 
         shards = draw(job, checkpoint, parts, record, asked=ask, answered=answer, unit="translations")
         made = TranslateCounts(**counts, directions=directions)
-        return Made(shards=shards, counts=made, measured={"tokens": made.tokens})
+        return Made(shards=shards, counts=made, result=settings.served, measured={"tokens": made.tokens})
 
 
 def requests(
@@ -137,6 +152,7 @@ def requests(
                 if target == own.name:
                     continue
                 into = method(target)
+                messages = translate_messages(own, into, question, source.solution, p.phrasing)
                 yield Asked(
                     source=source,
                     target=target,
@@ -156,6 +172,7 @@ def requests(
                         question=question,
                         method=target,
                         shared=len(translate_head(own, into, p.style, p.shots, p.phrasing)),
+                        messages=messages if p.style == "chat" else (),
                     ),
                 )
 

@@ -24,6 +24,7 @@ from mmst.core.manifest import Manifest
 from mmst.core.ports import Algebra, Message, Progress, Registry, Sampler, Sandbox, Store, Trainer, TrainSpec
 from mmst.core.provenance import Provenance
 from mmst.core.redaction import remember
+from mmst.core.served import asks_server
 from mmst.core.weights import checkpoint_folder
 from mmst.observe import progress as progress_module
 from mmst.retrain.trigger import Records
@@ -187,7 +188,7 @@ class Wired:
         run makes are sampled in process, never by a server that serves another model.
         """
         name = self.config.sampling.backend
-        if (name == "recorded" and not recorded) or (name == "openai" and checkpoint.stage != "base"):
+        if (name == "recorded" and not recorded) or (name == "openai" and not asks_server(self.config, checkpoint)):
             name = "local"
         with added.sampler(name)(self.config, self.store, checkpoint) as sampler:
             yield sampler

@@ -9,12 +9,18 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmst.core.config import Config, run_id
+from mmst.core.hashes import digest_of
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Sampler, Store
+from mmst.core.served import served
 from mmst.core.weights import checkpoint_folder
 from mmst.models import trusted
+
+if TYPE_CHECKING:
+    from mmst.inference.providers.openai_dialect import Dialect
 
 Factory = Callable[[Config, Store, Manifest], AbstractContextManager[Sampler]]
 """The sampler of a checkpoint (`checkpoint_folder` fetches it), for as long as the context is open."""
@@ -45,18 +51,23 @@ def recorded(config: Config, store: Store, checkpoint: Manifest) -> AbstractCont
 
 
 def openai(config: Config, store: Store, checkpoint: Manifest) -> AbstractContextManager[Sampler]:
-    """A completions server, which serves what it was started with."""
+    """A completions server of the user's, which must say that it serves the base, or be named with a revision."""
     from mmst import wiring
     from mmst.inference.providers.openai import OpenAIServer
 
     s = config.sampling
+    chat = config.prompt.style == "chat"
     return OpenAIServer(
         s.url,
         s.served_model,
         concurrency=s.concurrency,
         deadline=s.deadline,
+        checkpoint=checkpoint.digest,
+        files=digest_of(checkpoint.files),
+        unstated=served(config, checkpoint) is not None,
         answered=s.answered_model,
         key=wiring.api_key(s.api_key_env),
+        dialect=_dialect(config, checkpoint_folder(store, checkpoint)) if chat else None,
     )
 
 
@@ -69,7 +80,16 @@ def server(config: Config, store: Store, checkpoint: Manifest) -> Iterator[Sampl
     s, folder = config.sampling, checkpoint_folder(store, checkpoint)
     with (
         own_server.started(s.server, folder, config.model.dtype) as url,
-        OpenAIServer(url, s.served_model, concurrency=s.concurrency, deadline=s.deadline) as sampler,
+        OpenAIServer(
+            url,
+            s.served_model,
+            concurrency=s.concurrency,
+            deadline=s.deadline,
+            checkpoint=checkpoint.digest,
+            files=digest_of(checkpoint.files),
+            unstated=True,  # it was started on these files
+            dialect=_dialect(config, folder),
+        ) as sampler,
     ):
         yield sampler
 
@@ -85,18 +105,30 @@ def kserve(config: Config, store: Store, checkpoint: Manifest) -> Iterator[Sampl
     service = sampling_service(checkpoint, store=store.uri, dtype=config.model.dtype, cluster=c, run=run_id(config))
     here = wiring.cluster(c.namespace)
     holder = servers.own_pod(here)
+    dialect = _dialect(config, checkpoint_folder(store, checkpoint)) if config.prompt.style == "chat" else None
     with (
         servers.hosted(here, service, start_timeout=c.start_timeout, holder=holder) as url,
-        asking(config, url, model_name(checkpoint), checkpoint.digest) as server,
+        asking(config, url, model_name(checkpoint), checkpoint.digest, dialect) as server,
     ):
         yield server
 
 
-def asking(config: Config, url: str, model: str, checkpoint: str) -> AbstractContextManager[Sampler]:
+def asking(
+    config: Config, url: str, model: str, checkpoint: str, dialect: Dialect | None = None
+) -> AbstractContextManager[Sampler]:
     """A sampler of a server that must serve this checkpoint."""
     from mmst.inference.providers.openai import OpenAIServer
 
     # vLLM does not say which checkpoint it serves; there the name that it was started with has to do.
     stated = checkpoint if config.cluster.server_runtime == "mmst" else ""
     s = config.sampling
-    return OpenAIServer(url, model, concurrency=s.concurrency, deadline=s.deadline, checkpoint=stated)
+    return OpenAIServer(url, model, concurrency=s.concurrency, deadline=s.deadline, checkpoint=stated, dialect=dialect)
+
+
+def _dialect(config: Config, folder: Path) -> Dialect:
+    """What a server must be told of the model in a folder."""
+    from mmst.inference.folder import framing
+    from mmst.inference.providers.openai_dialect import Dialect
+
+    around = framing(folder, bool(trusted(config.model)))
+    return Dialect(start=around.start, turn_end=around.turn_end, turn_end_token=around.turn_end_token)

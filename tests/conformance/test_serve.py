@@ -91,6 +91,15 @@ def test_what_is_not_served_is_refused_by_name(served: Served, settings: Any, st
     assert named in answer.json()["error"]["message"]
 
 
+def test_a_prompt_is_taken_as_it_is_where_nothing_would_be_added(served: Served) -> None:
+    body = {"model": NAME, "prompt": "<s>a", "seed": 1, "max_tokens": 5}
+    answers = [
+        httpx.post(f"{served.url}/completions", json=body | more, timeout=60).json()["choices"]
+        for more in ({}, {"add_special_tokens": False}, {"add_special_tokens": True})
+    ]
+    assert answers[0] == answers[1] == answers[2]
+
+
 def test_health_models_and_metrics(served: Served, client: Any) -> None:
     complete(client)
     root = served.url.removesuffix("/openai/v1")

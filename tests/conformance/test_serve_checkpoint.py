@@ -13,14 +13,16 @@ import pytest
 
 pytest.importorskip("kserve")
 
+from mmst.core.config import parse
 from mmst.core.errors import SamplerError, StoreError
-from mmst.core.hashes import file_entries
-from mmst.core.manifest import Manifest
+from mmst.core.hashes import digest_of, file_entries
+from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.stage_folder import StageFolder
 from mmst.core.weights import checkpoint_folder
 from mmst.inference.providers.openai import OpenAIServer
-from mmst.wiring import open_store
+from mmst.stages.base_model import BaseModel
+from mmst.wiring import connect, open_store
 from tests.support.s3_server import CREDENTIALS, s3_server
 from tests.support.serving import Served, request_of, wait_ready
 
@@ -87,10 +89,17 @@ def test_a_checkpoint_from_s3_is_served_by_its_digest_until_sigterm(
                 process.kill()
 
 
-def test_a_server_that_does_not_say_what_it_serves_is_no_proof(served: Served) -> None:
+def test_a_folder_is_served_with_the_digest_that_a_store_s_base_model_of_these_files_has(
+    served: Served, tmp_path: Path
+) -> None:
+    config = parse({"out": str(tmp_path), "model": {"base": str(served.folder)}})
+    base = BaseModel().run(connect(config), Place(run="r", round=0, arm="base", step="base"), {})
+    files = digest_of(base.files)
+    with OpenAIServer(served.url, "", concurrency=1, deadline=9.0, checkpoint=base.digest, files=files) as server:
+        assert server.stated()["checkpoint"] == files
     with (
-        pytest.raises(SamplerError, match="does not say"),
-        OpenAIServer(served.url, "", concurrency=1, deadline=9.0, checkpoint="sha256:any"),
+        pytest.raises(SamplerError, match=r"another checkpoint.*Remedy"),
+        OpenAIServer(served.url, "", concurrency=1, deadline=9.0, checkpoint=base.digest, files="sha256:other"),
     ):
         pass
 

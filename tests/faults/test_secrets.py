@@ -96,6 +96,7 @@ def test_a_servers_words_do_nothing_to_the_terminal(place: Place) -> None:
     with starting() as start:
         url = start(refuses).url
         given = ["-s", "sampling.backend=openai", "-s", f"sampling.url={url}", "-s", "sampling.api_key_env=ANY"]
+        given += ["-s", "sampling.served_model=m", "-s", "sampling.revision=r1"]
         of = ["--problems", refs["prepare"], "--checkpoint", refs["base-model"]]
         code, said = place.mmst("sample", "-r", "r.yaml", "-o", "out", *given, *of, ANY=PW)
     assert code == 4

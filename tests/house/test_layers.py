@@ -13,7 +13,21 @@ import pytest
 
 from mmst.stages import STEPS
 
-HEAVY = ("torch", "transformers", "kfp", "kserve", "mlflow", "boto3", "deepspeed", "peft", "httpx", "numpy", "pandas")
+HEAVY = (
+    "torch",
+    "transformers",
+    "kfp",
+    "kserve",
+    "mlflow",
+    "boto3",
+    "deepspeed",
+    "peft",
+    "httpx",
+    "httptools",
+    "orjson",
+    "numpy",
+    "pandas",
+)
 
 
 @functools.cache

@@ -30,6 +30,14 @@ def completion(body: dict[str, Any], **other: Any) -> Answer:
     return 200, {}, json.dumps(data_of(body, **other)).encode()
 
 
+def chat(body: dict[str, Any], **other: Any) -> Answer:
+    """A good answer in the chat protocol."""
+    data = data_of(body, **other)
+    for choice in data["choices"]:
+        choice["message"] = {"role": "assistant", "content": choice.pop("text")}
+    return 200, {}, json.dumps(data).encode()
+
+
 def hang(handler: Handler) -> None:
     """The connection stays open, and nothing ever comes."""
     handler.server.stopping.wait(60)
@@ -88,9 +96,15 @@ class Fake(ThreadingHTTPServer):
         self.behaviour, self.models, self.listing = behaviour, models, listing
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.connections = 0
         self.listed = self.under_way = self.most_under_way = 0
         self.lock, self.stopping = threading.Lock(), threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        self.connections += 1
+        return super().get_request()
 
     def handle_error(self, *args: object) -> None:
         """A client that hung up is part of the test."""
@@ -117,6 +131,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.bodies.append(body)
             self.server.headers.append(dict(self.headers.items()))
+            self.server.paths.append(self.path)
             attempt = len(self.server.bodies)
             self.server.under_way += 1
             self.server.most_under_way = max(self.server.most_under_way, self.server.under_way)

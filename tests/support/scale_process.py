@@ -24,7 +24,8 @@ def sample(folder: str, url: str, requests: str) -> None:
     from mmst.stages.sample import Sampling
     from mmst.wiring import connect
 
-    data = {"out": folder, "methods": ["text"], "sampling": {"backend": "openai", "url": url, "k": 1, "concurrency": 8}}
+    sampling = {"backend": "openai", "url": url, "served_model": "m", "revision": "1", "k": 1, "concurrency": 8}
+    data = {"out": folder, "methods": ["text"], "sampling": sampling}
     engines = connect(parse(data))
     prepared = StageFolder.open(engines.store, "prepare", version=1, config=requests, inputs={})
     shards = []

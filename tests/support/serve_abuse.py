@@ -308,6 +308,7 @@ QUICK = [
         "stop": ('""', '[""]', "1", "true", "{}", "[1]", '["a", null]', '[["a"]]', f'"{"a" * MB}"'),
         "prompt": ('""', "1", "true", "null", "[]", '["a", "b"]', "[1]", '[["a"]]', "{}"),
         "user": ("1", "true", "{}"),
+        "add_special_tokens": ("1", "null", '"false"'),
         "stream": ("true", "1"),
     }.items()
     for value in values

@@ -19,14 +19,18 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from mmst.core import metrics
 from mmst.core.errors import SamplerError
 from mmst.core.ports import Completion, Request, Unfinished, failed
-from mmst.inference.providers.openai_answers import Answer, BadAnswer, words
+from mmst.core.records import seed_of
+from mmst.inference.providers.openai_answers import Answer, BadAnswer, OneOnly, words
 from mmst.inference.providers.openai_attempts import Pace, raced
-from mmst.inference.providers.openai_connection import OPEN_TIMEOUT, Connection, Refused, Transient
+from mmst.inference.providers.openai_connection import OPEN_TIMEOUT, Connection, Refused
+from mmst.inference.providers.openai_dialect import ONE_ONLY, Dialect
+from mmst.inference.providers.openai_http import Broken
 
 T = TypeVar("T")
 
@@ -36,7 +40,20 @@ BAD_ANSWERS = 10
 """Number of bad answers to one request after which it is given up."""
 FRUITLESS = 4
 """Number of requests in a row that run out of time, with none answered between them, that blame the server."""
-TRIFLE = Request(id="trifle", prompt="1", n=1, seed=0, temperature=0.0, top_p=1.0, max_tokens=1, stop=())
+TRIFLE = Request(
+    id="trifle",
+    prompt="1",
+    n=1,
+    seed=0,
+    temperature=0.0,
+    top_p=1.0,
+    max_tokens=1,
+    stop=(),
+    messages=({"role": "user", "content": "1"},),
+)
+NOT_HERE = {404, 405}
+"""Statuses of a server that does not have the protocol that it is asked by."""
+CHAT = "chat"
 
 
 class OpenAIServer:
@@ -48,6 +65,9 @@ class OpenAIServer:
         concurrency: requests in flight at once.
         deadline: seconds after which one request, with all its retries, fails for good.
         checkpoint: the digest of the checkpoint that the server must say it serves; empty for any.
+        files: the digest of that checkpoint's files, which counts as well.
+        unstated: whether it may say nothing about that.
+        dialect: what is known of the model's start token and end of turn.
         answered: the model's name in the server's answers; empty for the one that is asked for.
         key: sent as the API key; never shown.
     """
@@ -60,10 +80,19 @@ class OpenAIServer:
         concurrency: int,
         deadline: float,
         checkpoint: str = "",
+        files: str = "",
+        unstated: bool = False,
         answered: str = "",
         key: str = "",
+        dialect: Dialect | None = None,
     ) -> None:
-        self.url, self.model, self.checkpoint = url, model, checkpoint
+        self.url, self.model = url, model
+        self.checkpoint, self.files, self.unstated = checkpoint, files, unstated
+        self.dialect = dialect or Dialect()
+        self.several: bool | None = None
+        """Whether the server gives as many completions as `n` says; None while nobody knows."""
+        self.completes = False
+        """Whether it has ever answered by the protocol that it is asked by."""
         self.concurrency, self.deadline = concurrency, deadline
         self.answered, self._key = answered, key
         self.fingerprint = self.named = self.known = ""
@@ -105,7 +134,8 @@ class OpenAIServer:
 
     def stated(self) -> dict[str, str]:
         """See `ports.Stating`."""
-        said = {"model": self.named, "fingerprint": self.fingerprint, "checkpoint": self.known}
+        protocol = "chat" if self.dialect.chat else ""
+        said = {"model": self.named, "fingerprint": self.fingerprint, "checkpoint": self.known, "protocol": protocol}
         return {name: value for name, value in said.items() if value}
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -126,9 +156,19 @@ class OpenAIServer:
             names = words(", ".join(served)) or "none"
             raise SamplerError(f"{where} serves {names}, not '{self.model}': set sampling.served_model")
         self.known = served[self.model]
-        if self.checkpoint and self.known != self.checkpoint:
-            said = f"says {words(self.known)}" if self.known else "does not say which"
-            raise SamplerError(f"{where} serves another checkpoint than {self.checkpoint}: it {said}")
+        self._one_finds_out = asyncio.Lock()
+        if not self.checkpoint or self.known in (self.checkpoint, self.files or self.checkpoint):
+            return
+        if self.known:
+            raise SamplerError(
+                f"{where} serves another checkpoint than {self.checkpoint}: it says {words(self.known)}",
+                remedy="serve the model of the recipe, or name the served one as model.base",
+            )
+        if not self.unstated:
+            raise SamplerError(
+                f"{where} serves perhaps another checkpoint than {self.checkpoint}: it does not say which",
+                remedy="say what it serves: --set sampling.served_model=NAME --set sampling.revision=COMMIT",
+            )
 
     async def _close(self) -> None:
         left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -163,8 +203,12 @@ class OpenAIServer:
 
     async def _complete(self, request: Request) -> list[Completion]:
         """Ask until there is a whole answer, the server refuses, or the deadline has passed."""
+        if request.n > 1 and self.several is False:
+            return await self._one_by_one(request)
         began = self.loop.time()
-        end, pause, bad, troubles = began + self.deadline, FIRST_PAUSE, 0, Counter[str]()
+        troubles: Counter[str]
+        end, pause, bad, troubles = began + self.deadline, FIRST_PAUSE, 0, Counter()
+        learnt: set[str] = set()
 
         def note(trouble: str) -> None:
             troubles[trouble] += 1
@@ -173,21 +217,25 @@ class OpenAIServer:
         while True:
             after = 0.0
             try:
-                answer = await raced(
-                    lambda: self._ask(request), self.pace, end, passing=(Transient, BadAnswer), note=note
-                )
-                self.last_answer, self.fruitless = self.loop.time(), 0
+                answer = await raced(lambda: self._ask(request), self.pace, end, passing=(Broken, BadAnswer), note=note)
+                self.last_answer, self.fruitless, self.completes = self.loop.time(), 0, True
                 return answer.completions
             except Refused as e:
+                if await self._learns(e, request, learnt):
+                    continue
+                if request.n > 1 and e.for_all is None and ONE_ONLY.search(str(e)) and await self._gives_one_only():
+                    return await self._one_by_one(request)
                 if e.for_all is not None and not await self._completes_a_trifle():
                     raise e.for_all from None
                 return [failed(str(e))] * request.n
             except BadAnswer as e:
+                if isinstance(e, OneOnly) and await self._gives_one_only():
+                    return await self._one_by_one(request)
                 note(f"bad answer ({e})")
                 bad, pause = bad + 1, min(pause, LONGEST_BAD_PAUSE)
                 if bad == BAD_ANSWERS:
                     return [failed(f"bad answer: {_listed(troubles)}")] * request.n
-            except Transient as e:
+            except Broken as e:
                 note(str(e))
                 after = e.after
             except TimeoutError:
@@ -216,15 +264,93 @@ class OpenAIServer:
 
     async def _completes_a_trifle(self) -> bool:
         try:
-            async with asyncio.timeout(min(self.deadline, OPEN_TIMEOUT)):
-                await self._ask(TRIFLE)
-        except (Transient, BadAnswer, Refused, TimeoutError):
+            await self._trifle(self.dialect)
+        except (Broken, BadAnswer, Refused, TimeoutError):
             return False
         return True
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _trifle(self, dialect: Dialect, n: int = 1) -> None:
+        """Ask for next to nothing, without the keys of ours that the server turns out not to take."""
+        left_out: set[str] = set()
+        async with asyncio.timeout(min(self.deadline, OPEN_TIMEOUT)):
+            while True:
+                try:
+                    await self.server.complete(replace(TRIFLE, n=n), self.model, dialect, self._from_the_same)
+                    return
+                except Refused as e:
+                    new = dialect.refused(str(e)) - left_out
+                    if not new:
+                        raise
+                    left_out |= new
+                    dialect.left_out |= new
+
+    async def _learns(self, e: Refused, request: Request, learnt: set[str]) -> bool:
+        """Whether a refusal says how the server wants to be asked, which is remembered: then it is asked again.
+
+        `learnt` is what this request has been changed for already.
+        """
+        new = self.dialect.refused(str(e)) - learnt
+        may_chat = self.dialect.chat or not self.completes  # the first where others have found it out meanwhile
+        if e.status in NOT_HERE and may_chat and CHAT not in learnt and await self._chats_only():
+            new = {CHAT}
+            if not request.messages:
+                raise SamplerError(
+                    f"{self.server.where} has only the chat protocol, and the prompts of this run are no chat messages",
+                    remedy="--set prompt.style=chat",
+                )
+        learnt |= new
+        self.dialect.left_out |= new - {CHAT}
+        return bool(new)
+
+    async def _chats_only(self) -> bool:
+        try:
+            return await self._has_only_chat()
+        except (Broken, BadAnswer, Refused, TimeoutError):
+            return False
+
+    async def _has_only_chat(self) -> bool:
+        """Whether a server that has no completions has chat completions: then it is asked for those from now on."""
+        async with self._one_finds_out:
+            if self.dialect.chat or self.completes:
+                return self.dialect.chat
+            try:
+                await self._trifle(self.dialect)
+                self.completes = True
+            except Refused as e:
+                if e.status in NOT_HERE:
+                    chat = replace(self.dialect, chat=True)
+                    await self._trifle(chat)
+                    self.dialect = chat
+            return self.dialect.chat
+
+    async def _gives_one_only(self) -> bool:
+        """Whether the server gives one completion whatever `n` says; a trifle tells, once."""
+        async with self._one_finds_out:
+            if self.several is None:
+                try:
+                    await self._trifle(self.dialect, n=3)
+                except OneOnly:
+                    self.several = False
+                except Refused:
+                    self.several = False if await self._completes_a_trifle() else None
+                except (Broken, BadAnswer, TimeoutError):
+                    pass  # nobody knows yet
+            return self.several is False
+
+    async def _one_by_one(self, request: Request) -> list[Completion]:
+        """Its completions from a server that gives one at a time, each with a seed of its own."""
+        each = (replace(request, n=1, seed=seed_of(request.seed, j)) for j in range(request.n))
+        return [(await self._complete(one))[0] for one in each]
+
+    def _ask(self, request: Request) -> asyncio.Future[Answer]:
         """One attempt; `SamplerError` if another model or another server than before has answered."""
-        answer = await self.server.complete(request, self.model)
+        return self.server.complete(request, self.model, self.dialect, self._from_the_same)
+
+    def _from_the_same(self, answer: Answer) -> None:
+        if self.several is None and len(answer.completions) > 1:
+            self.several = True
+        if answer.model == self.named and answer.fingerprint == self.fingerprint:
+            return
         expected = self.answered or self.model
         if answer.model not in ("", expected):
             raise SamplerError(
@@ -236,7 +362,6 @@ class OpenAIServer:
             raise self._exchanged(f"fingerprint {self.fingerprint}", f"fingerprint {answer.fingerprint}")
         self.fingerprint = answer.fingerprint or self.fingerprint
         self.named = answer.model or self.named
-        return answer
 
     async def _still_the_same(self) -> None:
         """`SamplerError` if the server now serves another checkpoint than it said at first."""

@@ -6,7 +6,6 @@ server's own words reach people only through `words`.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import zlib
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+
+import orjson
 
 from mmst.core.ports import Completion, Request, failed
 from mmst.core.redaction import redacted
@@ -29,6 +30,10 @@ FILTERED = "content_filter"
 
 class BadAnswer(Exception):
     """An answer that violates the protocol; the same request may succeed next time."""
+
+
+class OneOnly(BadAnswer):
+    """One completion where several were asked for: there are servers that do not know `n`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,8 @@ def decoded(raw: bytes, encoding: str, most: int) -> bytes:
     return raw
 
 
-def read(raw: bytes, request: Request) -> Answer:
-    """The answer to a request; `BadAnswer` if it is not one.
+def read(raw: bytes, request: Request, chat: bool = False) -> Answer:
+    """The answer to a request, in the completions or the chat protocol; `BadAnswer` if it is not one.
 
     The protocol counts tokens per answer, so without our server's own count per choice they are
     split evenly: the sum is right. A choice that a content filter withheld is a failed completion.
@@ -88,7 +93,10 @@ def read(raw: bytes, request: Request) -> Answer:
         raise BadAnswer("usage is not an object")
     prompt, total = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
     share, more = divmod(total, request.n)
-    made = [_completion(choice, request, prompt, share + (j < more)) for j, choice in enumerate(choices)]
+    made = [
+        _completion(choice, _text(choice, chat), request, prompt, share + (j < more))
+        for j, choice in enumerate(choices)
+    ]
     return Answer(made, _name(data, "model"), _name(data, "system_fingerprint"))
 
 
@@ -141,7 +149,7 @@ def _said(data: dict[str, Any]) -> str:
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(raw)
+        data = orjson.loads(raw)
     except (ValueError, RecursionError):
         raise BadAnswer("not JSON") from None
     if not isinstance(data, dict):
@@ -156,6 +164,8 @@ def _choices(data: dict[str, Any], n: int) -> list[dict[str, Any]]:
         raise BadAnswer(f"an error instead of completions: {_said(data)}")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise BadAnswer("no list of choices")
+    if len(choices) == 1 < n and choices[0].get("index") == 0:
+        raise OneOnly(f"1 choices for n={n}")
     if len(choices) != n:
         raise BadAnswer(f"{len(choices)} choices for n={n}")
     by_index = {choice["index"]: choice for choice in choices if type(choice.get("index")) is int}
@@ -164,8 +174,15 @@ def _choices(data: dict[str, Any], n: int) -> list[dict[str, Any]]:
     return [by_index[j] for j in range(n)]
 
 
-def _completion(choice: dict[str, Any], request: Request, prompt: int, share: int) -> Completion:
-    text, finish = choice.get("text"), choice.get("finish_reason")
+def _text(choice: dict[str, Any], chat: bool) -> object:
+    if not chat:
+        return choice.get("text")
+    said = choice.get("message")
+    return said.get("content") if isinstance(said, dict) else None
+
+
+def _completion(choice: dict[str, Any], text: object, request: Request, prompt: int, share: int) -> Completion:
+    finish = choice.get("finish_reason")
     if finish == FILTERED:
         return failed("content filter: the server withholds this completion")
     if finish not in FINISHES:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ UNKNOWN = 60.0
 """Patience while the usual time is not known, in seconds."""
 AT_ONCE = 2
 """Attempts at one request that run at the same time."""
+RECENT = 128
+"""Answers from which the usual time is known."""
 LATE = "no answer in time"
 LOOK = 1.0
 """Seconds after which a wait checks whether the usual time is known now."""
@@ -31,25 +34,26 @@ class Pace:
     """The times that answers take."""
 
     def __init__(self) -> None:
-        self.recent: deque[float] = deque(maxlen=128)
-        self.usual: float | None = None
+        self.recent: deque[float] = deque()
+        self.ordered: list[float] = []
 
     def finished(self, seconds: float) -> None:
         """Record the time of an answer."""
+        if len(self.recent) == RECENT:
+            del self.ordered[bisect_left(self.ordered, self.recent.popleft())]
         self.recent.append(seconds)
-        self.usual = None
+        insort(self.ordered, seconds)
 
     def patience(self, late: int) -> float:
         """Seconds before the next attempt starts, after so many late ones: doubled each time."""
-        if len(self.recent) < FEWEST:
+        if len(self.ordered) < FEWEST:
             return UNKNOWN * 2.0**late
-        if self.usual is None:
-            self.usual = sorted(self.recent)[math.ceil(PERCENTILE * len(self.recent)) - 1]
-        return max(FLOOR, FACTOR * self.usual) * 2.0**late
+        usual = self.ordered[math.ceil(PERCENTILE * len(self.ordered)) - 1]
+        return max(FLOOR, FACTOR * usual) * 2.0**late
 
 
 async def raced(
-    attempt: Callable[[], Coroutine[Any, Any, T]],
+    attempt: Callable[[], asyncio.Future[T]],
     pace: Pace,
     end: float,
     *,
@@ -61,48 +65,67 @@ async def raced(
     An error of the kinds in `passing` counts only if no other attempt is left; any other error counts at once.
     `note` receives each error that was passed over. `TimeoutError` when the loop's clock reaches `end`.
     """
-    loop, late = asyncio.get_running_loop(), 0
-    running: dict[asyncio.Task[T], float] = {}
+    loop, late, due = asyncio.get_running_loop(), 0, 0.0
+    running: dict[asyncio.Future[T], float] = {}
 
     def begin() -> None:
+        nonlocal due
         if len(running) == AT_ONCE:
             oldest = next(iter(running))
             del running[oldest]
-            oldest.cancel()
-        task = asyncio.create_task(attempt())
-        task.add_done_callback(_retrieved)
-        running[task] = loop.time()
+            _given_up(oldest)
+        running[attempt()] = newest = loop.time()
+        due = newest + pace.patience(late)
 
     try:
         begin()
         while (now := loop.time()) < end:
-            due = max(running.values()) + pace.patience(late)
             if now >= due:
                 late += 1
                 note(LATE)
                 begin()
                 continue
-            waited = min(due, end, now + LOOK) - now
-            done, _ = await asyncio.wait(running, timeout=waited, return_when=asyncio.FIRST_COMPLETED)
+            await _until(loop, running, min(due, end, now + LOOK))
             errors = []
-            for task in done:
-                began = running.pop(task)
-                if (error := task.exception()) is None:
+            for future in [future for future in running if future.done()]:
+                began = running.pop(future)
+                if (error := future.exception()) is None:
                     pace.finished(loop.time() - began)
-                    return task.result()
+                    return future.result()
                 errors.append(error)
             for error in errors:
                 if not running or not isinstance(error, passing):
                     raise error
                 note(str(error))
+            if running:
+                due = max(running.values()) + pace.patience(late)
         note(LATE)
         raise TimeoutError
     finally:
-        for task in running:
-            task.cancel()
+        for future in running:
+            _given_up(future)
 
 
-def _retrieved(task: asyncio.Task[Any]) -> None:
-    """Otherwise asyncio complains about errors of attempts that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()
+async def _until(loop: asyncio.AbstractEventLoop, futures: Collection[asyncio.Future[Any]], when: float) -> None:
+    """Wait until one of them is done, or the loop's clock says `when`: `asyncio.wait` at a third of its cost."""
+    waiter = loop.create_future()
+
+    def wake(done: asyncio.Future[Any] | None = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_at(when, wake)
+    for future in futures:
+        future.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        for future in futures:
+            future.remove_done_callback(wake)
+
+
+def _given_up(future: asyncio.Future[Any]) -> None:
+    """Cancel an attempt that nobody waits for any more; asyncio would complain about its error."""
+    if not future.cancel() and not future.cancelled():
+        future.exception()

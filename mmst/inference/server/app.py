@@ -1,8 +1,9 @@
 """A KServe model server for one model folder, with the OpenAI completions protocol.
 
     GET  /v2/health/ready   /v1/models   /metrics
-    GET  /openai/v1/models         with `checkpoint`, the digest of what is served, when it came from a store
-    POST /openai/v1/completions    model, prompt, n, temperature, top_p, max_tokens, stop, seed, logprobs (0)
+    GET  /openai/v1/models         with `checkpoint`, the digest of what is served: a store's, or that of its files
+    POST /openai/v1/completions    model, prompt, n, temperature, top_p, max_tokens, stop, seed, logprobs (0),
+                                   add_special_tokens
 
 Requests of all clients share one decode loop: a new request joins the rows in progress. Sampling in process uses
 the same loop, so the same request and seed give the same text.
@@ -27,9 +28,8 @@ from typing import Any
 import uvicorn
 
 from mmst.core.errors import SamplerError, SetupError
-from mmst.core.hashes import files_of
+from mmst.core.hashes import digest_of, files_of
 from mmst.core.ports import Request
-from mmst.core.records import digest
 from mmst.inference.providers.transformers import LocalModel
 from mmst.inference.server.batch import Batcher
 from mmst.inference.server.connection import LINGER_SECONDS, bounded
@@ -56,19 +56,20 @@ def serve(
     """Serve a model folder as `name` until SIGTERM or Ctrl-C; requests in progress may end within `DRAIN`.
 
     Nothing listens before the model is loaded. Two lines on standard error say what is loaded and where it is
-    served. `checkpoint` is the digest that clients see. `SetupError` if the address is not available, `ModelError`
-    if the folder cannot be served. Use `host` 127.0.0.1 for a server that others must not reach.
+    served. `checkpoint` is the digest that clients see; empty, they see that of the folder's files. `SetupError` if
+    the address is not available, `ModelError` if the folder cannot be served. Use `host` 127.0.0.1 for a server that
+    others must not reach.
     """
     terminal.warn(f"mmst: loading {folder} as {dtype}")
     with (
         _address(host, port) as address,
         LocalModel(Path(folder), dtype=dtype, batch=batch, trust_remote_code=trust_remote_code) as model,
     ):
-        fingerprint = checkpoint or digest({e.name: e.sha256 for e in files_of(Path(folder))})
+        stated = checkpoint or digest_of(files_of(Path(folder)))
         _warm(model)
         batcher = Batcher(model)
         batcher.start()
-        completions = Completions(batcher, model, name, checkpoint, fingerprint)
+        completions = Completions(batcher, model, name, stated)
         what = f"{name}, {model.model.num_parameters():,} parameters"
         asyncio.run(Server(_config(completions, name, host, port), batcher, what).serve([address]))
         if not batcher.abort(SamplerError(STOPPED), LAST):

@@ -26,7 +26,7 @@ STOP_CHARACTERS = 256
 HOTTEST = 5.0
 AGAIN = "1"
 """Seconds after which a client that is refused for now (503) should come again."""
-FIELDS = frozenset("model prompt n temperature top_p max_tokens stop seed logprobs user".split())
+FIELDS = frozenset("model prompt n temperature top_p max_tokens stop seed logprobs user add_special_tokens".split())
 
 
 class BadRequest(Exception):
@@ -39,10 +39,11 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, and whether its answer includes log-probabilities."""
+    """A request, whether its answer includes log-probabilities, and whether the tokenizer adds its own tokens."""
 
     request: Request
     logprobs: bool
+    special_tokens: bool = True
 
 
 def read(raw: bytes, *, model: str, context: int, id: str, seed: int) -> Asked:
@@ -79,6 +80,7 @@ def read(raw: bytes, *, model: str, context: int, id: str, seed: int) -> Asked:
             stop=_stops(data),
         ),
         logprobs=_whole(data, "logprobs", None, 0, 0) is not None,
+        special_tokens=_yes_or_no(data, "add_special_tokens"),
     )
 
 
@@ -153,6 +155,13 @@ def _whole(data: dict[str, Any], name: str, default: int | None, low: int, high:
     if type(value) is not int or not low <= value <= high:
         allowed = f"{low}" if low == high else f"an integer from {low} to {high}"
         raise BadRequest(f"{name}: must be {allowed}, not {_shown(value)}", name)
+    return value
+
+
+def _yes_or_no(data: dict[str, Any], name: str) -> bool:
+    value = data.get(name, True)
+    if not isinstance(value, bool):
+        raise BadRequest(f"{name}: must be true or false, not {_shown(value)}", name)
     return value
 
 

@@ -37,6 +37,7 @@ READERS = 2
 """Threads that read bodies and write answers: more would compete with the loop for the interpreter."""
 HELD_BYTES = 64 << 20
 """Limit for the bodies of all requests together."""
+SPECIAL = "add_special_tokens"
 READING = ("GET", "HEAD", "OPTIONS")
 
 Scope = MutableMapping[str, Any]
@@ -46,9 +47,9 @@ App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[N
 class Completions:
     """The requests of all clients: counted, read, decoded, answered."""
 
-    def __init__(self, batcher: Batcher, model: LocalModel, name: str, checkpoint: str, fingerprint: str) -> None:
+    def __init__(self, batcher: Batcher, model: LocalModel, name: str, checkpoint: str) -> None:
         self.batcher, self.model, self.name = batcher, model, name
-        self.checkpoint, self.fingerprint = checkpoint, fingerprint
+        self.checkpoint = checkpoint
         self.readers = ThreadPoolExecutor(READERS, "read")
         self.held = 0
         self.asked = Counter("mmst_completion_requests", "Completion requests by HTTP status; 499: gone", ["status"])
@@ -86,9 +87,7 @@ class Completions:
 
     def models(self) -> Response:
         """The models that are served."""
-        served = {"id": self.name, "object": "model", "created": 0, "owned_by": "mmst"}
-        if self.checkpoint:
-            served["checkpoint"] = self.checkpoint
+        served = {"id": self.name, "object": "model", "created": 0, "owned_by": "mmst", "checkpoint": self.checkpoint}
         return JSONResponse({"object": "list", "data": [served]})
 
     async def completions(self, http: HttpRequest) -> Response:
@@ -147,7 +146,10 @@ class Completions:
             id=f"cmpl-{secrets.token_hex(12)}",
             seed=secrets.randbits(31),
         )
-        return asked, self.model.rows(asked.request)
+        rows = self.model.rows(asked.request)
+        if not asked.special_tokens and rows[0].prompt != self.model.tokens.bare(asked.request.prompt):
+            raise BadRequest(f"{SPECIAL}: this server puts the start token before a text that has none", SPECIAL)
+        return asked, rows
 
     def _written(self, asked: Asked, rows: list[ActiveSequence]) -> Response:
         prompt, made = len(rows[0].prompt), sum(len(row.tokens) for row in rows)
@@ -157,7 +159,7 @@ class Completions:
                 "object": "text_completion",
                 "created": int(time.time()),
                 "model": self.name,
-                "system_fingerprint": self.fingerprint,
+                "system_fingerprint": self.checkpoint,
                 "choices": [choice(row, self.model.tokens, asked.logprobs) for row in rows],
                 "usage": {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made},
             }

@@ -130,7 +130,8 @@ def test_the_checker_runs_python_as_the_local_sandbox_does(built: Path, engine: 
 
 def test_the_pipeline_image_has_every_client_and_no_torch(built: Path, engine: Engine) -> None:
     program = (
-        "import boto3, httpx, kfp, kfp.kubernetes, kubernetes, mlflow, os, sympy, transformers, importlib.util as u;"
+        "import boto3, httptools, kfp, kfp.kubernetes, kubernetes, mlflow, orjson, os, sympy, transformers;"
+        "import importlib.util as u;"
         "import mmst.components, mmst.pipelines.graph; print(os.getuid(), u.find_spec('torch'))"
     )
     assert engine.run("pipeline", "python3", "-c", program).split()[-2:] == ["65532", "None"]

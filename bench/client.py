@@ -1,13 +1,16 @@
-"""Requests to a model server: our sampler beside the official `openai` client, on the same stub in the same run.
+"""Requests to a model server: our sampler beside other clients, on the same stub in the same run.
 
-    python -m bench.requests [--requests 1000] [--concurrency 16] [--share 0.3] [--rounds 3]
+    python -m bench.client [--requests 1000] [--concurrency 16] [--share 0.3] [--rounds 3]
 
 The stub (`tests/support/openai_stub.py`) is a process of its own, so the CPU time is the client's alone. First every
 answer is good; then `--share` of the answers are faults of all kinds: 503, 429, resets, cut and malformed
-answers, hangs, a byte every 0.2 s. The client gets as many retries as it wants (100), a timeout of 2 s, and 30 s
-a request in all, since it has no total time of its own. `lost`: no answer. `twice`: completions that the caller is
+answers, hangs, a byte every 0.2 s. The others get as many retries as they want (100), a timeout of 2 s, and 30 s
+a request in all, since they have no total time of their own. `lost`: no answer. `twice`: completions that the caller is
 given a second time. `bad`: an answer that the caller is given though it is none (fewer choices than asked for, no
 text).
+
+`openai client` is the official one. `aiohttp, lm-eval's way` is not lm-eval itself but its pattern: one aiohttp session
+with as many connections as requests at once, `raise_for_status`, the JSON as it comes, retries after 1 to 10 s.
 """
 
 from __future__ import annotations
@@ -78,8 +81,47 @@ def official(url: str, asked: list[Request], concurrency: int) -> Answers:
     return asyncio.run(work())
 
 
+def evaluators(url: str, asked: list[Request], concurrency: int) -> Answers:
+    import aiohttp
+
+    async def call(session: aiohttp.ClientSession, r: Request) -> list[str]:
+        payload = {
+            "model": "m", "prompt": r.prompt, "n": r.n, "seed": r.seed, "temperature": r.temperature,
+            "top_p": r.top_p, "max_tokens": r.max_tokens, "stop": list(r.stop),
+        }  # fmt: skip
+        for attempt in range(100):
+            try:
+                async with session.post(f"{url}/completions", json=payload) as response:
+                    response.raise_for_status()
+                    outputs = await response.json(content_type=None)
+                    return [c["text"] for c in sorted(outputs["choices"], key=lambda c: c["index"])]
+            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError):
+                await asyncio.sleep(min(10.0, max(1.0, 0.5 * 2**attempt)))
+        raise TimeoutError
+
+    async def work() -> Answers:
+        gate, limit = asyncio.Semaphore(concurrency), aiohttp.TCPConnector(limit=concurrency)
+        patience = aiohttp.ClientTimeout(total=2.0)
+        async with aiohttp.ClientSession(connector=limit, timeout=patience) as session:
+
+            async def one(r: Request) -> list[str] | None:
+                async with gate:
+                    try:
+                        async with asyncio.timeout(PATIENCE):
+                            return await call(session, r)
+                    except TimeoutError:
+                        return None
+
+            return await asyncio.gather(*map(one, asked))
+
+    return asyncio.run(work())
+
+
+SIDES = {"ours": ours, "openai client": official, "aiohttp, lm-eval's way": evaluators}
+
+
 def timed(side: Callable[[str, list[Request], int], Answers], n: int, concurrency: int, share: float) -> Took:
-    serve = "import sys; from bench.requests import serve; serve(float(sys.argv[1]))"
+    serve = "import sys; from bench.client import serve; serve(float(sys.argv[1]))"
     with subprocess.Popen([sys.executable, "-c", serve, str(share)], stdout=subprocess.PIPE, text=True) as stub:
         assert stub.stdout is not None
         url, asked = stub.stdout.readline().strip(), requests(n)
@@ -118,17 +160,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     o = parser.parse_args()
     print(f"{o.requests} requests, {o.concurrency} at once, medians of {o.rounds}, of lost, twice and bad the most")
-    print(f"{'':24}{'seconds':>9}{'CPU µs':>9}{'lost':>6}{'twice':>7}{'bad':>6}")
+    print(f"{'':36}{'seconds':>9}{'CPU µs':>9}{'lost':>6}{'twice':>7}{'bad':>6}")
     for share in (0.0, o.share):
-        took: dict[str, list[Took]] = {"ours": [], "openai client": []}
+        took: dict[str, list[Took]] = {name: [] for name in SIDES}
         for _ in range(o.rounds):
-            took["ours"].append(timed(ours, o.requests, o.concurrency, share))
-            took["openai client"].append(timed(official, o.requests, o.concurrency, share))
+            for name, side in SIDES.items():
+                took[name].append(timed(side, o.requests, o.concurrency, share))
         for name, runs in took.items():
             seconds = statistics.median(t.seconds for t in runs)
             cpu = statistics.median(t.cpu for t in runs) / o.requests * 1e6
             lost, twice, bad = (max(getattr(t, kind) for t in runs) for kind in ("lost", "twice", "bad"))
-            print(f"{name + f', {share:.0%} faults':24}{seconds:9.2f}{cpu:9.0f}{lost:6}{twice:7}{bad:6}", flush=True)
+            print(f"{name + f', {share:.0%} faults':36}{seconds:9.2f}{cpu:9.0f}{lost:6}{twice:7}{bad:6}", flush=True)
 
 
 if __name__ == "__main__":
