@@ -31,7 +31,7 @@ from mmst.core.ports import TrainSpec
 from mmst.core.records import Example, to_data, to_json
 from mmst.models import model_folder
 
-SEED, RATE, HELD_OUT = 1, 1e-4, 64
+SEED, RATE = 1, 1e-4
 ENGINES = ("ours", "TRL", "TRL, grouped", "TRL, packed")
 
 
@@ -172,7 +172,7 @@ def cpu() -> float:
 
 def run_one(arguments: argparse.Namespace) -> None:
     rows = [json.loads(line) for line in Path(arguments.rows).read_text(encoding="utf-8").splitlines()]
-    seen, unseen = rows[:-HELD_OUT], rows[-HELD_OUT:]
+    seen, unseen = rows[: -arguments.held_out], rows[-arguments.held_out :]
     with tempfile.TemporaryDirectory(prefix="mmst-bench-") as temporary:
         folder = Path(temporary)
         if arguments.one == "ours":
@@ -193,6 +193,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--lora", type=int, default=0, metavar="RANK")
+    parser.add_argument("--held-out", type=int, default=64, metavar="ROWS")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -219,8 +220,8 @@ def main() -> None:
 
 def one(arguments: argparse.Namespace, engine: str) -> dict[str, float]:
     """One engine's run, in a process of its own."""
-    given = ["trl", "model", "rows", "steps", "tokens", "lora"]
-    flags = [f"--{name}={getattr(arguments, name)}" for name in given]
+    given = ["trl", "model", "rows", "steps", "tokens", "lora", "held-out"]
+    flags = [f"--{name}={getattr(arguments, name.replace('-', '_'))}" for name in given]
     command = [sys.executable, "-m", "bench.train", f"--one={engine}", *flags]
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | threads)
