@@ -86,6 +86,10 @@ class Engine(ABC):
         """Take up what `save` left."""
 
     @abstractmethod
+    def weight(self, name: str) -> torch.Tensor:
+        """A trained weight, whole and in fp32."""
+
+    @abstractmethod
     def export(self, folder: Path) -> None:
         """Write the trained model into an empty folder, every rank its part."""
 
