@@ -95,7 +95,10 @@ class Engine(ABC):
 
     @abstractmethod
     def reloaded(self, folder: Path, ids: torch.Tensor) -> tuple[torch.Tensor, torch.dtype] | None:
-        """Logits of an exported model, and the dtype that it is stored in; None on a rank that has not loaded it."""
+        """Logits of an exported model, and the dtype that it is stored in; None on a rank that has not loaded it.
+
+        Nothing more is asked of the engine then but `wait` and `close`.
+        """
 
     @abstractmethod
     def wait(self) -> None:

@@ -66,7 +66,10 @@ class Plain(Engine):
             export_whole(self.spec, self.settings, self.trained(), folder)
 
     def reloaded(self, folder: Path, ids: torch.Tensor) -> tuple[torch.Tensor, torch.dtype] | None:
-        """See `Engine`."""
+        """See `Engine`. The trained model goes first: two of them would be the peak of small batches."""
+        self.optimizer.state.clear()
+        for p in self.model.parameters():
+            p.data, p.grad = p.new_empty(0), None
         return loaded_logits(self.spec, folder, ids, torch.float32)
 
     def wait(self) -> None:

@@ -22,7 +22,7 @@ from mmst.training.data import Plan, TokenizedExample, cut, encode, parts
 from mmst.training.guard import JUDGED
 from mmst.training.loop import Steps, learning_rate, train
 from mmst.training.loss import completion_loss, pad
-from mmst.training.model import adamw, load_model
+from mmst.training.model import adamw, load_model, loaded_logits
 from mmst.training.plain import Plain
 from tests.support.tiny_models import tiny_tokenizer
 from tests.support.training import digests, examples, task
@@ -264,6 +264,27 @@ def test_tensors_and_all_other_files_are_as_in_the_base(tmp_path: Path, architec
     assert all((out / name).read_bytes() == (base / name).read_bytes() for name in others)
     with safe_open(base / "model.safetensors", "pt") as before, safe_open(out / "model.safetensors", "pt") as after:
         assert set(before.keys()) == set(after.keys())
+
+
+def test_the_trained_model_is_gone_when_the_exported_one_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, engines, loaded = list[int](), list[Plain](), loaded_logits
+    begin = Plain.__init__
+
+    def begun(self: Plain, spec: TrainSpec, s: TrainConfig) -> None:
+        begin(self, spec, s)
+        engines.append(self)
+
+    def measured(*a: Any) -> Any:
+        (engine,) = engines
+        held.append(sum(p.numel() for p in engine.model.parameters()) + len(engine.optimizer.state))
+        return loaded(*a)
+
+    monkeypatch.setattr(Plain, "__init__", begun)
+    monkeypatch.setattr("mmst.training.plain.loaded_logits", measured)
+    run(task(folder, "gone", steps=1))
+    assert held == [0]
 
 
 def test_bfloat16_trains_and_exports_full_precision(folder: Path) -> None:
