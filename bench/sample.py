@@ -1,21 +1,24 @@
-"""Sampling on CPUs: our two backends beside `transformers.generate` and CTranslate2's own script, on the same prompts.
+"""Sampling: our backends beside `transformers.generate` and CTranslate2's own script, on the same prompts.
 
-    python -m bench.sample --model FOLDER [--file gsm8k/test.jsonl] [--problems 8] [--n 4] [--max-tokens 64]
+    python -m bench.sample --model FOLDER [--file gsm8k/test.jsonl] [--problems 8] [--n 4] [--max-tokens 64] [--gpu]
 
 Each engine is a process of its own with one thread; loading and converting are not counted. Prompts are those of the
 recipe qwen-0.5b (few-shot, two examples), texts end at the end token or after `--max-tokens`. A token is one that was
-drawn. `generate` and the script get the prompts by 32 rows, sorted by length, as their documentation shows.
+drawn. `generate` and the script get the prompts by 32 rows, sorted by length, as their documentation shows. With
+`--gpu` transformers, ours and vLLM (where it is installed) sample in bfloat16 there, and counted are seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,12 +84,13 @@ def official(folder: Path, dtype: str) -> Sample:
 
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    device = "cuda" if on_gpu() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
 
     def sample(asked: list[Request]) -> int:
         tokens, n = 0, asked[0].n
         for part in _parts(asked):
-            inputs = tokenizer([r.prompt for r in part], return_tensors="pt", padding=True)
+            inputs = tokenizer([r.prompt for r in part], return_tensors="pt", padding=True).to(device)
             how: dict[str, Any] = {"do_sample": True, "temperature": TEMPERATURE, "top_k": 0, "top_p": 1.0}
             with torch.inference_mode():
                 out = model.generate(
@@ -132,6 +136,33 @@ def script(folder: Path) -> Sample:
     return sample
 
 
+def vllm(folder: Path) -> Sample:
+    from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
+
+    model = LLM(str(folder), dtype="bfloat16", generation_config="vllm", gpu_memory_utilization=0.5)
+
+    def sample(asked: list[Request]) -> int:
+        how = [SamplingParams(n=r.n, temperature=r.temperature, seed=r.seed, max_tokens=r.max_tokens) for r in asked]
+        answers = model.generate([r.prompt for r in asked], how, use_tqdm=False)
+        return sum(len(text.token_ids) for answer in answers for text in answer.outputs)
+
+    return sample
+
+
+def on_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def clock() -> float:
+    """CPU seconds of this process; seconds where a GPU works for it."""
+    if on_gpu():
+        return time.perf_counter()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 def _parts(asked: list[Request]) -> list[list[Request]]:
     ordered, size = sorted(asked, key=lambda r: len(r.prompt)), max(1, ROWS // asked[0].n)
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
@@ -145,7 +176,9 @@ ENGINES: dict[str, Callable[[Path], Sample]] = {
     "ours, ctranslate2 float32": lambda folder: ours(folder, "float32"),
     "ours, ctranslate2 int8": lambda folder: ours(folder, "int8"),
     "CTranslate2's script, int8": script,
+    "vLLM": vllm,
 }
+ON_CPU, ON_GPU = list(ENGINES)[:-1], ["transformers.generate bfloat16", "ours, local bfloat16"]
 
 
 def run_one(arguments: argparse.Namespace) -> None:
@@ -155,11 +188,15 @@ def run_one(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     asked = requests(arguments)
     sample = ENGINES[arguments.one](Path(arguments.model).expanduser())
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before = clock()
     tokens = sample(asked)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"tokens": tokens, "cpu": cpu, "peak_mib": after.ru_maxrss / 1024}))
+    spent = clock() - before
+    peak = (
+        torch.cuda.max_memory_allocated() / 2**20
+        if on_gpu()
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    )
+    print(json.dumps({"tokens": tokens, "spent": spent, "peak_mib": peak}))
 
 
 def main() -> None:
@@ -171,30 +208,34 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=4)
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--engines", nargs="+", choices=ENGINES)
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         run_one(arguments)
         return
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.engines}
+    there = [*ON_GPU, *(["vLLM"] if importlib.util.find_spec("vllm") else [])] if arguments.gpu else ON_CPU
+    engines = arguments.engines or there
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
     for _ in range(arguments.rounds):
-        for name in arguments.engines:
+        for name in engines:
             command = [sys.executable, "-m", "bench.sample", *sys.argv[1:], "--one", name]
             threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            threads |= {} if arguments.gpu else {"CUDA_VISIBLE_DEVICES": ""}
             done = subprocess.run(command, env=os.environ | threads, stdout=subprocess.PIPE, text=True, check=True)
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
             print(name, found[name][-1], file=sys.stderr, flush=True)
-    base = _rate(found[arguments.engines[0]])
-    print(f"{'':31}{'tokens':>8}{'CPU s':>8}{'tokens/CPU s':>14}{'peak MiB':>10}  against {arguments.engines[0]}")
+    base, unit = _rate(found[engines[0]]), "s" if arguments.gpu else "CPU s"
+    print(f"{'':31}{'tokens':>8}{unit:>8}{'tokens/' + unit:>14}{'peak MiB':>10}  against {engines[0]}")
     for name, runs in found.items():
-        tokens, cpu = (statistics.median(run[key] for run in runs) for key in ("tokens", "cpu"))
+        tokens, spent = (statistics.median(run[key] for run in runs) for key in ("tokens", "spent"))
         peak = max(run["peak_mib"] for run in runs)
-        print(f"{name:31}{tokens:8.0f}{cpu:8.1f}{_rate(runs):14.1f}{peak:10.0f}  {_rate(runs) / base:.2f}x")
+        print(f"{name:31}{tokens:8.0f}{spent:8.1f}{_rate(runs):14.1f}{peak:10.0f}  {_rate(runs) / base:.2f}x")
 
 
 def _rate(runs: list[dict[str, float]]) -> float:
-    return statistics.median(run["tokens"] / run["cpu"] for run in runs)
+    return statistics.median(run["tokens"] / run["spent"] for run in runs)
 
 
 if __name__ == "__main__":

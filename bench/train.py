@@ -1,6 +1,6 @@
 """Fine-tuning: our worker beside TRL's SFTTrainer, on the same model, rows, steps and tokens a step.
 
-    python -m bench.train --trl FOLDER [--model FOLDER] [--rows FILE] [--steps 20] [--tokens 2048] [--lora 16]
+    python -m bench.train --trl FOLDER [--model FOLDER] [--rows FILE] [--steps 20] [--tokens 2048] [--lora 16] [--gpu]
 
 FOLDER is a `pip install --no-deps --target FOLDER trl datasets dill multiprocess xxhash`. The rows are a JSONL file
 of {prompt, completion}; without one, generated word problems by both methods. One process and one thread each,
@@ -9,7 +9,8 @@ comes, with its batches grouped by length, and packed (its rows then see their n
 with flash attention). Its batch has as many rows as hold `--tokens` on average.
 
 Counted are real tokens, without padding, a CPU second of the training loop: loading and the export are left out. The
-loss is that of the trained model on rows that none has seen, by the same function.
+loss is that of the trained model on rows that none has seen, by the same function. With `--gpu` both train there, in
+bfloat16 over float32 weights, and counted are tokens a second and the GPU's memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from mmst.core.ports import TrainSpec
 from mmst.core.records import Example, to_data, to_json
 from mmst.models import model_folder
 
-SEED, RATE, HELD_OUT = 1, 1e-4, 64
+SEED, RATE = 1, 1e-4
 ENGINES = ("ours", "TRL", "TRL, grouped", "TRL, packed")
 
 
@@ -62,6 +64,7 @@ def ours(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path
         lora_rank=arguments.lora,
         checkpoint_every=10**6,
         spike=0.0,
+        precision="bfloat16" if arguments.gpu else "float32",
     )
     spec = TrainSpec(
         model=arguments.model,
@@ -74,10 +77,10 @@ def ours(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path
     )
     marks: list[float] = []
     loop.learning_rate = lambda step, s: s.lr  # as TRL's constant rate
-    loop.train(spec, 0, 1, lambda step, loss: marks.append(cpu()))
+    loop.train(spec, 0, 1, lambda step, loss: marks.append(clock()))
     figures = json.loads((folder / "work/figures.json").read_text())
     share = (arguments.steps - 1) / arguments.steps  # the first step's end is the first mark
-    return {"tokens": figures["tokens"] * share, "cpu": marks[-1] - marks[0]}
+    return {"tokens": figures["tokens"] * share, "spent": marks[-1] - marks[0]}
 
 
 def trl(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path, engine: str) -> dict[str, float]:
@@ -97,7 +100,7 @@ def trl(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path,
 
     class Mark(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, a: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            marks.append((cpu(), int(state.num_input_tokens_seen)))
+            marks.append((clock(), int(state.num_input_tokens_seen)))
 
     settings = SFTConfig(
         output_dir=str(folder / "trl"),
@@ -112,8 +115,8 @@ def trl(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path,
         packing=packed,
         completion_only_loss=True,
         include_num_input_tokens_seen="non_padding",
-        use_cpu=True,
-        bf16=False,
+        use_cpu=not arguments.gpu,
+        bf16=arguments.gpu,
         gradient_checkpointing=False,
         save_strategy="no",
         report_to=[],
@@ -139,7 +142,7 @@ def trl(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path,
     trained = trainer.model.merge_and_unload() if arguments.lora else trainer.model
     trained.save_pretrained(folder / "out")
     (first, before), (last, after) = marks[0], marks[-1]
-    return {"tokens": after - before, "cpu": last - first}
+    return {"tokens": after - before, "spent": last - first}
 
 
 def held_out_loss(folder: Path, model: str, rows: list[dict[str, str]]) -> float:
@@ -165,21 +168,36 @@ def example(row: dict[str, str]) -> Example:
     return Example(problem_id="p", method="text", origin="own", prompt=row["prompt"], completion=row["completion"])
 
 
-def cpu() -> float:
+def clock() -> float:
+    """CPU seconds of this process; seconds where a GPU works for it."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
+def peak_mib() -> float:
+    """This process's peak memory; the GPU's where there is one."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def run_one(arguments: argparse.Namespace) -> None:
     rows = [json.loads(line) for line in Path(arguments.rows).read_text(encoding="utf-8").splitlines()]
-    seen, unseen = rows[:-HELD_OUT], rows[-HELD_OUT:]
+    seen, unseen = rows[: -arguments.held_out], rows[-arguments.held_out :]
     with tempfile.TemporaryDirectory(prefix="mmst-bench-") as temporary:
         folder = Path(temporary)
         if arguments.one == "ours":
             took = ours(arguments, seen, folder)
         else:
             took = trl(arguments, seen, folder, arguments.one)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # before the model is loaded once more
+        peak = peak_mib()  # before the model is loaded once more
         took |= {"peak": peak, "loss": held_out_loss(folder / "out", arguments.model, unseen)}
     print(json.dumps(took))
 
@@ -193,7 +211,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--lora", type=int, default=0, metavar="RANK")
+    parser.add_argument("--held-out", type=int, default=64, metavar="ROWS")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -210,8 +230,9 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for engine in engines:
                 found[engine].append(one(arguments, engine))
-    print(f"{'':16}{'tokens / CPU-s':>15}{'peak MiB':>10}{'loss after':>12}{'ours is':>9}")
-    rates = {e: statistics.median(f["tokens"] / f["cpu"] for f in runs) for e, runs in found.items()}
+    unit = "tokens / s" if arguments.gpu else "tokens / CPU-s"
+    print(f"{'':16}{unit:>15}{'peak MiB':>10}{'loss after':>12}{'ours is':>9}")
+    rates = {e: statistics.median(f["tokens"] / f["spent"] for f in runs) for e, runs in found.items()}
     for engine, runs in found.items():
         peak, loss = (statistics.median(f[key] for f in runs) for key in ("peak", "loss"))
         print(f"{engine:16}{rates[engine]:>15.0f}{peak:>10.0f}{loss:>12.4f}{rates['ours'] / rates[engine]:>8.2f}x")
@@ -219,10 +240,12 @@ def main() -> None:
 
 def one(arguments: argparse.Namespace, engine: str) -> dict[str, float]:
     """One engine's run, in a process of its own."""
-    given = ["trl", "model", "rows", "steps", "tokens", "lora"]
-    flags = [f"--{name}={getattr(arguments, name)}" for name in given]
+    given = ["trl", "model", "rows", "steps", "tokens", "lora", "held-out"]
+    flags = [f"--{name}={getattr(arguments, name.replace('-', '_'))}" for name in given]
+    flags += ["--gpu"] if arguments.gpu else []
     command = [sys.executable, "-m", "bench.train", f"--one={engine}", *flags]
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    threads |= {} if arguments.gpu else {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | threads)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

@@ -137,6 +137,7 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
     _check_dtype(config)
+    _check_train(config.train)
     _check_server(config.sampling)
     _check_arms(config)
     _check_sources(config)
@@ -316,6 +317,18 @@ def _check_dtype(config: Config) -> None:
     if dtype == "int8" and backend not in ("ctranslate2", "recorded"):
         remedy = "--set sampling.backend=ctranslate2, or another dtype"
         raise ConfigError("model.dtype=int8 needs sampling.backend=ctranslate2", value=backend, remedy=remedy)
+
+
+def _check_train(t: TrainConfig) -> None:
+    stage = t.zero or (2 if t.ranks > 1 else 0)
+    if t.offload != "none" and not stage:
+        raise ConfigError("train.offload needs ZeRO", value=t.offload, remedy="--set train.zero=2")
+    if t.offload == "parameters" and stage != 3:
+        remedy = "--set train.zero=3, or train.offload=optimizer"
+        raise ConfigError("train.offload=parameters needs train.zero=3", value=stage, remedy=remedy)
+    if t.export != "merged" and not t.lora_rank:
+        what = "train.export is about LoRA, and train.lora_rank is 0"
+        raise ConfigError(what, value=t.export, remedy="--set train.lora_rank=16, or train.export=merged")
 
 
 def _check_sources(config: Config) -> None:

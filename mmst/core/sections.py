@@ -214,11 +214,22 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] = option(
         "float32", "float32, or bfloat16 if the hardware supports it well"
     )
-    lora_rank: int = option(0, "LoRA rank, merged on export (0: train all weights)", low=0)
+    lora_rank: int = option(0, "LoRA rank (0: train all weights)", low=0)
     lora_alpha: float = option(16.0, "LoRA alpha", low=0.1)
     lora_targets: tuple[str, ...] = option((), "names of the modules that get LoRA (empty: every linear layer)")
+    export: Literal["merged", "adapter", "both"] = option(
+        "merged",
+        "with LoRA, what is kept: merged (a checkpoint like the base), both (and the adapter in PEFT's format beside "
+        "it, in adapter/), or adapter alone (`mmst train` only: a run goes on with the checkpoint)",
+        quiet=True,
+    )
     ranks: int = option(1, "number of training processes, on this machine or over all nodes", low=1, high=1024)
     zero: int = option(0, "DeepSpeed ZeRO stage (0: plain torch, or ZeRO-2 when ranks > 1)", low=0, high=3)
+    offload: Literal["none", "optimizer", "parameters"] = option(
+        "none",
+        "what ZeRO keeps in main memory instead of the GPUs': none, optimizer (its states), or parameters too (zero=3)",
+        quiet=True,
+    )
     gradient_checkpointing: bool = option(
         False,
         "recompute activations in the backward pass instead of keeping them: far less memory, a third more work",

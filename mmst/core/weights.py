@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmst.core.errors import DamagedError
+from mmst.core.errors import DamagedError, ModelError
 from mmst.core.hashes import known_sha256s
 from mmst.core.manifest import BESIDE, ENTRY, Manifest
 from mmst.core.ports import Store
@@ -13,6 +13,8 @@ from mmst.core.sealed import READS
 LOADED = (".safetensors", ".json", ".jinja", ".model", ".py")
 VOCABULARIES = {"merges.txt", "vocab.txt"}
 """What loaders of models look for in a folder by themselves: such a file decides what the model says."""
+ADAPTER = "adapter"
+"""The folder, in a checkpoint's, of the LoRA adapter by itself (`train.export`)."""
 NAMED = 5
 
 
@@ -25,6 +27,11 @@ def checkpoint_folder(store: Store, manifest: Manifest, fetch_to: Path | None = 
     Example:
         model = AutoModelForCausalLM.from_pretrained(checkpoint_folder(store, manifest))
     """
+    if manifest.files and all(e.name.startswith(f"{ADAPTER}/") for e in manifest.files):
+        raise ModelError(
+            f"{manifest.ref} holds a LoRA adapter alone, and no checkpoint to go on with",
+            remedy="train with train.export=both; or give it to PEFT, with the model that it was trained from",
+        )
     if manifest.location:
         return _checked(
             Path(manifest.location),

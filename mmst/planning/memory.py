@@ -1,7 +1,7 @@
 """Memory needs of training and serving: figures, and what does not fit. Pure.
 
 The states follow DeepSpeed's own estimators (`estimate_zero2_model_states_mem_needs`,
-`estimate_zero3_model_states_mem_needs`, without offloading, which the worker does not do): per
+`estimate_zero3_model_states_mem_needs`): per
 trained parameter 2 B of weights, 2 B of gradients, and 16 B of optimiser states (fp32 copies of
 weights and gradients, and Adam's two moments); what is sharded is divided among the ranks.
 """
@@ -34,10 +34,12 @@ class States:
     gradients: float
     optimiser: float
     gathered: float
+    moved: float = 0.0
+    """In the node's own memory (`train.offload`)."""
 
     @property
     def total(self) -> float:
-        """Their sum."""
+        """Their sum, without what was moved."""
         return self.weights + self.gradients + self.optimiser + self.gathered
 
 
@@ -86,7 +88,12 @@ def states(a: Architecture, t: TrainConfig) -> States:
     # In ZeRO-3 DeepSpeed counts 18 B in all: 2 of weights and 16, its gradients among them.
     gradients = 0.0 if zero == 3 else size * trained / (ranks if zero == 2 else 1)
     gathered = 2 * size * a.largest_module_parameters if zero == 3 else 0
-    return States(weights, gradients, 16 * trained / ranks, gathered)
+    optimiser = 16 * trained / ranks
+    if t.offload == "none":
+        return States(weights, gradients, optimiser, gathered)
+    if t.offload == "optimizer":
+        return States(weights, 0, 0, gathered, optimiser)
+    return States(0, 0, 0, gathered, optimiser + weights)
 
 
 def compute_size(t: TrainConfig) -> int:
@@ -110,7 +117,10 @@ def training_bytes(a: Architecture, t: TrainConfig, hardware: Hardware, row: int
     size = compute_size(t)
     computed = tokens_at_once(t) * a.activation_bytes(size, row, t.gradient_checkpointing)
     computed += logit_tokens(a, t) * logit_bytes(a, size)
-    return (states(a, t).total + computed) * (1 if hardware.gpus else t.ranks)
+    held = states(a, t)
+    if hardware.gpus:
+        return held.total + computed
+    return (held.total + held.moved + computed) * t.ranks
 
 
 def least_ranks(a: Architecture, t: TrainConfig, hardware: Hardware, row: int) -> int:
@@ -126,10 +136,10 @@ WEIGHT_FILE = 10e9
 
 
 def export_bytes(a: Architecture, config: Config, hardware: Hardware) -> float:
-    """What a node's ranks hold in its memory at the end: each a weight file, and a gathered matrix in fp32."""
+    """What a node's ranks hold in its memory at the end: each a weight file, a gathered matrix in fp32, what moved."""
     here = min(config.train.ranks, hardware.devices)
     each = min(WEIGHT_FILE, SIZES[config.model.dtype] * a.parameters)
-    return here * (each + 4.0 * a.largest_module_parameters)
+    return here * (each + 4.0 * a.largest_module_parameters + states(a, config.train).moved)
 
 
 def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> Iterator[Figure]:
@@ -144,13 +154,17 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
         return Figure(group=TRAINING, name=name, value=value, unit="B", formula=formula)
 
     copies = " + 2 B of each matrix, cast for bfloat16" if t.precision == "bfloat16" and not zero else ""
-    yield figure("weights", s.weights, f"{size} B x {p}{divided if zero == 3 else ''}{copies} ({shared})")
+    weights = f"{size} B x {p}{divided if zero == 3 else ''}"
     among = "among the optimiser states, as DeepSpeed counts" if zero == 3 else f"{size} B x {trained}"
-    yield figure("gradients", s.gradients, among + (divided if zero == 2 else ""))
     parts = "fp32 weights, gradients, Adam's two moments" if zero else "Adam's two moments"
-    yield figure(
-        "optimiser states", s.optimiser, f"{16 if zero else 8} B x {trained}{divided if zero else ''} ({parts})"
-    )
+    optimiser = f"{16 if zero else 8} B x {trained}{divided if zero else ''} ({parts})"
+    moved = {"none": [], "optimizer": [optimiser], "parameters": [optimiser, weights]}[t.offload]
+    there = "in main memory (train.offload)"
+    yield figure("weights", s.weights, there if weights in moved else f"{weights}{copies} ({shared})")
+    yield figure("gradients", s.gradients, there if moved else among + (divided if zero == 2 else ""))
+    yield figure("optimiser states", s.optimiser, there if moved else optimiser)
+    if moved:
+        yield figure("in main memory, per rank", s.moved, " + ".join(moved))
     if s.gathered:
         largest = a.largest_module_parameters
         yield figure("gathered weights", s.gathered, f"{2 * size} B x {largest:,} of the largest module")
@@ -169,6 +183,7 @@ def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> I
     if hardware.gpus:
         here = counted(min(t.ranks, hardware.devices), "rank")
         formula = f"{here}, each with a weight file and the largest module in fp32 (export)"
+        formula += ", and what was moved" if s.moved else ""
         there = f"; there are {shown(hardware.node_bytes, 'B')}"
         yield figure("a node's own memory", export_bytes(a, config, hardware), formula + there)
 

@@ -28,6 +28,7 @@ def check(config: Config) -> None:
         added.ready(group, name)
     problem_files(config)
     recorded_file(config)
+    whole_checkpoints(config)
     folder = model_files(config.model.base).folder
     if config.train.lora_rank and config.train.lora_targets:
         wiring.check_adapters(folder, config)
@@ -72,6 +73,16 @@ def recorded_file(config: Config) -> None:
     if s.backend == "recorded" and not Path(s.recorded).expanduser().is_file():
         raise ConfigError(
             "sampling.recorded is not a file", value=s.recorded, remedy="--set sampling.recorded=completions.jsonl"
+        )
+
+
+def whole_checkpoints(config: Config) -> None:
+    """What training leaves can be gone on with."""
+    if config.train.export == "adapter":
+        raise ConfigError(
+            "a run evaluates the trained checkpoint and goes on with it, and train.export leaves none",
+            value=config.train.export,
+            remedy="--set train.export=both; or `mmst train`, for the adapter alone",
         )
 
 
@@ -124,6 +135,7 @@ def for_cluster(config: Config) -> None:
 
     Only reads the configuration; `mmst preflight` looks at the cluster itself.
     """
+    whole_checkpoints(config)
     c = config.cluster
     if (wanted := tasks(config)) > MOST_TASKS:
         raise ConfigError(

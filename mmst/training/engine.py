@@ -86,12 +86,19 @@ class Engine(ABC):
         """Take up what `save` left."""
 
     @abstractmethod
+    def weight(self, name: str) -> torch.Tensor:
+        """A trained weight, whole and in fp32."""
+
+    @abstractmethod
     def export(self, folder: Path) -> None:
         """Write the trained model into an empty folder, every rank its part."""
 
     @abstractmethod
     def reloaded(self, folder: Path, ids: torch.Tensor) -> tuple[torch.Tensor, torch.dtype] | None:
-        """Logits of an exported model, and the dtype that it is stored in; None on a rank that has not loaded it."""
+        """Logits of an exported model, and the dtype that it is stored in; None on a rank that has not loaded it.
+
+        Nothing more is asked of the engine then but `wait` and `close`.
+        """
 
     @abstractmethod
     def wait(self) -> None:

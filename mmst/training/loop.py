@@ -18,7 +18,9 @@ from mmst.core.config import TrainConfig
 from mmst.core.errors import ModelError, TrainingError
 from mmst.core.ports import TrainSpec
 from mmst.core.records import from_data
+from mmst.core.weights import ADAPTER
 from mmst.training import checkpoints
+from mmst.training.adapter import export_adapter
 from mmst.training.budget import tokens_at_once
 from mmst.training.data import Plan, TokenizedExample, parts
 from mmst.training.engine import Engine
@@ -141,9 +143,13 @@ def train(spec: TrainSpec, rank: int, ranks: int, on_step: Callable[[int, float]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
     engine.wait()
-    engine.export(folder)
+    if s.export != "adapter":
+        engine.export(folder)
+    if s.export != "merged":
+        export_adapter(engine.model, engine.weight, folder / ADAPTER, rank)
     engine.wait()
-    compare(engine.reloaded(folder, probe), expected)
+    if s.export != "adapter":
+        compare(engine.reloaded(folder, probe), expected)
     if first:
         checkpoints.finish(work, folder, Path(spec.out), json.dumps(figures))
     engine.close()

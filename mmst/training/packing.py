@@ -89,20 +89,21 @@ def attention(
         if query.shape[0] > 1:
             mask = banded(query.shape[2], sliding_window, query.device)
             return cast(tuple[torch.Tensor, None], sdpa_attention_forward(module, query, key, value, mask, **settings))
-    found, at = [], 0
-    for rows, tokens in runs:
-        parts = (rowwise(x, at, rows, tokens) for x in (query, key, value))
+    sizes = [rows * tokens for rows, tokens in runs]
+    # Split, not sliced: the gradients of slices are each as large as the whole.
+    stretches = zip(*(torch.split(x[0], sizes, dim=1) for x in (query, key, value)), strict=True)
+    found = []
+    for (rows, tokens), stretch in zip(runs, stretches, strict=True):
+        parts = (rowwise(x, rows, tokens) for x in stretch)
         mask = banded(tokens, sliding_window, query.device)
         out, _ = sdpa_attention_forward(module, *parts, mask, **settings)
         found.append(out.reshape(1, rows * tokens, *out.shape[2:]))
-        at += rows * tokens
     return torch.cat(found, dim=1), None
 
 
-def rowwise(x: torch.Tensor, at: int, rows: int, tokens: int) -> torch.Tensor:
-    """(1, heads, all tokens, size) -> (rows, heads, tokens, size) of the stretch that begins `at`."""
-    stretch = x[0, :, at : at + rows * tokens]
-    return stretch.view(stretch.shape[0], rows, tokens, -1).transpose(0, 1)
+def rowwise(x: torch.Tensor, rows: int, tokens: int) -> torch.Tensor:
+    """(heads, rows * tokens, size) -> (rows, heads, tokens, size)."""
+    return x.view(x.shape[0], rows, tokens, -1).transpose(0, 1)
 
 
 def banded(tokens: int, window: int | None, device: torch.device) -> torch.Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -53,16 +54,22 @@ class Plain(Engine):
         """The trained weights by name, in fp32."""
         return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
+    def weight(self, name: str) -> torch.Tensor:
+        """See `Engine`."""
+        return cast(torch.Tensor, self.model.get_parameter(name)).detach()
+
     def export(self, folder: Path) -> None:
         """See `Engine`."""
-        weights = self.trained()
         if covers(self.base, self.model):
-            export(self.model, weights.__getitem__, self.base, folder)
+            export(self.model, self.weight, self.base, folder)
         else:
-            export_whole(self.spec, self.settings, weights, folder)
+            export_whole(self.spec, self.settings, self.trained(), folder)
 
     def reloaded(self, folder: Path, ids: torch.Tensor) -> tuple[torch.Tensor, torch.dtype] | None:
-        """See `Engine`."""
+        """See `Engine`. The trained model goes first: two of them would be the peak of small batches."""
+        self.optimizer.state.clear()
+        for p in self.model.parameters():
+            p.data, p.grad = p.new_empty(0), None
         return loaded_logits(self.spec, folder, ids, torch.float32)
 
     def wait(self) -> None:

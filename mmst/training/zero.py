@@ -37,9 +37,11 @@ class Zero(Engine):
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
         self.dtype, self.stage = computed_in(s), s.zero or 2
         settings = {
-            **self._settings({"stage": self.stage, "overlap_comm": False}),
+            **self._settings({"stage": self.stage, "overlap_comm": False} | offloaded(s)),
             "gradient_clipping": s.clip,
             "zero_allow_untested_optimizer": True,
+            # Its own one for CPUs would be compiled now; torch's computes the same, offloaded or not.
+            "zero_force_ds_cpu_optimizer": False,
             "steps_per_print": 1 << 30,
         }
         model = sharded(settings, lambda: trainable(spec, s, self.dtype))
@@ -77,7 +79,7 @@ class Zero(Engine):
         torch.set_rng_state(torch.load(folder / f"rng-{torch.distributed.get_rank()}.pt", weights_only=True))
 
     def weight(self, name: str) -> torch.Tensor:
-        """A trained weight, whole and in fp32."""
+        """See `Engine`."""
         from deepspeed.utils import safe_get_full_fp32_param
 
         return cast(torch.Tensor, safe_get_full_fp32_param(self.parameters[name])).detach()
@@ -102,7 +104,8 @@ class Zero(Engine):
             return loaded_logits(self.spec, folder, ids, self.dtype) if torch.distributed.get_rank() == 0 else None
         import deepspeed
 
-        settings = self._settings({"stage": 3})
+        kept = offloaded(self.settings)
+        settings = self._settings({"stage": 3} | {what: kept[what] for what in kept if what == PARAMETERS})
         model = sharded(settings, lambda: load_model(folder, self.dtype, self.spec.trust_remote_code)).eval()
         engine, *_ = deepspeed.initialize(model=model, config=settings)
         with torch.no_grad():
@@ -126,6 +129,16 @@ class Zero(Engine):
         torch.distributed.barrier()
         self.network.destroy()
         torch.distributed.destroy_process_group()
+
+
+PARAMETERS = "offload_param"
+
+
+def offloaded(s: TrainConfig) -> dict[str, Any]:
+    """What DeepSpeed is told to keep in main memory."""
+    where = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    names = {"none": (), "optimizer": ("offload_optimizer",), "parameters": ("offload_optimizer", PARAMETERS)}
+    return {name: where for name in names[s.offload]}
 
 
 def sharded(settings: Mapping[str, Any], load: Callable[[], Any]) -> Any:

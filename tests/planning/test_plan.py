@@ -165,6 +165,26 @@ def test_states_are_those_of_deepspeeds_own_estimator(name: str, zero: int, rank
     assert states(shape(name), settings).total == pytest.approx(theirs, rel=0.001)
 
 
+@pytest.mark.parametrize(("zero", "offload"), [(2, "optimizer"), (3, "optimizer"), (3, "parameters")])
+def test_what_is_offloaded_is_what_deepspeeds_own_estimator_moves(zero: int, offload: Any) -> None:
+    from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs
+    from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs
+
+    a = shape("Llama-2-70b-hf")
+    where = {"num_gpus_per_node": 8, "num_nodes": 1, "cpu_offload": True, "additional_buffer_factor": 1.0}
+    if zero == 2:
+        _, gpu = estimate_zero2_model_states_mem_needs(a.parameters, **where)
+        node = 16 * a.parameters  # theirs has no ranks but one where there are more than four
+    else:
+        moves = offload == "parameters"
+        node, gpu, _ = estimate_zero3_model_states_mem_needs(
+            a.parameters, a.largest_module_parameters, cpu_offload_params=moves, **where
+        )
+    found = states(a, replace(Config().train, ranks=8, zero=zero, precision="bfloat16", offload=offload))
+    assert found.total == pytest.approx(gpu, rel=0.001)
+    assert 8 * found.moved == pytest.approx(node, rel=0.001)
+
+
 def test_lora_adapters_are_counted_as_peft_makes_them() -> None:
     import peft
 

@@ -71,6 +71,7 @@ def test_a_recipe_for_a_cluster_is_accepted() -> None:
         ({"check": {"sandbox": "gvisor"}}, "gvisor_job"),
         ({"promote": {}}, "MLflow.*promote.tracking_uri"),
         ({"train": {"launcher": "pytorchjob"}, "cluster": {"volume": ""}}, "no volume"),
+        ({"train": {"lora_rank": 4, "export": "adapter"}}, "train.export leaves none.*train.export=both"),
         ({"loop": {"rounds": 8}}, "111 tasks.*loop.rounds=8.*fewer rounds"),
     ],
 )

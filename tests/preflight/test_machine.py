@@ -75,6 +75,11 @@ def test_a_configuration_with_all_it_names_passes(tmp_path: Path, model: Path) -
     recipe.check(config(tmp_path))
 
 
+def test_a_run_that_would_leave_no_checkpoint_is_refused(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.export leaves none, got 'adapter'.*train\.export=both"):
+        recipe.check(config(tmp_path, train={"lora_rank": 4, "export": "adapter"}))
+
+
 @pytest.mark.parametrize("version", [(3, 10), (3, 13)])
 def test_a_python_outside_the_range_is_refused_with_what_to_use(version: tuple[int, int]) -> None:
     finding = machine.python(version)

@@ -143,7 +143,7 @@ BASE = {
     },
     "sampling": {"k": 2, "shard": 2, "url": "http://x"},
     "evaluate": {"k": 1},
-    "train": {"steps": 2, "batch_tokens": 64},
+    "train": {"steps": 2, "batch_tokens": 64, "lora_rank": 2, "zero": 2},
     "loop": {"min_new": 0},
 }
 SPECIAL: dict[str, list[Any]] = {

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst.core.config import parse
-from mmst.core.errors import UserError
+from mmst.core.errors import ModelError, UserError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import TrainSpec
 from mmst.core.records import Example, from_json
@@ -81,11 +81,14 @@ OnStep = Callable[[int, float], None]
 class Trainer:
     """Writes a folder and keeps the specification and the examples that it was given."""
 
+    files: tuple[str, ...] = ("model.safetensors",)
+
     def train(self, spec: TrainSpec, on_step: OnStep = lambda step, loss: None) -> dict[str, float]:
         self.spec = spec
         self.seen = [from_json(Example, line) for line in Path(spec.examples).read_bytes().splitlines()]
-        Path(spec.out).mkdir()
-        (Path(spec.out) / "model.safetensors").write_bytes(b"weights")
+        for name in self.files:
+            (Path(spec.out) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(spec.out) / name).write_bytes(b"weights")
         on_step(3, 0.5)
         return {"loss": 0.5, "tokens": 99, "steps": 3, "dropped": 0, "threads": 2}
 
@@ -115,6 +118,24 @@ def test_the_stage_is_the_folder_that_the_trainer_wrote(tmp_path: Path) -> None:
     assert (checkpoint_folder(engines.store, made) / "model.safetensors").read_bytes() == b"weights"
     assert made.result(Trained) == Trained(arm="mmst", loss=0.5, tokens=99, steps=3, dropped=0, threads=2)
     assert not Path(engines.made.spec.scratch).exists()
+
+
+ADAPTER = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
+
+
+def test_an_adapter_is_stored_beside_the_checkpoint(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    engines.made.files = ("model.safetensors", *ADAPTER)
+    made = engines.train(new=[example(1)])
+    assert (checkpoint_folder(engines.store, made) / ADAPTER[1]).read_bytes() == b"weights"
+
+
+def test_an_adapter_alone_is_no_checkpoint(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    engines.made.files = ADAPTER
+    made = engines.train(new=[example(1)])
+    with pytest.raises(ModelError, match=r"holds a LoRA adapter alone.*Remedy: train with train\.export=both"):
+        checkpoint_folder(engines.store, made)
 
 
 def test_seed_only_sees_no_new_example(tmp_path: Path) -> None:
@@ -170,3 +191,13 @@ def test_settings_of_lora_are_in_the_key_where_there_is_lora(rank: int, same: bo
         return train.Train().key(train.Train().settings(config, place), config)
 
     assert (key(**option) == key()) is same
+
+
+def test_the_key_names_what_is_kept_and_offloaded_only_where_it_is_not_the_usual() -> None:
+    def train_of(**settings: Any) -> set[str]:
+        place = Place(run="r", round=1, arm="a", step="train")
+        config = parse({"train": {"lora_rank": 8, "zero": 2, **settings}})
+        found: dict[str, Any] = train.Train().key(train.Train().settings(config, place), config)["train"]
+        return set(found)
+
+    assert train_of(export="both", offload="optimizer") - train_of() == {"export", "offload"}

@@ -44,4 +44,5 @@ def task(folder: Path, name: str = "run", architecture: str = "llama", **setting
 
 def digests(spec: TrainSpec) -> dict[str, str]:
     """The hash of every file of the exported folder."""
-    return {path.name: file_sha256(path) for path in Path(spec.out).iterdir()}
+    files = [path for path in Path(spec.out).rglob("*") if path.is_file()]
+    return {path.relative_to(spec.out).as_posix(): file_sha256(path) for path in files}

@@ -1,16 +1,18 @@
 """The loss of completions: the same packed as padded, in chunks as whole; what a model does not allow is not done."""
 
+import itertools
 import random
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmst.training import budget, head
 from mmst.training.data import TokenizedExample
 from mmst.training.loss import CompletionLoss
-from mmst.training.packing import banded, pack
+from mmst.training.packing import attention, banded, pack
 
 CPU = torch.device("cpu")
 SHAPE = {
@@ -91,11 +93,36 @@ def test_a_model_that_attends_in_its_own_way_is_padded_as_before(name: str, sett
     assert loss(rows(5, 9)).item() > 0
 
 
-def test_a_row_s_loss_does_not_depend_on_its_neighbours() -> None:
+def test_a_row_s_loss_and_gradients_do_not_depend_on_its_neighbours() -> None:
     model = make("Llama")
     loss = CompletionLoss(model, model, CPU, torch.float32)
     batch = rows(12, 7, 12, 30)
-    assert loss(batch).item() == pytest.approx(sum(loss([row]).item() for row in batch), rel=1e-5)
+    together, found = loss_and_gradients(loss, model, batch)
+    alone = [loss_and_gradients(loss, model, [row]) for row in batch]
+    assert together == pytest.approx(sum(value for value, _ in alone), rel=1e-5)
+    wanted = torch.stack([gradients for _, gradients in alone]).sum(0)
+    assert float((found - wanted).norm() / wanted.norm()) < 1e-5
+
+
+class Written(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the elements of all tensors that operations give."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **kwargs or {})
+        self.elements += sum(x.numel() for x in torch.utils._pytree.tree_leaves(out) if isinstance(x, torch.Tensor))
+        return out
+
+
+@pytest.mark.parametrize("lengths", [[16] * 36, [*range(1, 33), 48]])
+def test_what_the_backward_pass_writes_grows_with_the_tokens_not_with_the_stretches(lengths: list[int]) -> None:
+    runs = tuple((len(list(same)), n) for n, same in itertools.groupby(lengths))
+    query, key, value = (torch.randn(1, 2, sum(lengths), 8, requires_grad=True) for _ in range(3))
+    out, _ = attention(torch.nn.Module(), query, key, value, None, runs=runs, scaling=1.0)
+    with Written() as written:  # type: ignore[no-untyped-call]
+        out.sum().backward()  # type: ignore[no-untyped-call]
+    assert written.elements < 30 * query.numel()
 
 
 LONGROPE = {

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 
 from mmst.core.config import TrainConfig
 from mmst.core.errors import DivergedError, UserError
@@ -21,7 +22,7 @@ from mmst.training.data import Plan, TokenizedExample, cut, encode, parts
 from mmst.training.guard import JUDGED
 from mmst.training.loop import Steps, learning_rate, train
 from mmst.training.loss import completion_loss, pad
-from mmst.training.model import adamw, load_model
+from mmst.training.model import adamw, load_model, loaded_logits
 from mmst.training.plain import Plain
 from tests.support.tiny_models import tiny_tokenizer
 from tests.support.training import digests, examples, task
@@ -240,6 +241,52 @@ def test_lora_resumes_to_the_same_bytes(folder: Path) -> None:
     assert digests(stopped) == digests(whole)
 
 
+def test_what_is_kept_of_lora_is_what_is_asked_for(folder: Path) -> None:
+    found = {}
+    for kept in ("merged", "adapter", "both"):
+        spec = task(folder, f"kept-{kept}", steps=2, lora_rank=2, export=kept)
+        run(spec)
+        found[kept] = digests(spec)
+    assert sorted(found["adapter"]) == ["adapter/adapter_config.json", "adapter/adapter_model.safetensors"]
+    assert found["both"] == found["merged"] | found["adapter"]
+
+
+@pytest.mark.parametrize("architecture", ["bloom", "llama"])  # tied, untied
+@pytest.mark.parametrize("rank", [0, 2])
+def test_tensors_and_all_other_files_are_as_in_the_base(tmp_path: Path, architecture: str, rank: int) -> None:
+    spec = task(tmp_path, "out", architecture, steps=1, lora_rank=rank)
+    base, out = Path(spec.model), Path(spec.out)
+    (base / "chat_template.jinja").write_text("{{ messages }}")
+    run(spec)
+    others = {p.name for p in base.iterdir()} - {"model.safetensors"}
+    assert {"generation_config.json", "chat_template.jinja"} < others
+    assert {p.name for p in out.iterdir()} == others | {"model.safetensors"}
+    assert all((out / name).read_bytes() == (base / name).read_bytes() for name in others)
+    with safe_open(base / "model.safetensors", "pt") as before, safe_open(out / "model.safetensors", "pt") as after:
+        assert set(before.keys()) == set(after.keys())
+
+
+def test_the_trained_model_is_gone_when_the_exported_one_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, engines, loaded = list[int](), list[Plain](), loaded_logits
+    begin = Plain.__init__
+
+    def begun(self: Plain, spec: TrainSpec, s: TrainConfig) -> None:
+        begin(self, spec, s)
+        engines.append(self)
+
+    def measured(*a: Any) -> Any:
+        (engine,) = engines
+        held.append(sum(p.numel() for p in engine.model.parameters()) + len(engine.optimizer.state))
+        return loaded(*a)
+
+    monkeypatch.setattr(Plain, "__init__", begun)
+    monkeypatch.setattr("mmst.training.plain.loaded_logits", measured)
+    run(task(folder, "gone", steps=1))
+    assert held == [0]
+
+
 def test_bfloat16_trains_and_exports_full_precision(folder: Path) -> None:
     spec = task(folder, "bf16", steps=3, precision="bfloat16")
     run(spec)
@@ -321,6 +368,16 @@ def save(folder: Path, step: int, text: str = "state") -> None:
         (at / "state.pt").write_text(text)
 
     checkpoints.write(folder, step, "{}", state, first=True, wait=lambda: None)
+
+
+def test_a_finished_run_is_known_with_the_folders_in_it(tmp_path: Path) -> None:
+    made, out = tmp_path / "made", tmp_path / "out"
+    (made / "adapter").mkdir(parents=True)
+    (made / "adapter/weights").write_text("trained")
+    checkpoints.finish(tmp_path, made, out, "{}")
+    assert checkpoints.finished(tmp_path, out)
+    (out / "adapter/weights").write_text("other")
+    assert not checkpoints.finished(tmp_path, out)
 
 
 def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Fine-tuning on this machine: runs `mmst.training.worker` as child processes.
 
-One rank is started directly: torchrun would import torch once more, 3 to 6 seconds, only to
-start one process. Several ranks run under torchrun, which picks a free port for them.
+One rank without ZeRO is started directly: torchrun would import torch once more, 3 to 6 seconds, only to
+start one process. Others run under torchrun, which picks a free port for them.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Torchrun:
         private.folder(scratch)
         if not finished(scratch, Path(spec.out)):
             private.write(scratch / "spec.json", to_json(spec))
-            self._launch(scratch, on_step)
+            self._launch(spec, scratch, on_step)
         figures: dict[str, float] = json.loads((scratch / "figures.json").read_text())
         return figures
 
-    def _launch(self, scratch: Path, on_step: Callable[[int, float], None]) -> None:
+    def _launch(self, spec: TrainSpec, scratch: Path, on_step: Callable[[int, float], None]) -> None:
         threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // self.ranks))
         environment = {
             **os.environ,
@@ -62,7 +62,9 @@ class Torchrun:
         failures: list[dict[str, Any]] = []
         with (
             open(scratch / "train.log", "a", encoding="utf-8", opener=private.opener) as log,
-            group(command(scratch / "spec.json", self.ranks), environment) as worker,
+            group(
+                command(scratch / "spec.json", self.ranks, zero=bool(spec.settings.get("zero"))), environment
+            ) as worker,
         ):
             assert worker.stdout is not None
             for line in worker.stdout:
@@ -81,10 +83,10 @@ class Torchrun:
             raise failure(died, failures, tail, str(scratch / "train.log"))
 
 
-def command(spec: Path, ranks: int) -> list[str]:
-    """The command that starts the worker."""
-    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    return [sys.executable, *(several if ranks > 1 else ()), "-m", "mmst.training.worker", str(spec)]
+def command(spec: Path, ranks: int, *, zero: bool = False) -> list[str]:
+    """The command that starts the worker; under ZeRO a single rank too is one of a group."""
+    grouped = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    return [sys.executable, *(grouped if ranks > 1 or zero else ()), "-m", "mmst.training.worker", str(spec)]
 
 
 @contextmanager
