@@ -99,7 +99,7 @@ def test_what_a_worker_says_of_its_failure_comes_through_by_its_kind(
 ) -> None:
     event = f'{{"failed": 1, "kind": "{kind}", "message": "about this", "trace": "about this"}}'
     worker = f"print('MMST {event}'); raise SystemExit(4)"
-    monkeypatch.setattr(torchrun, "command", lambda spec, ranks: [sys.executable, "-c", worker])
+    monkeypatch.setattr(torchrun, "command", lambda spec, ranks, zero: [sys.executable, "-c", worker])
     with pytest.raises(error, match="about this") as raised:
         Torchrun(1).train(task(tmp_path))
     assert type(raised.value) is error
