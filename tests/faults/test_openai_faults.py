@@ -422,7 +422,7 @@ def test_a_server_that_is_exchanged_under_way_is_noticed_by_the_checkpoint_that_
     start: Callable[..., Fake],
 ) -> None:
     def listing(n: int) -> Answer:
-        return 200, {}, json.dumps({"data": [{"id": "m", "checkpoint": "sha256:" + ("a" if n <= 2 else "b")}]}).encode()
+        return 200, {}, json.dumps({"data": [{"id": "m", "checkpoint": "sha256:" + ("a" if n <= 3 else "b")}]}).encode()
 
     fake = start(lambda attempt, body: completion(body), listing=listing)
     with client(fake) as server:

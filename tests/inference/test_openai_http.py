@@ -5,6 +5,7 @@ import datetime
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -283,3 +284,32 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SamplerError, match="the proxy refuses: HTTP 407"):
         texts("https://model.example/v1")
     tunnel.listening.close()
+
+
+def test_answers_that_nobody_asked_for_end_the_call_and_none_is_kept(start: Callable[..., Fake]) -> None:
+    """A further answer that comes when the next request is under way would be taken for its answer, and so on."""
+
+    def late(attempt: int, body: dict[str, Any]) -> Wire:
+        def write(handler: Handler) -> None:
+            made = completion(body)[2]
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(made), made)
+            handler.wfile.write(answer)
+            time.sleep(0.03)
+            handler.wfile.write(answer)
+
+        return write
+
+    fake = start(late)
+    with (
+        OpenAIServer(fake.url, "", concurrency=1, deadline=20.0) as server,
+        pytest.raises(SamplerError, match="sends answers that nobody asked for"),
+    ):
+        server.sample([ask(i) for i in range(5)])
+
+
+def test_trailers_are_no_headers(start: Callable[..., Fake]) -> None:
+    def chunked(data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n" % (len(data), data)
+
+    fake = start(sent(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: LENGTH", chunked))
+    assert texts(fake.url, 3) == ["0.0", "1.0", "2.0"]

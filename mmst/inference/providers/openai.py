@@ -193,10 +193,14 @@ class OpenAIServer:
         try:
             await asyncio.gather(*workers)
         except SamplerError as e:
+            if not await self.server.in_step():
+                raise self._out_of_step() from e
             raise Unfinished(e.what, answers, why=e.why, remedy=e.remedy) from e
         finally:
             for worker in workers:
                 worker.cancel()
+        if not await self.server.in_step():
+            raise self._out_of_step()
         if self.known and requests:
             await self._still_the_same()
         return [answer for answer in answers if answer is not None]
@@ -376,6 +380,13 @@ class OpenAIServer:
                 await asyncio.sleep(FIRST_PAUSE)
         if now != self.known:
             raise self._exchanged(f"checkpoint {self.known}", f"checkpoint {now or 'unknown'}")
+
+    def _out_of_step(self) -> SamplerError:
+        return SamplerError(
+            f"the server at {self.server.where} sends answers that nobody asked for: which answer belongs to which "
+            "request cannot be told, so none since the last finished part is kept",
+            remedy="see to the server, or to the proxy before it; then the same command continues",
+        )
 
     def _exchanged(self, before: str, now: str) -> SamplerError:
         return SamplerError(

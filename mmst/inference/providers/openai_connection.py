@@ -26,6 +26,7 @@ from mmst.inference.providers.openai_http import Broken, Client, Reply
 OPEN_TIMEOUT = 10.0
 """Seconds in which a server must list its models."""
 REMEDY = "start one with `mmst serve`, or correct sampling.url"
+STEP_TIMEOUT = 2.0
 MOST_MODELS_BYTES = 4 << 20
 MOST_ERROR_BYTES = 64 << 10
 RETRIED = {408, 409, 425, 429}
@@ -134,6 +135,19 @@ class Connection:
             raise self._refused_to_all(status, message(body))
         raise SamplerError(f"{what} (HTTP {status}: {message(body)})", remedy=REMEDY)
 
+    async def in_step(self) -> bool:
+        """Whether the open connections answer what they are asked: not so after an answer that nobody asked for."""
+        asked = [
+            self._client.ask("GET", "models", b"", lambda status: MOST_MODELS_BYTES, _is_completion)
+            for _ in range(self._client.idle)
+        ]
+        if asked:
+            await asyncio.wait(asked, timeout=STEP_TIMEOUT)
+        for exchange in asked:
+            exchange.cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        return not self._client.unasked and True not in found
+
     def _refused_to_all(self, status: int, said: str) -> SamplerError:
         remedy = "correct sampling.url and sampling.served_model"
         if status in (401, 403):
@@ -141,6 +155,10 @@ class Connection:
             if self._key:
                 remedy = "check that the key in the variable named by sampling.api_key_env may use this model"
         return SamplerError(f"{self.where} refuses every request (HTTP {status}: {said})", remedy=remedy)
+
+
+def _is_completion(reply: Reply) -> bool:
+    return reply.status == 200 and b'"choices"' in reply.body
 
 
 def _unpacked(reply: Reply, most: int) -> bytes:

@@ -1,6 +1,6 @@
 """HTTP/1.1 for many small exchanges with one server: connections that stay open, one exchange at a time on each.
 
-What is not here cannot go wrong: no redirects are followed, no cookies kept, nothing is sent before the last answer
+Kept small: no redirects are followed, no cookies kept, nothing is sent before the last answer
 is whole. After anything odd (bytes behind an answer, a cut, a cancelled exchange) the connection is closed. The
 parser is httptools (llhttp, as in Node.js), which is strict. A proxy of the environment is used (`HTTP_PROXY`,
 `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); TLS trusts the certificates of the system.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -25,6 +26,7 @@ CONNECT_TIMEOUT = 5.0
 MOST_HEAD_BYTES = 64 << 10
 BUFFER_BYTES = 64 << 10
 PORTS = {"http": 80, "https": 443}
+UNASKED = re.compile(rb"HTTP/1\.[01] 200\b")
 SAFE = "/%:@!$&'()*+,;=~-._"
 """Signs of a path that are sent as they are."""
 
@@ -75,6 +77,8 @@ class Client:
         self._context = ssl.create_default_context() if self._tls else None
         self._idle: list[_Wire] = []
         self._open: set[_Wire] = set()
+        self.unasked = False
+        """Whether an answer came that nobody had asked for: earlier ones may then be those of other requests."""
 
     def ask(
         self, method: str, name: str, body: bytes, most: Callable[[int], int], read: Callable[[Reply], T]
@@ -94,6 +98,11 @@ class Client:
                 return wire.begin(data, most, read)
         return asyncio.ensure_future(self._on_new(data, most, read))
 
+    @property
+    def idle(self) -> int:
+        """How many connections wait for a request."""
+        return len(self._idle)
+
     async def close(self) -> None:
         """Close all connections."""
         for wire in list(self._open):
@@ -102,7 +111,7 @@ class Client:
             await asyncio.sleep(0)
 
     async def _on_new(self, data: bytes, most: Callable[[int], int], read: Callable[[Reply], T]) -> T:
-        wire = _Wire(self._idle, self._open)
+        wire = _Wire(self)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._connect(wire)
@@ -177,8 +186,8 @@ class _Exchange(asyncio.Future[T]):
 class _Wire(asyncio.BufferedProtocol):
     """A connection, and the parser's callbacks."""
 
-    def __init__(self, idle: list[_Wire], all_open: set[_Wire]) -> None:
-        self._idle, self._all = idle, all_open
+    def __init__(self, client: Client) -> None:
+        self._client, self._idle, self._all = client, client._idle, client._open
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
@@ -222,7 +231,8 @@ class _Wire(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._exchange is None:  # nobody asked
+        if self._exchange is None:  # nobody asked; some servers say (408) that they wait no longer
+            self._client.unasked |= bool(UNASKED.match(self._buffer[:nbytes]))
             self._retire()
             self._transport.abort()
             return
@@ -265,7 +275,7 @@ class _Wire(asyncio.BufferedProtocol):
             self._surplus = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._whole:
+        if not self._status:  # later ones are trailers
             self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
@@ -294,7 +304,7 @@ class _Wire(asyncio.BufferedProtocol):
         encoding = self._headers.get(b"transfer-encoding", b"chunked").strip().lower()
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         reply = Reply(self._status, self._headers, body, self._surplus)
-        if self._kept and self._whole and not self._surplus:
+        if self._kept and self._whole and not self._surplus and not self._transport.get_write_buffer_size():
             self._idle.append(self)
         else:
             self._transport.abort()
