@@ -18,10 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.train import SEED, example, generated
+from bench.train import generated, spec, write
 from mmst.core.config import TrainConfig
-from mmst.core.ports import TrainSpec
-from mmst.core.records import to_data, to_json
 from mmst.models import model_folder
 from mmst.training.providers.torchrun import Torchrun
 
@@ -55,7 +53,7 @@ def main() -> int:
     print(f"{'':20}{'s / step':>10}{'GPU MiB':>10}{'loss':>10}")
     with tempfile.TemporaryDirectory(prefix="mmst-bench-") as temporary:
         rows = Path(temporary) / "rows.jsonl"
-        rows.write_text("".join(to_json(example(row)) + "\n" for row in generated(400)))
+        write(generated(400), rows)
         for number, (name, settings) in enumerate(ARMS.items()):
             seconds, memory, last[name] = trained(arguments, rows, Path(temporary) / f"{number}", settings)
             print(f"{name:20}{seconds:>10.3f}{memory:>10.0f}{last[name]:>10.4f}", flush=True)
@@ -81,14 +79,6 @@ def trained(
         **settings,
     )
     folder.mkdir()
-    spec = TrainSpec(
-        model=arguments.model,
-        examples=str(rows),
-        out=str(folder / "out"),
-        scratch=str(folder / "work"),
-        seed=SEED,
-        settings=to_data(s),
-    )
     marks, memory, losses = list[float](), list[float](), list[float]()
 
     def on_step(step: int, loss: float) -> None:
@@ -96,7 +86,7 @@ def trained(
         memory.append(gpu_mib())
         losses.append(loss)
 
-    Torchrun(1).train(spec, on_step)
+    Torchrun(1).train(spec(arguments.model, rows, folder, s), on_step)
     return (marks[-1] - marks[0]) / max(1, len(marks) - 1), max(memory), losses[-1]
 
 

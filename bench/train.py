@@ -50,11 +50,23 @@ def generated(count: int) -> list[dict[str, str]]:
     return rows
 
 
+def spec(model: str, examples: Path, folder: Path, settings: TrainConfig) -> TrainSpec:
+    """A training run that writes below `folder`."""
+    return TrainSpec(
+        model=model,
+        examples=str(examples),
+        out=str(folder / "out"),
+        scratch=str(folder / "work"),
+        seed=SEED,
+        settings=to_data(settings),
+    )
+
+
 def ours(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path) -> dict[str, float]:
     from mmst.training import loop
 
     examples = folder / "rows.jsonl"
-    examples.write_text("".join(to_json(example(row)) + "\n" for row in rows))
+    write(rows, examples)
     s = TrainConfig(
         steps=arguments.steps,
         batch_tokens=arguments.tokens,
@@ -66,18 +78,9 @@ def ours(arguments: argparse.Namespace, rows: list[dict[str, str]], folder: Path
         spike=0.0,
         precision="bfloat16" if arguments.gpu else "float32",
     )
-    spec = TrainSpec(
-        model=arguments.model,
-        examples=str(examples),
-        out=str(folder / "out"),
-        scratch=str(folder / "work"),
-        seed=SEED,
-        settings=to_data(s),
-        trust_remote_code=False,
-    )
     marks: list[float] = []
     loop.learning_rate = lambda step, s: s.lr  # as TRL's constant rate
-    loop.train(spec, 0, 1, lambda step, loss: marks.append(clock()))
+    loop.train(spec(arguments.model, examples, folder, s), 0, 1, lambda step, loss: marks.append(clock()))
     figures = json.loads((folder / "work/figures.json").read_text())
     share = (arguments.steps - 1) / arguments.steps  # the first step's end is the first mark
     return {"tokens": figures["tokens"] * share, "spent": marks[-1] - marks[0]}
@@ -162,6 +165,11 @@ def held_out_loss(folder: Path, model: str, rows: list[dict[str, str]]) -> float
     with torch.no_grad():
         summed = sum(loss([row]).item() for row in tokens)
     return summed / sum(len(row.ids) - row.start for row in tokens)
+
+
+def write(rows: list[dict[str, str]], file: Path) -> None:
+    """Rows as the worker reads examples."""
+    file.write_text("".join(to_json(example(row)) + "\n" for row in rows))
 
 
 def example(row: dict[str, str]) -> Example:

@@ -320,12 +320,11 @@ def _check_dtype(config: Config) -> None:
 
 
 def _check_train(t: TrainConfig) -> None:
-    stage = t.zero or (2 if t.ranks > 1 else 0)
-    if t.offload != "none" and not stage:
+    if t.offload != "none" and not t.zero_stage:
         raise ConfigError("train.offload needs ZeRO", value=t.offload, remedy="--set train.zero=2")
-    if t.offload == "parameters" and stage != 3:
+    if t.offload == "parameters" and t.zero_stage != 3:
         remedy = "--set train.zero=3, or train.offload=optimizer"
-        raise ConfigError("train.offload=parameters needs train.zero=3", value=stage, remedy=remedy)
+        raise ConfigError("train.offload=parameters needs train.zero=3", value=t.zero_stage, remedy=remedy)
     if t.export != "merged" and not t.lora_rank:
         what = "train.export is about LoRA, and train.lora_rank is 0"
         raise ConfigError(what, value=t.export, remedy="--set train.lora_rank=16, or train.export=merged")

@@ -243,6 +243,11 @@ class TrainConfig:
         low=0.0,
     )
 
+    @property
+    def zero_stage(self) -> int:
+        """The ZeRO stage that the worker will use: 0 is plain torch."""
+        return self.zero or (2 if self.ranks > 1 else 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateConfig:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 HEADS = 64
 """Beginnings of prompts whose tokens are kept."""
 LEAD = 4
+"""Prompt tokens that are decoded before a completion, because a token's text may depend on those before it."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CLEAN = "take the problem out, or mend its text"
-"""Prompt tokens that are decoded before a completion, because a token's text may depend on those before it."""
 
 
 class Tokens:

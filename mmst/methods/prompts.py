@@ -14,18 +14,18 @@ are the headings of the methods' first phrasings; the others have headings and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mmst.core.config import PromptConfig
 from mmst.core.errors import ConfigError
+from mmst.core.ports import Message
 from mmst.methods import Method, Phrasing
 
 STOP = {"plain": ("\n\n", "\nQuestion:"), "instruct": ("\nQuestion:",), "few-shot": ("\nQuestion:",), "chat": ()}
 """Where a completion of each style ends when the model writes no end token. Only a model that is trained on
 plain prompts writes no blank lines within a solution; chat models end by themselves."""
 
-Message = Mapping[str, str]
 Render = Callable[[Sequence[Message]], str]
 """A tokenizer's chat template as a function from messages to a prompt."""
 

@@ -42,6 +42,7 @@ def folder_of(file: Path) -> tuple[Path, str]:
 def convert(file: Path, to: Path) -> None:
     """Write a GGUF file as a folder of Hugging Face; whole or not at all. `ModelError` when it cannot be one."""
     check(file)
+    gguf_header.check(file)
     to = Path(os.path.realpath(to))
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ModelError("the folder to write is not empty", value=str(to), remedy="--to a new folder")
@@ -63,6 +64,7 @@ def convert(file: Path, to: Path) -> None:
 def describe(file: Path) -> Description:
     """What a GGUF file says of itself; no weight is read."""
     check(file)
+    gguf_header.check(file)
     with needed("gguf", "GGUF files need the package gguf"):
         import gguf
     try:
@@ -98,7 +100,6 @@ def check(file: Path) -> None:
         ) from e
     if begins != MAGIC:
         raise ModelError("this is no GGUF file", value=str(file), remedy="download it again, or give a model folder")
-    gguf_header.check(file)
 
 
 def _save(file: Path, to: Path) -> None:

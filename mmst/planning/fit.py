@@ -22,7 +22,6 @@ from mmst.planning.memory import (
     rows_at_once,
     training_bytes,
     usable,
-    zero_stage,
 )
 from mmst.training.budget import tokens_at_once
 
@@ -101,7 +100,7 @@ def training_remedies(a: Architecture, config: Config, hardware: Hardware, row: 
     if hardware.gpus:
         first = (t.ranks // hardware.gpus + 1) * hardware.gpus
         choices |= {"ranks": list(range(first, MOST_RANKS + 1, hardware.gpus))}
-        choices |= {"zero": [3]} if zero_stage(t) != 3 else {}
+        choices |= {"zero": [3]} if t.zero_stage != 3 else {}
     for n in range(1, len(choices) + 1):
         sets = ({key: choices[key] for key in keys} for keys in itertools.combinations(choices, n))
         if found := [said for some in sets if (said := _first(a, config, hardware, row, some))]:

@@ -43,11 +43,6 @@ class States:
         return self.weights + self.gradients + self.optimiser + self.gathered
 
 
-def zero_stage(t: TrainConfig) -> int:
-    """The ZeRO stage that the worker will use: 0 is plain torch."""
-    return t.zero or (2 if t.ranks > 1 else 0)
-
-
 def lora_parameters(a: Architecture, t: TrainConfig) -> int:
     """Parameters of LoRA adapters on the linear layers that they are asked for: rank x (inputs + outputs) each.
 
@@ -77,7 +72,7 @@ def states(a: Architecture, t: TrainConfig) -> States:
 
     Plain torch: fp32 weights, gradients and Adam's moments, 16 B a parameter.
     """
-    zero, ranks = zero_stage(t), t.ranks
+    zero, ranks = t.zero_stage, t.ranks
     trained = lora_parameters(a, t) if t.lora_rank else a.parameters
     everything = a.parameters + (trained if t.lora_rank else 0)
     if not zero:
@@ -98,7 +93,7 @@ def states(a: Architecture, t: TrainConfig) -> States:
 
 def compute_size(t: TrainConfig) -> int:
     """Bytes per number in the forward pass. Plain torch keeps fp32 beside bfloat16: counted as 4."""
-    return 2 if t.precision == "bfloat16" and zero_stage(t) else 4
+    return 2 if t.precision == "bfloat16" and t.zero_stage else 4
 
 
 def logit_bytes(a: Architecture, size: int) -> int:
@@ -144,7 +139,7 @@ def export_bytes(a: Architecture, config: Config, hardware: Hardware) -> float:
 
 def training(a: Architecture, config: Config, hardware: Hardware, row: int) -> Iterator[Figure]:
     """Memory of training per GPU (or machine) and on the first node; `row` is the longest row in tokens."""
-    t, s, zero, p = config.train, states(a, config.train), zero_stage(config.train), f"{a.parameters:,} parameters"
+    t, s, zero, p = config.train, states(a, config.train), config.train.zero_stage, f"{a.parameters:,} parameters"
     shared = {0: "plain torch", 1: "ZeRO-1", 2: "ZeRO-2", 3: "ZeRO-3"}[zero] + f", {counted(t.ranks, 'rank')}"
     size = compute_size(t)
     trained = f"{lora_parameters(a, t):,} LoRA parameters" if t.lora_rank else p

@@ -217,7 +217,7 @@ def _storage(a: Architecture, config: Config, model: Model, done: Work) -> Itera
     t = config.train
     if t.steps > t.checkpoint_every:
         trained = memory.lora_parameters(a, t) if t.lora_rank else a.parameters
-        each = 12 + (memory.compute_size(t) if memory.zero_stage(t) in (1, 2) else 0)
+        each = 12 + (memory.compute_size(t) if t.zero_stage in (1, 2) else 0)
         formula = f"{KEEP + 1} x {each} B x {trained:,} trained (kept, and one being written), + the export"
         yield figure("training volume", (KEEP + 1) * each * trained + one, formula + "; per arm, emptied at its end")
 

@@ -94,7 +94,7 @@ def machine(config: Config) -> list[Diagnostic]:
         needed -= {"torch", "safetensors"}
     if trains_here and config.train.lora_rank:
         needed.add("peft")
-    if trains_here and (config.train.ranks > 1 or config.train.zero):
+    if trains_here and config.train.zero_stage:
         needed.add("deepspeed")
     if config.sampling.backend in ("openai", "server", "kserve"):
         needed |= {"httptools", "orjson"}

@@ -8,7 +8,7 @@ solutions and on the other methods' solutions rewritten into it. The controls le
     own-METHOD      own correct samples of that method alone: single-method self-training
     METHOD-to-OTHER as mmst, but only translations of that direction: which teaches which
     equal-data      as mmst, cut per method to the count that no-translation has
-    equal-total     as mmst, cut to the count in all that the largest own-METHOD has
+    equal-total     as mmst, cut in all to at most the count of the largest own-METHOD
     unverified      as mmst, and translations that failed their check too
     solved-by-one   as mmst, but only problems that one method alone solved
     solved-by-all   as mmst, but only problems that every method solved; these two are cut to the same counts
@@ -198,8 +198,8 @@ def select(
         single, _ = select(pool, methods, "no-translation", cap, balance)
         sizes = Counter(c.method for c in pool if c.id in single)
     elif arm in BY_SOLVERS:
-        for other in BY_SOLVERS:
-            sizes &= Counter(c.method for c in _capped(_distinct(_of_problems(other, methods, pool)), cap))
+        (other,) = (a for a in BY_SOLVERS if a != arm)
+        sizes &= Counter(c.method for c in _capped(_distinct(_of_problems(other, methods, pool)), cap))
     kept = _cut(capped, sizes if arm == "equal-data" or not balance else _balanced(sizes))
     if arm == "equal-total":
         most = max(len(select(pool, methods, f"own-{name}", cap, balance)[0]) for name in methods)

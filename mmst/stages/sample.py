@@ -182,10 +182,10 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
     draws = [(0, how.k, how.temperature)]
     if settings.purpose == "heldout":
         draws = [(0, 1, 0.0), (1, how.k, how.temperature)]
+    shared = {name: len(solve_head(method(name), p.style, p.shots, p.phrasing)) for name in settings.methods}
     for problem in problems:
         for name in settings.methods:
             prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
-            head = solve_head(method(name), p.style, p.shots, p.phrasing)
             messages = solve_messages(method(name), problem.question, p.phrasing) if p.style == "chat" else ()
             seed = seed_of(how.seed, problem.id, name, settings.purpose) if settings.drawn else 0
             for first, n, temperature in draws:
@@ -202,7 +202,7 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
                         problem_id=problem.id,
                         question=problem.question,
                         method=name,
-                        shared=len(head),
+                        shared=shared[name],
                         messages=messages,
                     )
                     yield Ask(request, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from mmst.core.errors import SamplerError
 from mmst.core.ports import Request
@@ -23,10 +24,13 @@ from mmst.inference.providers.openai_answers import (
 from mmst.inference.providers.openai_dialect import Dialect
 from mmst.inference.providers.openai_http import Broken, Client, Reply
 
+T = TypeVar("T")
+
 OPEN_TIMEOUT = 10.0
 """Seconds in which a server must list its models."""
 REMEDY = "start one with `mmst serve`, or correct sampling.url"
 STEP_TIMEOUT = 2.0
+"""Seconds in which the connections must show that they are in step; one that does not answer is closed."""
 MOST_MODELS_BYTES = 4 << 20
 MOST_ERROR_BYTES = 64 << 10
 RETRIED = {408, 409, 425, 429}
@@ -114,13 +118,7 @@ class Connection:
         what = f"no model server answers at {self.where}"
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
-                status, body = await self._client.ask(
-                    "GET",
-                    "models",
-                    b"",
-                    lambda status: MOST_MODELS_BYTES if status == 200 else MOST_ERROR_BYTES,
-                    lambda reply: (reply.status, _unpacked(reply, MOST_MODELS_BYTES)),
-                )
+                status, body = await self._listing(lambda reply: (reply.status, _unpacked(reply, MOST_MODELS_BYTES)))
             if status == 200:
                 return models(body)
         except BadAnswer as e:
@@ -137,16 +135,16 @@ class Connection:
 
     async def in_step(self) -> bool:
         """Whether the open connections answer what they are asked: not so after an answer that nobody asked for."""
-        asked = [
-            self._client.ask("GET", "models", b"", lambda status: MOST_MODELS_BYTES, _is_completion)
-            for _ in range(self._client.idle)
-        ]
+        asked = [self._listing(_is_completion) for _ in range(self._client.idle)]
         if asked:
             await asyncio.wait(asked, timeout=STEP_TIMEOUT)
         for exchange in asked:
             exchange.cancel()
         found = await asyncio.gather(*asked, return_exceptions=True)
         return not self._client.unasked and True not in found
+
+    def _listing(self, read: Callable[[Reply], T]) -> asyncio.Future[T]:
+        return self._client.ask("GET", "models", b"", _most_of_models, read)
 
     def _refused_to_all(self, status: int, said: str) -> SamplerError:
         remedy = "correct sampling.url and sampling.served_model"
@@ -155,6 +153,10 @@ class Connection:
             if self._key:
                 remedy = "check that the key in the variable named by sampling.api_key_env may use this model"
         return SamplerError(f"{self.where} refuses every request (HTTP {status}: {said})", remedy=remedy)
+
+
+def _most_of_models(status: int) -> int:
+    return MOST_MODELS_BYTES if status == 200 else MOST_ERROR_BYTES
 
 
 def _is_completion(reply: Reply) -> bool:
