@@ -138,14 +138,13 @@ def recipes(
     """
     from rich.table import Table
 
-    from mmst.core.codec import json_schema
-    from mmst.core.config import Config, options
+    from mmst import recipes
+    from mmst.core.config import options
     from mmst.core.records import to_data
     from mmst.experiments.definition import SHIPPED as EXPERIMENTS
-    from mmst.recipes import SHIPPED as RECIPES
 
     if schema:
-        emit(json_schema(Config), True)
+        emit(recipes.schema(), True)
         return
     if keys:
         rows = [
@@ -158,7 +157,7 @@ def recipes(
     else:
         rows = [
             {"name": name, "command": f"{command} {name}", "title": str(shipped.read(name).get("title", ""))}
-            for command, shipped in (("mmst run -r", RECIPES), ("mmst experiment", EXPERIMENTS))
+            for command, shipped in (("mmst run -r", recipes.SHIPPED), ("mmst experiment", EXPERIMENTS))
             for name in shipped.names()
         ]
         table = Table("command", "what it is", box=None, header_style="bold")

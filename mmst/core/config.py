@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-import itertools
 import json
 import re
 import shlex
@@ -17,10 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmst.core import credentials, plugins
+from mmst.core import arms, credentials, plugins
+from mmst.core.arms import Arm
 from mmst.core.codec import Misfit, digest, spelt, to_data, validated
 from mmst.core.errors import ConfigError
-from mmst.core.options import declared, option, section
+from mmst.core.options import declared, option, options_by_name, section
 from mmst.core.options import identity as identity
 from mmst.core.quantities import quantity
 from mmst.core.sections import RECHECK as RECHECK
@@ -32,6 +32,7 @@ from mmst.core.sections import ModelConfig as ModelConfig
 from mmst.core.sections import ProblemsConfig as ProblemsConfig
 from mmst.core.sections import PromoteConfig as PromoteConfig
 from mmst.core.sections import PromptConfig as PromptConfig
+from mmst.core.sections import PromptStyle as PromptStyle
 from mmst.core.sections import SamplingConfig as SamplingConfig
 from mmst.core.sections import Source as Source
 from mmst.core.sections import TrainConfig as TrainConfig
@@ -65,6 +66,9 @@ class Config:
     evaluate: EvaluateConfig = section(EvaluateConfig)
     promote: PromoteConfig = section(PromoteConfig)
     loop: LoopConfig = section(LoopConfig)
+    arms: Mapping[str, Arm] = options_by_name(
+        "arms of your own, by name: what loop.arm and loop.controls may name besides the built-in ones"
+    )
     cluster: ClusterConfig = section(ClusterConfig, affects=False)
 
 
@@ -139,34 +143,10 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
     _check_dtype(config)
     _check_train(config.train)
     _check_server(config.sampling)
-    _check_arms(config)
+    arms.check(config)
     _check_sources(config)
     _check_cluster(config)
     return config
-
-
-ARMS = (
-    "mmst",
-    "no-translation",
-    "equal-data",
-    "equal-total",
-    "unverified",
-    "solved-by-one",
-    "solved-by-all",
-    "annotated-only",
-)
-"""Those that every choice of methods has."""
-
-
-def arms(methods: Sequence[str]) -> tuple[str, ...]:
-    """What a run with these methods can train on; `mmst.stages.build_trainset` says what each is.
-
-    >>> arms(["text", "code"])[8:]
-    ('own-text', 'own-code', 'text-to-code', 'code-to-text')
-    """
-    single = (f"own-{method}" for method in methods)
-    directions = (f"{source}-to-{target}" for source, target in itertools.permutations(methods, 2))
-    return (*ARMS, *single, *directions)
 
 
 def override(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +210,6 @@ def options(kind: type = Config) -> Iterator[tuple[str, str, Any, str]]:
 _SEE = "see `mmst recipes --keys`"
 RENAMED = {"problems.seeds": "problems.annotated", "trainset.seed_share": "trainset.annotated_share"}
 """Keys of older recipes, and what they are called now."""
-RENAMED_ARMS = {"seed-only": "annotated-only"}
 
 
 def _refused(e: Misfit) -> ConfigError:
@@ -251,17 +230,6 @@ def _nearest(*loc: str | int, known: Sequence[str]) -> str:
     paths = [path for path, *_ in options()]
     named = [path for path in paths if path.rpartition(".")[2] == name]
     return " or ".join(named or difflib.get_close_matches(spelt(loc), paths, n=1))
-
-
-def _check_arms(config: Config) -> None:
-    known = arms(config.methods)
-    for name, wanted in (("arm", (config.loop.arm,)), ("controls", config.loop.controls)):
-        for arm in wanted:
-            if arm not in known:
-                remedy = f"it is called {new} now" if (new := RENAMED_ARMS.get(arm)) else _SEE
-                raise ConfigError(f"loop.{name} must be of {', '.join(known)}", value=arm, remedy=remedy)
-    if len({config.loop.arm, *config.loop.controls}) <= len(config.loop.controls):
-        raise ConfigError("loop.controls must name other arms than loop.arm, each once", value=config.loop.controls)
 
 
 def percent_range(part: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -39,6 +39,11 @@ def option(
     )
 
 
+def options_by_name(help: str) -> Any:
+    """A config field that maps names of the user's to sections; none as it comes, and then in no key."""
+    return field(default_factory=dict, metadata={"description": help, "affects": True, "quiet": True})
+
+
 def section(kind: type[T], *, affects: bool = True) -> T:
     """A nested section with its defaults; with `affects=False` none of its options can change a result."""
     return field(default_factory=kind, metadata={"affects": affects})
@@ -50,6 +55,9 @@ def declared(kind: type, prefix: str = "") -> Iterator[tuple[str, str, Any, str]
     for f in dataclasses.fields(kind):
         if dataclasses.is_dataclass(hints[f.name]):
             yield from declared(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+        elif typing.get_origin(hints[f.name]) is Mapping:
+            yield f"{prefix}{f.name}", "mapping", {}, f.metadata["description"]
+            yield from declared(typing.get_args(hints[f.name])[1], f"{prefix}{f.name}.NAME.")
         else:
             yield f"{prefix}{f.name}", _type_name(hints[f.name]), f.default, f.metadata["description"]
 
@@ -59,8 +67,12 @@ def identity(config: Any) -> dict[str, Any]:
     return {
         f.name: identity(v) if dataclasses.is_dataclass(v := getattr(config, f.name)) else _identities(v)
         for f in dataclasses.fields(config)
-        if f.metadata.get("affects", True) and not (f.metadata.get("quiet") and getattr(config, f.name) == f.default)
+        if f.metadata.get("affects", True) and not (f.metadata.get("quiet") and getattr(config, f.name) == _default(f))
     }
+
+
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
 
 
 def _identities(value: Any) -> Any:

@@ -252,9 +252,15 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trainset:
-    """For which arm examples were chosen."""
+    """For which arm examples were chosen; what it does with annotated ones, where that is not as usual."""
 
     arm: str
+    annotated: str = field(default="", metadata=IF_ANY)
+
+    @property
+    def replay(self) -> str:
+        """`replay`, `only` or `none` (`Arm.annotated`)."""
+        return self.annotated or ("only" if self.arm == "annotated-only" else "replay")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 else:
     Package = Literal[KNOWN]
 
+PromptStyle = Literal["plain", "instruct", "few-shot", "chat"]
+
 RECHECK = 0.01
 """Share of the programs that were evaluated which CPython runs as well, if nobody says otherwise."""
 
@@ -67,7 +69,7 @@ class ModelConfig:
 class PromptConfig:
     """How a problem is put to the model."""
 
-    style: Literal["plain", "instruct", "few-shot", "chat"] = option(
+    style: PromptStyle = option(
         "plain", "plain (no instruction), instruct, few-shot, or chat (the tokenizer's template)"
     )
     shots: int = option(4, "number of worked examples in a few-shot prompt", low=1, high=8)
@@ -187,6 +189,11 @@ class TrainsetConfig:
     balance: bool = option(True, "cut each method to at most twice the size of the smallest")
     annotated_share: float = option(
         0.5, "share of the training steps spent on annotated data (0: none)", low=0.0, high=1.0
+    )
+    prompts: tuple[PromptStyle, ...] = option(
+        (),
+        "prompt styles under which examples are learned, in turn (empty: prompt.style, under which they are measured)",
+        quiet=True,
     )
 
 

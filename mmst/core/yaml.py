@@ -33,7 +33,7 @@ class Shipped:
 
         Raises `ConfigError` where there is no such file, or it is not YAML or not a mapping.
         """
-        path = self._path(name_or_file)
+        path = self.path(name_or_file)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as e:
@@ -45,7 +45,8 @@ class Shipped:
             raise ConfigError(f"{self.what} {path} is not a mapping of keys", value=data, remedy=remedy)
         return {"name": path.stem, **data}
 
-    def _path(self, name_or_file: str) -> Path:
+    def path(self, name_or_file: str) -> Path:
+        """Where the file is; `ConfigError` where there is none."""
         if name_or_file in self.names():
             return self.folder / f"{name_or_file}.yaml"
         path = Path(name_or_file).expanduser()

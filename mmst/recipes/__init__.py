@@ -2,6 +2,9 @@
 
 load("demo", ["sampling.k=8", "train.lr=1e-3"])      # the shipped recipe with two changes
 load("my-experiment.yaml")                           # a file; paths in it are as seen from here
+
+A recipe may be its difference from another: `extends: word-problems` (a shipped one, or a file as seen from this one).
+Its mappings are laid over the other's key by key; its lists and values replace the other's.
 """
 
 from __future__ import annotations
@@ -11,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mmst.core import yaml
+from mmst.core.codec import json_schema
 from mmst.core.config import Config, override, parse
 from mmst.core.errors import ConfigError
 from mmst.core.yaml import Shipped
 
 SHIPPED = Shipped("recipe", Path(__file__).parent)
+OWN = ("name", "title")
+"""What a recipe does not have of the one that it extends."""
 
 
 def load(name_or_file: str, settings: Sequence[str] = ()) -> Config:
@@ -27,8 +33,41 @@ def load(name_or_file: str, settings: Sequence[str] = ()) -> Config:
 
 
 def read(name_or_file: str) -> dict[str, Any]:
-    """A recipe's plain data, unvalidated; its `name` defaults to the file's."""
-    return SHIPPED.read(name_or_file)
+    """A recipe's plain data, unvalidated, with what it extends; its `name` defaults to the file's.
+
+    Raises `ConfigError` for a circle, and for a recipe that is not there.
+    """
+    return _whole(name_or_file, ())
+
+
+def _whole(name_or_file: str, extending: tuple[Path, ...]) -> dict[str, Any]:
+    path = SHIPPED.path(name_or_file)
+    if path.resolve() in extending:
+        circle = " → ".join(p.name for p in (*extending, path))
+        raise ConfigError("recipes extend each other in a circle", value=circle, remedy="leave out one `extends`")
+    data = SHIPPED.read(name_or_file)
+    parent = data.pop("extends", None)
+    if parent is None:
+        return data
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends must name one recipe", value=parent, remedy="extends: word-problems")
+    beside = path.parent / Path(parent).expanduser()
+    if parent not in SHIPPED.names() and beside.is_file():
+        parent = str(beside)
+    try:
+        under = _whole(parent, (*extending, path.resolve()))
+    except ConfigError as e:
+        if extending or e.value != parent:
+            raise
+        raise ConfigError(f"{path}: extends: {e.what}", value=parent, remedy=e.remedy) from None
+    return _merged({key: value for key, value in under.items() if key not in OWN}, data)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe's file."""
+    whole = json_schema(Config)
+    extends = {"type": "string", "description": "the recipe that this one is the difference from: its name, or a file"}
+    return {**whole, "properties": {"extends": extends, **whole["properties"]}}
 
 
 def override_all(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:

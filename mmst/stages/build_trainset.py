@@ -1,18 +1,8 @@
 """The training set: which verified solutions, and which annotated ones, the model learns from.
 
 Multi-method self-training (arXiv 2307.10633, section 3) trains every method on its own correct
-solutions and on the other methods' solutions rewritten into it. The controls leave parts out:
-
-    mmst            own correct samples and translations, of every method
-    no-translation  own correct samples of every method
-    own-METHOD      own correct samples of that method alone: single-method self-training
-    METHOD-to-OTHER as mmst, but only translations of that direction: which teaches which
-    equal-data      as mmst, cut per method to the count that no-translation has
-    equal-total     as mmst, cut in all to at most the count of the largest own-METHOD
-    unverified      as mmst, and translations that failed their check too
-    solved-by-one   as mmst, but only problems that one method alone solved
-    solved-by-all   as mmst, but only problems that every method solved; these two are cut to the same counts
-    annotated-only  nothing new; the same number of steps on the annotated examples
+solutions and on the other methods' solutions rewritten into it. The controls leave parts out; what an arm is
+stands in `mmst.core.arms`, and nothing here knows an arm by its name.
 
 Every correct solution ends in one count: `nondeterministic` (its output depends on time or chance),
 `unused` (the arm leaves it out), `duplicate`, `capped`, `cut` (balance, or equal counts) or `new`;
@@ -25,16 +15,17 @@ import hashlib
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
-from mmst.core import plugin_keys
-from mmst.core.config import Config, PromptConfig, arms, identity
+from mmst.core import arms, plugin_keys
+from mmst.core.arms import Arm
+from mmst.core.config import Config, PromptConfig, PromptStyle, identity
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Place
 from mmst.core.records import CheckedSample, Example, Problem
 from mmst.core.results import Trainset, TrainsetCounts
-from mmst.core.stage import Job, Made, Stage
+from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
@@ -42,21 +33,29 @@ from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
 
 SHARD = 4096
-UNVERIFIED = "unverified"
-BY_SOLVERS = ("solved-by-one", "solved-by-all")
-TRANSLATED = ("mmst", "equal-data", "equal-total", UNVERIFIED, *BY_SOLVERS)
-"""The arms with translations in every direction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a training set depends on. `prompt`: the values of that section, as the keys have them from the first."""
+    """What a training set depends on.
+
+    `prompt`: the values of that section, as the keys have them from the first. `added`: of the arm and those that it is
+    cut to, the recipe's own. `prompts`: the styles under which examples are learned, where these are not the prompts
+    that were asked with.
+    """
 
     arm: str
     methods: tuple[str, ...]
     cap: int
     balance: bool
     prompt: tuple[Any, ...]
+    added: Mapping[str, Arm] = field(default_factory=dict, metadata=QUIET)
+    prompts: tuple[PromptStyle, ...] = field(default=(), metadata=QUIET)
+
+    @property
+    def known(self) -> Mapping[str, Arm]:
+        """The arms that may be named."""
+        return {**arms.built_in(self.methods), **self.added}
 
     @property
     def asking(self) -> PromptConfig:
@@ -64,6 +63,13 @@ class Settings:
         style, shots, *rest = self.prompt
         phrasing = next((v for v in rest if isinstance(v, int)), PromptConfig().phrasing)
         return PromptConfig(style=style, shots=shots, phrasing=phrasing)
+
+
+def _learned_under(config: Config) -> tuple[PromptStyle, ...]:
+    """The styles of `Settings.prompts`: recorded completions were not asked for as the recipe asks."""
+    style = config.prompt.style
+    recorded = config.sampling.backend == "recorded" and style != "plain"
+    return config.trainset.prompts or ((style,) if recorded else ())
 
 
 class Candidate(NamedTuple):
@@ -100,14 +106,17 @@ class BuildTrainset(Stage[Settings]):
 
     def settings(self, config: Config, place: Place) -> Settings:
         """Those of the arm at which the stage stands in the run."""
-        if place.arm not in arms(config.methods):
-            raise ConfigError("unknown arm", value=place.arm, remedy=f"arms: {', '.join(arms(config.methods))}")
+        known = arms.of(config)
+        if place.arm not in known:
+            raise ConfigError("unknown arm", value=place.arm, remedy=f"arms: {', '.join(known)}")
         return Settings(
             arm=place.arm,
             methods=config.methods,
             cap=config.trainset.cap,
             balance=config.trainset.balance,
             prompt=tuple(identity(config.prompt).values()),
+            added={n: config.arms[n] for n in (place.arm, *known[place.arm].equal_to) if n in config.arms},
+            prompts=_learned_under(config),
         )
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
@@ -129,9 +138,11 @@ class BuildTrainset(Stage[Settings]):
         """
         settings, ports = job.settings, job.ports
         heldout = {p.id for p in records(ports.store, problems, Problem, "heldout-")}
-        prompt = settings.asking
-        render = ports.renderer(checkpoint) if prompt.style == "chat" else None
+        prompts = [replace(settings.asking, style=style) for style in settings.prompts] or [settings.asking]
+        render = ports.renderer(checkpoint) if any(p.style == "chat" for p in prompts) else None
         counts, methods = Counter[str](), Counter[tuple[str, str]]()
+        arm = settings.known[settings.arm]
+        rivals = [settings.known[name] for name in arm.equal_to]
 
         def samples() -> Iterator[CheckedSample]:
             yield from records(ports.store, checked, CheckedSample)
@@ -139,11 +150,13 @@ class BuildTrainset(Stage[Settings]):
 
         total = sum(e.records for e in (*checked.files, *translated.files))
         with ports.progress.task("training set", total, "samples") as task:
-            pool = list(candidates(samples(), counts, task.advance, unverified=settings.arm == UNVERIFIED))
-        chosen, fates = select(pool, settings.methods, settings.arm, settings.cap, settings.balance)
-        new = (example(c) for c in samples() if c.sample.id in chosen)
-        solved = records(ports.store, problems, Problem, "annotated-")
-        annotated = (e for p in solved for e in annotated_examples(p, settings.methods, prompt, render))
+            pool = list(candidates(samples(), counts, task.advance, keep=arm.keep))
+        chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance)
+        new: Iterable[Example] = (example(c) for c in samples() if c.sample.id in chosen)
+        if settings.prompts:
+            new = under(new, records(ports.store, problems, Problem, "train-"), prompts, render)
+        solved = zip(records(ports.store, problems, Problem, "annotated-"), itertools.cycle(prompts), strict=False)
+        annotated = (e for p, asking in solved for e in annotated_examples(p, settings.methods, asking, render))
         shards = []
         for prefix, examples in (("new", new), ("annotated", annotated)):
             for shard, part in sharded(examples, SHARD, prefix):
@@ -152,8 +165,11 @@ class BuildTrainset(Stage[Settings]):
                 job.folder.write_records(shard, part)
                 counts.update("new" if prefix == "new" else e.origin for e in part)
                 methods.update((e.method, e.origin) for e in part if prefix == "new")
+        replay = arm.annotated if settings.arm in settings.added and arm.annotated != "replay" else ""
         return Made(
-            shards=shards, counts=TrainsetCounts(**counts, **fates, methods=methods), result=Trainset(arm=settings.arm)
+            shards=shards,
+            counts=TrainsetCounts(**counts, **fates, methods=methods),
+            result=Trainset(arm=settings.arm, annotated=replay),
         )
 
 
@@ -162,16 +178,16 @@ def candidates(
     counts: Counter[str],
     advance: Callable[[int], None] = lambda n: None,
     *,
-    unverified: bool = False,
+    keep: str = "passed",
 ) -> Iterator[Candidate]:
-    """The correct ones among the samples, with `unverified` all translations; counts what goes by."""
+    """The correct ones among the samples, and with `keep` others (`Arm.keep`); counts what goes by."""
     for c in samples:
         s = c.sample
         counts["translated" if s.source_sample else "asked"] += 1
         advance(1)
         if c.passed:
             counts["translated_passed" if s.source_sample else "passed"] += 1
-        elif unverified and s.source_sample and c.solution.strip():
+        elif _kept(keep, passed=False, translation=bool(s.source_sample)) and c.solution.strip():
             counts["unverified"] += 1
         else:
             continue
@@ -183,27 +199,26 @@ def candidates(
 
 
 def select(
-    pool: Sequence[Candidate], methods: Sequence[str], arm: str, cap: int, balance: bool
+    pool: Sequence[Candidate], arm: Arm, rivals: Sequence[Arm], methods: Sequence[str], cap: int, balance: bool
 ) -> tuple[frozenset[str], dict[str, int]]:
     """The ids that an arm trains on, and the fate of the others as counts. Pure; order-free.
 
     Of solutions that say the same, an own sample is kept before a translation. The cap takes own
     samples and translations in turn, so that a problem's examples differ in where they come from.
+    `rivals` are the arms of `equal_to`.
     """
-    usable = [c for c in _of_problems(arm, methods, pool) if _uses(arm, methods, c)]
+    usable = _usable(pool, arm, methods)
     distinct = _distinct(usable)
-    capped = _capped(distinct, cap)
-    sizes = Counter(c.method for c in capped)
-    if arm == "equal-data":
-        single, _ = select(pool, methods, "no-translation", cap, balance)
-        sizes = Counter(c.method for c in pool if c.id in single)
-    elif arm in BY_SOLVERS:
-        (other,) = (a for a in BY_SOLVERS if a != arm)
-        sizes &= Counter(c.method for c in _capped(_distinct(_of_problems(other, methods, pool)), cap))
-    kept = _cut(capped, sizes if arm == "equal-data" or not balance else _balanced(sizes))
-    if arm == "equal-total":
-        most = max(len(select(pool, methods, f"own-{name}", cap, balance)[0]) for name in methods)
-        kept = sorted(kept, key=lambda c: c.rank)[:most]
+    capped = _capped(distinct, arm.per_problem or cap)
+    # Before any is balanced: so two arms that name each other get the same counts.
+    others = [_capped(_distinct(_usable(pool, r, methods)), r.per_problem or cap) for r in rivals]
+    if others and arm.equal == "method":
+        sizes = [Counter(c.method for c in other) for other in others]
+        kept = _balanced(_cut(capped, {name: max(size[name] for size in sizes) for name in methods}), balance)
+    else:
+        kept = _balanced(capped, balance)
+    if others and arm.equal == "total":
+        kept = sorted(kept, key=lambda c: c.rank)[: max(len(_balanced(other, balance)) for other in others)]
     fates = {
         "unused": len(pool) - len(usable),
         "duplicate": len(usable) - len(distinct),
@@ -213,37 +228,41 @@ def select(
     return frozenset(c.id for c in kept), fates
 
 
-def _of_problems(arm: str, methods: Sequence[str], pool: Sequence[Candidate]) -> Sequence[Candidate]:
-    """The candidates of the problems that the arm is about."""
-    if arm not in BY_SOLVERS:
-        return pool
-    solvers: dict[str, set[str]] = defaultdict(set)
-    for c in pool:
-        if not c.origin and c.method in methods:
-            solvers[c.problem_id].add(c.method)
-    wanted = 1 if arm == "solved-by-one" else len(methods)
-    return [c for c in pool if c.method in methods and len(solvers[c.problem_id]) == wanted]
+def _usable(pool: Sequence[Candidate], arm: Arm, methods: Sequence[str]) -> Sequence[Candidate]:
+    """The candidates that the arm takes."""
+    if arm.annotated == "only":
+        return []
+    mine = [c for c in pool if c.method in methods]
+    if arm.solved_by != "any":
+        solvers: dict[str, set[str]] = defaultdict(set)
+        for c in mine:
+            if c.passed and not c.origin:
+                solvers[c.problem_id].add(c.method)
+        least, most = {"one": (1, 1), "several": (2, len(methods)), "all": (len(methods),) * 2}[arm.solved_by]
+        mine = [c for c in mine if least <= len(solvers[c.problem_id]) <= most]
+    return [c for c in mine if _takes(arm, c)]
 
 
-def _uses(arm: str, methods: Sequence[str], c: Candidate) -> bool:
-    if c.method not in methods:
-        return False
-    if c.origin:
-        return arm in TRANSLATED or arm == f"{c.origin}-to-{c.method}"
-    return arm == f"own-{c.method}" or not arm.startswith(("own-", "annotated-only"))
+def _takes(arm: Arm, c: Candidate) -> bool:
+    origin = "translation" if c.origin else "own"
+    return (
+        (not arm.methods or c.method in arm.methods)
+        and (not arm.origins or origin in arm.origins)
+        and (not arm.directions or not c.origin or f"{c.origin}-to-{c.method}" in arm.directions)
+        and _kept(arm.keep, c.passed, bool(c.origin))
+    )
+
+
+def _kept(keep: str, passed: bool, translation: bool) -> bool:
+    return passed or keep == "any" or (keep == "unverified" and translation)
 
 
 def _distinct(usable: Iterable[Candidate]) -> Sequence[Candidate]:
     """Of candidates that say the same, the best: an own sample, then a verified translation."""
     found: dict[tuple[str, str, bytes], Candidate] = {}
-    for c in sorted(usable, key=lambda c: (c.origin != "", not c.passed, c.rank)):
+    for c in sorted(usable, key=lambda c: (not c.passed, c.origin != "", c.rank)):
         found.setdefault((c.problem_id, c.method, c.form), c)
     return list(found.values())
-
-
-def _balanced(sizes: Mapping[str, int]) -> Mapping[str, int]:
-    """No method with more than twice the examples of the smallest."""
-    return {name: min(n, 2 * min(sizes.values())) for name, n in sizes.items()}
 
 
 def _capped(distinct: Iterable[Candidate], cap: int) -> list[Candidate]:
@@ -257,11 +276,17 @@ def _capped(distinct: Iterable[Candidate], cap: int) -> list[Candidate]:
     return kept
 
 
+def _balanced(examples: list[Candidate], balance: bool) -> list[Candidate]:
+    """With `balance` no method has more than twice the examples of the smallest."""
+    sizes = Counter(c.method for c in examples)
+    return _cut(examples, {name: 2 * min(sizes.values()) for name in sizes}) if balance and sizes else examples
+
+
 def _cut(examples: Iterable[Candidate], limits: Mapping[str, int]) -> list[Candidate]:
     by_method: dict[str, list[Candidate]] = defaultdict(list)
     for c in sorted(examples, key=lambda c: c.rank):
         by_method[c.method].append(c)
-    return [c for name, cs in by_method.items() for c in cs[: limits.get(name, 0)]]
+    return [c for name, cs in by_method.items() for c in cs[: limits[name]]]
 
 
 def example(c: CheckedSample) -> Example:
@@ -276,6 +301,16 @@ def example(c: CheckedSample) -> Example:
         origin="translation" if translated else "own",
         lineage=(s.id, s.source_sample) if translated else (s.id,),
     )
+
+
+def under(
+    examples: Iterable[Example], problems: Iterable[Problem], prompts: Sequence[PromptConfig], render: Render | None
+) -> Iterator[Example]:
+    """The examples under these prompts, in turn, instead of those that their writers were asked with."""
+    questions = {p.id: p.question for p in problems}
+    for e, p in zip(examples, itertools.cycle(prompts), strict=False):
+        prompt = solve_prompt(method(e.method), questions[e.problem_id], p.style, p.shots, render, p.phrasing)
+        yield replace(e, prompt=prompt)
 
 
 def annotated_examples(

@@ -50,7 +50,7 @@ class Enough(Stage[Settings]):
     def work(self, job: Job[Settings], trainset: Trainset) -> Made:
         """`train`, or `stop`."""
         found = trainset.counted(TrainsetCounts).new
-        reason = enough(job.settings, trainset.result(Chosen).arm, found)
+        reason = enough(job.settings, trainset.result(Chosen), found)
         return Made(result=Next(next=STOP if reason else TRAIN, reason=reason))
 
 
@@ -70,9 +70,9 @@ class Another(Stage[Settings]):
         return Made(result=Next(next=STOP if reason else checkpoint.ref, reason=reason))
 
 
-def enough(loop: Settings, arm: str, new_examples: int) -> str:
+def enough(loop: Settings, chosen: Chosen, new_examples: int) -> str:
     """Empty when there is enough to train on, else why the round ends before."""
-    if arm == "annotated-only" or new_examples >= loop.min_new:
+    if chosen.replay == "only" or new_examples >= loop.min_new:
         return ""
     return f"too few new examples: {new_examples} of at least {loop.min_new} (loop.min_new)"
 

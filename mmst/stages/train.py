@@ -70,8 +70,8 @@ class Train(Stage[Settings]):
         settings, ports, scratch = job.settings, job.ports, job.folder.scratch
         new = list(records(ports.store, trainset, Example, "new-"))
         annotated = list(records(ports.store, trainset, Example, "annotated-"))
-        arm, seed, t = trainset.result(Chosen).arm, seed_of(settings.seed, "train"), settings.train
-        share = annotated_share(len(new), len(annotated), settings.annotated_share, arm)
+        chosen, seed, t = trainset.result(Chosen), seed_of(settings.seed, "train"), settings.train
+        share = annotated_share(len(new), len(annotated), settings.annotated_share, chosen)
 
         budget, path = t.steps * t.batch_tokens, scratch / "order.jsonl"
         with open(path, "w", encoding="utf-8", errors="surrogatepass", opener=private.opener) as file:
@@ -103,7 +103,7 @@ class Train(Stage[Settings]):
         return Made(
             files=files,
             counts=TrainCounts(new=len(new), annotated=len(annotated)),
-            result=from_data(Trained, {"arm": arm, **figures}),
+            result=from_data(Trained, {"arm": chosen.arm, **figures}),
             measured={"tokens": figures["tokens"]},
         )
 
@@ -114,16 +114,18 @@ def _used(t: TrainConfig) -> TrainConfig:
     return t if t.lora_rank else replace(t, lora_alpha=default.lora_alpha, lora_targets=default.lora_targets)
 
 
-def annotated_share(new: int, annotated: int, wanted: float, arm: str) -> float:
+def annotated_share(new: int, annotated: int, wanted: float, chosen: Chosen) -> float:
     """The share of annotated examples among those seen: as wanted, or all of what there is.
 
-    >>> annotated_share(new=0, annotated=10, wanted=0.5, arm="mmst")
+    >>> annotated_share(new=0, annotated=10, wanted=0.5, chosen=Chosen(arm="mmst"))
     1.0
     """
-    share = 1.0 if arm == "annotated-only" or (not new and wanted) else wanted if annotated else 0.0
+    wanted = {"only": 1.0, "none": 0.0}.get(chosen.replay, wanted)
+    share = 1.0 if chosen.replay == "only" or (not new and wanted) else wanted if annotated else 0.0
     if not (annotated if share == 1.0 else new):
         raise UserError(
-            f"nothing to train on: the training set of arm '{arm}' has {new} new and {annotated} annotated examples",
+            f"nothing to train on: the training set of arm '{chosen.arm}' has {new} new and {annotated} annotated "
+            "examples",
             remedy="raise sampling.k or add problems to problems.train, or give annotated ones as problems.annotated"
             + (" (and trainset.annotated_share above 0)" if annotated else ""),
         )

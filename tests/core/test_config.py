@@ -21,7 +21,7 @@ from mmst.experiments import definition
 from mmst.runs import summary
 from mmst.storage.folder import FolderStore
 
-PATHS = {path: (kind, default) for path, kind, default, _ in options()}
+PATHS = {path.replace("NAME", "mine"): (kind, default) for path, kind, default, _ in options()}
 INTEGERS = sorted(
     p
     for p, (kind, _) in PATHS.items()

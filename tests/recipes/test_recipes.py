@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst import recipes
-from mmst.core.codec import json_schema, to_data
-from mmst.core.config import Config, identity, options, parse
+from mmst.core.codec import to_data
+from mmst.core.config import identity, options, parse
 from mmst.core.errors import ConfigError
 
-SCHEMA = json_schema(Config)
+SCHEMA = recipes.schema()
 
 
 def write(folder: Path, text: str) -> str:
@@ -55,8 +55,8 @@ def test_the_schema_says_what_each_key_is_for() -> None:
         node = SCHEMA
         for part in path.split("."):
             node = SCHEMA["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
-            node = node["properties"][part]
-        assert (node["description"], node["default"]) == (help, to_data(default))
+            node = node["additionalProperties"] if part == "NAME" else node["properties"][part]
+        assert (node["description"], node.get("default", {})) == (help, to_data(default))
 
 
 def test_settings_are_yaml_and_the_last_one_wins(tmp_path: Path) -> None:
@@ -103,3 +103,32 @@ def test_no_setting_gives_anything_but_a_config_or_a_config_error(text: str) -> 
         identity(parse(data))
     except ConfigError:
         return
+
+
+def test_a_recipe_may_be_its_difference_from_another(tmp_path: Path) -> None:
+    mine = recipes.read(write(tmp_path, "extends: demo\nsampling: {k: 9}\nmethods: [text]\n"))
+    demo = recipes.read("demo")
+    assert mine["sampling"] == {**demo["sampling"], "k": 9}
+    assert (mine["methods"], mine["problems"]) == (["text"], demo["problems"])
+    assert (mine["name"], "title" in mine, "extends" in mine) == ("mine", False, False)
+
+
+def test_what_is_extended_may_extend_another_as_seen_from_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "parent.yaml").write_text("extends: ../grand.yaml\ntrain: {steps: 5}\n")
+    (tmp_path / "grand.yaml").write_text("train: {steps: 4, lr: 0.5}\n")
+    mine = recipes.read(write(tmp_path, "extends: deep/parent.yaml\ntrain: {warmup: 0.2}\n"))
+    assert mine["train"] == {"steps": 5, "lr": 0.5, "warmup": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("extends: mine.yaml", r"extend each other in a circle, got 'mine.yaml → mine.yaml'"),
+        ("extends: dmeo", r"mine.yaml: extends: unknown recipe, got 'dmeo'.*did you mean demo"),
+        ("extends: [demo, paper-small]", r"extends must name one recipe"),
+    ],
+)
+def test_what_cannot_be_extended_is_said(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        recipes.read(write(tmp_path, text))

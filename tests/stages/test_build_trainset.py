@@ -10,19 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst.core.config import arms, parse
+from mmst.core.arms import Arm, built_in
+from mmst.core.config import parse
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import CheckedSample, Example, Problem, Sample, Split, Verdict
 from mmst.core.stage_folder import StageFolder
 from mmst.core.stored import records
+from mmst.methods import method
+from mmst.methods.prompts import solve_prompt
 from mmst.stages import build_trainset
 from mmst.stages.build_trainset import Candidate, select
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Fakes
 
 METHODS = ("text", "code")
-ARMS = arms(METHODS)
+ARMS = built_in(METHODS)
 OTHER = {"text": "code", "code": "text"}
 PLACE = Place(run="r", round=1, arm="mmst", step="build_trainset")
 SOLUTIONS = {"text": "3 + 4 = 7 .\nThe answer is 7", "code": "print(3 + 4)"}
@@ -35,9 +38,22 @@ candidates = st.lists(
         method=st.sampled_from(METHODS),
         origin=st.sampled_from(["", *METHODS]),
         form=st.sampled_from([b"a", b"b", b"c", b"d", b"e"]),
+        passed=st.booleans(),
     ),
     max_size=60,
     unique_by=lambda c: c.id,
+)
+any_arm = st.sampled_from(sorted(ARMS)) | st.builds(
+    Arm,
+    methods=st.sampled_from([(), ("text",), ("code",)]),
+    origins=st.sampled_from([(), ("own",), ("translation",)]),
+    directions=st.sampled_from([(), ("text-to-code",), ("code-to-text",)]),
+    keep=st.sampled_from(["passed", "unverified", "any"]),
+    solved_by=st.sampled_from(["any", "one", "several", "all"]),
+    per_problem=st.integers(0, 3),
+    equal_to=st.lists(st.sampled_from(sorted(ARMS)), max_size=2).map(tuple),
+    equal=st.sampled_from(["method", "total"]),
+    annotated=st.sampled_from(["replay", "only", "none"]),
 )
 
 
@@ -45,25 +61,30 @@ def candidate(n: int, *, problem: int = 1, method: str = "code", origin: str = "
     return Candidate(f"s-{n}", f"p-{problem}", method, origin, (form or str(n)).encode())
 
 
-def chosen(pool: Iterable[Candidate], arm: str = "mmst", cap: int = 9, balance: bool = False) -> list[Candidate]:
+def selected(pool: Sequence[Candidate], arm: str | Arm, cap: int, balance: bool) -> tuple[frozenset[str], Any]:
+    what = ARMS[arm] if isinstance(arm, str) else arm
+    return select(pool, what, [ARMS[name] for name in what.equal_to], METHODS, cap, balance)
+
+
+def chosen(pool: Iterable[Candidate], arm: str | Arm = "mmst", cap: int = 9, balance: bool = False) -> list[Candidate]:
     pool = list(pool)
-    ids, _ = select(pool, METHODS, arm, cap, balance)
+    ids, _ = selected(pool, arm, cap, balance)
     return [c for c in pool if c.id in ids]
 
 
-@given(candidates, st.sampled_from(ARMS), st.integers(1, 5), st.booleans())
-def test_every_candidate_has_one_fate(pool: Any, arm: str, cap: int, balance: bool) -> None:
-    ids, fates = select(pool, METHODS, arm, cap, balance)
+@given(candidates, any_arm, st.integers(1, 5), st.booleans())
+def test_every_candidate_has_one_fate(pool: Any, arm: Any, cap: int, balance: bool) -> None:
+    ids, fates = selected(pool, arm, cap, balance)
     assert len(ids) + sum(fates.values()) == len(pool)
 
 
-@given(candidates, st.sampled_from(ARMS), st.integers(1, 5), st.booleans(), st.randoms())
-def test_the_choice_does_not_depend_on_the_order(pool: Any, arm: str, cap: int, balance: bool, random: Any) -> None:
+@given(candidates, any_arm, st.integers(1, 5), st.booleans(), st.randoms())
+def test_the_choice_does_not_depend_on_the_order(pool: Any, arm: Any, cap: int, balance: bool, random: Any) -> None:
     shuffled = random.sample(pool, len(pool))
-    assert select(pool, METHODS, arm, cap, balance) == select(shuffled, METHODS, arm, cap, balance)
+    assert selected(pool, arm, cap, balance) == selected(shuffled, arm, cap, balance)
 
 
-@given(candidates, st.sampled_from(ARMS), st.integers(1, 5))
+@given(candidates, st.sampled_from(sorted(ARMS)), st.integers(1, 5))
 def test_no_problem_has_more_than_the_cap_or_the_same_solution_twice(pool: Any, arm: str, cap: int) -> None:
     kept = chosen(pool, arm, cap)
     assert max(Counter((c.problem_id, c.method) for c in kept).values(), default=0) <= cap
@@ -86,9 +107,36 @@ def test_equal_total_has_no_more_examples_than_one_method_alone(pool: Any, cap: 
 def test_the_arms_by_solvers_have_the_same_counts_and_no_problem_in_common(pool: Any, cap: int, balance: bool) -> None:
     one, every = (chosen(pool, arm, cap, balance) for arm in ("solved-by-one", "solved-by-all"))
     assert Counter(c.method for c in one) == Counter(c.method for c in every)
-    solvers = {c.problem_id: {o.method for o in pool if not o.origin and o.problem_id == c.problem_id} for c in pool}
+    solvers = {
+        c.problem_id: {o.method for o in pool if o.passed and not o.origin and o.problem_id == c.problem_id}
+        for c in pool
+    }
     assert {len(solvers[c.problem_id]) for c in one} <= {1}
     assert {len(solvers[c.problem_id]) for c in every} <= {2}
+
+
+@given(candidates, any_arm)
+def test_an_arm_takes_nothing_that_it_leaves_out(pool: Any, arm: Any) -> None:
+    what = ARMS[arm] if isinstance(arm, str) else arm
+    for c in chosen(pool, arm):
+        origin = "translation" if c.origin else "own"
+        assert c.method in (what.methods or METHODS)
+        assert origin in (what.origins or ("own", "translation"))
+        assert not c.origin or f"{c.origin}-to-{c.method}" in (what.directions or (f"{c.origin}-to-{c.method}",))
+        assert c.passed or what.keep == "any" or (what.keep == "unverified" and c.origin)
+        assert what.annotated != "only"
+
+
+@given(candidates, st.integers(1, 5), st.booleans(), st.sampled_from(["method", "total"]))
+def test_an_arm_is_cut_to_the_counts_of_another(pool: Any, cap: int, balance: bool, equal: Any) -> None:
+    rival = chosen(pool, "own-code", cap, balance)
+    cut = chosen(pool, Arm(equal_to=("own-code",), equal=equal), cap, balance)
+    assert len(cut) == len(rival) if equal == "method" else len(cut) <= len(rival)
+
+
+def test_an_arm_may_take_fewer_solutions_of_a_problem_than_the_recipe() -> None:
+    pool = [candidate(n, problem=n % 2) for n in range(8)]
+    assert len(chosen(pool, Arm(per_problem=1))) == 2
 
 
 def test_balance_cuts_to_twice_the_smallest_method() -> None:
@@ -138,12 +186,14 @@ def test_a_wrong_translation_is_kept_only_where_no_correct_solution_says_the_sam
     assert chosen([wrong, right], "unverified") == [right]
 
 
-@pytest.mark.parametrize(("unverified", "kept"), [(False, ["t-2"]), (True, ["t-1", "t-2"])])
-def test_wrong_translations_are_taken_where_they_are_not_verified(unverified: bool, kept: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("keep", "kept"), [("passed", ["t-2"]), ("unverified", ["t-1", "t-2"]), ("any", ["t-1", "t-2", "s-3"])]
+)
+def test_wrong_solutions_are_taken_where_nothing_is_verified(keep: str, kept: list[str]) -> None:
     wrong = [sample(1, passed=False, of="s-9"), sample(2, of="s-9"), sample(3, passed=False)]
     counts = Counter[str]()
-    assert [c.id for c in build_trainset.candidates(wrong, counts, unverified=unverified)] == kept
-    assert (counts["unverified"], counts["translated"], counts["translated_passed"]) == (int(unverified), 2, 1)
+    assert [c.id for c in build_trainset.candidates(wrong, counts, keep=keep)] == kept
+    assert (counts["unverified"], counts["translated"], counts["translated_passed"]) == (len(kept) - 1, 2, 1)
 
 
 # --- the stage ----------------------------------------------------------------------------------
@@ -226,6 +276,34 @@ def test_annotated_problems_teach_each_method_and_both_ways_of_translation(tmp_p
         (f"Question: p-seed?\nText:\n{SOLUTIONS['text']}\nPython:\n", SOLUTIONS["code"], "pair"),
         (f"Question: p-seed?\nPython:\n{SOLUTIONS['code']}\nText:\n", SOLUTIONS["text"], "pair"),
     }
+
+
+def test_examples_are_learned_under_the_prompts_that_the_recipe_names_in_turn(tmp_path: Path) -> None:
+    engines = Engines(tmp_path, trainset={"prompts": ["plain", "instruct"]})
+    made = make(engines)
+    prompts = [e.prompt for e in records(engines.store, made, Example, "new-")]
+    plain = ["Question: p-train?\nPython:\n", "Question: p-train?\nText:\n"]
+    assert prompts[0] == plain[0]
+    assert prompts[1].endswith(plain[0])
+    assert prompts[1] != plain[0]
+    assert prompts[2] == plain[1]
+
+
+def test_recorded_completions_are_learned_under_the_prompt_that_they_are_measured_with(tmp_path: Path) -> None:
+    engines = Engines(
+        tmp_path, sampling={"backend": "recorded", "recorded": "some.jsonl"}, prompt={"style": "few-shot", "shots": 1}
+    )
+    first = next(iter(records(engines.store, make(engines), Example, "new-")))
+    assert first.prompt == solve_prompt(method("code"), "p-train?", "few-shot", 1)
+
+
+def test_an_arm_of_the_recipe_is_stored_under_what_it_is(tmp_path: Path) -> None:
+    engines = Engines(tmp_path, arms={"mine": {"methods": ["text"], "annotated": "none"}})
+    made = make(engines, "mine")
+    assert (made.counts["new"], made.facts) == (1, {"arm": "mine", "annotated": "none"})
+    other = Engines(tmp_path, arms={"mine": {"methods": ["code"]}})
+    assert make(other, "mine").key != made.key
+    assert make(other, "mmst") == make(Engines(tmp_path), "mmst")
 
 
 def test_the_arms_are_different_work_with_the_same_seeds(tmp_path: Path) -> None:

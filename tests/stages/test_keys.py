@@ -156,6 +156,8 @@ SPECIAL: dict[str, list[Any]] = {
     "prompt.stop": [["###"], []],
     "check.packages": [["numpy"]],
     "train.lora_targets": [["q"]],
+    "trainset.prompts": [["instruct"]],
+    "arms": [{"mine": {"methods": ["text"]}}],
     "loop.arm": ["no-translation"],
     "loop.controls": [["annotated-only"]],
     "sampling.api_key_env": ["KEY"],

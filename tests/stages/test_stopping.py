@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst.core.records import Decision
+from mmst.core.results import Trainset
 from mmst.stages.stopping import Settings, another, enough
 
 
@@ -19,18 +20,19 @@ def decision(promote: bool, gain: float) -> Decision:
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
 def test_a_round_trains_exactly_when_it_has_the_examples_asked_for(new: int, least: int) -> None:
-    assert (enough(rule(min_new=least), "mmst", new) == "") == (new >= least)
+    assert (enough(rule(min_new=least), Trainset(arm="mmst"), new) == "") == (new >= least)
 
 
 def test_too_few_examples_names_both_numbers_and_the_key() -> None:
-    reason = enough(rule(), "mmst", 3)
+    reason = enough(rule(), Trainset(arm="mmst"), 3)
     assert "3" in reason
     assert "20" in reason
     assert "loop.min_new" in reason
 
 
-def test_the_seed_only_arm_needs_no_new_examples() -> None:
-    assert enough(rule(), "annotated-only", 0) == ""
+@pytest.mark.parametrize("arm", [Trainset(arm="annotated-only"), Trainset(arm="mine", annotated="only")])
+def test_an_arm_of_annotated_examples_alone_needs_no_new_ones(arm: Trainset) -> None:
+    assert enough(rule(), arm, 0) == ""
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import TrainSpec
 from mmst.core.records import Example, from_json
 from mmst.core.results import Trained
+from mmst.core.results import Trainset as Chosen
 from mmst.core.stage_folder import StageFolder
 from mmst.core.weights import checkpoint_folder
 from mmst.stages import train
@@ -57,7 +58,7 @@ def test_the_order_depends_on_the_seed_alone() -> None:
 def test_the_share_of_annotated_examples_follows_from_what_there_is(
     new: int, annotated: Any, wanted: float, arm: str, share: float
 ) -> None:
-    assert annotated_share(new, annotated, wanted, arm) == share
+    assert annotated_share(new, annotated, wanted, Chosen(arm=arm)) == share
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,12 @@ def test_the_share_of_annotated_examples_follows_from_what_there_is(
 )
 def test_nothing_to_train_on_is_said_with_a_remedy(new: int, annotated: Any, wanted: float, arm: str) -> None:
     with pytest.raises(UserError, match=r"nothing to train on.*Remedy"):
-        annotated_share(new, annotated, wanted, arm)
+        annotated_share(new, annotated, wanted, Chosen(arm=arm))
+
+
+def test_an_arm_says_itself_what_becomes_of_annotated_examples() -> None:
+    shares = [annotated_share(5, 5, 0.3, Chosen(arm="mine", annotated=said)) for said in ("", "only", "none")]
+    assert shares == [0.3, 1.0, 0.0]
 
 
 def test_enough_examples_for_the_steps_are_laid_out() -> None:
