@@ -15,7 +15,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmst.core.config import Config, arms, run_id
+from mmst.core.arms import built_in
+from mmst.core.config import Config, run_id
 from mmst.core.errors import ConfigError, DataError, UserError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import Outcome
@@ -308,4 +309,4 @@ def test_seeds_measured_on_other_problems_are_refused(tmp_path: Path, store: Fol
 
 
 def test_every_arm_has_a_name_that_a_run_knows() -> None:
-    assert {a.arm for a in load("paper-small").arms.values() if a.arm} <= set(arms(("text", "code")))
+    assert {a.arm for a in load("paper-small").arms.values() if a.arm} <= set(built_in(("text", "code")))
