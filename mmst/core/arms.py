@@ -47,6 +47,7 @@ class Arm:
     solved_by: Literal["any", "one", "several", "all"] = option(
         "any", "only problems that exactly one method solved by itself, several, or all; any: every problem"
     )
+    sound: bool = option(False, "only solutions in which no equation is false (mmst/methods/soundness.py)", quiet=True)
     per_problem: int = option(0, "at most this many of a problem and method (0: trainset.cap)", low=0)
     equal_to: tuple[str, ...] = option(
         (), "cut to at most the counts of these arms, the largest of them (an arm that they cut counts as uncut)"

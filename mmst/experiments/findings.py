@@ -45,13 +45,15 @@ class Level:
 class Overlap:
     """By how many methods the base solves a task's problems: fractions, together 1.
 
-    What one method alone solves is what it can teach the others.
+    What one method alone solves is what it can teach the others. `phi` is the correlation of their successes, as the
+    mean of all pairs of methods.
     """
 
     task: str
     several: float
     only: Mapping[str, float]
     none: float
+    phi: float | None = None
 
 
 def findings(experiment: Experiment, outcomes: Outcomes) -> list[Finding]:
@@ -87,8 +89,18 @@ def overlaps(outcomes: Outcomes) -> list[Overlap]:
         solved = np.array([outcomes.of(BASE, task, method) for method in outcomes.methods])
         by = solved.sum(axis=0)
         only = {m: float((mine * (by == 1)).mean()) for m, mine in zip(outcomes.methods, solved, strict=True)}
-        found.append(Overlap(task=task, several=float((by > 1).mean()), only=only, none=float((by == 0).mean())))
+        several, none, phi = float((by > 1).mean()), float((by == 0).mean()), _phi(solved)
+        found.append(Overlap(task=task, several=several, only=only, none=none, phi=phi))
     return found
+
+
+def _phi(solved: Array) -> float | None:
+    """The mean correlation of two methods' successes; None where a method solves all or nothing."""
+    flat = solved.reshape(len(solved), -1)
+    if len(flat) < 2 or (flat.std(axis=1) == 0).any():
+        return None
+    whole: Array = np.asarray(np.corrcoef(flat))
+    return float(whole[np.triu_indices(len(flat), 1)].mean())
 
 
 def by_family(claim: Claim, outcomes: Outcomes) -> tuple[list[str], Array, Array]:

@@ -14,12 +14,16 @@ from mmst.core.config import run_id
 from mmst.core.errors import DataError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
-from mmst.core.records import Outcome
+from mmst.core.records import Example, Outcome
 from mmst.core.results import TrainsetCounts
 from mmst.core.stored import records
 from mmst.experiments.definition import Experiment
 from mmst.experiments.inference import Array
+from mmst.methods import method
+from mmst.methods.soundness import false_equations
 from mmst.runs.summary import StageState, stages
+
+UNSOUND = "false equation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,8 @@ class Item:
 class Outcomes:
     """`passed[arm]` is [seeds, methods, items] of 0 and 1, for the seeds that are complete.
 
-    `examples[arm][seed]` are the new examples that were trained on: in all ("all") and by method.
+    `examples[arm][seed]` are the new examples that were trained on: in all ("all"), by method, and those in words that
+    state a false equation (`UNSOUND`).
     `seconds` is the sum of what the stages took when they were made, each counted once. `left_out`
     more problems are in none of this, since a request for them failed in some arm or seed.
     """
@@ -68,7 +73,9 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
             states = list(stages(store, run_id(config)))
             found |= measured(states, arms)
             chosen = measured(states, arms, "build_trainset")
-            counted |= {name: _counts(manifest, methods) for name, manifest in chosen.items()}
+            counted |= {
+                name: _counts(manifest, methods) | _unsound(store, manifest) for name, manifest in chosen.items()
+            }
             timings |= {state.ref: state.timing.get("seconds", 0.0) for state in states}
         if found.keys() != experiment.arms.keys():
             continue
@@ -106,6 +113,12 @@ def measured(
     return {name: manifest for name, at in arms.items() if (manifest := there.get(at)) is not None}
 
 
+def _unsound(store: Store, trainset: Manifest) -> dict[str, int]:
+    """How many of a training set's new examples state a false equation."""
+    new = records(store, trainset, Example, "new-")
+    return {UNSOUND: sum(bool(false_equations(e.completion)) for e in new if not method(e.method).executes)}
+
+
 def table(outcomes: Outcomes) -> bytes:
     """Every outcome as gzipped CSV: seed, arm, task, family, method, problem, passed (0 or 1)."""
     text = io.StringIO()
@@ -118,9 +131,9 @@ def table(outcomes: Outcomes) -> bytes:
 def _rows(outcomes: Outcomes) -> Iterator[tuple[object, ...]]:
     for arm, passed in outcomes.passed.items():
         for s, seed in enumerate(outcomes.seeds):
-            for m, method in enumerate(outcomes.methods):
+            for m, by in enumerate(outcomes.methods):
                 for i, item in enumerate(outcomes.items):
-                    yield seed, arm, item.task, item.family, method, item.problem, int(passed[s, m, i])
+                    yield seed, arm, item.task, item.family, by, item.problem, int(passed[s, m, i])
 
 
 def _matrix(outcomes: Sequence[Outcome], methods: Sequence[str]) -> tuple[tuple[Item, ...], Array]:

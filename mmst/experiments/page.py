@@ -8,7 +8,7 @@ from pathlib import Path
 from mmst.experiments.charts import forest, scatter
 from mmst.experiments.definition import Experiment, first_config
 from mmst.experiments.findings import Finding, Level, Overlap, by_family
-from mmst.experiments.outcomes import Outcomes
+from mmst.experiments.outcomes import UNSOUND, Outcomes
 from mmst.report import page as report_page
 from mmst.report.charts import ceiling, percent, whisker
 from mmst.report.content import safe, table
@@ -109,9 +109,14 @@ def apart(outcomes: Outcomes, overlaps: Sequence[Overlap]) -> Iterator[str]:
     rows = []
     for o in overlaps:
         shares = (o.several, *o.only.values(), o.none)
-        rows.append(f"<tr><td>{safe(o.task)}</td>{''.join(f'<td>{percent(share)}</td>' for share in shares)}</tr>")
-    yield '<p class="muted">What the base model solves, in %. A method can teach the others what only it solves.</p>'
-    heads = ("task", "by several methods", *(f"only by {m}" for m in outcomes.methods), "by none")
+        cells = "".join(f"<td>{percent(share)}</td>" for share in shares)
+        phi = "·" if o.phi is None else f"{o.phi:.2f}"
+        rows.append(f"<tr><td>{safe(o.task)}</td>{cells}<td>{phi}</td></tr>")
+    yield (
+        '<p class="muted">What the base model solves, in %. A method can teach the others what only it solves. φ: the '
+        "correlation of the methods over all problems (1: they solve the same ones; the mean of all pairs).</p>"
+    )
+    heads = ("task", "by several methods", *(f"only by {m}" for m in outcomes.methods), "by none", "φ")
     yield table("".join(f"<th>{safe(h)}</th>" for h in heads), rows, "arms")
 
 
@@ -137,11 +142,13 @@ def examples(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:
     for arm in experiment.arms:
         found = [outcomes.examples[arm].get(seed, {}) for seed in outcomes.seeds]
         counts = "".join(
-            f"<td>{sum(n.get(key, 0) for n in found) / len(found):,.0f}</td>" for key in ("all", *outcomes.methods)
+            f"<td>{sum(n.get(key, 0) for n in found) / len(found):,.0f}</td>"
+            for key in ("all", *outcomes.methods, UNSOUND)
         )
         rows.append(f"<tr><td>{safe(arm)}</td>{counts}</tr>")
-    yield '<p class="muted">New examples in the last round, mean over seeds. All arms train for equally many steps.</p>'
-    yield table("".join(f"<th>{safe(h)}</th>" for h in ("arm", "in all", *outcomes.methods)), rows, "arms")
+    yield '<p class="muted">New examples in the last round, mean over seeds. All arms train for equally many steps. '
+    yield "The last column: in words, with a right answer, and an equation that is not true.</p>"
+    yield table("".join(f"<th>{safe(h)}</th>" for h in ("arm", "in all", *outcomes.methods, UNSOUND)), rows, "arms")
 
 
 def how(experiment: Experiment, outcomes: Outcomes) -> Iterator[str]:

@@ -30,6 +30,7 @@ from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
+from mmst.methods.soundness import false_equations
 from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
 
 SHARD = 4096
@@ -76,7 +77,7 @@ class Candidate(NamedTuple):
     """A correct solution, as small as choosing needs it; `form` hashes what it says.
 
     `origin` is the method that it was translated from; empty of the model's own samples. It is of another solution
-    if not `passed`.
+    if not `passed`. It is `sound` if none of its equations is false, as far as anybody asked.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Candidate(NamedTuple):
     origin: str
     form: bytes
     passed: bool = True
+    sound: bool = True
 
     @property
     def rank(self) -> bytes:
@@ -143,6 +145,7 @@ class BuildTrainset(Stage[Settings]):
         counts, methods = Counter[str](), Counter[tuple[str, str]]()
         arm = settings.known[settings.arm]
         rivals = [settings.known[name] for name in arm.equal_to]
+        sound = any(a.sound for a in (arm, *rivals))
 
         def samples() -> Iterator[CheckedSample]:
             yield from records(ports.store, checked, CheckedSample)
@@ -150,7 +153,7 @@ class BuildTrainset(Stage[Settings]):
 
         total = sum(e.records for e in (*checked.files, *translated.files))
         with ports.progress.task("training set", total, "samples") as task:
-            pool = list(candidates(samples(), counts, task.advance, keep=arm.keep))
+            pool = list(candidates(samples(), counts, task.advance, keep=arm.keep, sound=sound))
         chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance)
         new: Iterable[Example] = (example(c) for c in samples() if c.sample.id in chosen)
         if settings.prompts:
@@ -179,8 +182,12 @@ def candidates(
     advance: Callable[[int], None] = lambda n: None,
     *,
     keep: str = "passed",
+    sound: bool = False,
 ) -> Iterator[Candidate]:
-    """The correct ones among the samples, and with `keep` others (`Arm.keep`); counts what goes by."""
+    """The correct ones among the samples, and with `keep` others (`Arm.keep`); counts what goes by.
+
+    With `sound` their equations are looked at.
+    """
     for c in samples:
         s = c.sample
         counts["translated" if s.source_sample else "asked"] += 1
@@ -195,7 +202,8 @@ def candidates(
             counts["nondeterministic"] += 1
             continue
         form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
-        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed)
+        true = not (sound and false_equations(c.solution)) or method(s.method).executes
+        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed, true)
 
 
 def select(
@@ -249,6 +257,7 @@ def _takes(arm: Arm, c: Candidate) -> bool:
         (not arm.methods or c.method in arm.methods)
         and (not arm.origins or origin in arm.origins)
         and (not arm.directions or not c.origin or f"{c.origin}-to-{c.method}" in arm.directions)
+        and (not arm.sound or c.sound)
         and _kept(arm.keep, c.passed, bool(c.origin))
     )
 

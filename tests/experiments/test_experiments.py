@@ -266,6 +266,8 @@ def test_what_methods_have_in_common_is_counted_per_problem_at_the_base() -> Non
     main, related = overlaps(found)
     assert (main.task, main.several, main.only, main.none) == ("main", 0.25, {"text": 0.25, "code": 0.5}, 0.0)
     assert (related.task, related.several, related.only, related.none) == ("related", 0, {"text": 0.5, "code": 0}, 0.5)
+    assert main.phi == pytest.approx(-0.577, abs=0.001)
+    assert related.phi is None, "code solves none"
 
 
 def test_everything_is_written_and_says_the_same(tmp_path: Path, store: FolderStore) -> None:

@@ -139,6 +139,14 @@ def test_an_arm_may_take_fewer_solutions_of_a_problem_than_the_recipe() -> None:
     assert len(chosen(pool, Arm(per_problem=1))) == 2
 
 
+def test_what_states_a_false_equation_is_left_out_where_an_arm_wants_sound_solutions() -> None:
+    false = replace(sample(1, "text"), solution="3 + 4 = 8\nThe answer is 7")
+    right = replace(sample(2, "text"), solution="3 + 4 = 7\nThe answer is 7")
+    pool = list(build_trainset.candidates([false, right], Counter(), sound=True))
+    assert [c.id for c in chosen(pool, Arm(sound=True))] == ["s-2"]
+    assert len(chosen(pool, "mmst")) == 2
+
+
 def test_balance_cuts_to_twice_the_smallest_method() -> None:
     pool = [candidate(n, problem=n) for n in range(10)] + [candidate(99, method="text"), candidate(98, method="text")]
     assert Counter(c.method for c in chosen(pool, balance=True)) == {"code": 4, "text": 2}
