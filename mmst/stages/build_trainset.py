@@ -39,7 +39,7 @@ from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
-from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
+from mmst.stages.reads import CHECKED, Checked, Checkpoint, Problems, Translated
 
 SHARD = 4096
 UNVERIFIED = "unverified"
@@ -134,10 +134,10 @@ class BuildTrainset(Stage[Settings]):
         counts, methods = Counter[str](), Counter[tuple[str, str]]()
 
         def samples() -> Iterator[CheckedSample]:
-            yield from records(ports.store, checked, CheckedSample)
+            yield from records(ports.store, checked, CheckedSample, CHECKED)
             yield from records(ports.store, translated, CheckedSample)
 
-        total = sum(e.records for e in (*checked.files, *translated.files))
+        total = sum(e.records for e in (*checked.files, *translated.files) if e.name.startswith(CHECKED))
         with ports.progress.task("training set", total, "samples") as task:
             pool = list(candidates(samples(), counts, task.advance, unverified=settings.arm == UNVERIFIED))
         chosen, fates = select(pool, settings.methods, settings.arm, settings.cap, settings.balance)
