@@ -1,7 +1,7 @@
 """The order of the stages, stated here and nowhere else.
 
     prepare, base_model → measure → promote (round 0: the first champion)
-    then per round: sample → verify → translate → verify → build_trainset → enough?
+    then per round: sample → verify (→ label → measure_labels) → translate → verify → build_trainset → enough?
                       → train → measure, beside the same for each control → promote → another?
     measure = sample (held out) → verify → evaluate
     and however it ends: finish (the page; nothing is left running)
@@ -21,6 +21,8 @@ from mmst.components.base_model import base_model
 from mmst.components.build_trainset import build_trainset
 from mmst.components.evaluate import evaluate
 from mmst.components.finish import finish
+from mmst.components.label import label
+from mmst.components.measure_labels import measure_labels
 from mmst.components.prepare import prepare
 from mmst.components.promote import promote
 from mmst.components.sample import sample
@@ -62,6 +64,7 @@ def build(config: Config) -> Any:
 
     arm = config.loop.arm
     controls = config.loop.controls
+    unlabelled = bool(config.problems.unlabelled)
 
     @dsl.pipeline(name="round")
     def one_round(config: str, round: int, problems: str, checkpoint: str) -> str:
@@ -69,9 +72,13 @@ def build(config: Config) -> Any:
         at = {"config": config, "round": round, "arm": arm}
         drawn = step(sample, **at, problems=problems, checkpoint=checkpoint)
         checked = step(verify, **at, problems=problems, samples=drawn.output)
-        rewritten = step(translate, **at, problems=problems, checked=checked.output, checkpoint=checkpoint)
-        translated = step(verify, **at, problems=problems, samples=rewritten.output, step="verify-translations")
-        verified = {"problems": problems, "checked": checked.output, "translated": translated.output}
+        answers, judged = problems, checked.output
+        if unlabelled:
+            answers = judged = step(label, **at, problems=problems, checked=checked.output).output
+            step(measure_labels, **at, labels=judged)
+        rewritten = step(translate, **at, problems=answers, checked=judged, checkpoint=checkpoint)
+        translated = step(verify, **at, problems=answers, samples=rewritten.output, step="verify-translations")
+        verified = {"problems": problems, "checked": judged, "translated": translated.output}
         chosen = step(build_trainset, **at, **verified, checkpoint=checkpoint)
         go = step(enough, **at, trainset=chosen.output)
         with dsl.If(go.output == TRAIN):

@@ -18,12 +18,13 @@ from fractions import Fraction
 
 from mmst.core.config import ProblemsConfig
 from mmst.core.records import Problem, Split
+from mmst.core.sections import ROLES
 from mmst.datasets import load
 from mmst.datasets.equations import Step, from_steps
 from mmst.datasets.generated import generate
 from mmst.datasets.near import NearIndex
 from mmst.grading import written
-from mmst.stages.prepare import ROLES, clean, read, unique
+from mmst.stages.prepare import clean, read, unique
 from tools.documents import Document, pairs, solve
 from tools.redraw import MOST, redrawn, steps_of, work_out
 from tools.word_tokenizer import UNKNOWN

@@ -20,13 +20,14 @@ from mmst.core import arms, credentials, plugins
 from mmst.core.arms import Arm
 from mmst.core.codec import Misfit, digest, spelt, to_data, validated
 from mmst.core.errors import ConfigError
-from mmst.core.options import declared, option, options_by_name, section
+from mmst.core.options import declared, option, optional_section, options_by_name, section
 from mmst.core.options import identity as identity
 from mmst.core.quantities import quantity
 from mmst.core.sections import RECHECK as RECHECK
 from mmst.core.sections import CheckConfig as CheckConfig
 from mmst.core.sections import ClusterConfig as ClusterConfig
 from mmst.core.sections import EvaluateConfig as EvaluateConfig
+from mmst.core.sections import LabelConfig as LabelConfig
 from mmst.core.sections import LoopConfig as LoopConfig
 from mmst.core.sections import ModelConfig as ModelConfig
 from mmst.core.sections import ProblemsConfig as ProblemsConfig
@@ -60,6 +61,7 @@ class Config:
     prompt: PromptConfig = section(PromptConfig)
     sampling: SamplingConfig = section(SamplingConfig)
     check: CheckConfig = section(CheckConfig)
+    label: LabelConfig | None = optional_section()
     translate: TranslateConfig = section(TranslateConfig)
     trainset: TrainsetConfig = section(TrainsetConfig)
     train: TrainConfig = section(TrainConfig)
@@ -145,6 +147,7 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
     _check_server(config.sampling)
     arms.check(config)
     _check_sources(config)
+    _check_labels(config)
     _check_cluster(config)
     return config
 
@@ -309,6 +312,25 @@ def _check_sources(config: Config) -> None:
                     value=sorted(unknown)[0],
                     remedy=_SEE,
                 )
+
+
+def _check_labels(config: Config) -> None:
+    """What cannot be labelled is refused before anything is sampled."""
+    if not config.problems.unlabelled:
+        if config.label is not None:
+            remedy = "name problems without answers in problems.unlabelled, or leave out the section label"
+            raise ConfigError("label is about problems.unlabelled, and that names none", remedy=remedy)
+        return
+    rule, samples = (config.label or LabelConfig()).rule, config.sampling.k * len(config.methods)
+    if rule != "majority" and len(config.methods) < 2:
+        raise ConfigError(
+            f"label.rule={rule} needs two methods that can agree",
+            value=config.methods,
+            remedy="--set label.rule=majority, or name another method",
+        )
+    if samples < 2:
+        remedy = f"--set sampling.k={max(4, config.sampling.k + 1)}"
+        raise ConfigError("a vote needs at least 2 samples of a problem", value=samples, remedy=remedy)
 
 
 def _check_cluster(config: Config) -> None:

@@ -2,6 +2,7 @@
 
     mmst_stage_items_total{unit}             samples, programs, steps, tokens … done by this process
     mmst_verdicts_total{method,verdict}      verdicts of a verify stage that this process completed
+    mmst_labels_total{outcome}               what a label stage that this process completed made of its problems
     mmst_retries_total{engine}               requests to an engine that were made again
     mmst_stage_seconds                       how long the stage's process has worked
 
@@ -38,6 +39,7 @@ PATIENCE = 5.0
 HELP = {
     "mmst_stage_items_total": ("counter", "Items that stages have done."),
     "mmst_verdicts_total": ("counter", "Verdicts of verify stages."),
+    "mmst_labels_total": ("counter", "Outcomes of label stages, in problems."),
     "mmst_retries_total": ("counter", "Requests to an engine that were made again."),
     "mmst_stage_seconds": ("gauge", "Seconds that a stage's process has worked."),
 }

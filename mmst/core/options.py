@@ -25,23 +25,27 @@ def option(
     high: float | None = None,
     affects: bool = True,
     quiet: bool = False,
+    left_out: bool = False,
 ) -> Any:
     """A config field: its default, what it does, and the least and the largest value.
 
     `affects=False` marks an option that cannot change any result (batch sizes, addresses),
     so it is left out of the keys under which stages are stored; `quiet=True` one that is left out
-    while it has its default, so that what was stored before there was such an option stays valid.
+    while it has its default, so that what was stored before there was such an option stays valid. One that is
+    `left_out` as well is not written either where it holds nothing, so that the text of a recipe, and with it the
+    compiled graph, stays what it was.
     """
     bounds = {name: bound for name, bound in (("ge", low), ("le", high)) if bound is not None}
     finite = {"allow_inf_nan": False} if isinstance(default, float) else {}
+    empty = {"if_any": True} if left_out else {}
     return field(
-        default=default, metadata={"description": help, "affects": affects, "quiet": quiet, **bounds, **finite}
+        default=default, metadata={"description": help, "affects": affects, "quiet": quiet, **bounds, **finite, **empty}
     )
 
 
 def options_by_name(help: str) -> Any:
     """A config field that maps names of the user's to sections; none as it comes, and then in no key."""
-    return field(default_factory=dict, metadata={"description": help, "affects": True, "quiet": True})
+    return field(default_factory=dict, metadata={"description": help, "affects": True, "quiet": True, "if_any": True})
 
 
 def section(kind: type[T], *, affects: bool = True) -> T:
@@ -49,17 +53,28 @@ def section(kind: type[T], *, affects: bool = True) -> T:
     return field(default_factory=kind, metadata={"affects": affects})
 
 
+def optional_section() -> Any:
+    """A section that most recipes do not have: None, and not written, where a recipe does not name it."""
+    return field(default=None, metadata={"affects": True, "quiet": True, "if_any": True})
+
+
 def declared(kind: type, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
     """Every option as (path, type, default, help), for help texts and docs."""
     hints = typing.get_type_hints(kind)
     for f in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(hints[f.name]):
-            yield from declared(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+        if inner := section_kind(hints[f.name]):
+            yield from declared(inner, f"{prefix}{f.name}.")
         elif typing.get_origin(hints[f.name]) is Mapping:
             yield f"{prefix}{f.name}", "mapping", {}, f.metadata["description"]
             yield from declared(typing.get_args(hints[f.name])[1], f"{prefix}{f.name}.NAME.")
         else:
             yield f"{prefix}{f.name}", _type_name(hints[f.name]), f.default, f.metadata["description"]
+
+
+def section_kind(hint: Any) -> type | None:
+    """The record of a section, optional or not; None for the type of an option."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return next((kind for kind in kinds if dataclasses.is_dataclass(kind) and isinstance(kind, type)), None)
 
 
 def identity(config: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmst.core.plugins import DATASETS, METHODS, SAMPLERS, SANDBOXES, Entry, find
+from mmst.core.sections import ROLES
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
@@ -37,8 +38,8 @@ def of_samples(config: Config) -> dict[str, list[str]]:
 
 def of_problems(config: Config) -> dict[str, list[str]]:
     """As `identity`, of the formats of a recipe's problems."""
-    p = config.problems
-    return identity(*((DATASETS, source.format) for source in (*p.train, *p.test, *p.related, *p.annotated)))
+    named = (source for role in ROLES for source in getattr(config.problems, role))
+    return identity(*((DATASETS, source.format) for source in named))
 
 
 def of_verdicts(config: Config) -> dict[str, list[str]]:

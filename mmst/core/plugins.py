@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, did_you_mean
+from mmst.core.sections import ROLES
 from mmst.version import __version__
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def forget() -> None:
 def named(config: Config) -> Iterator[tuple[str, str, str]]:
     """What a recipe names, as (key, group, name)."""
     yield from (("methods", METHODS, name) for name in config.methods)
-    for role in ("train", "test", "related", "annotated"):
+    for role in ROLES:
         for i, source in enumerate(getattr(config.problems, role)):
             if source.format:
                 yield f"problems.{role}.{i}.format", DATASETS, source.format
@@ -216,7 +217,7 @@ def check(config: Config) -> None:
 
 KEYS = {
     METHODS: ("methods",),
-    DATASETS: ("problems.train", "problems.test", "problems.related", "problems.annotated"),
+    DATASETS: tuple(f"problems.{role}" for role in ROLES),
     SANDBOXES: ("check.sandbox",),
     SAMPLERS: ("sampling.backend",),
 }

@@ -49,11 +49,29 @@ class Verdict(enum.StrEnum):
     """Whether the answer is the gold one was not found out in time: neither right nor wrong."""
     FAILED = "failed"
     """There is no completion, since its request failed for good: neither right nor wrong."""
+    UNLABELLED = "unlabelled"
+    """It gave an answer, and nothing is known to compare it with: neither right nor wrong."""
+
+
+class Labelling(enum.StrEnum):
+    """What became of a problem without a gold answer, whose samples vote for one."""
+
+    LABELLED = "labelled"
+    ONE_SIDED = "one_sided"
+    """No answer was given by more than one method."""
+    TIE = "tie"
+    """Two different answers have the most votes."""
+    BELOW = "below"
+    """The best answer has too small a share of the votes."""
+    NONE = "none"
+    """No sample gave an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """A question with its gold answer, and the annotated solutions that came with it.
+
+    Only an unlabelled problem has no answer; the label stage writes it with its label as the answer.
 
     `id` is the content hash of the normalised question (`problem_id`), so the same question
     has the same id in every file; `split` follows from the id. `solutions` holds annotated
@@ -138,7 +156,8 @@ class CheckedSample:
     of what its program printed), `detail` a line for people (exception and line, or how the
     answer differed). `nondeterministic`: it passed, but its program printed something else when it was
     run again; nothing is learned from it. `contradicted`: the evaluator said that its program prints
-    something else than CPython printed, which counts; a fault of ours.
+    something else than CPython printed, which counts; a fault of ours. `share` is the share of the votes that
+    the label has which it was judged by, 0 of what was judged by a gold answer.
 
     Example:
         {"sample": {…}, "verdict": "passed", "solution": "print(3 + 4)", "answer": "7",
@@ -152,16 +171,59 @@ class CheckedSample:
     detail: str = ""
     nondeterministic: bool = False
     contradicted: bool = False
+    share: float = field(default=0.0, metadata={"if_any": True})
 
     @property
     def passed(self) -> bool:
-        """True when the sample's answer equals the gold answer."""
+        """True when the sample's answer equals the gold answer, or the label in its place."""
         return self.verdict is Verdict.PASSED
 
     @property
     def teaches(self) -> bool:
         """True when a model may learn from it: it passed, and would again."""
         return self.passed and not self.nondeterministic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Votes:
+    """How many samples of each method gave an answer."""
+
+    answer: str
+    by: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What the samples of a problem without a gold answer say that its answer is.
+
+    `answer` is empty unless it is `labelled`; `share` (0 to 1) is that of the votes which the best answer has, also
+    where it is no label. `votes` are all that were cast, by answer, the most frequent first.
+
+    Example:
+        {"problem_id": "p-5d1c…", "outcome": "labelled", "answer": "7", "share": 0.75,
+         "votes": [{"answer": "7", "by": {"code": 1, "text": 2}}, {"answer": "8", "by": {"text": 1}}]}
+    """
+
+    problem_id: str
+    outcome: Labelling
+    answer: str = ""
+    share: float = 0.0
+    votes: tuple[Votes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredLabel:
+    """A label beside the gold answer that was kept aside for it; `right` is None where the two could not be compared.
+
+    Example:
+        {"problem_id": "p-5d1c…", "answer": "7", "share": 0.75, "gold": "7", "right": true}
+    """
+
+    problem_id: str
+    answer: str
+    share: float
+    gold: str
+    right: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

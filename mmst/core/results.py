@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from mmst.core.records import Decision, Report, Verdict
+from mmst.core.records import Decision, Labelling, Report, Verdict
 
 IF_ANY = {"if_any": True}
 
@@ -42,6 +42,7 @@ class PrepareCounts(Counts):
     train: int = 0
     heldout: int = 0
     annotated: int = 0
+    unlabelled: int = field(default=0, metadata=IF_ANY)
     related: int = 0
     duplicates: int = 0
     near_duplicates: int = 0
@@ -73,7 +74,10 @@ class SampleCounts(Counts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How many samples were `asked` about, each verdict, and what is marked besides."""
+    """How many samples were `asked` about, each verdict, and what is marked besides.
+
+    `unlabelled` is stored only where there are such samples.
+    """
 
     asked: int = 0
     verdicts: Mapping[str, int] = field(default_factory=dict)
@@ -99,7 +103,8 @@ class Tally:
         """Numbers by name."""
         marks = {"nondeterministic": self.nondeterministic, "contradicted": self.contradicted}
         for name, n in {"asked": self.asked, **self.verdicts, **marks}.items():
-            yield f"{prefix}{name}", n
+            if n or name != Verdict.UNLABELLED:
+                yield f"{prefix}{name}", n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +139,44 @@ class VerifyCounts(Counts):
                 methods.setdefault(method, {})[what] = n
         tallies = {name: Tally.of(named) for name, named in sorted(methods.items())}
         return cls(total=Tally.of(stored), methods=tallies, lacks=lacks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCounts(Counts):
+    """What became of each unlabelled problem, and the verdicts on all samples, those judged by labels among them.
+
+    `outcomes` has every `Labelling`; they add up to `unlabelled`. `verify` is spelt as the verify stage spells it.
+    """
+
+    unlabelled: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    verify: VerifyCounts = field(default_factory=VerifyCounts)
+
+    def stored(self) -> dict[str, int]:
+        """`problems`, `problems labelled` …, and the verdicts as `VerifyCounts` stores them."""
+        outcomes = {f"problems {o.value}": self.outcomes.get(o, 0) for o in Labelling}
+        return {"problems": self.unlabelled} | outcomes | self.verify.stored()
+
+    @classmethod
+    def read(cls, stored: Mapping[str, int]) -> Self:
+        """See `stored`."""
+        outcomes = {o.value: stored.get(f"problems {o.value}", 0) for o in Labelling}
+        return cls(unlabelled=stored.get("problems", 0), outcomes=outcomes, verify=VerifyCounts.read(stored))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredLabelsCounts(Counts):
+    """Of the unlabelled problems those whose answer is `known`; of these, how many one sample at least solves.
+
+    `labelled` ones are `right`, `wrong`, or neither, where label and answer could not be compared.
+    """
+
+    problems: int = 0
+    known: int = 0
+    solved: int = 0
+    labelled: int = 0
+    right: int = 0
+    wrong: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +283,22 @@ class Prepared:
     near_duplicates: tuple[NearDuplicate, ...] = ()
     contradictions: tuple[Mapping[str, Any], ...] = field(default=(), metadata=IF_ANY)
     notes: tuple[str, ...] = field(default=(), metadata=IF_ANY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareBucket:
+    """The labels with at least the share `low` of the votes, and less than the next bucket's; those that are right."""
+
+    low: float
+    labelled: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How often labels are right, by their share of the votes."""
+
+    buckets: tuple[ShareBucket, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ class Row:
 
     What is read by `text` or `answer` becomes part of the problem; all the rest stays with it as it is (`further`).
     A field that is null, or NaN as some tools write it, is absent. In `repaired` fields a character was broken.
+    Where `unlabelled` problems are read, the gold answer may be absent.
     """
 
     where: str
@@ -49,6 +50,7 @@ class Row:
     repaired: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list, compare=False, repr=False)
     used: set[str] = field(default_factory=set, compare=False, repr=False)
+    unlabelled: bool = False
 
     def fail(self, field: str, what: str, remedy: str, value: object = ABSENT) -> NoReturn:
         """Refuse the file because of this field."""
@@ -102,9 +104,15 @@ class Row:
             self.fail(field, "must be a text or a number", "write it in quotes or leave it out")
         return str(value).strip()
 
+    def unanswered(self, field: str) -> bool:
+        """Whether the gold answer that stands in this field is absent, and may be."""
+        return self.unlabelled and not self.has(field)
+
     def answer(self, field: str) -> str:
-        """A gold answer: a text, or a number, whose digits are kept."""
+        """A gold answer: a text, or a number, whose digits are kept; "" where it is absent and may be."""
         self.used.add(field)
+        if self.unanswered(field):
+            return ""
         value = self.fields.get(field)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             what = "is missing" if value is None else "must be a number or a text"

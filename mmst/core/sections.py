@@ -39,6 +39,10 @@ class Source:
     task: Literal["main", "related"] = option("main", "generated: main, or related (different questions)")
 
 
+ROLES = ("train", "test", "related", "annotated", "unlabelled")
+"""What problems are for: the keys of a recipe's `problems` that list sources."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemsConfig:
     """Which problems are trained on, held out, and held out of a related task."""
@@ -47,6 +51,13 @@ class ProblemsConfig:
     test: tuple[Source, ...] = option((), "held-out problems of the same task")
     related: tuple[Source, ...] = option((), "held-out problems of a related but different task")
     annotated: tuple[Source, ...] = option((), "annotated problems, whose solutions are replayed in training")
+    unlabelled: tuple[Source, ...] = option(
+        (),
+        "problems to sample whose answers are not known: the samples vote for a label (section label); an answer in "
+        "the file is kept aside, and the labels are only measured by it",
+        quiet=True,
+        left_out=True,
+    )
     near_duplicate: float = option(
         0.8, "share of common word 5-grams from which two questions count as near duplicates", low=0.0, high=1.0
     )
@@ -173,6 +184,18 @@ class CheckConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelConfig:
+    """How the samples of a problem without a gold answer vote for its label."""
+
+    rule: Literal["methods-agree", "majority", "random"] = option(
+        "methods-agree",
+        "methods-agree (the answer with the most votes among those that at least two methods gave), majority (the "
+        "answer with the most votes), or, as a control, random (any answer, of problems that methods-agree labels)",
+    )
+    least: float = option(0.5, "smallest share of the votes that makes an answer a label", low=0.01, high=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TranslateConfig:
     """How correct solutions are rewritten into the other methods."""
 
@@ -194,6 +217,7 @@ class TrainsetConfig:
         (),
         "prompt styles under which examples are learned, in turn (empty: prompt.style, under which they are measured)",
         quiet=True,
+        left_out=True,
     )
 
 

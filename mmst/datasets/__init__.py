@@ -46,12 +46,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def load(source: Source) -> Iterator[Problem]:
-    """The problems of a recipe's source, in file order, limited to its split, part and limit."""
-    return (item.problem for item in found(source))
+def load(source: Source, *, unlabelled: bool = False) -> Iterator[Problem]:
+    """The problems of a recipe's source, in file order, limited to its split, part and limit.
+
+    Only `unlabelled` ones may lack their answers.
+    """
+    return (item.problem for item in found(source, unlabelled=unlabelled))
 
 
-def found(source: Source) -> Iterator[Imported]:
+def found(source: Source, *, unlabelled: bool = False) -> Iterator[Imported]:
     """As `load`, each with its place. A file is read to its end first, so that it is refused whole."""
     low, high = percent_range(source.part)
 
@@ -63,7 +66,7 @@ def found(source: Source) -> Iterator[Imported]:
 
     if source.format != GENERATED:
         held = list[Imported]()
-        for item in wanted(read_file(source.format, located(source.path))):
+        for item in wanted(read_file(source.format, located(source.path), unlabelled=unlabelled)):
             if not source.limit or len(held) < source.limit:
                 held.append(item)
         return iter(held)
@@ -99,7 +102,7 @@ def import_file(format: str, path: Path) -> list[Problem]:
     return [item.problem for item in read_file(format, path)]
 
 
-def read_file(format: str, path: Path) -> Iterator[Imported]:
+def read_file(format: str, path: Path, *, unlabelled: bool = False) -> Iterator[Imported]:
     """As `import_file`, a problem at a time, each with its place; the errors come as the file is read."""
     if format == GENERATED:
         raise ConfigError("generated problems are in no file", value=format, remedy=f"formats: {', '.join(formats())}")
@@ -109,7 +112,7 @@ def read_file(format: str, path: Path) -> Iterator[Imported]:
         raise UserError(
             f"the {format} problem file does not exist", value=str(path), remedy=f"check the path; {PUBLISHED}"
         )
-    items = stream(problem, path)
+    items = stream(problem, path, unlabelled=unlabelled)
     first = next(items, None)
     if first is None:
         raise DataError(f"{path} contains no problem", remedy=f"check that it is a complete {format} file")
@@ -155,12 +158,13 @@ def make_problem(
     family: str = "",
     solutions: Mapping[str, str] | None = None,
 ) -> Problem:
-    """A problem with the id and split of its question; `DataError` if the question is empty."""
+    """A problem with the id and split of its question; `DataError` if the question is empty.
+
+    Whether it may lack its answer is up to who reads it: files may only as unlabelled problems.
+    """
     question, answer = laid_out(question), answer.strip()
     if not normalise_question(question):
         raise DataError("the question is empty", value=question)
-    if not answer:
-        raise DataError("the answer is empty", value=answer)
     id = problem_id(question)
     return Problem(
         id=id,

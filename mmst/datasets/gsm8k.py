@@ -20,6 +20,8 @@ _MARK = re.compile(r"<<([^<>]*)>>")
 
 def problem(row: Row) -> Problem:
     """The problem in an entry of `train.jsonl` or `test.jsonl`."""
+    if row.unanswered("answer"):
+        return make_problem(row.text("question"), "", "gsm8k")
     rationale, mark, gold = row.text("answer").rpartition("####")
     if not mark or not gold.strip():
         remedy = "end it with a line '#### 72'; for answers without a rationale, use the format jsonl"

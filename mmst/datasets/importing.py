@@ -50,13 +50,16 @@ def _usable(entry: plugins.Entry, found: Any) -> Reader:
     return read
 
 
-def stream(problem: Reader, path: Path) -> Iterator[Imported]:
-    """The problems of a file or folder, one at a time; `DataError` at the first that is wrong."""
+def stream(problem: Reader, path: Path, *, unlabelled: bool = False) -> Iterator[Imported]:
+    """The problems of a file or folder, one at a time; `DataError` at the first that is wrong.
+
+    One without an answer is wrong unless `unlabelled`.
+    """
     where = str(path)
     try:
         for row in rows(path):
             where = row.where
-            made = _problem(problem, row)
+            made = _problem(problem, replace(row, unlabelled=unlabelled))
             yield Imported(made, where.removeprefix(str(path)).lstrip(",/ "), tuple(row.notes))
     except RecursionError:
         raise DataError(
@@ -74,6 +77,8 @@ def _problem(problem: Reader, row: Row) -> Problem:
     if row.repaired and "\ufffd" in made.answer:
         what = f"{row.where}: the answer contains half a character (a lone surrogate)"
         raise DataError(what, value=made.answer, remedy="write the whole character, or remove the entry")
+    if not made.answer and not row.unlabelled:
+        raise DataError(f"{row.where}: the answer is empty", remedy="correct the entry")
     further = dict(made.further) | row.further()
     return replace(made, further=further) if further else made
 

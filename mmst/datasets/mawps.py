@@ -27,7 +27,8 @@ def problem(row: Row) -> Problem:
 
 
 def _first_shape(row: Row) -> Problem:
-    gold = [Row(row.where, {"lSolutions": v}).answer("lSolutions") for v in _list(row, "lSolutions")]
+    given = [] if row.unanswered("lSolutions") else _list(row, "lSolutions")
+    gold = [Row(row.where, {"lSolutions": v}).answer("lSolutions") for v in given]
     equations = _list(row, "lEquations") if row.has("lEquations") else []
     expression = _expression(equations[0]) if len(equations) == 1 and isinstance(equations[0], str) else ""
     answer = "; ".join(gold)

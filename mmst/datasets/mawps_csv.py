@@ -48,6 +48,8 @@ def _numbers(row: Row) -> dict[str, str]:
 def _gold(row: Row) -> str:
     """The answer; a table writes every number as a decimal (504.0), so an empty fraction is dropped."""
     gold = row.answer("Answer").strip()
+    if row.unanswered("Answer"):
+        return ""
     if not isinstance(row.fields["Answer"], Digits):
         gold = shortest(gold)
     if not re.fullmatch(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", gold):

@@ -17,12 +17,12 @@ MOST_TASKS = 100
 def demand(config: Config) -> dict[str, dict[str, float]]:
     """For each namespace, the maximum of CPUs, bytes of memory, GPUs and pods at one time.
 
-    Stages of a round follow one another, but controls train beside it: a stage and a training
-    job an arm. A round has one model server per checkpoint in use: its own and one per arm.
+    Stages of a round follow one another, but labels are measured beside them, and controls train beside it: a stage
+    and a training job an arm. A round has one model server per checkpoint in use: its own and one per arm.
     """
     c, arms = config.cluster, 1 + len(config.loop.controls)
     here: dict[str, float] = {}
-    _add(here, arms, STAGE_CPU, STAGE_MEMORY)
+    _add(here, arms + bool(config.problems.unlabelled), STAGE_CPU, STAGE_MEMORY)
     if config.train.launcher != "local":
         _add(here, arms * c.trainer_nodes, c.trainer_cpu, c.trainer_memory, c.gpu_resource, c.trainer_gpus)
     if config.sampling.backend == "kserve":
@@ -35,7 +35,8 @@ def demand(config: Config) -> dict[str, dict[str, float]]:
 
 def tasks(config: Config) -> int:
     """The maximum number of tasks of a run on Kubeflow Pipelines: `pipelines.graph` with its rounds unrolled."""
-    return 7 + config.loop.rounds * (13 + 5 * len(config.loop.controls))
+    labels = 2 if config.problems.unlabelled else 0
+    return 7 + config.loop.rounds * (13 + labels + 5 * len(config.loop.controls))
 
 
 def exceeded(wanted: Mapping[str, float], hard: Mapping[str, str]) -> list[str]:

@@ -121,9 +121,9 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
         return Figure(group="work", name=name, value=value, unit=unit, formula=formula)
 
     n, m, k, arms, rounds = done.problems, len(config.methods), config.sampling.k, _arms(config), config.loop.rounds
-    for role in ("train", "heldout", "annotated"):
+    for role in ("train", "heldout", "annotated", *(["unlabelled"] if n["unlabelled"] else [])):
         yield figure(f"problems, {role}", n[role], "problems", "counted: the recipe's sources, cleaned as in the run")
-    each = f"{counted(rounds, 'round')} x {n['train']:,} problems x {m} methods"
+    each = f"{counted(rounds, 'round')} x {n['train'] + n['unlabelled']:,} problems x {m} methods"
     yield figure("samples to learn from", done.samples["train"], "samples", f"{each} x {k}")
     drawn = 1 + config.evaluate.k
     formula = f"(base + {rounds} x {counted(arms, 'arm')}) x {n['heldout']:,} problems x {m} methods x {drawn}"

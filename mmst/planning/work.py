@@ -18,6 +18,7 @@ from mmst.core import arms
 from mmst.core.config import Config
 from mmst.core.ports import Completion
 from mmst.core.records import CheckedSample, Example, Outcome, Problem, Sample, Verdict, to_json
+from mmst.core.sections import ROLES
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt
 from mmst.stages import prepare, sample, translate
@@ -74,26 +75,27 @@ class Work:
 
 def work(config: Config, count: Count, solved: float) -> Work:
     """The work of a recipe. `UserError`, as from the run itself, if its problems cannot be used."""
-    loaded = {role: prepare.read(role, getattr(config.problems, role)) for role in prepare.ROLES}
+    loaded = {role: prepare.read(role, getattr(config.problems, role)) for role in ROLES}
     solutions = [p.solutions for problems in loaded.values() for p in problems]
     typical = {name: typical_solution(config, name, solutions, count) for name in config.methods}
     sets, _ = prepare.clean(loaded, config.problems.near_duplicate)
+    learnt = [*sets["train"], *sets["unlabelled"]]
     rounds, names, known = config.loop.rounds, (config.loop.arm, *config.loop.controls), arms.of(config)
     render: Render | None = _joined if config.prompt.style == "chat" else None
     done = Work({name: len(problems) for name, problems in sets.items()}, typical, solved)
     done.bytes["prepare"] = sum(map(_bytes, (p for problems in sets.values() for p in problems)))
     for purpose, problems, times in (
-        ("train", sets["train"], rounds),
+        ("train", learnt, rounds),
         ("heldout", sets["heldout"], 1 + rounds * len(names)),
     ):
         _sampling(done, config, purpose, problems, times, count, render)
-    _translating(done, config, sets["train"], rounds, count, render)
+    _translating(done, config, learnt, rounds, count, render)
     outcomes = (_outcome(p, name) for p in sets["heldout"] for name in config.methods)
     done.bytes["evaluate"] = (1 + rounds * len(names)) * sum(map(_bytes, outcomes))
     examples = [e for p in sets["annotated"] for e in annotated_examples(p, config.methods, config.prompt, render)]
     done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
     annotated = sum(map(_bytes, examples))
-    new = _new_examples(done, config, sets["train"], render)
+    new = _new_examples(done, config, learnt, render)
     done.bytes["build_trainset"] = rounds * sum(
         annotated + (new if known[name].annotated != "only" else 0) for name in names
     )

@@ -12,6 +12,7 @@ from mmst.core import plugins
 from mmst.core.config import Config, Source
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ConfigError, DataError, SetupError
+from mmst.core.sections import ROLES
 from mmst.datasets import PUBLISHED, located
 from mmst.kubernetes.quota import MOST_TASKS, tasks
 from mmst.models.sources import model_files
@@ -44,9 +45,9 @@ def problem_files(config: Config) -> None:
     """Every problem file exists and is not empty; there is something to sample and to hold out."""
     p = config.problems
     for part in ("train", "test"):
-        if not getattr(p, part):
+        if not getattr(p, part) and not (part == "train" and p.unlabelled):
             raise ConfigError(f"problems.{part} names no problems", remedy="see `mmst recipes --keys` (problems.*)")
-    for part in ("train", "test", "related", "annotated"):
+    for part in ROLES:
         for i, source in enumerate(getattr(p, part)):
             _source_file(f"problems.{part}.{i}", source)
 

@@ -15,6 +15,8 @@ STEPS = {
     "base_model": "mmst.stages.base_model:BaseModel",
     "sample": "mmst.stages.sample:Sampling",
     "verify": "mmst.stages.verify:Verify",
+    "label": "mmst.stages.label:LabelProblems",
+    "measure_labels": "mmst.stages.measure_labels:MeasureLabels",
     "translate": "mmst.stages.translate:Translate",
     "verify-translations": "mmst.stages.verify:Verify",
     "build_trainset": "mmst.stages.build_trainset:BuildTrainset",

@@ -31,7 +31,7 @@ from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.methods.soundness import false_equations
-from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
+from mmst.stages.reads import CHECKED, LEARNT, Checked, Checkpoint, Problems, Translated
 
 SHARD = 4096
 
@@ -148,16 +148,17 @@ class BuildTrainset(Stage[Settings]):
         sound = any(a.sound for a in (arm, *rivals))
 
         def samples() -> Iterator[CheckedSample]:
-            yield from records(ports.store, checked, CheckedSample)
+            yield from records(ports.store, checked, CheckedSample, CHECKED)
             yield from records(ports.store, translated, CheckedSample)
 
-        total = sum(e.records for e in (*checked.files, *translated.files))
+        total = sum(e.records for e in (*checked.files, *translated.files) if e.name.startswith(CHECKED))
         with ports.progress.task("training set", total, "samples") as task:
             pool = list(candidates(samples(), counts, task.advance, keep=arm.keep, sound=sound))
         chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance)
         new: Iterable[Example] = (example(c) for c in samples() if c.sample.id in chosen)
         if settings.prompts:
-            new = under(new, records(ports.store, problems, Problem, "train-"), prompts, render)
+            learnt = (p for prefix in LEARNT for p in records(ports.store, problems, Problem, prefix))
+            new = under(new, learnt, prompts, render)
         solved = zip(records(ports.store, problems, Problem, "annotated-"), itertools.cycle(prompts), strict=False)
         annotated = (e for p, asking in solved for e in annotated_examples(p, settings.methods, asking, render))
         shards = []

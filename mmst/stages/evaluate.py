@@ -27,7 +27,7 @@ from mmst.core.stored import records
 from mmst.grading import normalise
 from mmst.methods.prompts import asked
 from mmst.stages.champion import ALL_METHODS, remember
-from mmst.stages.reads import Checked, Checkpoint, Problems
+from mmst.stages.reads import PROBLEMS, Checked, Checkpoint, Problems
 
 SHARD = 8192
 
@@ -125,7 +125,8 @@ def held_out(store: Store, problems: Manifest) -> list[Problem]:
     found = {p.id: p for p in records(store, problems, Problem, "heldout-")}
     if not found:
         raise DataError("no held-out problems", remedy="name some in problems.test")
-    trained = itertools.chain.from_iterable(records(store, problems, Problem, p) for p in ("train-", "annotated-"))
+    learnt = (prefix for prefix in PROBLEMS if prefix != "heldout-")
+    trained = itertools.chain.from_iterable(records(store, problems, Problem, prefix) for prefix in learnt)
     leaked = sorted({p.id for p in trained} & found.keys())
     if leaked:
         raise LeakError(

@@ -1,65 +1,42 @@
 """The first stage: the problems of a run, cleaned of duplicates and of what would leak.
 
-Shards `train-…`, `heldout-…` (test and related problems) and `annotated-…`. Training and held-out
-problems lose their annotated solutions; only annotated ones keep them.
+Shards `train-…`, `heldout-…` (test and related problems), `annotated-…` and `unlabelled-…`. Training and held-out
+problems lose their annotated solutions; only annotated ones keep them. Of unlabelled problems nothing is kept but the
+question: the same run with and without hidden answers has the same problems.
 
+- An unlabelled question that stands among the training problems counts as a duplicate: there its answer is known.
 - A question twice in one role counts once (`duplicates`); where its answers differ, the first counts, and all of them
   are reported with their places (`contradictions`).
-- A training or annotated problem that stands in the test set stops the run (`LeakError`).
+- A training, annotated or unlabelled problem that stands in the test set stops the run (`LeakError`).
 - One that nearly does (word 5-grams, `problems.near_duplicate`) is left out and reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from mmst.core import plugin_keys
 from mmst.core.config import Config, Source
 from mmst.core.errors import LeakError, UserError
-from mmst.core.hashes import file_sha256
 from mmst.core.manifest import Place
-from mmst.core.records import Problem, digest
+from mmst.core.records import Problem
 from mmst.core.results import NearDuplicate, PrepareCounts, Prepared
-from mmst.core.stage import QUIET, WHERE, Job, Made, Stage
+from mmst.core.sections import ROLES
+from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
-from mmst.datasets import PUBLISHED, found, load, located
-from mmst.datasets import VERSION as READING
-from mmst.datasets.files import members
+from mmst.datasets import found
 from mmst.datasets.importing import Imported, Repeats, as_data
 from mmst.datasets.near import NearIndex
+from mmst.stages.content import Content, question
 
 SHARD = 1024
 EXAMPLES = 20
-ROLES = ("train", "test", "related", "annotated")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content(Source):
-    """A source by its content: what decides which problems it yields, wherever the file is."""
-
-    path: str = field(default="", metadata=WHERE)
-    reading: int | None = field(default=None, metadata=QUIET)
-    sha256: str
-
-    @classmethod
-    def of(cls, source: Source) -> Content:
-        """The content that a source has now; `UserError` when its file is not there."""
-        given = {f.name: getattr(source, f.name) for f in fields(Source)}
-        if source.format == "generated":
-            return cls(**given, sha256=digest(list(load(source))))
-        file = located(source.path)
-        if not file.exists():
-            raise UserError(
-                f"the {source.format} problem file does not exist",
-                value=source.path,
-                remedy=f"correct `path` in the recipe; {PUBLISHED}",
-            )
-        if file.is_dir():
-            named = {f.relative_to(file).as_posix(): file_sha256(f) for f in members(file)}
-            return cls(**given, reading=READING, sha256=digest(named))
-        return cls(**given, reading=READING, sha256=file_sha256(file))
+UNLABELLED = "unlabelled"
+SETS = ("train", "heldout", "annotated", UNLABELLED)
+"""What is written, each in shards of its own."""
+TO_TRAIN_ON = ("train", "annotated", UNLABELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +54,7 @@ class Settings:
     test: tuple[Content, ...]
     related: tuple[Content, ...]
     annotated: tuple[Content, ...]
+    unlabelled: tuple[Content, ...] = field(default=(), metadata=QUIET)
     near_duplicate: tuple[Near]
     """Alone in a list, as the keys have it from the first."""
 
@@ -90,11 +68,12 @@ class Prepare(Stage[Settings]):
     """
 
     name, version = "prepare", 1
-    writes: ClassVar = dict.fromkeys(("train", "heldout", "annotated"), Problem)
+    writes: ClassVar = dict.fromkeys(SETS, Problem)
 
     def settings(self, config: Config, place: Place) -> Settings:
         """The content of the sources."""
-        sources = {role: tuple(map(Content.of, getattr(config.problems, role))) for role in ROLES}
+        by_role = {UNLABELLED: Content.of_questions}
+        sources = {role: tuple(map(by_role.get(role, Content.of), getattr(config.problems, role))) for role in ROLES}
         return Settings(**sources, near_duplicate=(Near(share=config.problems.near_duplicate),))
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
@@ -133,7 +112,10 @@ class Prepare(Stage[Settings]):
 
 
 def read(role: str, sources: Sequence[Source]) -> list[Problem]:
-    """The problems of a role, in order; a role with sources but without problems is an error."""
+    """The problems of a role, in order; a role with sources but without problems is an error.
+
+    Of unlabelled ones there is nothing but the question.
+    """
     return [item.problem for item in collect(role, sources)]
 
 
@@ -142,21 +124,27 @@ def collect(role: str, sources: Sequence[Source]) -> list[Imported]:
     items = [
         replace(item, place=f"{role}.{number}, {item.place}")
         for number, source in enumerate(sources)
-        for item in found(source)
+        for item in found(source, unlabelled=role == UNLABELLED)
     ]
-    if not items and (sources or role in ("train", "test")):
-        named = ", ".join(f"{s.format} {s.path} split={s.split}".replace("  ", " ") for s in sources)
-        raise UserError(
-            f"problems.{role} holds no problem" + (f" ({named})" if named else ""),
-            remedy=f"name a source in problems.{role}, or widen its split or limit",
-        )
+    if not items and (sources or role == "test"):
+        raise _nothing(role, sources)
+    if role == UNLABELLED:  # a note may quote the answer
+        return [replace(item, problem=question(item.problem), notes=()) for item in items]
     return items
+
+
+def _nothing(role: str, sources: Sequence[Source]) -> UserError:
+    named = ", ".join(f"{s.format} {s.path} split={s.split}".replace("  ", " ") for s in sources)
+    return UserError(
+        f"problems.{role} holds no problem" + (f" ({named})" if named else ""),
+        remedy=f"name a source in problems.{role}, or widen its split or limit",
+    )
 
 
 def noticed(items: Mapping[str, Sequence[Imported]]) -> dict[str, list[Any]]:
     """What the user should know of the problems read, by kind: answers that contradict, and notes of the importers."""
     repeats = Repeats()
-    for item in (item for role in ROLES for item in items[role]):
+    for item in (item for role in ROLES if role != UNLABELLED for item in items[role]):
         repeats.first(item)
     notes = [f"{item.place}: {note}" for role in ROLES for item in items[role] for note in item.notes]
     return {k: v for k, v in (("contradictions", as_data(repeats.contradictions())), ("notes", notes)) if v}
@@ -165,16 +153,20 @@ def noticed(items: Mapping[str, Sequence[Imported]]) -> dict[str, list[Any]]:
 def clean(
     loaded: Mapping[str, Sequence[Problem]], near_duplicate: float
 ) -> tuple[dict[str, list[Problem]], list[NearDuplicate]]:
-    """The sets to write by role (train, heldout, annotated), and the near duplicates that were taken out of them."""
+    """The sets to write (`SETS`), and the near duplicates that were taken out of them."""
+    if not loaded["train"] and not loaded[UNLABELLED]:
+        raise _nothing("train", ())
     heldout = unique(
         [replace(p, task="main", solutions={}) for p in loaded["test"]]
         + [replace(p, task="related", solutions={}) for p in loaded["related"]]
     )
     train = unique(replace(p, solutions={}) for p in loaded["train"])
-    sets = {"train": train, "heldout": heldout, "annotated": unique(loaded["annotated"])}
+    answered = {p.id for p in train}
+    unlabelled = [p for p in unique(loaded[UNLABELLED]) if p.id not in answered]
+    sets = dict(zip(SETS, (train, heldout, unique(loaded["annotated"]), unlabelled), strict=True))
     refuse_overlap(sets)
     near = drop_near(sets, near_duplicate)
-    if not sets["train"]:
+    if not sets["train"] and not sets[UNLABELLED]:
         raise UserError(
             "every training problem is a near duplicate of a held-out one",
             remedy="hold out another file or split; or raise problems.near_duplicate",
@@ -191,24 +183,25 @@ def unique(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def refuse_overlap(sets: dict[str, list[Problem]]) -> None:
-    """`LeakError` when a training or annotated problem stands in the held-out set."""
+    """`LeakError` when a problem to train on stands in the held-out set."""
     heldout = {p.id for p in sets["heldout"]}
-    leaked = [f"{role}: {p.question}" for role in ("train", "annotated") for p in sets[role] if p.id in heldout]
+    leaked = [f"{role}: {p.question}" for role in TO_TRAIN_ON for p in sets[role] if p.id in heldout]
     if leaked:
         shown = "; ".join(q if len(q) <= 100 else q[:100] + "…" for q in leaked[:3])
+        named = ", ".join(f"problems.{role}" for role in TO_TRAIN_ON)
         raise LeakError(
             f"{len(leaked)} problems to train on stand in the held-out set ({shown})",
-            remedy="set `split: train` on the sources of problems.train and problems.annotated and `split: test` on "
+            remedy=f"set `split: train` on the sources of {named} and `split: test` on "
             "those held out, or hold out another file",
         )
 
 
 def drop_near(sets: dict[str, list[Problem]], threshold: float) -> list[NearDuplicate]:
-    """Take the near duplicates of held-out questions out of train and annotated; returns what was taken."""
+    """Take the near duplicates of held-out questions out of what is trained on; returns what was taken."""
     index = NearIndex(threshold)
     index.add(p.question for p in sets["heldout"])
     dropped = []
-    for role in ("train", "annotated"):
+    for role in TO_TRAIN_ON:
         kept = []
         for problem in sets[role]:
             if (found := index.nearest(problem.question)) is None:

@@ -2,7 +2,7 @@
 
 What is drawn depends on the `purpose`:
 
-    train     `sampling.k` solutions at `sampling.temperature` of each training problem
+    train     `sampling.k` solutions at `sampling.temperature` of each training problem, labelled or not
     heldout   one greedy solution (index 0, for pass@1) of each held-out problem, and
               `evaluate.k` at `evaluate.temperature` (index 1 …, for pass@k and the vote)
 """
@@ -31,9 +31,9 @@ from mmst.methods import method
 from mmst.methods.prompts import Render, asked, solve_head, solve_messages, solve_prompt, stop_strings
 from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
-from mmst.stages.reads import Checkpoint, Problems
+from mmst.stages.reads import LEARNT, Checkpoint, Problems
 
-PREFIXES = {"train": "train-", "heldout": "heldout-"}
+PREFIXES = {"train": LEARNT, "heldout": ("heldout-",)}
 """Purpose → the shards of the problem set that are sampled."""
 
 
@@ -140,7 +140,8 @@ class Sampling(Stage[Settings]):
         counts, methods = Counter[str](), Counter(dict.fromkeys(settings.methods, 0))
 
         def parts() -> Iterator[tuple[str, list[Ask]]]:
-            found = records(store, problems, Problem, PREFIXES[settings.purpose])
+            prefixes = PREFIXES[settings.purpose]
+            found = (p for prefix in prefixes for p in records(store, problems, Problem, prefix))
             for shard, part in sharded(found, settings.shard):
                 yield shard, list(requests(part, settings, render))
 

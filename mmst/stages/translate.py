@@ -35,7 +35,7 @@ from mmst.methods.prompts import (
 )
 from mmst.models import trusted
 from mmst.stages.generation import draw, drawn
-from mmst.stages.reads import Checked, Checkpoint, Problems
+from mmst.stages.reads import CHECKED, Checked, Checkpoint, Problems
 
 
 class Draws(NamedTuple):
@@ -115,7 +115,7 @@ class Translate(Stage[Settings]):
         counts, directions = Counter[str](), Counter[tuple[str, str]]()
 
         def parts() -> Iterator[tuple[str, list[Asked]]]:
-            found = requests(records(store, checked, CheckedSample), questions, settings, render)
+            found = requests(records(store, checked, CheckedSample, CHECKED), questions, settings, render)
             return sharded(found, settings.sampling.shard)
 
         def ask(part: Sequence[Asked]) -> None:

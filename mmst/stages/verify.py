@@ -3,6 +3,9 @@
 Expected answers never enter the sandbox. Identical programs of a shard run once; those that pass
 run a second time, unless they were evaluated, which knows neither time nor chance: what then prints
 something else depends on them, and is not to be learned from.
+
+Of a problem without an answer the samples are `unlabelled`, if they give one. They may be called right later, so their
+programs run a second time too.
 """
 
 from __future__ import annotations
@@ -21,18 +24,17 @@ from mmst.core.errors import DataError, SandboxError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Algebra, Evaluation, Execution, Limits, Program, Sandbox
 from mmst.core.records import CheckedSample, Problem, Sample, Verdict, short_id
-from mmst.core.results import Tally, VerifyCounts
+from mmst.core.results import VerifyCounts
 from mmst.core.stage import Job, Made, Stage, effective
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
-from mmst.sandbox.exit_status import missing_package
-from mmst.stages.reads import Problems, Samples
+from mmst.stages.counting import Counting
+from mmst.stages.reads import PROBLEMS, Problems, Samples
 
 SANDBOX_TRIES = 2
-LACKS = 10
-"""How many missing packages are named: programs may ask for any."""
 _GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
+_MAY_TEACH = (Verdict.PASSED, Verdict.UNLABELLED)
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -71,7 +73,7 @@ class Verify(Stage[CheckConfig]):
         """
         settings, ports, folder = job.settings, job.ports, job.folder
         counting, ran = Counting(), Counter[str]()
-        known = {p.id: p for p in records(ports.store, problems, Problem)}
+        known = {p.id: p for prefix in PROBLEMS for p in records(ports.store, problems, Problem, prefix)}
         limits = Limits(timeout=settings.timeout, memory_mib=settings.memory_mib, output_kib=settings.output_kib)
         there, names = folder.files(), []
         with ExitStack() as stack, ports.progress.task("verify", _size(samples), "samples") as task:
@@ -116,8 +118,8 @@ def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]
 
 
 def to_repeat(checked: Iterable[CheckedSample], executions: Mapping[str, Execution]) -> list[Program]:
-    """The different programs that passed and whose output may depend on more than their text."""
-    sources = {c.solution: None for c in checked if c.passed and method(c.sample.method).executes}
+    """The different programs that passed, or may yet, and whose output may depend on more than their text."""
+    sources = {c.solution: None for c in checked if c.verdict in _MAY_TEACH and method(c.sample.method).executes}
     programs = [Program(id=program_id(source), source=source) for source in sources]
     return [program for program in programs if not _evaluated(executions[program.id])]
 
@@ -125,7 +127,7 @@ def to_repeat(checked: Iterable[CheckedSample], executions: Mapping[str, Executi
 def compare(c: CheckedSample, first: Mapping[str, Execution], second: Mapping[str, Execution]) -> CheckedSample:
     """The checked sample, marked `nondeterministic` when its program ended in another way the second time."""
     name = program_id(c.solution)
-    if not c.passed or name not in second:
+    if c.verdict not in _MAY_TEACH or name not in second:
         return c
     once, again = first[name], second[name]
     if again.exit_status == "ok" and steady(once.stdout) == steady(again.stdout):
@@ -165,6 +167,8 @@ def judge(sample: Sample, solution: str, problem: Problem, executions: Mapping[s
     answer = by.answer(solution, stdout)
     if answer is None:
         verdict, detail = Verdict.NO_ANSWER, "printed no answer" if by.executes else "states no answer"
+    elif not problem.answer:
+        verdict, detail = Verdict.UNLABELLED, ""
     else:
         verdict = _GRADES[grading.compare(problem.answer, answer, problem.question).equal]
         detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {problem.answer[:80]}"
@@ -192,30 +196,6 @@ def steady(text: str) -> str:
     '<function f at 0x…>'
     """
     return _ADDRESS.sub("at 0x…", text)
-
-
-class Counting:
-    """Counts checked samples, by method, and the packages that programs lacked."""
-
-    def __init__(self) -> None:
-        self.methods: dict[str, Counter[str]] = {}
-        self.lacks = Counter[str]()
-
-    def add(self, checked: Iterable[CheckedSample]) -> None:
-        """Count samples in."""
-        for c in checked:
-            own = self.methods.setdefault(c.sample.method, Counter())
-            marks = ("nondeterministic",) * c.nondeterministic + ("contradicted",) * c.contradicted
-            own.update(("asked", c.verdict.value, *marks))
-            if (package := missing_package(c.detail)) is not None:
-                self.lacks[package] += 1
-
-    def counts(self) -> VerifyCounts:
-        """All that was counted."""
-        total = sum(self.methods.values(), Counter[str]())
-        lacks = dict(sorted(self.lacks.items(), key=lambda item: (-item[1], item[0]))[:LACKS])
-        tallies = {name: Tally.of(named) for name, named in self.methods.items()}
-        return VerifyCounts(total=Tally.of(total), methods=tallies, lacks=lacks)
 
 
 def _execute(sandbox: Sandbox, programs: Sequence[Program], limits: Limits) -> Iterator[Execution]:

@@ -19,6 +19,7 @@ from mmst.core import plugins
 from mmst.core.config import Config, Source, override, parse
 from mmst.core.errors import ConfigError, MmstError
 from mmst.core.manifest import Manifest, Place
+from mmst.core.options import section_kind
 from mmst.core.ports import Completion, Execution, Limits, Message, Program, Request, TrainSpec
 from mmst.core.records import Problem, digest, to_data
 from mmst.core.stored import records
@@ -115,14 +116,16 @@ def run_all(config: Config, folder: Path, made: Outputs) -> dict[str, str]:
 
     with contextlib.suppress(MmstError):
         step("prepare")
-        world.gold = {p.question: p.answer for p in records(world.store, refs["prepare"], Problem)}
+        world.gold = {p.question: p.answer or "7" for p in records(world.store, refs["prepare"], Problem)}
         step("base_model")
         p = {"problems": "prepare"}
         step("sample", **p, checkpoint="base_model")
         step("verify", **p, samples="sample")
-        step("translate", **p, checked="verify", checkpoint="base_model")
-        step("verify-translations", **p, samples="translate")
-        step("build_trainset", **p, checked="verify", translated="verify-translations", checkpoint="base_model")
+        step("label", **p, checked="verify")
+        step("measure_labels", labels="label")
+        step("translate", problems="label", checked="label", checkpoint="base_model")
+        step("verify-translations", problems="label", samples="translate")
+        step("build_trainset", **p, checked="label", translated="verify-translations", checkpoint="base_model")
         step("enough", trainset="build_trainset")
         step("train", trainset="build_trainset", checkpoint="base_model")
         step("sample-heldout", **p, checkpoint="train")
@@ -140,7 +143,9 @@ BASE = {
         "test": [SOURCE | {"seed": 2, "count": 3}],
         "related": [SOURCE | {"task": "related", "count": 2}],
         "annotated": [SOURCE | {"seed": 3}],
+        "unlabelled": [SOURCE | {"seed": 4}],
     },
+    "label": {"least": 0.5},
     "sampling": {"k": 2, "shard": 2, "url": "http://x"},
     "evaluate": {"k": 1},
     "train": {"steps": 2, "batch_tokens": 64, "lora_rank": 2, "zero": 2},
@@ -153,6 +158,7 @@ SPECIAL: dict[str, list[Any]] = {
     "problems.test": [[SOURCE | {"seed": 9}]],
     "problems.related": [[]],
     "problems.annotated": [[]],
+    "problems.unlabelled": [[SOURCE | {"seed": 9}]],
     "prompt.stop": [["###"], []],
     "check.packages": [["numpy"]],
     "train.lora_targets": [["q"]],
@@ -173,8 +179,8 @@ def options(kind: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for f in dataclasses.fields(kind):
         if f.name == "cluster" and not prefix:
             continue
-        if dataclasses.is_dataclass(hints[f.name]):
-            yield from options(hints[f.name], f"{prefix}{f.name}.")
+        if inner := section_kind(hints[f.name]):
+            yield from options(inner, f"{prefix}{f.name}.")
         else:
             yield f"{prefix}{f.name}", f
 
@@ -184,7 +190,7 @@ def choices(path: str) -> tuple[Any, ...]:
     *sections, name = path.split(".")
     kind: Any = Config
     for section in sections:
-        kind = typing.get_type_hints(kind)[section]
+        kind = section_kind(typing.get_type_hints(kind)[section])
     hint = typing.get_type_hints(kind)[name]
     return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
 

@@ -20,6 +20,7 @@ from mmst.core.records import CheckedSample, Problem, Sample, Split, Translation
 from mmst.core.stage_folder import StageFolder, shard_name
 from mmst.core.stored import records
 from mmst.stages import verify
+from mmst.stages.counting import LACKS, Counting
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Fakes, Oracle, Scripted
 
@@ -99,7 +100,7 @@ def test_counts_name_every_verdict_and_add_up(tmp_path: Path) -> None:
     assert counts["passed"] == 2
     assert counts["text.wrong"] == 1
     for prefix in ("", "text.", "code."):
-        assert sum(counts[f"{prefix}{v.value}"] for v in Verdict) == counts[f"{prefix}asked"]
+        assert sum(counts[f"{prefix}{v.value}"] for v in Verdict if v != "unlabelled") == counts[f"{prefix}asked"]
     assert counts["code.asked"] + counts["text.asked"] == 9
 
 
@@ -232,11 +233,11 @@ def test_packages_that_programs_lack_are_counted_and_the_most_wanted_named() -> 
             sample=sample(0, "code", "x"), verdict=Verdict.CRASHED, solution="x", answer=None, detail=detail
         )
 
-    counting = verify.Counting()
+    counting = Counting()
     counting.add(lacking(n) for n in ("torch", "requests", "torch", "requests", "torch", *map(chr, range(97, 123))))
     found = counting.counts()
     assert (found.lacks["torch"], found.lacks["requests"], found.total.verdicts["crashed"]) == (3, 2, 31)
-    assert len(found.lacks) == verify.LACKS
+    assert len(found.lacks) == LACKS
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
@@ -248,7 +249,14 @@ def test_judging_any_output_never_raises(stdout: str, gold: str) -> None:
         Verdict.WRONG,
         Verdict.NO_ANSWER,
         Verdict.UNDECIDED,
+        Verdict.UNLABELLED,
     )
+
+
+def test_an_answer_to_a_problem_without_one_is_neither_right_nor_wrong() -> None:
+    s = sample(0, "text", "The answer is 7")
+    found = verify.judge(s, s.completion, problem(""), {})
+    assert (found.verdict, found.answer) == (Verdict.UNLABELLED, "7")
 
 
 def test_what_comparing_leaves_open_is_for_the_algebra_engine_and_may_stay_undecided(tmp_path: Path) -> None:
@@ -260,6 +268,13 @@ def test_what_comparing_leaves_open_is_for_the_algebra_engine_and_may_stay_undec
     assert [c.verdict.value for c in checked(engines, manifest)] == ["passed", "wrong", "undecided", "undecided"]
     assert [c.detail for c in checked(engines, manifest)][::2] == ["", "answered x = \\pm 7, gold x^2 = 1"]
     assert manifest.counts["undecided"] == 2
+
+
+def test_a_program_whose_answer_may_yet_be_called_right_runs_a_second_time() -> None:
+    found = Execution(id=verify.program_id("tick()"), exit_status="ok", stdout="1\n", stderr="")
+    c = verify.judge(sample(0, "code", "tick()"), "tick()", problem(""), {found.id: found})
+    assert [p.source for p in verify.to_repeat([c], {found.id: found})] == ["tick()"]
+    assert verify.compare(c, {found.id: found}, {found.id: replace(found, stdout="2\n")}).nondeterministic
 
 
 class Moody(Scripted):

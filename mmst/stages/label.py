@@ -1,0 +1,209 @@
+"""Labels for problems without gold answers: their samples vote, and each is judged by the label that wins.
+
+A vote is an answer that a sample gave; one whose program printed something else when it was run again has none.
+The votes for an answer are those of all samples that the grader would call right if it were the gold one.
+
+    methods-agree  the answer with the most votes among those that samples of at least two methods gave
+    majority       the answer with the most votes
+    random         a control: any answer that was given, of the problems that methods-agree labels
+
+It is the label if it has at least `label.least` of all votes. Two different answers with the same number of votes
+are none, since a wrong label is worse than none. Labels depend on nothing but the votes, and are made anew each round.
+
+Shards: `shard-…`, all checked samples, those of labelled problems judged by the label (`share` says by how large a
+vote); `train-…`, the problems to learn from, with the labels as their answers, by which translations are verified;
+`label-…`, what became of each problem. A gold answer that a file may hold is not known here (`measure_labels`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from mmst.core import metrics
+from mmst.core.config import Config, LabelConfig
+from mmst.core.errors import UserError
+from mmst.core.manifest import Place
+from mmst.core.records import CheckedSample, Label, Labelling, Problem, Verdict, Votes, seed_of
+from mmst.core.results import LabelCounts
+from mmst.core.stage import Job, Made, Stage, effective
+from mmst.core.stage_folder import sharded
+from mmst.core.stored import records
+from mmst.grading import settle
+from mmst.stages.counting import Counting
+from mmst.stages.reads import CHECKED, Checked, Problems
+
+SHARD = 2048
+AGREE = 2
+"""Methods that must give an answer for them to agree on it."""
+MAJORITY, RANDOM = "majority", "random"
+_GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
+
+Decide = Callable[[Sequence[tuple[str, str]]], list[bool | None]]
+"""`ports.Algebra.decide`."""
+Same = Mapping[tuple[str, str], bool | None]
+"""Whether an answer is right if another one is: by (that one, the answer)."""
+
+
+@dataclass(slots=True)
+class Given:
+    """The answers of a problem's samples: the votes by method, and those that do not count as votes."""
+
+    votes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    others: set[str] = field(default_factory=set)
+
+    def add(self, c: CheckedSample) -> None:
+        """Count a sample's answer in."""
+        if c.answer is not None and c.nondeterministic:
+            self.others.add(c.answer)
+        elif c.answer is not None:
+            self.votes[c.sample.method][c.answer] += 1
+
+    @property
+    def answers(self) -> list[str]:
+        """All different ones, in an order that does not depend on the samples'."""
+        return sorted(self.others.union(*self.votes.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """A problem's label, and the verdict that it gives on each answer."""
+
+    label: Label
+    verdicts: Mapping[str, Verdict]
+
+
+class LabelProblems(Stage[LabelConfig]):
+    """Label problems without gold answers by the votes of their samples, and judge the samples by the labels.
+
+    Example:
+
+      mmst label -r tickets.yaml --problems stages/prepare/3f… --checked stages/verify/c1…
+    """
+
+    name, version = "label", 1
+    writes: ClassVar = {"shard": CheckedSample, "train": Problem, "label": Label}
+
+    def settings(self, config: Config, place: Place) -> LabelConfig:
+        """The rule, and what it asks for."""
+        return effective(config.label or LabelConfig())
+
+    def work(self, job: Job[LabelConfig], problems: Problems, checked: Checked) -> Made:
+        """Label the unlabelled ones of `problems` by their samples in `checked`.
+
+        `UserError` when there is nothing to learn from: no label, and no problem with an answer.
+        """
+        store, folder = job.ports.store, job.folder
+        train = list(records(store, problems, Problem, "train-"))
+        unlabelled = list(records(store, problems, Problem, "unlabelled-"))
+        given = {p.id: Given() for p in unlabelled}
+        for c in records(store, checked, CheckedSample, CHECKED):
+            if c.verdict is Verdict.UNLABELLED:
+                given[c.sample.problem_id].add(c)
+        elections: dict[str, Election] = {}
+        with job.ports.algebra() as algebra, job.ports.progress.task("label", len(unlabelled), "problems") as task:
+            for p in unlabelled:
+                elections[p.id] = elect(p, given.pop(p.id), job.settings, algebra.decide)
+                task.advance()
+        labels = [election.label for election in elections.values()]
+        outcomes = Counter(label.outcome for label in labels)
+        if unlabelled and not train and not outcomes[Labelling.LABELLED]:
+            raise _nothing(job.settings, len(unlabelled), outcomes)
+        counting, shards = Counting(), []
+
+        def samples() -> Iterator[CheckedSample]:
+            for c in records(store, checked, CheckedSample, CHECKED):
+                yield judged(c, elections[c.sample.problem_id]) if c.verdict is Verdict.UNLABELLED else c
+
+        for shard, part in sharded(samples(), SHARD):
+            counting.add(part)
+            folder.write_records(shard, part)
+            shards.append(shard)
+        known = (*train, *(replace(p, answer=elections[p.id].label.answer) for p in unlabelled))
+        for prefix, made in (("train", known), ("label", labels)):
+            for shard, items in sharded(made, SHARD, prefix):
+                folder.write_records(shard, items)
+                shards.append(shard)
+        counts = LabelCounts(
+            unlabelled=len(unlabelled), outcomes={o.value: n for o, n in outcomes.items()}, verify=counting.counts()
+        )
+        return Made(shards=shards, counts=counts)
+
+    def publish(self, counts: LabelCounts) -> None:
+        """What became of the problems."""
+        for outcome, n in counts.outcomes.items():
+            metrics.count("mmst_labels_total", n, outcome=outcome)
+
+
+def elect(problem: Problem, given: Given, rule: LabelConfig, decide: Decide) -> Election:
+    """What the samples' answers make of a problem. Order-free: it depends on the votes alone."""
+    answers = given.answers
+    pairs = list(itertools.permutations(answers, 2))
+    found = settle(pairs, decide, [problem.question] * len(pairs))
+    same = {(a, a): True for a in answers} | {pair: c.equal for pair, c in zip(pairs, found, strict=True)}
+    outcome, answer, share = winner(problem.id, given.votes, same, rule)
+    total = sum(given.votes.values(), Counter[str]())
+    votes = tuple(
+        Votes(answer=a, by={name: votes[a] for name, votes in sorted(given.votes.items()) if votes[a]})
+        for a in sorted(total, key=lambda a: (-total[a], a))
+    )
+    labelled = outcome is Labelling.LABELLED
+    label = Label(problem_id=problem.id, outcome=outcome, answer=answer if labelled else "", share=share, votes=votes)
+    return Election(label, {a: _GRADES[same[answer, a]] for a in answers} if labelled else {})
+
+
+def winner(
+    problem_id: str, votes: Mapping[str, Counter[str]], same: Same, rule: LabelConfig
+) -> tuple[Labelling, str, float]:
+    """The outcome, the best answer and its share of the votes. Pure."""
+    given = sum(votes.values(), Counter[str]())
+    if not given:
+        return Labelling.NONE, "", 0.0
+    backers = {a: frozenset(b for b in given if same[a, b]) for a in given}
+    count = {a: sum(given[b] for b in backers[a]) for a in given}
+
+    def best_first(answers: Iterable[str]) -> list[str]:
+        return sorted(answers, key=lambda a: (-count[a], -given[a], len(a), a))
+
+    agreed = (a for a in given if sum(any(b in by for b in backers[a]) for by in votes.values()) >= AGREE)
+    ranked = best_first(given if rule.rule == MAJORITY else agreed)
+    if not ranked:
+        return Labelling.ONE_SIDED, "", 0.0
+    best, share = ranked[0], count[ranked[0]] / given.total()
+    if any(count[a] == count[best] and not (same[best, a] or same[a, best]) for a in ranked[1:]):
+        return Labelling.TIE, "", share
+    if share < rule.least:
+        return Labelling.BELOW, "", share
+    if rule.rule == RANDOM:
+        different = {backers[a]: a for a in reversed(best_first(given))}.values()
+        best = min(different, key=lambda a: (seed_of(problem_id, "label", a), a))
+        share = count[best] / given.total()
+    return Labelling.LABELLED, best, share
+
+
+def judged(c: CheckedSample, election: Election) -> CheckedSample:
+    """An unlabelled sample as its problem's label has it; as it is where there is none."""
+    label = election.label
+    if label.outcome is not Labelling.LABELLED or c.answer is None:
+        return c
+    verdict = election.verdicts[c.answer]
+    passed = verdict is Verdict.PASSED
+    return replace(
+        c,
+        verdict=verdict,
+        share=label.share,
+        nondeterministic=c.nondeterministic and passed,
+        detail=c.detail if passed else f"answered {c.answer[:80]}, label {label.answer[:80]}",
+    )
+
+
+def _nothing(rule: LabelConfig, problems: int, outcomes: Mapping[Labelling, int]) -> UserError:
+    said = ", ".join(f"{outcomes[o]} {o.value}" for o in Labelling if outcomes.get(o))
+    return UserError(
+        f"none of the {problems} unlabelled problems got a label, and no other problem is there to learn from ({said})",
+        value=f"label.rule={rule.rule}, label.least={rule.least:g}",
+        remedy="raise sampling.k, lower label.least, or --set label.rule=majority; or add problems to problems.train",
+    )
