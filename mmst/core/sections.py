@@ -35,6 +35,12 @@ class Source:
     count: int = option(0, "generated: how many problems", low=0)
     seed: int = option(0, "generated: the generator's seed", low=0)
     task: Literal["main", "related"] = option("main", "generated: main, or related (different questions)")
+    methods: tuple[str, ...] = option(
+        (), "in test and related: the only methods that are asked and measured (empty: all)", quiet=True
+    )
+    name: str = option(
+        "", "in related: the name of this task in reports and claims, e.g. strategyqa (empty: related)", quiet=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

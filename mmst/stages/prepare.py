@@ -120,7 +120,7 @@ class Prepare(Stage[Settings]):
             shards=shards,
             counts=PrepareCounts(
                 **{role: len(problems) for role, problems in sets.items()},
-                related=sum(p.task == "related" for p in sets["heldout"]),
+                related=sum(p.task != "main" for p in sets["heldout"]),
                 duplicates=sum(map(len, loaded.values())) - sum(map(len, sets.values())) - len(near),
                 near_duplicates=len(near),
                 **{name: len(what) for name, what in reported.items()},
@@ -140,7 +140,7 @@ def read(role: str, sources: Sequence[Source]) -> list[Problem]:
 def collect(role: str, sources: Sequence[Source]) -> list[Imported]:
     """As `read`, each with its place: the role, the number of the source, and where it stands in that."""
     items = [
-        replace(item, place=f"{role}.{number}, {item.place}")
+        replace(item, problem=_put(role, source, item.problem), place=f"{role}.{number}, {item.place}")
         for number, source in enumerate(sources)
         for item in found(source)
     ]
@@ -151,6 +151,13 @@ def collect(role: str, sources: Sequence[Source]) -> list[Imported]:
             remedy=f"name a source in problems.{role}, or widen its split or limit",
         )
     return items
+
+
+def _put(role: str, source: Source, problem: Problem) -> Problem:
+    """The problem with what the recipe says of it: by which methods it is measured, and as which task."""
+    if source.methods:
+        problem = replace(problem, methods=source.methods)
+    return replace(problem, task=source.name or "related") if role == "related" else problem
 
 
 def noticed(items: Mapping[str, Sequence[Imported]]) -> dict[str, list[Any]]:
@@ -168,7 +175,7 @@ def clean(
     """The sets to write by role (train, heldout, annotated), and the near duplicates that were taken out of them."""
     heldout = unique(
         [replace(p, task="main", solutions={}) for p in loaded["test"]]
-        + [replace(p, task="related", solutions={}) for p in loaded["related"]]
+        + [replace(p, solutions={}) for p in loaded["related"]]
     )
     train = unique(replace(p, solutions={}) for p in loaded["train"])
     sets = {"train": train, "heldout": heldout, "annotated": unique(loaded["annotated"])}
