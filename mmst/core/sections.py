@@ -23,7 +23,9 @@ class Source:
     """Where problems come from."""
 
     format: str = option(
-        "", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math, jsonl, or one of an installed package"
+        "",
+        "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math, mathqa, strategyqa, commonsenseqa, jsonl, "
+        "or one of an installed package",
     )
     path: str = option("", "file to import (empty for generated)")
     split: Literal["all", "train", "dev", "test"] = option(

@@ -59,7 +59,8 @@ class Outcomes:
         """An arm's passes [seeds, items] on a task, by a method or as the mean over all that an item is measured by."""
         if method == "all":
             here = self.passed[arm][:, :, [i for i, item in enumerate(self.items) if item.task == task]]
-            return here.mean(axis=1) if not np.isnan(here).any() else np.nanmean(here, axis=1)
+            mean: Array = np.nanmean(here, axis=1) if np.isnan(here).any() else here.mean(axis=1)
+            return mean
         m = self.methods.index(method)
         return self.passed[arm][:, m, [i for i, x in enumerate(self.items) if x.task == task and x.by(method)]]
 
