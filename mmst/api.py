@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -27,17 +27,20 @@ from mmst.sandbox.guest.packages import DEFAULT
 _LIMITS = Limits()
 
 
-def grade(gold: str, answer: str, question: str = "") -> Comparison:
+def grade(gold: str, answer: str, question: str = "", options: Mapping[str, str] = grading.NO_OPTIONS) -> Comparison:
     """Compare an answer with the gold answer: `equal` is True, False, or None if this could not be decided.
 
     `how` names the rule that decided (docs/grading.md). Nouns in the question count as units. Pairs that need
-    algebra go to sympy, in a process that starts with the first such pair and ends with this process.
+    algebra go to sympy, in a process that starts with the first such pair and ends with this process. If the question
+    offers `options`, text by label, both answers name one of these.
 
     >>> grade("1/2", "0.5"), grade("12 apples", "13")
     (Comparison(equal=True, how='number'), Comparison(equal=False, how='number'))
+    >>> grade("B", "38", options={"A": "36", "B": "38"})
+    Comparison(equal=True, how='choice')
     """
-    _texts(gold=gold, answer=answer, question=question)
-    [comparison] = grading.settle([(gold, answer)], lambda pairs: _algebra().decide(pairs), [question])
+    _texts(gold=gold, answer=answer, question=question, **dict(options))
+    [comparison] = grading.settle([(gold, answer)], lambda pairs: _algebra().decide(pairs), [question], [options])
     return comparison
 
 

@@ -306,12 +306,44 @@ def _check_sources(config: Config) -> None:
         sources = getattr(config.problems, role.name)
         for i, source in enumerate(sources if isinstance(sources, tuple) else ()):
             percent_range(source.part)
-            if unknown := set(source.annotated) - set(config.methods):
-                raise ConfigError(
-                    f"problems.{role.name}[{i}].annotated must be among methods ({', '.join(config.methods)})",
-                    value=sorted(unknown)[0],
-                    remedy=_SEE,
-                )
+            at = f"problems.{role.name}[{i}]"
+            for key in ("annotated", "methods"):
+                if unknown := set(getattr(source, key)) - set(config.methods):
+                    known = ", ".join(config.methods)
+                    raise ConfigError(
+                        f"{at}.{key} must be among methods ({known})", value=sorted(unknown)[0], remedy=_SEE
+                    )
+            _check_measured(role.name, at, source)
+
+
+_TASK = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+
+
+def _check_measured(role: str, at: str, source: Source) -> None:
+    """What says how problems are measured stands where problems are measured."""
+    if source.methods and role not in ("test", "related"):
+        remedy = f"leave it out; {at}.annotated chooses annotated solutions" if role == "annotated" else "leave it out"
+        raise ConfigError(
+            f"{at}.methods is for problems.test and problems.related", value=source.methods, remedy=remedy
+        )
+    if source.name and role != "related":
+        raise ConfigError(f"{at}.name is for problems.related", value=source.name, remedy="leave it out")
+    if source.name and (not _TASK.fullmatch(source.name) or source.name == "main"):
+        what = f"{at}.name must be up to 40 letters, digits, '_' and '-' that begin with a letter, and not main"
+        raise ConfigError(what, value=source.name, remedy="e.g. name: strategyqa")
+
+
+def tasks(config: Config) -> dict[str, tuple[str, ...]]:
+    """The tasks that a recipe measures, main first, each with the methods that it is measured by.
+
+    >>> tasks(Config(problems=ProblemsConfig(related=(Source(methods=("text",)), Source(name="svamp")))))
+    {'main': ('text', 'code'), 'related': ('text',), 'svamp': ('text', 'code')}
+    """
+    found: dict[str, set[str]] = {"main": set()} if not config.problems.test else {}
+    for task, sources in (("main", config.problems.test), ("related", config.problems.related)):
+        for source in sources:
+            found.setdefault(source.name or task, set()).update(source.methods or config.methods)
+    return {task: tuple(m for m in config.methods if m in by or not by) for task, by in found.items()}
 
 
 def _check_labels(config: Config) -> None:

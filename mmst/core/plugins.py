@@ -44,6 +44,9 @@ OURS: Mapping[str, Mapping[str, str]] = {
         "mawps": "mmst.datasets.mawps:problem",
         "mawps-csv": "mmst.datasets.mawps_csv:problem",
         "math": "mmst.datasets.math:problem",
+        "mathqa": "mmst.datasets.mathqa:problem",
+        "strategyqa": "mmst.datasets.strategyqa:problem",
+        "commonsenseqa": "mmst.datasets.commonsenseqa:problem",
         "jsonl": "mmst.datasets.jsonl:problem",
     },
     SANDBOXES: {

@@ -8,7 +8,7 @@ Every record reads and writes itself: `to_json(record)` and `from_json(Sample, l
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,8 +76,10 @@ class Problem:
     `id` is the content hash of the normalised question (`problem_id`), so the same question
     has the same id in every file; `split` follows from the id. `solutions` holds annotated
     solutions by method name (GSM8K rationales → `text`, SVAMP equations → `code`).
-    `further` is what else the problem's file says of it, by that file's own names, its id among
-    them; nothing is computed from it, and it is not written where there is none.
+    `options` are the choices that the question offers, text by label; then `answer` is one of the labels.
+    `methods` are the only ones that the problem is solved by; none named: all of the recipe. `further` is
+    what else the problem's file says of it, by that file's own names, its id among them; nothing is
+    computed from it. None of these three is written where there is none.
 
     Example:
         {"id": "p-5d1c0f2b9a7e4c31", "question": "Ann has 3 apples and buys 4. How many now?",
@@ -93,7 +95,13 @@ class Problem:
     task: str = "main"
     family: str = ""
     solutions: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, metadata={"if_any": True})
+    methods: tuple[str, ...] = field(default=(), metadata={"if_any": True})
     further: Mapping[str, Any] = field(default_factory=dict, metadata={"if_any": True})
+
+    def by(self, methods: Iterable[str]) -> list[str]:
+        """Those of the recipe's methods by which the problem is solved, in their order."""
+        return [m for m in methods if not self.methods or m in self.methods]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import math
+import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +16,9 @@ from typing import Any, NoReturn
 from mmst.core.errors import DataError
 
 ABSENT = object()
-CARRIED = ("gold", "question")
+CARRIED = ("gold", "question", "options")
+_LABEL = re.compile(r"[A-Z]|[1-9][0-9]?")
+"""What a label of an option can be."""
 _NEAR = 0.75
 """How alike a misspelt name is, as `difflib` counts."""
 _OTHERS = {
@@ -121,12 +126,42 @@ class Row:
             self.fail(field, "is not a finite number", "give the final answer alone, for example 7")
         return str(value) if isinstance(value, (Digits, int, float)) else self.text(field)
 
+    def options(self, field: str) -> dict[str, str]:
+        """The options that a question offers, text by label: an object, a list of texts, or of labels and texts.
+
+        `{"A": "36", "B": "38"}`, `["36", "38"]` and `[{"label": "A", "text": "36"}, …]` are the same. Labels are
+        capital letters or small numbers.
+        """
+        self.used.add(field)
+        found = self.fields.get(field)
+        if isinstance(found, dict) and {"label", "text"} == found.keys():  # a column each, as Parquet has it
+            columns = itertools.zip_longest(_several(found["label"]), _several(found["text"]))
+            found = [{"label": label, "text": text} for label, text in columns]
+        if isinstance(found, list) and all(isinstance(o, dict) for o in found):
+            pairs = [(o.get("label"), o.get("text")) for o in found]
+        elif isinstance(found, list):
+            pairs = list(zip(string.ascii_uppercase, found, strict=False)) if len(found) <= 26 else []
+        else:
+            pairs = list(found.items()) if isinstance(found, dict) else []
+        made = {str(a).strip().upper(): " ".join(str(b).split()) for a, b in pairs if _said(a) and _said(b)}
+        if len(pairs) < 2 or len(made) < len(pairs) or not all(_LABEL.fullmatch(label) for label in made):
+            self.fail(field, "must be two options or more, each with a label and a text", '{"A": "36", "B": "38"}')
+        return made
+
     def further(self) -> dict[str, Any]:
         """The fields that did not become part of the problem, as plain JSON values."""
         try:
             return {name: plain(value) for name, value in self.fields.items() if name not in self.used}
         except RecursionError:
             raise DataError(f"{self.where}: is nested too deeply", remedy="flatten the further fields") from None
+
+
+def _said(value: object) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool) and bool(str(value).strip())
+
+
+def _several(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def carried(row: Row) -> dict[str, Any]:

@@ -25,7 +25,9 @@ class Source:
     """Where problems come from."""
 
     format: str = option(
-        "", "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math, jsonl, or one of an installed package"
+        "",
+        "importer: generated, gsm8k, svamp, asdiv, mawps, mawps-csv, math, mathqa, strategyqa, commonsenseqa, jsonl, "
+        "or one of an installed package",
     )
     path: str = option("", "file to import (empty for generated)")
     split: Literal["all", "train", "dev", "test"] = option(
@@ -37,6 +39,12 @@ class Source:
     count: int = option(0, "generated: how many problems", low=0)
     seed: int = option(0, "generated: the generator's seed", low=0)
     task: Literal["main", "related"] = option("main", "generated: main, or related (different questions)")
+    methods: tuple[str, ...] = option(
+        (), "in test and related: the only methods that are asked and measured (empty: all)", quiet=True
+    )
+    name: str = option(
+        "", "in related: the name of this task in reports and claims, e.g. strategyqa (empty: related)", quiet=True
+    )
 
 
 ROLES = ("train", "test", "related", "annotated", "unlabelled")

@@ -157,6 +157,7 @@ def make_problem(
     task: str = "main",
     family: str = "",
     solutions: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Problem:
     """A problem with the id and split of its question; `DataError` if the question is empty.
 
@@ -175,6 +176,7 @@ def make_problem(
         task=task,
         family=family,
         solutions=dict(solutions or {}),
+        options=dict(options or {}),
     )
 
 

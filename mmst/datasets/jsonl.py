@@ -1,8 +1,11 @@
 """MMST's own JSONL, one problem per line: `{"question": …, "answer": …}`.
 
-Optional: `family`, `task`, `source`, `solutions` ({"text": …, "code": …}), and `id` and `split` as
+Optional: `family`, `task`, `source`, `solutions` ({"text": …, "code": …}), `options`, and `id` and `split` as
 `mmst problems import` writes them: both follow from the question. `question` may be called `problem`. Your own id
 and all further fields are kept with the problem, under `further`.
+
+`options` are those of a multiple-choice question: `{"A": "36", "B": "38"}`, or a list of texts. The answer is then a
+label or one of the texts, and the question shows the options, which are added to it if it doesn't.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from typing import Any
 from mmst.core.records import Problem
 from mmst.core.rows import Digits, Row, plain
 from mmst.datasets import make_problem
+from mmst.datasets.choices import label_of, offered
 
-FIELDS = ("id", "question", "answer", "source", "split", "task", "family", "solutions", "further")
+FIELDS = ("id", "question", "answer", "source", "split", "task", "family", "solutions", "options", "further")
 _OUR_ID = re.compile(r"p-[0-9a-f]{16}")
 _EDITED = "the question was edited after the import: leave out id and split, they follow from the question"
 
@@ -25,13 +29,19 @@ def problem(row: Row) -> Problem:
     task = row.text("task", "main") or "main"
     if task not in ("main", "related"):
         row.fail("task", "must be main or related", '"task": "main"')
+    question, options = row.text(row.first("question", "problem")), {}
+    answer = row.answer("answer")
+    if row.has("options"):
+        options = row.options("options")
+        question, answer = offered(question, options), label_of(row, "answer", answer, options)
     made = make_problem(
-        row.text(row.first("question", "problem")),
-        row.answer("answer"),
+        question,
+        answer,
         row.text("source", "jsonl") or "jsonl",
         task=task,
         family=row.label("family"),
         solutions=_solutions(row),
+        options=options,
     )
     row.used.update(("family", "split", "further"))
     id = row.fields.get("id")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmst import recipes
-from mmst.core.config import Config, check_name, override, parse, what_counts
+from mmst.core.config import Config, check_name, override, parse, tasks, what_counts
 from mmst.core.errors import ConfigError, DataError
 from mmst.core.records import digest, from_data, to_data
 from mmst.core.yaml import Shipped
@@ -148,17 +148,29 @@ def _check(experiment: Experiment) -> None:
         remedy = "vary: {sampling.seed: 100}"
         raise ConfigError("nothing differs between the seeds", value=dict(experiment.vary), remedy=remedy)
     list(experiment.runs(1))  # every run's recipe is parsed
-    methods = ("all", *parse(experiment.recipe).methods)
+    config = parse(experiment.recipe)
+    measured = tasks(config)
     for claim in experiment.claims:
         for what, value, known in (
             ("arm", claim.of, experiment.arms),
             ("arm", claim.over, experiment.arms),
-            ("method", claim.method, methods),
+            ("method", claim.method, ("all", *config.methods)),
             ("measure", claim.measure, MEASURES),
-            ("task", claim.task, ("main", "related")),
+            ("task", claim.task, measured),
         ):
             if value not in known:
                 raise ConfigError(f"claim '{claim.says}': unknown {what}", value=value, remedy=f"of {', '.join(known)}")
+        _check_measured(claim, measured[claim.task], config.methods)
+
+
+def _check_measured(claim: Claim, measured: Sequence[str], methods: Sequence[str]) -> None:
+    """What a claim compares is measured on its task."""
+    if claim.measure == "accuracy" and claim.method not in ("all", *measured):
+        what = f"claim '{claim.says}': {claim.task} is measured by {', '.join(measured)} alone"
+        raise ConfigError(what, value=claim.method, remedy=f"method: {measured[0]}, or another task")
+    if claim.measure == "disagreement" and set(measured) != set(methods):
+        what = f"claim '{claim.says}': only tasks that every method is measured on have a disagreement"
+        raise ConfigError(what, value=claim.task, remedy="task: main, or another measure")
 
 
 def first_config(experiment: Experiment) -> Config:

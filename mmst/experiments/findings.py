@@ -78,15 +78,18 @@ def levels(outcomes: Outcomes) -> list[Level]:
         Level(arm=arm, task=task, method=method, estimate=mean_difference(outcomes.of(arm, task, method)))
         for arm in outcomes.passed
         for task in tasks
-        for method in (*outcomes.methods, "all")
+        for method in (*outcomes.measured(task), "all")
     ]
 
 
 def overlaps(outcomes: Outcomes) -> list[Overlap]:
-    """What the methods have in common at the base, task by task."""
+    """What the methods have in common at the base, by the tasks that all of them are measured on."""
     found = []
     for task in dict.fromkeys(item.task for item in outcomes.items):
-        solved = np.array([outcomes.of(BASE, task, method) for method in outcomes.methods])
+        common = outcomes.common(task)
+        if not common:
+            continue
+        solved = outcomes.passed[BASE][:, :, common].swapaxes(0, 1)
         by = solved.sum(axis=0)
         only = {m: float((mine * (by == 1)).mean()) for m, mine in zip(outcomes.methods, solved, strict=True)}
         several, none, phi = float((by > 1).mean()), float((by == 0).mean()), _phi(solved)
@@ -136,7 +139,7 @@ def _counted(claim: Claim, outcomes: Outcomes) -> Estimate:
 
 
 def _apart(claim: Claim, outcomes: Outcomes) -> tuple[Array, Array, Sequence[str]]:
-    here = [i for i, item in enumerate(outcomes.items) if item.task == claim.task]
+    here = outcomes.common(claim.task)
     gains = (outcomes.passed[claim.of] - outcomes.passed[claim.over])[:, :, here]
     base = outcomes.passed[BASE][:, :, here].mean(axis=0)
     others = np.array([np.delete(base, m, axis=0).max(axis=0) for m in range(len(base))])

@@ -28,16 +28,23 @@ UNSOUND = "false equation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A held-out problem."""
+    """A held-out problem; `only` are the methods that it is measured by, none named: all."""
 
     problem: str
     task: str
     family: str
+    only: tuple[str, ...] = ()
+
+    def by(self, method: str) -> bool:
+        """Whether it is measured by a method."""
+        return not self.only or method in self.only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
     """`passed[arm]` is [seeds, methods, items] of 0 and 1, for the seeds that are complete.
+
+    It is NaN where an item isn't measured by a method.
 
     `examples[arm][seed]` are the new examples that were trained on: in all ("all"), by method, and those in words that
     state a false equation (`UNSOUND`).
@@ -54,9 +61,21 @@ class Outcomes:
     left_out: int = 0
 
     def of(self, arm: str, task: str, method: str = "all") -> Array:
-        """An arm's passes [seeds, items] on a task, by a method or as the mean over all."""
-        here = self.passed[arm][:, :, [i for i, item in enumerate(self.items) if item.task == task]]
-        return here.mean(axis=1) if method == "all" else here[:, self.methods.index(method)]
+        """An arm's passes [seeds, items] on a task, by a method or as the mean over all that an item is measured by."""
+        if method == "all":
+            here = self.passed[arm][:, :, [i for i, item in enumerate(self.items) if item.task == task]]
+            mean: Array = np.nanmean(here, axis=1) if np.isnan(here).any() else here.mean(axis=1)
+            return mean
+        m = self.methods.index(method)
+        return self.passed[arm][:, m, [i for i, x in enumerate(self.items) if x.task == task and x.by(method)]]
+
+    def common(self, task: str) -> list[int]:
+        """The items of a task that every method is measured on."""
+        return [i for i, item in enumerate(self.items) if item.task == task and not item.only]
+
+    def measured(self, task: str) -> list[str]:
+        """The methods that a task is measured by."""
+        return [m for m in self.methods if any(item.task == task and item.by(m) for item in self.items)]
 
 
 def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes:
@@ -93,7 +112,8 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
     known = np.ones(len(items), dtype=bool)
     for found_ in passed.values():
         if found_.size:
-            known &= ~np.isnan(found_).any(axis=(0, 1))
+            asked = np.array([[item.by(m) for item in items] for m in methods])
+            known &= ~(np.isnan(found_) & asked).any(axis=(0, 1))
     return Outcomes(
         seeds=tuple(complete),
         methods=methods,
@@ -132,17 +152,21 @@ def _rows(outcomes: Outcomes) -> Iterator[tuple[object, ...]]:
     for arm, passed in outcomes.passed.items():
         for s, seed in enumerate(outcomes.seeds):
             for m, by in enumerate(outcomes.methods):
-                for i, item in enumerate(outcomes.items):
+                for i, item in ((i, item) for i, item in enumerate(outcomes.items) if item.by(by)):
                     yield seed, arm, item.task, item.family, by, item.problem, int(passed[s, m, i])
 
 
 def _matrix(outcomes: Sequence[Outcome], methods: Sequence[str]) -> tuple[tuple[Item, ...], Array]:
-    by_item: dict[Item, dict[str, bool | None]] = {}
+    found: dict[tuple[str, str, str], dict[str, bool | None]] = {}
     for o in outcomes:
-        by_item.setdefault(Item(problem=o.problem_id, task=o.task, family=o.family), {})[o.method] = o.passed
-    ordered = sorted(by_item, key=lambda item: (item.task, item.problem))
-    table = [[by_item[item][m] for item in ordered] for m in methods]
-    return tuple(ordered), np.array([[np.nan if v is None else float(v) for v in row] for row in table])
+        found.setdefault((o.task, o.problem_id, o.family), {})[o.method] = o.passed
+    ordered = sorted(found)
+    items = []
+    for task, problem, family in ordered:
+        by = tuple(m for m in methods if m in found[task, problem, family])
+        items.append(Item(problem=problem, task=task, family=family, only=by if len(by) < len(methods) else ()))
+    table = [[found[at].get(m) for at in ordered] for m in methods]
+    return tuple(items), np.array([[np.nan if v is None else float(v) for v in row] for row in table])
 
 
 def _counts(trainset: Manifest, methods: Sequence[str]) -> dict[str, int]:

@@ -85,7 +85,7 @@ def accuracy(experiment: Experiment, outcomes: Outcomes, levels: Sequence[Level]
     cells = {(x.arm, x.task, x.method): x.estimate for x in levels}
     for task in dict.fromkeys(x.task for x in levels):
         n = sum(item.task == task for item in outcomes.items)
-        methods = [*outcomes.methods, "all"]
+        methods = [*outcomes.measured(task), "all"]
         top = ceiling(max(x.estimate.high for x in levels if x.task == task))
         rows = []
         for arm, defined in experiment.arms.items():

@@ -67,9 +67,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
+from mmst.grading.choices import chosen
 from mmst.grading.cleaned import cleaned
 from mmst.grading.match import same
 from mmst.grading.numbers import Number, normalise, number, same_number, written
@@ -82,6 +84,7 @@ __all__ = [
     "LONGEST",
     "Comparison",
     "Number",
+    "choice",
     "compare",
     "equal",
     "normalise",
@@ -100,6 +103,7 @@ class Comparison(NamedTuple):
     how: str
 
 
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 EXACT = Comparison(True, "exact")
 _SAME, _OTHER = Comparison(True, "number"), Comparison(False, "number")
 _OTHER_TEXT = Comparison(False, "text")
@@ -124,15 +128,22 @@ def equal(gold: str, answer: str, question: str = "") -> bool:
     return compare(gold, answer, question).equal is True
 
 
-def compare(gold: str, answer: str, question: str = "") -> Comparison:
+def compare(gold: str, answer: str, question: str = "", options: Mapping[str, str] = NO_OPTIONS) -> Comparison:
     r"""Whether `answer` is the gold answer, as far as this can be decided without algebra.
 
     Words behind a number that are no known unit may be left out when the `question` or the gold answer names them;
-    where no question is given, when they look like a plural.
+    where no question is given, when they look like a plural. If the question offers `options`, text by label, both
+    name one of these.
 
     >>> compare("7", "7.0").how, compare("x^2 = 4", "x = \pm 2").equal, compare("(1, 2)", "(2, 1)").equal
     ('number', None, False)
+    >>> compare("B", "38", options={"A": "36", "B": "38"}).equal, compare("B", "A or B", options={"A": "36", "B": "38"})
+    (True, Comparison(equal=None, how='undecided'))
     """
+    if options:
+        right = gold if gold in options else choice(options, gold, question)
+        named = choice(options, answer, question)
+        return Comparison(named == right, "choice") if right and named is not None else _FORMULA[None]
     if gold == answer:
         return EXACT
     quick = _quick(gold, answer)
@@ -160,6 +171,11 @@ def compare(gold: str, answer: str, question: str = "") -> Comparison:
     if (a is None) != (b is None) and _decimal_comma(gold, a, answer, b):
         return _SAME
     return _as_formulas(gold, answer, question)
+
+
+def choice(options: Mapping[str, str], answer: str, question: str = "") -> str | None:
+    """The label of the option that an answer names; "" if it certainly names none, None if that isn't known."""
+    return chosen(options, answer, lambda option, text: compare(option, text, question).equal)
 
 
 def _quick(gold: str, answer: str) -> Comparison | None:
@@ -225,11 +241,16 @@ def settle(
     pairs: Sequence[tuple[str, str]],
     decide: Callable[[Sequence[tuple[str, str]]], list[bool | None]],
     questions: Sequence[str] = (),
+    options: Sequence[Mapping[str, str]] = (),
 ) -> list[Comparison]:
-    """`compare` for many pairs; undecided pairs go to `decide` (`ports.Algebra.decide`)."""
+    """`compare` for many pairs; undecided pairs go to `decide` (`ports.Algebra.decide`), but those with options."""
     named = itertools.chain(questions, itertools.repeat(""))
-    found = [compare(gold, answer, question) for (gold, answer), question in zip(pairs, named, strict=False)]
-    open_ones = [i for i, comparison in enumerate(found) if comparison.equal is None]
+    offered = list(itertools.islice(itertools.chain(options, itertools.repeat(NO_OPTIONS)), len(pairs)))
+    found = [
+        compare(gold, answer, question, among)
+        for (gold, answer), question, among in zip(pairs, named, offered, strict=False)
+    ]
+    open_ones = [i for i, comparison in enumerate(found) if comparison.equal is None and not offered[i]]
     decided = decide([pairs[i] for i in open_ones]) if open_ones else []
     for i, verdict in zip(open_ones, decided, strict=True):
         if verdict is not None:

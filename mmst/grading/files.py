@@ -2,6 +2,7 @@
 
     {"id": "1", "gold": "1/2", "answer": "0.5"}   →  {"id": "1", "equal": true, "how": "number"}
     {"id": "2", …, "question": "How much fizz …"} →  units are then known ones, or words of the question or gold answer
+    {"id": "3", …, "gold": "B", "answer": "38", "options": {"A": "36", "B": "38"}}  →  both name the same option
     {"id": "1", "gold": "7", "answer": null}      →  {"id": "1", "equal": false, "how": "no_answer"}
     {"id": "1", "solution": "… Answer: D"}        →  {"id": "1", "answer": "D"}
     {"id": "1", "solution": "…", "gold": "7"}     →  {"id": "1", "answer": null, "gold": "7"}
@@ -12,8 +13,8 @@
 time. `how` names the rule of `mmst.grading` that decided. `answer` is null where the solution commits to none; the
 rules stand in `mmst.methods.extraction` (text) and `mmst.methods.code`, which takes the last line of `stdout`; there is
 none where a `verdict` says that the program did not end well. A file of code whose first line has no `stdout` gives
-the programs, as `check-programs` takes them. `gold` and `question` go through, so that the lines are `grade`'s. Answers
-and gold ones may be JSON numbers, whose digits are kept.
+the programs, as `check-programs` takes them. `gold`, `question` and `options` go through, so that the
+lines are `grade`'s. Answers and gold ones may be JSON numbers, whose digits are kept.
 
 Lines are read and written a few at a time, so a file may be of any length. The output is there whole or not at all.
 """
@@ -58,9 +59,10 @@ def grade(
         given = [_answer(row, "answer", null=True) for row in rows]
         golds = [_answer(row, "gold") or "" for row in rows]
         questions = [_string(row, "question") if row.fields.get("question") is not None else "" for row in rows]
+        offered = [row.options("options") if row.fields.get("options") is not None else {} for row in rows]
         there = [i for i, answer in enumerate(given) if answer is not None]
         pairs = [(golds[i], given[i] or "") for i in there]
-        settled = grading.settle(pairs, algebra.decide, [questions[i] for i in there])
+        settled = grading.settle(pairs, algebra.decide, [questions[i] for i in there], [offered[i] for i in there])
         found = dict(zip(there, settled, strict=True))
         for i, row in enumerate(rows):
             comparison = found.get(i, _NO_ANSWER)

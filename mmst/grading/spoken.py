@@ -24,7 +24,12 @@ _TIME = re.compile(
     r"(?:at )?(\d{1,2})(?::(\d{2})(?::(\d{2}))?)?\s*(?:([ap])\.?\s?m\.?)?(?:\s*(?:o'clock|hours|hrs))?", re.IGNORECASE
 )
 _NAMED_TIMES = {"noon": (12, 0, 0), "12 noon": (12, 0, 0), "midnight": (0, 0, 0), "12 midnight": (0, 0, 0)}
-_YES = re.compile(r"(yes|no|true|false)(?:[,.;:!]\s*(\S.*)|[,.;:!])?", re.DOTALL)
+_YES = re.compile(
+    r"(?:(?:the )?answer is:? |(?:definitely|certainly|absolutely|surely|clearly|of course),? )?(yes|no|true|false)"
+    r"(?:[,.;:!]\s*(\S.*)|[,.;:!]|\s[-–—]\s(\S.*)|\s\(([^()]+)\)"
+    r"|\s((?:because|since|as|it|he|she|they|this|that|there)\b.*))?",
+    re.DOTALL,
+)
 _MEANS = {"true": "yes", "false": "no"}  # what a program prints
 _TURNS = re.compile(
     r"\b(?:yes|no|true|false|but|only|unless|except|if|when|however|though|although|sometimes|partly|not always|or|"
@@ -97,8 +102,10 @@ def _time(text: str) -> tuple[int, int, int] | None:
 
 def _yes(text: str) -> tuple[str, str] | None:
     """The first word, if it is an answer, and the text after it."""
-    found = _YES.fullmatch(text.casefold())
-    return None if found is None else (_MEANS.get(found[1], found[1]), found[2] or "")
+    found = _YES.fullmatch(text.casefold().strip("[]"))
+    if found is None:
+        return None
+    return _MEANS.get(found[1], found[1]), next((rest for rest in found.groups()[1:] if rest), "")
 
 
 def _explains(text: str) -> bool:

@@ -126,7 +126,9 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     each = f"{counted(rounds, 'round')} x {n['train'] + n['unlabelled']:,} problems x {m} methods"
     yield figure("samples to learn from", done.samples["train"], "samples", f"{each} x {k}")
     drawn = 1 + config.evaluate.k
-    formula = f"(base + {rounds} x {counted(arms, 'arm')}) x {n['heldout']:,} problems x {m} methods x {drawn}"
+    some = any(source.methods for source in (*config.problems.test, *config.problems.related))
+    by = "the methods of each" if some else f"{m} methods"
+    formula = f"(base + {rounds} x {counted(arms, 'arm')}) x {n['heldout']:,} problems x {by} x {drawn}"
     yield figure("samples held out", done.samples["heldout"], "samples", formula)
     t, tr = config.translate, config.train
     into = f"{counted(m - 1, 'other')} x {counted(t.sources, 'source')} x {t.n}"

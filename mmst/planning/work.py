@@ -90,7 +90,7 @@ def work(config: Config, count: Count, solved: float) -> Work:
     ):
         _sampling(done, config, purpose, problems, times, count, render)
     _translating(done, config, learnt, rounds, count, render)
-    outcomes = (_outcome(p, name) for p in sets["heldout"] for name in config.methods)
+    outcomes = (_outcome(p, name) for p in sets["heldout"] for name in p.by(config.methods))
     done.bytes["evaluate"] = (1 + rounds * len(names)) * sum(map(_bytes, outcomes))
     examples = [e for p in sets["annotated"] for e in annotated_examples(p, config.methods, config.prompt, render)]
     done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []

@@ -70,7 +70,8 @@ def families(content: Content) -> Iterator[str]:
             for m in methods
             for found in ([now] if span == 1 else [before, now])
         )
-        who = solved.get(f"{task}/{family}", {})
+        all_asked = all(f"{task}/{m}/{family}" in now for m in methods)
+        who = solved.get(f"{task}/{family}", {}) if all_asked else {}
         n = max((now.get(f"{task}/{m}/{family}", (0, 0))[1] for m in methods), default=0)
         only = "".join(f"<td>{who.get(m, 0) or '·'}</td>" for m in methods)
         rows.append(

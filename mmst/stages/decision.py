@@ -50,7 +50,7 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
     main = _differences(now, before, "main")
     if not main:
         return verdict(False, "nothing to decide by: no held-out problem of the main task")
-    methods = len({method for task, method, _ in now if task == "main"})
+    methods = sum(task == "main" for task, _, _ in now) / len({problem for task, _, problem in now if task == "main"})
     gain, p = sum(main) / (len(main) * methods), stats.sign_flip(main)
     low, high = (x / methods for x in stats.bootstrap(main))
     better = gain > 0 and p < rule.alpha

@@ -97,7 +97,7 @@ class Evaluate(Stage[Settings]):
             job.folder.write_records(shard, part)
         report = Report(
             checkpoint=checkpoint.digest,
-            heldout=digest(sorted([p.id, p.answer] for p in heldout)),
+            heldout=digest(sorted([p.id, p.answer, *p.methods] for p in heldout)),
             round=settings.round,
             arm=settings.arm,
             scores=tuple(scores(results)),
@@ -169,8 +169,8 @@ class Tally:
 def outcomes(
     heldout: Iterable[Problem], methods: Sequence[str], tallies: Mapping[tuple[str, str], Tally]
 ) -> Iterator[Outcome]:
-    """One outcome per held-out problem and method, in that order; none may be missing."""
-    for problem, method in itertools.product(heldout, methods):
+    """One outcome per held-out problem and method that it is measured by, in that order; none may be missing."""
+    for problem, method in ((p, m) for p in heldout for m in p.by(methods)):
         tally = tallies.get((problem.id, method), Tally())
         if tally.greedy is None and 0 not in tally.failed:
             raise DataError(

@@ -99,7 +99,7 @@ class Prepare(Stage[Settings]):
             shards=shards,
             counts=PrepareCounts(
                 **{role: len(problems) for role, problems in sets.items()},
-                related=sum(p.task == "related" for p in sets["heldout"]),
+                related=sum(p.task != "main" for p in sets["heldout"]),
                 duplicates=sum(map(len, loaded.values())) - sum(map(len, sets.values())) - len(near),
                 near_duplicates=len(near),
                 **{name: len(what) for name, what in reported.items()},
@@ -122,7 +122,7 @@ def read(role: str, sources: Sequence[Source]) -> list[Problem]:
 def collect(role: str, sources: Sequence[Source]) -> list[Imported]:
     """As `read`, each with its place: the role, the number of the source, and where it stands in that."""
     items = [
-        replace(item, place=f"{role}.{number}, {item.place}")
+        replace(item, problem=_put(role, source, item.problem), place=f"{role}.{number}, {item.place}")
         for number, source in enumerate(sources)
         for item in found(source, unlabelled=role == UNLABELLED)
     ]
@@ -139,6 +139,13 @@ def _nothing(role: str, sources: Sequence[Source]) -> UserError:
         f"problems.{role} holds no problem" + (f" ({named})" if named else ""),
         remedy=f"name a source in problems.{role}, or widen its split or limit",
     )
+
+
+def _put(role: str, source: Source, problem: Problem) -> Problem:
+    """The problem with what the recipe says of it: by which methods it is measured, and as which task."""
+    if source.methods:
+        problem = replace(problem, methods=source.methods)
+    return replace(problem, task=source.name or "related") if role == "related" else problem
 
 
 def noticed(items: Mapping[str, Sequence[Imported]]) -> dict[str, list[Any]]:
@@ -158,7 +165,7 @@ def clean(
         raise _nothing("train", ())
     heldout = unique(
         [replace(p, task="main", solutions={}) for p in loaded["test"]]
-        + [replace(p, task="related", solutions={}) for p in loaded["related"]]
+        + [replace(p, solutions={}) for p in loaded["related"]]
     )
     train = unique(replace(p, solutions={}) for p in loaded["train"])
     answered = {p.id for p in train}

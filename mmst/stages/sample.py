@@ -185,7 +185,7 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
         draws = [(0, 1, 0.0), (1, how.k, how.temperature)]
     shared = {name: len(solve_head(method(name), p.style, p.shots, p.phrasing)) for name in settings.methods}
     for problem in problems:
-        for name in settings.methods:
+        for name in problem.by(settings.methods):
             prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
             messages = solve_messages(method(name), problem.question, p.phrasing) if p.style == "chat" else ()
             seed = seed_of(how.seed, problem.id, name, settings.purpose) if settings.drawn else 0

@@ -96,7 +96,7 @@ class Verify(Stage[CheckConfig]):
                         task.advance()
                 task.advance(len(shard) - len(programs))
                 checked = [judge(s, c, p, executions) for s, c, p in zip(shard, solutions, asked, strict=True)]
-                checked = settle(checked, [p.answer for p in asked], algebra)
+                checked = settle(checked, asked, algebra)
                 again = to_repeat(checked, executions)
                 if again and sandbox:
                     repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
@@ -170,21 +170,27 @@ def judge(sample: Sample, solution: str, problem: Problem, executions: Mapping[s
     elif not problem.answer:
         verdict, detail = Verdict.UNLABELLED, ""
     else:
-        verdict = _GRADES[grading.compare(problem.answer, answer, problem.question).equal]
+        verdict = _GRADES[grading.compare(problem.answer, answer, problem.question, problem.options).equal]
+        if problem.options:  # one spelling, so that samples that name the same option agree
+            answer = grading.choice(problem.options, answer, problem.question) or answer
         detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {problem.answer[:80]}"
     return CheckedSample(
         sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail, contradicted=contradicted
     )
 
 
-def settle(checked: Sequence[CheckedSample], golds: Sequence[str], algebra: Algebra) -> list[CheckedSample]:
-    """The checked samples; what comparing left undecided, the algebra engine decides where it can."""
-    pairs = {(g, c.answer): None for c, g in zip(checked, golds, strict=True) if c.verdict is Verdict.UNDECIDED}
+def settle(checked: Sequence[CheckedSample], problems: Sequence[Problem], algebra: Algebra) -> list[CheckedSample]:
+    """The checked samples; what comparing left undecided, the algebra engine decides where it can.
+
+    Which of a question's options was meant, it cannot.
+    """
+    open_ones = [c.verdict is Verdict.UNDECIDED and not p.options for c, p in zip(checked, problems, strict=True)]
+    pairs = {(p.answer, c.answer): None for c, p, still in zip(checked, problems, open_ones, strict=True) if still}
     asked = [(gold, answer) for gold, answer in pairs if answer is not None]
     decided = dict(zip(asked, algebra.decide(asked), strict=True)) if asked else {}
     settled = []
-    for c, gold in zip(checked, golds, strict=True):
-        verdict = _GRADES[decided[gold, c.answer]] if c.verdict is Verdict.UNDECIDED and c.answer else c.verdict
+    for c, p, still in zip(checked, problems, open_ones, strict=True):
+        verdict = _GRADES[decided[p.answer, c.answer]] if still and c.answer else c.verdict
         settled.append(replace(c, verdict=verdict, detail="" if verdict is Verdict.PASSED else c.detail))
     return settled
 

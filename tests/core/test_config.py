@@ -107,6 +107,11 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
         ({"train.export": "both"}, "train.lora_rank is 0, got 'both'.*train.lora_rank=16"),
         ({"problems.train": [{"format": "svamp", "limit": -1}]}, r"problems\.train\[0\]\.limit must be at least 0"),
         ({"problems.train": [{"fromat": "svamp"}]}, r"unknown recipe key 'problems\.train\[0\]\.fromat'"),
+        ({"problems.related": [{"methods": ["txt"]}]}, r"problems\.related\[0\]\.methods must be among.*'txt'"),
+        ({"problems.train": [{"methods": ["text"]}]}, r"problems\.train\[0\]\.methods is for problems\.test and"),
+        ({"problems.test": [{"name": "x"}]}, r"problems\.test\[0\]\.name is for problems\.related, got 'x'"),
+        ({"problems.related": [{"name": "main"}]}, r"problems\.related\[0\]\.name must be up to 40.*'main'"),
+        ({"problems.related": [{"name": "a/b"}]}, r"got 'a/b'. Remedy: e\.g\. name: strategyqa"),
     ],
 )
 def test_values_that_cannot_be_are_refused(settings: dict[str, Any], says: str) -> None:

@@ -188,6 +188,35 @@ def test_a_definition_that_cannot_be_run_is_refused(tmp_path: Path, changes: dic
         defined(tmp_path, **changes)
 
 
+READING = {"format": "jsonl", "path": "x.jsonl", "methods": ["text"], "name": "reading"}
+
+
+def with_reading(folder: Path, **claim: Any) -> Experiment:
+    """An experiment that also measures a task of its own name by text alone, with one claim about it."""
+    recipe = yaml.safe_load((definition.SHIPPED.folder.parent / "demo.yaml").read_text())
+    recipe["problems"]["related"].append(READING)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    claims = [{"says": "it reads", "of": "mmst", "over": "base", "task": "reading", **claim}]
+    return defined(folder, recipe=str(folder / "recipe.yaml"), claims=claims)
+
+
+def test_a_claim_may_be_about_a_task_by_its_name(tmp_path: Path) -> None:
+    assert with_reading(tmp_path, method="text").claims[0].task == "reading"
+
+
+@pytest.mark.parametrize(
+    ("claim", "says"),
+    [
+        ({"method": "code"}, "reading is measured by text alone, got 'code'"),
+        ({"measure": "disagreement"}, "only tasks that every method is measured on"),
+        ({"task": "writing"}, r"unknown task, got 'writing'.*main, related, reading"),
+    ],
+)
+def test_a_claim_about_what_is_not_measured_is_refused(tmp_path: Path, claim: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        with_reading(tmp_path, **claim)
+
+
 def test_an_unknown_experiment_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match="paper-small"):
         load("paper-tiny")
@@ -210,8 +239,10 @@ def put(store: FolderStore, config: Config, place: Place, step: str, made: Mappi
     )
 
 
-def ran(store: FolderStore, experiment: Experiment, seed: int, problems: int = 120, skip: str = "") -> None:
-    """Write what the runs of a seed would have left: outcomes with the rates of `RATES`."""
+def ran(
+    store: FolderStore, experiment: Experiment, seed: int, problems: int = 120, skip: str = "", read: int = 0
+) -> None:
+    """Write what the runs of a seed would have left: outcomes with the rates of `RATES`, and `read` of text alone."""
     for config, yielded in experiment.runs(seed):
         for name, (round, arm) in yielded.items():
             rng = np.random.default_rng([seed, *name.encode()])
@@ -226,6 +257,9 @@ def ran(store: FolderStore, experiment: Experiment, seed: int, problems: int = 1
                 )
                 for i in range(problems)
                 for method in config.methods
+            ]
+            outcomes += [
+                Outcome(problem_id=f"r-{i}", task="reading", family="", method="text", passed=True) for i in range(read)
             ]
             counts = {"new": 30, "new.text.own": 10, "new.code.own": 15, "new.code.translation": 5}
             put(store, config, place, "build_trainset", {"counts": counts if arm == "mmst" else {"new": 0}})
@@ -268,6 +302,26 @@ def test_what_methods_have_in_common_is_counted_per_problem_at_the_base() -> Non
     assert (related.task, related.several, related.only, related.none) == ("related", 0, {"text": 0.5, "code": 0}, 0.5)
     assert main.phi == pytest.approx(-0.577, abs=0.001)
     assert related.phi is None, "code solves none"
+
+
+def test_a_task_of_one_method_has_its_accuracy_alone_and_changes_no_other(tmp_path: Path, store: FolderStore) -> None:
+    experiment, read = with_reading(tmp_path, task="main"), 10
+    for seed in (1, 2):
+        ran(store, experiment, seed)
+    plain = results.write(experiment, store, (1, 2))
+    for seed in (1, 2):
+        ran(store, experiment, seed, read=read)
+    written = results.write(experiment, store, (1, 2))
+    levels = {(x.arm, x.task, x.method): x.estimate.value for x in written.levels}
+    assert {method for _, task, method in levels if task == "reading"} == {"text", "all"}
+    assert levels["mmst", "reading", "all"] == levels["mmst", "reading", "text"] == 1.0
+    assert {k: v for k, v in levels.items() if k[1] != "reading"} == {
+        (x.arm, x.task, x.method): x.estimate.value for x in plain.levels
+    }
+    assert (written.outcomes.left_out, len(written.outcomes.items)) == (0, 120 + read)
+    assert [o.task for o in overlaps(written.outcomes)] == ["main", "related"]
+    rows = gzip.decompress(store.read(f"{written.prefix}/outcomes.csv.gz") or b"").decode().splitlines()
+    assert sum(",reading," in row for row in rows) == 2 * len(experiment.arms) * read
 
 
 def test_everything_is_written_and_says_the_same(tmp_path: Path, store: FolderStore) -> None:

@@ -15,8 +15,9 @@ import transformers
 
 from mmst import recipes
 from mmst.cli import app
-from mmst.core.config import Config, TrainConfig, parse
+from mmst.core.config import Config, TrainConfig, override, parse
 from mmst.core.errors import ConfigError, ModelError
+from mmst.core.records import to_data
 from mmst.planning import hardware
 from mmst.planning.architecture import Architecture, architecture
 from mmst.planning.fit import misfits
@@ -339,6 +340,15 @@ def test_without_annotated_solutions_the_length_is_assumed_and_said_to_be(tmp_pa
     figure = next(f for f in found.figures if f.name == "tokens of a completion, code")
     assert figure.value == 20
     assert "assumed" in figure.formula
+
+
+def test_problems_of_one_method_are_counted_by_that_alone() -> None:
+    related = {"format": "generated", "count": 40, "seed": 3, "task": "related"}
+    both, text = (
+        plan(parse(override(to_data(recipe()), {"problems.related": [related | more]})), *_tiny(), by_words)
+        for more in ({}, {"methods": ["text"]})
+    )
+    assert both.value("samples held out") - text.value("samples held out") == 2 * 40
 
 
 def test_twice_the_rounds_are_twice_the_checkpoints() -> None:

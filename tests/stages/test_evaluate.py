@@ -72,6 +72,33 @@ def test_every_problem_and_method_has_one_outcome_in_a_fixed_order(tmp_path: Pat
     assert kept == [(p.id, m) for p in MAIN + RELATED for m in ("text", "code")]
 
 
+ONLY_TEXT = [replace(p, task="reading", methods=("text",)) for p in RELATED]
+
+
+def test_a_problem_is_measured_by_its_own_methods_alone(tmp_path: Path) -> None:
+    scores, manifest = measured(engines(tmp_path, evaluate__k=2), MAIN + ONLY_TEXT, by_text_only)
+    assert list(scores) == [
+        ("main", "text"), ("main", "code"), ("main", "*"), ("reading", "text"), ("reading", "*"),
+    ]  # fmt: skip
+    assert (scores["reading", "*"].pass_at_1, scores["reading", "*"].n) == (1.0, 4)
+    assert manifest.counts["outcomes"] == 24
+
+
+def test_a_missing_greedy_sample_by_its_own_method_is_refused(tmp_path: Path) -> None:
+    world = engines(tmp_path)
+    model = checkpoint(world.store, "m")
+    results = checked(world.store, MAIN, model, by_text_only, world.config.methods)
+    with pytest.raises(DataError, match="no greedy sample by text"):
+        evaluated(world, prepared(world.store, heldout=MAIN + ONLY_TEXT), results, model)
+
+
+def test_reports_by_other_methods_are_of_other_held_out_sets(tmp_path: Path) -> None:
+    both = [replace(p, methods=()) for p in ONLY_TEXT]
+    _, one = measured(engines(tmp_path / "1"), MAIN + ONLY_TEXT, by_text_only)
+    _, two = measured(engines(tmp_path / "2"), MAIN + both, by_text_only)
+    assert one.result(Measured).report.heldout != two.result(Measured).report.heldout
+
+
 def test_families_count_greedy_passes(tmp_path: Path) -> None:
     _, manifest = measured(engines(tmp_path), MAIN, by_text_only)
     assert dict(manifest.result(Measured).families) == {

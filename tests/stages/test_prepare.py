@@ -57,6 +57,30 @@ def test_only_annotated_problems_keep_their_solutions(tmp_path: Path, sets: dict
     }  # fmt: skip
 
 
+def test_a_source_says_by_which_methods_its_problems_are_measured_and_as_which_task(
+    tmp_path: Path, sets: dict[str, Any]
+) -> None:
+    sets["related"][0] |= {"methods": ["text"], "name": "subtraction"}
+    sets["related"].append(file(tmp_path / "b.jsonl", ["What makes 9 - 2?"]))
+    made = engines(tmp_path, **sets)
+    manifest = prepare.Prepare().run(made, PLACE, {})
+    assert [(p.task, p.methods) for p in read(made, manifest, "heldout")] == [
+        ("main", ()), ("subtraction", ("text",)), ("related", ()),
+    ]  # fmt: skip
+    assert manifest.counts["related"] == 2
+
+
+def test_what_a_recipe_does_not_say_is_in_no_key_and_in_no_shard(tmp_path: Path, sets: dict[str, Any]) -> None:
+    made, stage = engines(tmp_path, **sets), prepare.Prepare()
+    key = stage.key(stage.settings(made.config, PLACE), made.config)
+    assert not {"methods", "name"} & {field for role in prepare.ROLES for source in key[role] for field in source}
+    manifest = stage.run(made, PLACE, {})
+    shards = [made.store.read(f"{manifest.ref}/{e.name}") for e in manifest.files]
+    lines = [json.loads(line) for shard in shards if shard is not None for line in shard.splitlines()]
+    assert len(lines) == 4
+    assert not {"methods", "options"} & {field for line in lines for field in line}
+
+
 def test_a_question_twice_counts_once(tmp_path: Path, sets: dict[str, Any]) -> None:
     sets["train"].append(file(tmp_path / "more.jsonl", ["what is 1 + 6 ?", "What is 3 + 3?"]))
     manifest = prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})

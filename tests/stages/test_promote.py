@@ -90,6 +90,25 @@ def test_no_method_and_no_related_task_may_lose_more_than_the_tolerance(cell: st
     assert decide(result("b", **{**after, cell: first(47)}), result("a", **before), RULE).promote
 
 
+def test_a_related_task_of_one_method_counts_by_that_method_alone() -> None:
+    before = {"main_text": first(50), "main_code": first(50), "reading_text": first(50)}
+    better = {**before, "main_text": first(70)}
+    kept = decide(result("b", **better), result("a", **before), RULE)
+    assert kept.promote
+    assert [check.partition(":")[0] for check in kept.checks] == [
+        "main, all methods", "main, code", "main, text", "reading, text",
+    ]  # fmt: skip
+    lost = decide(result("b", **{**better, "reading_text": first(40)}), result("a", **before), RULE)
+    assert "worse in text on reading by 10.0 points" in lost.reason
+
+
+def test_the_gain_is_per_problem_and_method_that_was_measured() -> None:
+    # Both methods on 50 problems, text alone on 50 more: of 150 solutions 30 are gained.
+    both, alone = {"main_code": first(0, 50)}, {"main_text": first(0, 100)}
+    gained = decide(result("b", main_text=first(30, 100), main_code=first(0, 50)), result("a", **both, **alone), RULE)
+    assert gained.gain == pytest.approx(30 / 150)
+
+
 def test_two_methods_on_one_problem_are_not_two_problems() -> None:
     # Four problems gained by both methods: p is that of 4 pairs (0.125), not of 8 (0.008).
     decision = decide(

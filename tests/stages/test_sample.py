@@ -72,6 +72,16 @@ def drawn(here: Here, problems: Manifest, checkpoint: Manifest, purpose: str = "
     return sample.Sampling().run(here, place, {"problems": problems, "checkpoint": checkpoint})
 
 
+def test_a_problem_is_asked_by_its_own_methods_alone(tmp_path: Path) -> None:
+    settings = sample.Settings.of(parse({"evaluate": {"k": 1}}), "heldout")
+    one, two = make_problem("What is 1 plus 3?", "4", "t"), make_problem("Is 1 less than 3?", "yes", "t")
+    asked = list(sample.requests([one, dataclasses.replace(two, methods=("text",))], settings, None))
+    assert [(ask.request.problem_id, ask.request.method) for ask in asked if ask.first == 0] == [
+        (one.id, "text"), (one.id, "code"), (two.id, "text"),
+    ]  # fmt: skip
+    assert len(asked) == 6
+
+
 def test_progress_begins_with_the_first_token(tmp_path: Path) -> None:
     class Task:
         told: ClassVar[list[tuple[int, str]]] = []

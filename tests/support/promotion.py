@@ -116,7 +116,7 @@ def checked(
             answer=p.answer if passes(p, method, i) else f"not {i}",
         )
         for p in problems
-        for method in methods
+        for method in p.by(methods)
         for i in range(k + 1)
     ]
     stage = StageFolder.open(store, "verify", version=1, config=[[c.sample.id, c.verdict] for c in samples], inputs={})
