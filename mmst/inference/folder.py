@@ -71,6 +71,8 @@ class Framing(NamedTuple):
 
     start: str
     """The text of the token that the tokenizer puts before a text by itself; "" for none."""
+    start_tokens: int
+    """The tokens of the text "1", with it."""
     turn_end: str
     """ChatML's end of turn; "" if the template is another."""
     turn_end_token: int | None
@@ -80,10 +82,12 @@ class Framing(NamedTuple):
 def framing(folder: Path, trust: bool = False) -> Framing:
     """See `Framing`."""
     tokenizer = load_tokenizer(folder, trust)
-    begins = tokenizer.bos_token and tokenizer("1")["input_ids"][:1] == [tokenizer.bos_token_id]
+    ids = tokenizer("1")["input_ids"]
+    begins = tokenizer.bos_token and ids[:1] == [tokenizer.bos_token_id]
     end = turn_end(tokenizer)
     return Framing(
         tokenizer.bos_token if begins else "",
+        len(ids),
         "" if end is None else CHATML[1],
         None if end == tokenizer.eos_token_id else end,
     )

@@ -88,6 +88,7 @@ def server(config: Config, store: Store, checkpoint: Manifest) -> Iterator[Sampl
             checkpoint=checkpoint.digest,
             files=digest_of(checkpoint.files),
             unstated=True,  # it was started on these files
+            own=str(folder),
             dialect=_dialect(config, folder),
         ) as sampler,
     ):
@@ -131,4 +132,4 @@ def _dialect(config: Config, folder: Path) -> Dialect:
     from mmst.inference.providers.openai_dialect import Dialect
 
     around = framing(folder, bool(trusted(config.model)))
-    return Dialect(start=around.start, turn_end=around.turn_end, turn_end_token=around.turn_end_token)
+    return Dialect(**around._asdict())

@@ -68,7 +68,7 @@ def test_choices_come_back_in_order_with_all_tokens_counted(start: Callable[...,
     with client(start(lambda attempt, body: completion(body))) as server:
         answers = server.sample([ask(1), ask(2)], done.append)
     assert [[c.text for c in answer] for answer in answers] == [["1.0", "1.1"], ["2.0", "2.1"]]
-    assert [c.tokens for c in answers[0]] == [3, 2]
+    assert [c.tokens for c in answers[0]] == [2, 2]
     assert sum(done) == 4
 
 
@@ -86,6 +86,10 @@ def test_every_setting_of_a_request_reaches_the_server(start: Callable[..., Fake
             "max_tokens": 7,
             "seed": 9,
             "stop": ["\n\n"],
+            "top_k": -1,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "repeat_penalty": 1.0,
         }
     ]
 

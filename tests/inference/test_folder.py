@@ -66,17 +66,18 @@ def test_a_template_in_chatml_without_the_token_ends_nothing(tmp_path: Path) -> 
     tokenizer.chat_template = CHATML
     folder = folder_of(tokenizer, tmp_path)
     assert load_tokens(folder, trust=False).end_tokens == {2}
-    assert framing(folder) == ("", "", None)
+    assert framing(folder).turn_end == ""
 
 
 def test_a_server_is_told_the_end_of_a_turn_and_its_token_only_where_it_would_not_end_there(tmp_path: Path) -> None:
     right, other = folder_of(chatml(end="<|im_end|>"), tmp_path / "right"), folder_of(chatml(), tmp_path / "other")
-    assert framing(right) == ("", "<|im_end|>", None)
-    assert framing(other) == ("", "<|im_end|>", chatml().convert_tokens_to_ids("<|im_end|>"))
+    assert framing(right)[-2:] == ("<|im_end|>", None)
+    assert framing(other)[-2:] == ("<|im_end|>", chatml().convert_tokens_to_ids("<|im_end|>"))
 
 
 def test_a_start_token_is_one_that_the_tokenizer_adds_by_itself(tmp_path: Path) -> None:
     adds, named = tiny_tokenizer(), tiny_tokenizer()
     adds.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    assert framing(folder_of(adds, tmp_path / "adds")).start == "<s>"
+    begun = framing(folder_of(adds, tmp_path / "adds"))
+    assert (begun.start, begun.start_tokens) == ("<s>", len(named("1")["input_ids"]) + 1)
     assert framing(folder_of(named, tmp_path / "named")).start == ""

@@ -19,10 +19,17 @@ Behaviour = Callable[[int, dict[str, Any]], "Answer | Wire | None"]
 
 
 def data_of(body: dict[str, Any], **other: Any) -> dict[str, Any]:
-    """A good answer as data."""
-    choices = [{"index": j, "text": f"{body['seed']}.{j}", "finish_reason": "stop"} for j in range(body["n"])]
-    usage = {"prompt_tokens": 3, "completion_tokens": 5}
-    return {"choices": choices[::-1], "usage": usage, **other}
+    """A good answer as data, with the tokens of each choice, as our own server counts them."""
+    seed, n = body["seed"], body["n"]
+    choices: list[dict[str, Any]] = [
+        {"index": j, "text": f"{seed}.{j}", "finish_reason": "stop", "tokens": 2} for j in range(n)
+    ]
+    return {"choices": choices[::-1], "usage": {"prompt_tokens": 3, "completion_tokens": 2 * n}, **other}
+
+
+def uncounted(data: dict[str, Any]) -> dict[str, Any]:
+    """The same answer from a server that counts the tokens of all choices together, as the standard says."""
+    return data | {"choices": [{k: v for k, v in choice.items() if k != "tokens"} for choice in data["choices"]]}
 
 
 def completion(body: dict[str, Any], **other: Any) -> Answer:

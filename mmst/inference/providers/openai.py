@@ -25,12 +25,13 @@ from typing import Any, TypeVar
 from mmst.core import metrics
 from mmst.core.errors import SamplerError
 from mmst.core.ports import Completion, Request, Unfinished, failed
-from mmst.core.records import seed_of
+from mmst.core.records import FAILED, seed_of
 from mmst.inference.providers.openai_answers import Answer, BadAnswer, OneOnly, words
 from mmst.inference.providers.openai_attempts import Pace, raced
-from mmst.inference.providers.openai_connection import OPEN_TIMEOUT, Connection, Refused
-from mmst.inference.providers.openai_dialect import ONE_ONLY, Dialect
+from mmst.inference.providers.openai_connection import Connection, Refused
+from mmst.inference.providers.openai_dialect import ONE_ONLY, OWN_KEYS, Dialect
 from mmst.inference.providers.openai_http import Broken
+from mmst.inference.providers.openai_trifles import HOT, NOT_HERE, SEEDS, Trifles
 
 T = TypeVar("T")
 
@@ -40,19 +41,6 @@ BAD_ANSWERS = 10
 """Number of bad answers to one request after which it is given up."""
 FRUITLESS = 4
 """Number of requests in a row that run out of time, with none answered between them, that blame the server."""
-TRIFLE = Request(
-    id="trifle",
-    prompt="1",
-    n=1,
-    seed=0,
-    temperature=0.0,
-    top_p=1.0,
-    max_tokens=1,
-    stop=(),
-    messages=({"role": "user", "content": "1"},),
-)
-NOT_HERE = {404, 405}
-"""Statuses of a server that does not have the protocol that it is asked by."""
 CHAT = "chat"
 
 
@@ -67,6 +55,8 @@ class OpenAIServer:
         checkpoint: the digest of the checkpoint that the server must say it serves; empty for any.
         files: the digest of that checkpoint's files, which counts as well.
         unstated: whether it may say nothing about that.
+        own: the folder for which it was started here, "" if it was not: its name where the server lists none, and
+            then answers may carry any name.
         dialect: what is known of the model's start token and end of turn.
         answered: the model's name in the server's answers; empty for the one that is asked for.
         key: sent as the API key; never shown.
@@ -82,15 +72,14 @@ class OpenAIServer:
         checkpoint: str = "",
         files: str = "",
         unstated: bool = False,
+        own: str = "",
         answered: str = "",
         key: str = "",
         dialect: Dialect | None = None,
     ) -> None:
         self.url, self.model = url, model
         self.checkpoint, self.files, self.unstated = checkpoint, files, unstated
-        self.dialect = dialect or Dialect()
-        self.several: bool | None = None
-        """Whether the server gives as many completions as `n` says; None while nobody knows."""
+        self.own, self.dialect = own, dialect or Dialect()
         self.completes = False
         """Whether it has ever answered by the protocol that it is asked by."""
         self.concurrency, self.deadline = concurrency, deadline
@@ -99,6 +88,7 @@ class OpenAIServer:
         self.pace = Pace()
         self.last_answer, self.fruitless = float("-inf"), 0
         self.server: Connection
+        self.trifles: Trifles
         self.loop: asyncio.AbstractEventLoop
 
     def __enter__(self) -> OpenAIServer:
@@ -149,16 +139,11 @@ class OpenAIServer:
 
     async def _open(self) -> None:
         self.server = Connection(self.url, self._key)
-        served, where = await self.server.models(), self.server.where
-        if not self.model and len(served) == 1:
-            (self.model,) = served
-        elif self.model not in served:
-            names = words(", ".join(served)) or "none"
-            raise SamplerError(f"{where} serves {names}, not '{self.model}': set sampling.served_model")
-        self.known = served[self.model]
-        self._one_finds_out = asyncio.Lock()
+        self.trifles = Trifles(self._send, self.dialect, self.deadline)
+        self.known = await self._found()
         if not self.checkpoint or self.known in (self.checkpoint, self.files or self.checkpoint):
             return
+        where = self.server.where
         if self.known:
             raise SamplerError(
                 f"{where} serves another checkpoint than {self.checkpoint}: it says {words(self.known)}",
@@ -169,6 +154,27 @@ class OpenAIServer:
                 f"{where} serves perhaps another checkpoint than {self.checkpoint}: it does not say which",
                 remedy="say what it serves: --set sampling.served_model=NAME --set sampling.revision=COMMIT",
             )
+
+    async def _found(self) -> str:
+        """The checkpoint of the model that is asked for, as the server lists it; "" if it names none.
+
+        A model that no list contains is there if a trifle is answered in its name.
+        """
+        trouble: SamplerError | None = None
+        try:
+            served = await self.server.models()
+        except SamplerError as e:
+            trouble, served = e, {}
+        if not self.model:
+            self.model = next(iter(served)) if len(served) == 1 else self.own
+        if self.model in served:
+            return served[self.model]
+        if self.model and await self.trifles.answered() and self.named:
+            return ""
+        names = words(", ".join(served)) or "none"
+        raise trouble or SamplerError(
+            f"{self.server.where} serves {names}, not '{self.model}': set sampling.served_model"
+        )
 
     async def _close(self) -> None:
         left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -207,8 +213,6 @@ class OpenAIServer:
 
     async def _complete(self, request: Request) -> list[Completion]:
         """Ask until there is a whole answer, the server refuses, or the deadline has passed."""
-        if request.n > 1 and self.several is False:
-            return await self._one_by_one(request)
         began = self.loop.time()
         troubles: Counter[str]
         end, pause, bad, troubles = began + self.deadline, FIRST_PAUSE, 0, Counter()
@@ -219,22 +223,28 @@ class OpenAIServer:
             metrics.retry("openai", trouble)
 
         while True:
+            if not self.trifles.known_to_give(request.n):
+                return await self._one_by_one(request)
             after = 0.0
             try:
-                answer = await raced(lambda: self._ask(request), self.pace, end, passing=(Broken, BadAnswer), note=note)
+                answer = await raced(
+                    lambda: self._send(request, self.dialect), self.pace, end, passing=(Broken, BadAnswer), note=note
+                )
                 self.last_answer, self.fruitless, self.completes = self.loop.time(), 0, True
-                return answer.completions
+                if await self._as_wanted(request, answer):
+                    return answer.completions
+                continue
             except Refused as e:
                 if await self._learns(e, request, learnt):
                     continue
-                if request.n > 1 and e.for_all is None and ONE_ONLY.search(str(e)) and await self._gives_one_only():
-                    return await self._one_by_one(request)
-                if e.for_all is not None and not await self._completes_a_trifle():
+                if e.for_all is None and ONE_ONLY.search(str(e)) and not await self.trifles.gives(request.n):
+                    continue
+                if e.for_all is not None and not await self.trifles.answered():
                     raise e.for_all from None
                 return [failed(str(e))] * request.n
             except BadAnswer as e:
-                if isinstance(e, OneOnly) and await self._gives_one_only():
-                    return await self._one_by_one(request)
+                if isinstance(e, OneOnly) and not await self.trifles.gives(request.n):
+                    continue
                 note(f"bad answer ({e})")
                 bad, pause = bad + 1, min(pause, LONGEST_BAD_PAUSE)
                 if bad == BAD_ANSWERS:
@@ -264,29 +274,7 @@ class OpenAIServer:
         if self.last_answer >= since:
             return True
         self.fruitless += 1
-        return self.fruitless < max(FRUITLESS, self.concurrency) and await self._completes_a_trifle()
-
-    async def _completes_a_trifle(self) -> bool:
-        try:
-            await self._trifle(self.dialect)
-        except (Broken, BadAnswer, Refused, TimeoutError):
-            return False
-        return True
-
-    async def _trifle(self, dialect: Dialect, n: int = 1) -> None:
-        """Ask for next to nothing, without the keys of ours that the server turns out not to take."""
-        left_out: set[str] = set()
-        async with asyncio.timeout(min(self.deadline, OPEN_TIMEOUT)):
-            while True:
-                try:
-                    await self.server.complete(replace(TRIFLE, n=n), self.model, dialect, self._from_the_same)
-                    return
-                except Refused as e:
-                    new = dialect.refused(str(e)) - left_out
-                    if not new:
-                        raise
-                    left_out |= new
-                    dialect.left_out |= new
+        return self.fruitless < max(FRUITLESS, self.concurrency) and await self.trifles.answered()
 
     async def _learns(self, e: Refused, request: Request, learnt: set[str]) -> bool:
         """Whether a refusal says how the server wants to be asked, which is remembered: then it is asked again.
@@ -294,9 +282,12 @@ class OpenAIServer:
         `learnt` is what this request has been changed for already.
         """
         new = self.dialect.refused(str(e)) - learnt
+        unclear = e.for_all is None and not new and not self.completes and not learnt
+        if unclear and await self.trifles.takes_the_standard_only():
+            new = set(OWN_KEYS)
         may_chat = self.dialect.chat or not self.completes  # the first where others have found it out meanwhile
-        if e.status in NOT_HERE and may_chat and CHAT not in learnt and await self._chats_only():
-            new = {CHAT}
+        if e.status in NOT_HERE and may_chat and CHAT not in learnt and await self.trifles.chats_only():
+            new, self.dialect.chat = {CHAT}, True
             if not request.messages:
                 raise SamplerError(
                     f"{self.server.where} has only the chat protocol, and the prompts of this run are no chat messages",
@@ -306,56 +297,49 @@ class OpenAIServer:
         self.dialect.left_out |= new - {CHAT}
         return bool(new)
 
-    async def _chats_only(self) -> bool:
-        try:
-            return await self._has_only_chat()
-        except (Broken, BadAnswer, Refused, TimeoutError):
+    async def _as_wanted(self, request: Request, answer: Answer) -> bool:
+        """Whether an answer is to what was asked; False where the request must be asked in another way.
+
+        `SamplerError` if the server does not draw.
+        """
+        begins, left_out = self.dialect.begins(request), self.dialect.left_out
+        if begins and "add_special_tokens" not in left_out and await self.trifles.doubles_the_start():
+            left_out.add("add_special_tokens")
             return False
+        if not answer.each_counted and not await self.trifles.gives(request.n):
+            return False
+        await self._drawn(request, answer.completions)
+        return True
 
-    async def _has_only_chat(self) -> bool:
-        """Whether a server that has no completions has chat completions: then it is asked for those from now on."""
-        async with self._one_finds_out:
-            if self.dialect.chat or self.completes:
-                return self.dialect.chat
-            try:
-                await self._trifle(self.dialect)
-                self.completes = True
-            except Refused as e:
-                if e.status in NOT_HERE:
-                    chat = replace(self.dialect, chat=True)
-                    await self._trifle(chat)
-                    self.dialect = chat
-            return self.dialect.chat
-
-    async def _gives_one_only(self) -> bool:
-        """Whether the server gives one completion whatever `n` says; a trifle tells, once."""
-        async with self._one_finds_out:
-            if self.several is None:
-                try:
-                    await self._trifle(self.dialect, n=3)
-                except OneOnly:
-                    self.several = False
-                except Refused:
-                    self.several = False if await self._completes_a_trifle() else None
-                except (Broken, BadAnswer, TimeoutError):
-                    pass  # nobody knows yet
-            return self.several is False
+    async def _drawn(self, request: Request, completions: Sequence[Completion]) -> None:
+        """`SamplerError` if all completions are the same because the server draws none."""
+        texts = {completion.text for completion in completions}
+        if len(texts) == 1 < len(completions) and request.temperature > 0 and not await self.trifles.draws():
+            raise SamplerError(
+                f"{self.server.where} does not sample: at temperature {HOT.temperature:g} it gives the same "
+                f"completion to {len(SEEDS)} seeds",
+                remedy="make the server sample (`transformers serve` does if the model's generation_config.json says "
+                '"do_sample": true)',
+            )
 
     async def _one_by_one(self, request: Request) -> list[Completion]:
         """Its completions from a server that gives one at a time, each with a seed of its own."""
         each = (replace(request, n=1, seed=seed_of(request.seed, j)) for j in range(request.n))
-        return [(await self._complete(one))[0] for one in each]
+        completions = [(await self._complete(one))[0] for one in each]
+        await self._drawn(request, [completion for completion in completions if completion.finish != FAILED])
+        return completions
 
     def _ask(self, request: Request) -> asyncio.Future[Answer]:
+        return self._send(request, self.dialect)
+
+    def _send(self, request: Request, dialect: Dialect) -> asyncio.Future[Answer]:
         """One attempt; `SamplerError` if another model or another server than before has answered."""
-        return self.server.complete(request, self.model, self.dialect, self._from_the_same)
+        return self.server.complete(request, self.model, dialect, self._from_the_same)
 
     def _from_the_same(self, answer: Answer) -> None:
-        if self.several is None and len(answer.completions) > 1:
-            self.several = True
         if answer.model == self.named and answer.fingerprint == self.fingerprint:
             return
-        expected = self.answered or self.model
+        expected = self.answered or (self.named if self.own else self.model) or answer.model
         if answer.model not in ("", expected):
             raise SamplerError(
                 f"{self.server.where} answers as model '{words(answer.model, 80)}', not '{expected}'",

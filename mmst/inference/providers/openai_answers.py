@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -38,11 +39,15 @@ class OneOnly(BadAnswer):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The completions in order of their index, and how the server identifies itself ("" if it does not)."""
+    """The completions in order of their index, and how the server identifies itself ("" if it does not).
+
+    `each_counted` tells whether the tokens of each are known, not only those of all of them.
+    """
 
     completions: list[Completion]
     model: str
     fingerprint: str
+    each_counted: bool
 
 
 def most_bytes(request: Request) -> int:
@@ -80,11 +85,12 @@ def decoded(raw: bytes, encoding: str, most: int) -> bytes:
     return raw
 
 
-def read(raw: bytes, request: Request, chat: bool = False) -> Answer:
+def read(raw: bytes, request: Request, chat: bool = False, stops: Sequence[str] | None = None) -> Answer:
     """The answer to a request, in the completions or the chat protocol; `BadAnswer` if it is not one.
 
     The protocol counts tokens per answer, so without our server's own count per choice they are
-    split evenly: the sum is right. A choice that a content filter withheld is a failed completion.
+    split evenly: the sum is right. A choice that a content filter withheld is a failed completion. A text ends before
+    the first of `stops` (the request's own by default): there are servers that leave it there.
     """
     data = _object(raw)
     choices = _choices(data, request.n)
@@ -93,11 +99,13 @@ def read(raw: bytes, request: Request, chat: bool = False) -> Answer:
         raise BadAnswer("usage is not an object")
     prompt, total = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
     share, more = divmod(total, request.n)
+    stops = request.stop if stops is None else stops
     made = [
-        _completion(choice, _text(choice, chat), request, prompt, share + (j < more))
+        _completion(choice, _text(choice, chat), request, prompt, share + (j < more), stops)
         for j, choice in enumerate(choices)
     ]
-    return Answer(made, _name(data, "model"), _name(data, "system_fingerprint"))
+    each = len(choices) == 1 or all(choice.get("tokens") is not None for choice in choices)
+    return Answer(made, _name(data, "model"), _name(data, "system_fingerprint"), each)
 
 
 def models(raw: bytes) -> dict[str, str]:
@@ -181,7 +189,9 @@ def _text(choice: dict[str, Any], chat: bool) -> object:
     return said.get("content") if isinstance(said, dict) else None
 
 
-def _completion(choice: dict[str, Any], text: object, request: Request, prompt: int, share: int) -> Completion:
+def _completion(
+    choice: dict[str, Any], text: object, request: Request, prompt: int, share: int, stops: Sequence[str]
+) -> Completion:
     finish = choice.get("finish_reason")
     if finish == FILTERED:
         return failed("content filter: the server withholds this completion")
@@ -194,6 +204,8 @@ def _completion(choice: dict[str, Any], text: object, request: Request, prompt: 
     if not text.isascii() and _lone_surrogate(text):
         raise BadAnswer("text that is not Unicode")
     tokens = share if choice.get("tokens") is None else _count(choice, "tokens")
+    if ends := [at for at in map(text.find, stops) if at >= 0]:
+        text, finish = text[: min(ends)], "stop"
     return Completion(text=text, finish=finish, prompt_tokens=prompt, tokens=tokens)
 
 

@@ -82,10 +82,10 @@ class Connection:
         self, request: Request, model: str, dialect: Dialect, check: Callable[[Answer], None]
     ) -> asyncio.Future[Answer]:
         """The server's answer, on its way; `Broken`, `BadAnswer`, `Refused`, or what `check` raises of it."""
-        wanted, chat = most_bytes(request), dialect.chat
+        wanted, chat, stops = most_bytes(request), dialect.chat, dialect.stops(request)
 
         def completed(reply: Reply) -> Answer:
-            return self._completed(reply, request, wanted, chat, check)
+            return self._completed(reply, wanted, lambda body: read(body, request, chat, stops), check)
 
         return self._client.ask(
             "POST",
@@ -96,11 +96,11 @@ class Connection:
         )
 
     def _completed(
-        self, reply: Reply, request: Request, most: int, chat: bool, check: Callable[[Answer], None]
+        self, reply: Reply, most: int, read: Callable[[bytes], Answer], check: Callable[[Answer], None]
     ) -> Answer:
         status, body = reply.status, _unpacked(reply, most)
         if status == 200:
-            answer = read(body, request, chat)
+            answer = read(body)
             check(answer)
             return answer
         said = message(body)

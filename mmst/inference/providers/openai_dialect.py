@@ -1,5 +1,8 @@
 """How one server is asked: by which protocol, and with which keys beside the standard's. Pure, but for what is learnt.
 
+A server's defaults, which come from the model's own files with some, must not enter what is drawn: a top-k, a least
+probability, a penalty for repetition are switched off by name, wherever a server knows the name.
+
 A prompt that is rendered from chat messages begins with the tokenizer's start token, and a server that tokenises it
 puts a second one before it unless `add_special_tokens` is false. A server that refuses this key gets the prompt
 without that token, which it then adds itself: either way there is one.
@@ -16,8 +19,10 @@ import orjson
 
 from mmst.core.ports import Request
 
-OWN_KEYS = ("add_special_tokens", "stop_token_ids")
-"""Keys that vLLM, SGLang and TGI take, and that the standard does not know."""
+NEUTRAL: dict[str, float] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
+"""What switches a server's own defaults off; the last is llama.cpp's name for the one before."""
+OWN_KEYS = ("add_special_tokens", "stop_token_ids", *NEUTRAL)
+"""Keys that vLLM, SGLang, llama.cpp and TGI take, some each, and that the standard does not know."""
 ONE_ONLY = re.compile(r"\bn\b|\b(one|1|single|multiple)\b.*\b(choices?|completions?|sequences?)\b", re.IGNORECASE)
 """What a refusal of `n` may say."""
 
@@ -28,6 +33,7 @@ class Dialect:
 
     Args:
         start: the text of the token that the model's tokenizer puts before a text by itself; "" for none.
+        start_tokens: how many tokens the prompt "1" has with it.
         turn_end: the text that ends a turn of the model's chat template where the model may not end there by itself.
         turn_end_token: its token, for a server that does not show it as text; None if it ends there anyway.
         chat: the server is asked by the chat protocol, with messages.
@@ -35,6 +41,7 @@ class Dialect:
     """
 
     start: str = ""
+    start_tokens: int = 0
     turn_end: str = ""
     turn_end_token: int | None = None
     chat: bool = False
@@ -45,6 +52,14 @@ class Dialect:
         """Where a request goes, below the base address."""
         return "chat/completions" if self.chat else "completions"
 
+    def begins(self, request: Request) -> bool:
+        """Whether a prompt that is sent as such begins with the start token."""
+        return bool(self.start) and not self.chat and request.prompt.startswith(self.start)
+
+    def stops(self, request: Request) -> list[str]:
+        """The texts before which a completion ends."""
+        return [*request.stop, *([self.turn_end] if self.turn_end and self.turn_end not in request.stop else ())]
+
     def body(self, request: Request, model: str) -> bytes:
         """A request as JSON."""
         body: dict[str, Any] = {
@@ -54,19 +69,19 @@ class Dialect:
             "top_p": request.top_p,
             "max_tokens": request.max_tokens,
             "seed": request.seed,
+            **{key: value for key, value in NEUTRAL.items() if key not in self.left_out},
         }
         prompt = request.prompt
         if self.chat:
             body["messages"] = [dict(message) for message in request.messages]
-        elif self.start and prompt.startswith(self.start) and "add_special_tokens" in self.left_out:
+        elif not self.begins(request):
+            body["prompt"] = prompt
+        elif "add_special_tokens" in self.left_out:
             body["prompt"] = prompt[len(self.start) :]
         else:
-            body["prompt"] = prompt
-            if self.start and prompt.startswith(self.start):
-                body["add_special_tokens"] = False
-        stop = [*request.stop, *([self.turn_end] if self.turn_end and self.turn_end not in request.stop else ())]
-        if stop:
-            body["stop"] = stop
+            body |= {"prompt": prompt, "add_special_tokens": False}
+        if stops := self.stops(request):
+            body["stop"] = stops
         if self.turn_end_token is not None and "stop_token_ids" not in self.left_out:
             body["stop_token_ids"] = [self.turn_end_token]
         try:
@@ -75,5 +90,5 @@ class Dialect:
             return json.dumps(body).encode()
 
     def refused(self, said: str) -> set[str]:
-        """The keys of ours that a refusal names."""
+        """The keys of ours that a refusal names, and that are still sent."""
         return {key for key in OWN_KEYS if key in said}

@@ -26,7 +26,17 @@ STOP_CHARACTERS = 256
 HOTTEST = 5.0
 AGAIN = "1"
 """Seconds after which a client that is refused for now (503) should come again."""
-FIELDS = frozenset("model prompt n temperature top_p max_tokens stop seed logprobs user add_special_tokens".split())
+NEUTRAL: dict[str, tuple[float, ...]] = {
+    "top_k": (-1, 0),
+    "min_p": (0,),
+    "repetition_penalty": (1,),
+    "repeat_penalty": (1,),
+}
+"""What clients send to switch off what this server has not: the values that say so."""
+FIELDS = (
+    frozenset("model prompt n temperature top_p max_tokens stop seed logprobs user add_special_tokens".split())
+    | NEUTRAL.keys()
+)
 
 
 class BadRequest(Exception):
@@ -62,6 +72,9 @@ def read(raw: bytes, *, model: str, context: int, id: str, seed: int) -> Asked:
     for name in ("model", "prompt"):
         if name not in data:
             raise BadRequest(f"{name}: is missing", name)
+    for name, off in NEUTRAL.items():
+        if type(value := data.get(name)) is bool or value not in (None, *off):
+            raise BadRequest(f"{name}: this server supports only {off[0]}, not {_shown(value)}", name)
     named = _text(data, "model")
     if named != model:
         raise BadRequest(f"the model {_shown(named)} does not exist; this server has '{model}'", "model", 404)
