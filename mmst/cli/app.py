@@ -13,7 +13,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mmst.cli import experiment, grade, look, machine, model, plan, preflight, programs, rollout, run, stages, submit
+from mmst.cli import (
+    experiment,
+    export,
+    grade,
+    look,
+    machine,
+    model,
+    plan,
+    preflight,
+    programs,
+    rollout,
+    run,
+    stages,
+    submit,
+)
 from mmst.core.errors import ConfigError, MmstError, StoreError
 from mmst.core.process import stop_on_signals
 from mmst.core.redaction import redacted
@@ -113,7 +127,7 @@ def options(
 
 SINGLE = "Single stages, each reads the output of the one before"
 PANELS: dict[str, tuple[Any, ...]] = {
-    "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, stages.report),
+    "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, export.export, stages.report),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
     SINGLE: tuple(stages.NAMES),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mmst.core import sealed
 from mmst.core.config import Config, parse_stored, run_id, to_text
-from mmst.core.errors import UserError
+from mmst.core.errors import UserError, did_you_mean
 from mmst.core.manifest import ENTRY, Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.records import Decision, Report
@@ -126,7 +126,8 @@ def find_run(store: Store, name: str) -> str:
         return matching[0]
     what = "several runs begin with that name" if matching else f"no such run in {store.uri}"
     listed = ", ".join(matching or known) or "none; `mmst run --recipe demo` starts one, on a cluster `mmst submit`"
-    raise UserError(what, value=name, remedy=f"--out selects the store; runs: {listed}")
+    near = "" if matching else did_you_mean(name, {r.rpartition("-")[0] for r in known})
+    raise UserError(what, value=name, remedy=f"{near}--out selects the store; runs: {listed}")
 
 
 def stages(store: Store, run: str) -> Iterator[StageState]:

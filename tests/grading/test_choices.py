@@ -38,7 +38,8 @@ def test_words_behind_a_number_are_those_of_the_question() -> None:
     "answer",
     [
         "A or B", "B or A", "A and B", "A, B", "(A) or (B)", "B/C", "38 or 40", "B) 40", "B, but 40", "not B", "B?",
-        "B is wrong", "B because A is smaller", "B because 36 is too small", "C) 38", "maybe B or C", "B unless it rains",
+        "B is wrong", "B because A is smaller", "B because 36 is too small", "C) 38", "maybe B or C",
+        "B unless it rains",
     ],
 )  # fmt: skip
 def test_an_answer_that_names_more_than_one_or_takes_it_back_is_never_right(answer: str) -> None:

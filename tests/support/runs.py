@@ -35,9 +35,9 @@ PROBLEMS = [
 ]
 
 
-def made_config(out: Path) -> Config:
+def made_config(out: Path, style: str = "plain") -> Config:
     """The recipe of the made-up run."""
-    return parse(CONFIG | {"out": str(out)})
+    return parse(CONFIG | {"out": str(out), "prompt": {"style": style}})
 
 
 def sample_of(problem: Problem, method: str, completion: str) -> Sample:
@@ -70,8 +70,8 @@ def report_of(round: int, arm: str, rate: float) -> Report:
 class Made:
     """Writes stages as part of the run."""
 
-    def __init__(self, out: Path) -> None:
-        self.config = made_config(out)
+    def __init__(self, out: Path, *, style: str = "plain") -> None:
+        self.config = made_config(out, style)
         self.run = run_id(self.config)
         self.store: Store = FolderStore(out)
         record_config(self.store, self.config)
@@ -83,15 +83,16 @@ class Made:
         step: str,
         shards: dict[str, list[Any]] | None = None,
         finish: bool = True,
+        inputs: dict[str, Manifest | None] | None = None,
         **result: Any,
     ) -> Manifest | None:
-        """One stage with these shards, complete unless `finish` is false."""
+        """One stage with these shards, made of `inputs`, complete unless `finish` is false."""
         stage = StageFolder.open(
             self.store,
             step.split("-")[0],
             version=1,
             config=[round, arm, step],
-            inputs={},
+            inputs={name: m for name, m in (inputs or {}).items() if m is not None},
             place=Place(run=self.run, round=round, arm=arm, step=step),
         )
         for name, content in (shards or {}).items():
@@ -100,7 +101,7 @@ class Made:
 
     def whole(self) -> str:
         """A base model and one round with a control; returns the run's name."""
-        self.stage(0, "base", "prepare", {"train-00000.jsonl": PROBLEMS}, counts={"train": 3})
+        problems = self.stage(0, "base", "prepare", {"train-00000.jsonl": PROBLEMS}, counts={"train": 3})
         base = {"report": to_data(report_of(0, "base", 0.4)), "families": {"main/text/add": [8, 20]}}
         self.stage(0, "base", "evaluate", facts=base, timing={"seconds": 1.0})
         right, wrong = sample_of(PROBLEMS[1], "code", "print(1 + 1)"), sample_of(PROBLEMS[1], "text", "1 + 1 = 3")
@@ -110,12 +111,12 @@ class Made:
         ]
         counts = {"asked": 2, "passed": 1, "wrong": 1, "code.asked": 1, "code.passed": 1, "text.asked": 1}
         self.stage(1, "mmst", "sample", {shard_name(0): [right, wrong]}, counts={"asked": 2})
-        self.stage(1, "mmst", "verify", {shard_name(0): checked}, counts=counts, timing={"seconds": 2.0})
+        own = self.stage(1, "mmst", "verify", {shard_name(0): checked}, counts=counts, timing={"seconds": 2.0})
         fields = to_data(sample_of(PROBLEMS[1], "text", "1 + 1 = 2")) | {"id": "t-1", "source_sample": right.id}
         translation = Translation(**fields | {"source_method": "code"})
         again = CheckedSample(sample=translation, verdict=Verdict.PASSED, solution="1 + 1 = 2", answer="2")
         counts = {"asked": 1, "passed": 1, "text.asked": 1, "text.passed": 1}
-        self.stage(1, "mmst", "verify-translations", {shard_name(0): [again]}, counts=counts)
+        others = self.stage(1, "mmst", "verify-translations", {shard_name(0): [again]}, counts=counts)
         example = Example(
             problem_id="p-1",
             method="text",
@@ -125,7 +126,8 @@ class Made:
             lineage=("t-1", right.id),
         )
         counts = {"new": 1, "new.text.translation": 1}
-        self.stage(1, "mmst", "build_trainset", {"new-00000.jsonl": [example]}, counts=counts)
+        made_of = {"problems": problems, "checked": own, "translated": others}
+        self.stage(1, "mmst", "build_trainset", {"new-00000.jsonl": [example]}, counts=counts, inputs=made_of)
         self.stage(1, "mmst", "evaluate", facts={"report": to_data(report_of(1, "mmst", 0.5)), "families": {}})
         self.stage(1, "annotated-only", "train", timing={"seconds": 3.0})
         self.stage(1, "annotated-only", "evaluate", facts={"report": to_data(report_of(1, "annotated-only", 0.45))})
