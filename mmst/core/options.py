@@ -25,18 +25,25 @@ def option(
     high: float | None = None,
     affects: bool = True,
     quiet: bool = False,
+    files: bool = False,
 ) -> Any:
     """A config field: its default, what it does, and the least and the largest value.
 
     `affects=False` marks an option that cannot change any result (batch sizes, addresses),
     so it is left out of the keys under which stages are stored; `quiet=True` one that is left out
     while it has its default, so that what was stored before there was such an option stays valid.
+    `files=True` one of a list of records that stand in files, which a recipe may name by their paths instead.
     """
     bounds = {name: bound for name, bound in (("ge", low), ("le", high)) if bound is not None}
     finite = {"allow_inf_nan": False} if isinstance(default, float) else {}
+    said = {"json_schema_extra": _or_path} if files else {}
     return field(
-        default=default, metadata={"description": help, "affects": affects, "quiet": quiet, **bounds, **finite}
+        default=default, metadata={"description": help, "affects": affects, "quiet": quiet, **bounds, **finite, **said}
     )
+
+
+def _or_path(schema: dict[str, Any]) -> None:
+    schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
 
 
 def section(kind: type[T], *, affects: bool = True) -> T:

@@ -25,20 +25,23 @@ import hashlib
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig, arms, identity
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Place
+from mmst.core.method_files import MethodFile
 from mmst.core.records import CheckedSample, Example, Problem
 from mmst.core.results import Trainset, TrainsetCounts
-from mmst.core.stage import Job, Made, Stage
+from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
+from mmst.stages import demonstrations
+from mmst.stages.demonstrations import Demonstrations
 from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
 
 SHARD = 4096
@@ -57,13 +60,16 @@ class Settings:
     cap: int
     balance: bool
     prompt: tuple[Any, ...]
+    method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
+    near: float | None = field(default=None, metadata=QUIET)
 
     @property
     def asking(self) -> PromptConfig:
         """How a problem is put to the model. Stop strings are not asked for here."""
         style, shots, *rest = self.prompt
         phrasing = next((v for v in rest if isinstance(v, int)), PromptConfig().phrasing)
-        return PromptConfig(style=style, shots=shots, phrasing=phrasing)
+        shown: Any = next((v for v in rest if isinstance(v, str)), PromptConfig().demonstrations)
+        return PromptConfig(style=style, shots=shots, phrasing=phrasing, demonstrations=shown)
 
 
 class Candidate(NamedTuple):
@@ -108,6 +114,8 @@ class BuildTrainset(Stage[Settings]):
             cap=config.trainset.cap,
             balance=config.trainset.balance,
             prompt=tuple(identity(config.prompt).values()),
+            method_files=config.filed,
+            near=config.near,
         )
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
@@ -131,6 +139,8 @@ class BuildTrainset(Stage[Settings]):
         heldout = {p.id for p in records(ports.store, problems, Problem, "heldout-")}
         prompt = settings.asking
         render = ports.renderer(checkpoint) if prompt.style == "chat" else None
+        filed = settings.method_files
+        shown = demonstrations.stored(ports.store, problems, prompt, settings.near, settings.methods)
         counts, methods = Counter[str](), Counter[tuple[str, str]]()
 
         def samples() -> Iterator[CheckedSample]:
@@ -139,11 +149,12 @@ class BuildTrainset(Stage[Settings]):
 
         total = sum(e.records for e in (*checked.files, *translated.files))
         with ports.progress.task("training set", total, "samples") as task:
-            pool = list(candidates(samples(), counts, task.advance, unverified=settings.arm == UNVERIFIED))
+            unverified = settings.arm == UNVERIFIED
+            pool = list(candidates(samples(), counts, task.advance, unverified=unverified, files=filed))
         chosen, fates = select(pool, settings.methods, settings.arm, settings.cap, settings.balance)
         new = (example(c) for c in samples() if c.sample.id in chosen)
         solved = records(ports.store, problems, Problem, "annotated-")
-        annotated = (e for p in solved for e in annotated_examples(p, settings.methods, prompt, render))
+        annotated = (e for p in solved for e in annotated_examples(p, settings.methods, prompt, render, filed, shown))
         shards = []
         for prefix, examples in (("new", new), ("annotated", annotated)):
             for shard, part in sharded(examples, SHARD, prefix):
@@ -163,6 +174,7 @@ def candidates(
     advance: Callable[[int], None] = lambda n: None,
     *,
     unverified: bool = False,
+    files: Sequence[MethodFile] = (),
 ) -> Iterator[Candidate]:
     """The correct ones among the samples, with `unverified` all translations; counts what goes by."""
     for c in samples:
@@ -178,8 +190,8 @@ def candidates(
         if c.nondeterministic:
             counts["nondeterministic"] += 1
             continue
-        form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
-        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed)
+        form = method(s.method, files).canonical(c.solution).encode("utf-8", "surrogatepass")
+        yield Candidate(s.id, s.problem_id, s.method, s.source_method, hashlib.sha256(form).digest(), c.passed)
 
 
 def select(
@@ -279,16 +291,24 @@ def example(c: CheckedSample) -> Example:
 
 
 def annotated_examples(
-    problem: Problem, methods: Sequence[str], p: PromptConfig, render: Render | None = None
+    problem: Problem,
+    methods: Sequence[str],
+    p: PromptConfig,
+    render: Render | None = None,
+    files: Sequence[MethodFile] = (),
+    shown: Demonstrations | None = None,
 ) -> Iterator[Example]:
     """An annotated problem's examples: each solution, and each ordered pair as a translation."""
     solutions = {name: problem.solutions[name] for name in methods if name in problem.solutions}
+    by = {name: method(name, files) for name in solutions}
     for name, solution in solutions.items():
-        prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
+        worked = shown.of(problem.id, problem.question, name) if shown else None
+        prompt = solve_prompt(by[name], problem.question, p.style, p.shots, render, p.phrasing, worked)
         yield Example(problem_id=problem.id, method=name, prompt=prompt, completion=solution, origin="annotated")
     for (source, given), (target, wanted) in itertools.permutations(solutions.items(), 2):
+        worked = shown.of(problem.id, problem.question, source, target) if shown else None
         prompt = translate_prompt(
-            method(source), method(target), problem.question, given, p.style, p.shots, render, p.phrasing
+            by[source], by[target], problem.question, given, p.style, p.shots, render, p.phrasing, worked
         )
         yield Example(problem_id=problem.id, method=target, prompt=prompt, completion=wanted, origin="pair")
 
