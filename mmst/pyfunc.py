@@ -74,12 +74,12 @@ class Solver:
 
     def solve(self, asked: Sequence[tuple[str, str]]) -> list[Answer]:
         """Answers to (question, method) pairs, in order; greedy, so the same every time."""
-        config, p = self.config, self.config.prompt
+        config, p, files = self.config, self.config.prompt, self.config.filed
         render = self._engines.renderer(self._checkpoint) if p.style == "chat" else None
         requests = [
             Request(
                 id=str(i),
-                prompt=solve_prompt(method(by), question, p.style, p.shots, render, p.phrasing),
+                prompt=solve_prompt(method(by, files), question, p.style, p.shots, render, p.phrasing),
                 n=1,
                 seed=0,
                 temperature=0.0,
@@ -93,11 +93,11 @@ class Solver:
         ]
         with self._engines.sampler(self._checkpoint) as sampler:
             completions = sampler.sample(requests, lambda _: None)
-        solutions = [method(by).solution(c[0].text) for (_, by), c in zip(asked, completions, strict=True)]
+        solutions = [method(by, files).solution(c[0].text) for (_, by), c in zip(asked, completions, strict=True)]
         programs = {
             str(i): Program(id=str(i), source=solution)
             for i, ((_, by), solution) in enumerate(zip(asked, solutions, strict=True))
-            if method(by).executes and solution and not completions[i][0].failure
+            if method(by, files).executes and solution and not completions[i][0].failure
         }
         executed, trouble = self._execute(list(programs.values()))
         answers = []
@@ -105,12 +105,12 @@ class Solver:
             done, reason, failure = executed.get(str(i)), "", completions[i][0].failure
             if failure:
                 answer, reason = None, f"request failed: {failure}"
-            elif method(by).executes and not solution:
+            elif method(by, files).executes and not solution:
                 answer, reason = None, "no program in the completion"
             elif str(i) in programs and (done is None or done.exit_status != "ok"):
                 answer, reason = None, trouble if done is None else done.detail or done.exit_status
             else:
-                answer = method(by).answer(solution, None if done is None else done.stdout)
+                answer = method(by, files).answer(solution, None if done is None else done.stdout)
                 reason = "" if answer is not None else "no answer in the solution"
             answers.append(Answer(question=question, method=by, solution=solution, answer=answer, reason=reason))
         return answers

@@ -151,7 +151,7 @@ def rerun(
 
     store = wiring.open_store(out)
     checked, config = problem_history.find_sample(store, summary.find_run(store, run), sample)
-    if not method(checked.sample.method).executes:
+    if not method(checked.sample.method, config.filed).executes:
         raise ConfigError(
             "this sample is not a program", value=checked.sample.id, remedy="give the id of a code sample"
         )

@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmst.core import arms, credentials, plugins
+from mmst.core import arms, credentials, method_files, plugins
 from mmst.core.arms import Arm
 from mmst.core.codec import Misfit, digest, spelt, to_data, validated
 from mmst.core.errors import ConfigError
+from mmst.core.method_files import MethodFile
 from mmst.core.options import declared, option, optional_section, options_by_name, section
 from mmst.core.options import identity as identity
 from mmst.core.quantities import quantity
@@ -54,7 +55,15 @@ class Config:
         "mmst-out", "the store, for everything that the run produces: a folder, or s3://bucket/prefix", affects=False
     )
     methods: tuple[str, ...] = option(
-        ("text", "code"), "methods that teach each other: text, code, and those of installed packages"
+        ("text", "code"),
+        "methods that teach each other: text, code, those of method files (answer and decompose are shipped), and "
+        "those of installed packages",
+    )
+    method_files: tuple[MethodFile, ...] = option(
+        (),
+        "methods without code: YAML files (docs/extending.md), whose content becomes part of the recipe",
+        quiet=True,
+        files=True,
     )
     problems: ProblemsConfig = section(ProblemsConfig)
     model: ModelConfig = section(ModelConfig)
@@ -72,6 +81,16 @@ class Config:
         "arms of your own, by name: what loop.arm and loop.controls may name besides the built-in ones"
     )
     cluster: ClusterConfig = section(ClusterConfig, affects=False)
+
+    @property
+    def filed(self) -> tuple[MethodFile, ...]:
+        """The files of those of its methods that have one."""
+        return tuple(file for name in self.methods for file in self.method_files if file.name == name)
+
+    @property
+    def near(self) -> float | None:
+        """From which share on a near duplicate is not demonstrated; None if no annotated problem is."""
+        return None if self.prompt.demonstrations == "built-in" else self.problems.near_duplicate
 
 
 def parse(data: Mapping[str, Any]) -> Config:
@@ -122,6 +141,8 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
         raise _refused(e) from None
     if len(set(config.methods)) != len(config.methods) or not config.methods:
         raise ConfigError("methods must name each method once", value=config.methods, remedy="methods=[text, code]")
+    method_files.check_all(config.method_files, config.methods, config.prompt.phrasing)
+    _check_demonstrations(config)
     if not all(config.prompt.stop or ["…"]):
         raise ConfigError(
             "prompt.stop must hold texts that are not empty", value=config.prompt.stop, remedy="prompt.stop=[] for none"
@@ -219,6 +240,8 @@ def _refused(e: Misfit) -> ConfigError:
     path = spelt(e.loc)
     if e.fault == "wrong":
         return ConfigError(f"{path or 'a recipe'} {e.says}", value=e.value, remedy=_SEE)
+    if e.fault == "missing":
+        return ConfigError(f"{path} is missing", remedy=f"keys: {', '.join(e.known)}")
     if new := RENAMED.get(path):
         return ConfigError(f"unknown recipe key '{path}'", remedy=f"it is called {new} now")
     near = _nearest(*e.loc[:-1], str(e.loc[-1]), known=e.known)
@@ -299,6 +322,23 @@ def _check_train(t: TrainConfig) -> None:
     if t.export != "merged" and not t.lora_rank:
         what = "train.export is about LoRA, and train.lora_rank is 0"
         raise ConfigError(what, value=t.export, remedy="--set train.lora_rank=16, or train.export=merged")
+
+
+def _check_demonstrations(config: Config) -> None:
+    p, sources = config.prompt, config.problems.annotated
+    if p.demonstrations == "built-in":
+        return
+    if p.style != "few-shot":
+        what = f"prompt.demonstrations={p.demonstrations} needs prompt.style=few-shot"
+        raise ConfigError(what, value=p.style, remedy="--set prompt.style=few-shot")
+    for name in config.methods:
+        if not any(name in source.annotated or not source.annotated for source in sources):
+            raise ConfigError(
+                f"prompt.demonstrations={p.demonstrations} needs annotated problems with a solution by every method, "
+                "and problems.annotated names no source for one",
+                value=name,
+                remedy=f"add a source with solutions by {name}, or --set prompt.demonstrations=built-in",
+            )
 
 
 def _check_sources(config: Config) -> None:

@@ -26,6 +26,7 @@ def option(
     affects: bool = True,
     quiet: bool = False,
     left_out: bool = False,
+    files: bool = False,
 ) -> Any:
     """A config field: its default, what it does, and the least and the largest value.
 
@@ -33,19 +34,24 @@ def option(
     so it is left out of the keys under which stages are stored; `quiet=True` one that is left out
     while it has its default, so that what was stored before there was such an option stays valid. One that is
     `left_out` as well is not written either where it holds nothing, so that the text of a recipe, and with it the
-    compiled graph, stays what it was.
+    compiled graph, stays what it was. `files=True` one of a list of records that stand in files, which a recipe may
+    name by their paths instead.
     """
     bounds = {name: bound for name, bound in (("ge", low), ("le", high)) if bound is not None}
     finite = {"allow_inf_nan": False} if isinstance(default, float) else {}
-    empty = {"if_any": True} if left_out else {}
-    return field(
-        default=default, metadata={"description": help, "affects": affects, "quiet": quiet, **bounds, **finite, **empty}
-    )
+    said = {"if_any": True} if left_out else {}
+    extra = {"json_schema_extra": _or_path} if files else {}
+    about = {"description": help, "affects": affects, "quiet": quiet}
+    return field(default=default, metadata={**about, **bounds, **finite, **said, **extra})
 
 
 def options_by_name(help: str) -> Any:
     """A config field that maps names of the user's to sections; none as it comes, and then in no key."""
     return field(default_factory=dict, metadata={"description": help, "affects": True, "quiet": True, "if_any": True})
+
+
+def _or_path(schema: dict[str, Any]) -> None:
+    schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
 
 
 def section(kind: type[T], *, affects: bool = True) -> T:

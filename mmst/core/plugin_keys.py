@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmst.core.plugins import DATASETS, METHODS, SAMPLERS, SANDBOXES, Entry, find
+from mmst.core.plugins import DATASETS, METHODS, SAMPLERS, SANDBOXES, Entry, coded, find
 from mmst.core.sections import ROLES
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def identity(*used: tuple[str, str]) -> dict[str, list[str]]:
 
 def of_methods(config: Config) -> dict[str, list[str]]:
     """As `identity`, of a recipe's methods."""
-    return identity(*((METHODS, name) for name in config.methods))
+    return identity(*((METHODS, name) for name in coded(config)))
 
 
 def of_samples(config: Config) -> dict[str, list[str]]:
     """As `identity`, of a recipe's methods and sampler."""
-    return identity((SAMPLERS, config.sampling.backend), *((METHODS, name) for name in config.methods))
+    return identity((SAMPLERS, config.sampling.backend), *((METHODS, name) for name in coded(config)))
 
 
 def of_problems(config: Config) -> dict[str, list[str]]:
@@ -44,7 +44,7 @@ def of_problems(config: Config) -> dict[str, list[str]]:
 
 def of_verdicts(config: Config) -> dict[str, list[str]]:
     """As `identity`, of a recipe's methods and sandbox."""
-    return identity((SANDBOXES, config.check.sandbox), *((METHODS, name) for name in config.methods))
+    return identity((SANDBOXES, config.check.sandbox), *((METHODS, name) for name in coded(config)))
 
 
 def requirements(methods: Iterable[str]) -> list[str]:

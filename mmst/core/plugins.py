@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, did_you_mean
+from mmst.core.method_files import NAME as METHOD_NAME
 from mmst.core.sections import ROLES
 from mmst.version import __version__
 
@@ -67,8 +68,8 @@ OURS: Mapping[str, Mapping[str, str]] = {
 
 NOUNS = {METHODS: "method", DATASETS: "problem format", SANDBOXES: "sandbox", SAMPLERS: "sampler"}
 
-NAME = {METHODS: r"[a-z][a-z0-9]{0,19}"}
-"""Names that can be used, `_NAME` in the other groups. A method's is part of arms (`own-text`) and of counts."""
+NAME = {METHODS: METHOD_NAME}
+"""Names that can be used, `_NAME` in the other groups."""
 _NAME = r"[a-z][a-z0-9]*([_-][a-z0-9]+)*"
 
 
@@ -199,7 +200,7 @@ def forget() -> None:
 
 def named(config: Config) -> Iterator[tuple[str, str, str]]:
     """What a recipe names, as (key, group, name)."""
-    yield from (("methods", METHODS, name) for name in config.methods)
+    yield from (("methods", METHODS, name) for name in coded(config))
     for role in ROLES:
         for i, source in enumerate(getattr(config.problems, role)):
             if source.format:
@@ -208,8 +209,20 @@ def named(config: Config) -> Iterator[tuple[str, str, str]]:
     yield "check.sandbox", SANDBOXES, config.check.sandbox
 
 
+def coded(config: Config) -> list[str]:
+    """A recipe's methods that are code: ours, or an installed package's."""
+    filed = {file.name for file in config.method_files}
+    return [name for name in config.methods if name not in filed]
+
+
 def check(config: Config) -> None:
     """`ConfigError` or `SetupError` for a name in a recipe that nothing, or more than one package, stands behind."""
+    known = entries(METHODS) if config.method_files else {}
+    for i, file in enumerate(config.method_files):
+        if file.name in known:
+            whose = "we have" if known[file.name][0].ours else "an installed package adds"
+            what = f"method_files[{i}]: {whose} a method of this name"
+            raise ConfigError(what, value=file.name, remedy="give it another name")
     for key, group, name in named(config):
         try:
             find(group, name)

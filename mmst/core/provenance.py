@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmst.core.codec import to_data
 from mmst.core.config import Config, identity, run_id, what_counts
 
 
@@ -14,7 +15,8 @@ from mmst.core.config import Config, identity, run_id, what_counts
 class Provenance:
     """The run, its recipe's name and all of its options as text.
 
-    `answering` is what a consumer needs to put a problem to the model as the evaluation did: a recipe's part.
+    `answering` is what a consumer needs to put a problem to the model as the evaluation did: a recipe's part. Annotated
+    problems are no part of it, so worked examples are the methods' own.
     """
 
     run: str
@@ -31,7 +33,8 @@ class Provenance:
             params={name: v if isinstance(v, str) else json.dumps(v) for name, v in _flat(what_counts(config))},
             answering={
                 "methods": list(config.methods),
-                "prompt": identity(config.prompt),
+                **({"method_files": to_data(config.method_files)} if config.method_files else {}),
+                "prompt": {k: v for k, v in identity(config.prompt).items() if k != "demonstrations"},
                 "sampling": {"max_tokens": config.sampling.max_tokens},
                 "model": {"dtype": config.model.dtype},
                 "check": {"timeout": config.check.timeout, "memory_mib": config.check.memory_mib},

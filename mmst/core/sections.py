@@ -92,6 +92,12 @@ class PromptConfig:
         "plain", "plain (no instruction), instruct, few-shot, or chat (the tokenizer's template)"
     )
     shots: int = option(4, "number of worked examples in a few-shot prompt", low=1, high=8)
+    demonstrations: Literal["built-in", "annotated", "nearest"] = option(
+        "built-in",
+        "which worked examples: built-in (the method's own, the same in every prompt), or for each problem others of "
+        "problems.annotated: annotated (by chance) or nearest (the most similar questions)",
+        quiet=True,
+    )
     phrasing: int = option(
         1,
         "number of the phrasing with which each method asks (the shipped small model knows only 1)",

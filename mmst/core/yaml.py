@@ -19,10 +19,11 @@ from mmst.core.errors import ConfigError, did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """The YAML files of a folder; `what` is the word for one of them."""
+    """The YAML files of a folder; `what` is the word for one of them, and `largest` its bytes at most (0: any)."""
 
     what: str
     folder: Path
+    largest: int = 0
 
     def names(self) -> list[str]:
         """What the shipped files are called."""
@@ -35,6 +36,9 @@ class Shipped:
         """
         path = self.path(name_or_file)
         try:
+            if 0 < self.largest < (size := path.stat().st_size):
+                what = f"{self.what} {path} is larger than {self.largest >> 10} KiB"
+                raise ConfigError(what, value=size, remedy="leave out what is not needed")
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as e:
             remedy = "give a readable UTF-8 YAML file"

@@ -109,7 +109,8 @@ class Experiment:
         named = {"name": self.name, "promote.name": f"{self.name}-{seed}"}
         loop = {"arm": arm, "rounds": rounds, "controls": list(controls), "min_new": 0, "plateau": "continue"}
         looped = {f"loop.{key}": value for key, value in loop.items()}
-        return parse(override(self.recipe, {**varied, **named, **next(iter(group.values())).set, **looped}))
+        made = override(self.recipe, {**varied, **named, **next(iter(group.values())).set, **looped})
+        return parse(recipes.whole(made))
 
 
 def load(name_or_file: str, settings: Sequence[str] = (), *, dev: bool = False, release: str = "") -> Experiment:

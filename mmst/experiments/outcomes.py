@@ -13,6 +13,7 @@ import numpy as np
 from mmst.core.config import run_id
 from mmst.core.errors import DataError
 from mmst.core.manifest import Manifest
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Store
 from mmst.core.records import Example, Outcome
 from mmst.core.results import TrainsetCounts
@@ -93,7 +94,7 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
             found |= measured(states, arms)
             chosen = measured(states, arms, "build_trainset")
             counted |= {
-                name: _counts(manifest, methods) | _unsound(store, manifest) for name, manifest in chosen.items()
+                name: _counts(manifest, methods) | _unsound(store, manifest, config.filed) for name, manifest in chosen.items()
             }
             timings |= {state.ref: state.timing.get("seconds", 0.0) for state in states}
         if found.keys() != experiment.arms.keys():
@@ -133,10 +134,10 @@ def measured(
     return {name: manifest for name, at in arms.items() if (manifest := there.get(at)) is not None}
 
 
-def _unsound(store: Store, trainset: Manifest) -> dict[str, int]:
+def _unsound(store: Store, trainset: Manifest, files: Sequence[MethodFile]) -> dict[str, int]:
     """How many of a training set's new examples state a false equation."""
     new = records(store, trainset, Example, "new-")
-    return {UNSOUND: sum(bool(false_equations(e.completion)) for e in new if not method(e.method).executes)}
+    return {UNSOUND: sum(bool(false_equations(e.completion)) for e in new if not method(e.method, files).executes)}
 
 
 def table(outcomes: Outcomes) -> bytes:

@@ -1,4 +1,5 @@
-"""The methods: ways of solving a problem. One module a method, ours here, others in any package (docs/extending.md).
+"""The methods: ways of solving a problem. One module a method, ours here, others in any package, or a file of a recipe
+(docs/extending.md).
 
 A method says how to ask the model, where the solution ends, which part of it is executed, and how to extract its
 answer. Everything here is pure.
@@ -6,25 +7,15 @@ answer. Everything here is pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from mmst.core import plugins
+from mmst.core.method_files import MethodFile
+from mmst.core.method_files import Phrasing as Phrasing
 
 REMEMBERED = 1024
 """Texts whose reading is kept: a problem's samples stand together, and many of them say the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Phrasing:
-    """One wording in which a method is asked for; all phrasings of a method ask for the same thing."""
-
-    heading: str
-    """The line under which the model writes such a solution ("Python:")."""
-    instruction: str
-    """The instruction of an instruct, few-shot or chat prompt."""
-    translation: str
-    """The instruction to rewrite a solution into this method."""
 
 
 class Method(Protocol):
@@ -56,8 +47,16 @@ class Method(Protocol):
         """A canonical form, equal for two solutions that differ only in layout."""
 
 
-def method(name: str) -> Method:
-    """The method called `name`; `ConfigError` lists those that there are, `SetupError` says why one can't be used."""
+def method(name: str, files: Iterable[MethodFile] = ()) -> Method:
+    """The method called `name`: of a recipe's method files, or else ours or an installed package's.
+
+    `ConfigError` lists those that there are, `SetupError` says why one can't be used.
+    """
+    for file in files:
+        if file.name == name:
+            from mmst.methods.files import made
+
+            return made(file)
     return plugins.load(plugins.METHODS, name, _usable)
 
 

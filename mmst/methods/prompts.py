@@ -28,27 +28,38 @@ plain prompts writes no blank lines within a solution; chat models end by themse
 
 Render = Callable[[Sequence[Message]], str]
 """A tokenizer's chat template as a function from messages to a prompt."""
+Worked = tuple[str, ...]
+"""A worked example of a few-shot prompt: a question and a solution; to translate, the solution by either method."""
 
 
 def solve_prompt(
-    m: Method, question: str, style: str, shots: int, render: Render | None = None, phrasing: int = 1
+    m: Method,
+    question: str,
+    style: str,
+    shots: int,
+    render: Render | None = None,
+    phrasing: int = 1,
+    worked: Sequence[Worked] | None = None,
 ) -> str:
-    """The prompt that asks for a solution of `question` by method `m`."""
+    """The prompt that asks for a solution of `question` by method `m`.
+
+    A few-shot prompt has the examples `worked`, or the first `shots` of the method's own if that is None.
+    """
     words = phrased(m, phrasing)
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
         return render(solve_messages(m, question, phrasing))
-    return f"{solve_head(m, style, shots, phrasing)}Question: {question}\n{words.heading}\n"
+    return f"{solve_head(m, style, shots, phrasing, worked)}Question: {question}\n{words.heading}\n"
 
 
-def solve_head(m: Method, style: str, shots: int, phrasing: int = 1) -> str:
+def solve_head(m: Method, style: str, shots: int, phrasing: int = 1, worked: Sequence[Worked] | None = None) -> str:
     """What all prompts for solutions by `m` begin with: instruction, worked examples. Empty in plain and chat style."""
     if style in ("plain", "chat"):
         return ""
     words = phrased(m, phrasing)
-    worked = m.shots[:shots] if style == "few-shot" else ()
+    shown = () if style != "few-shot" else m.shots[:shots] if worked is None else worked
     return "".join(
-        f"{part}\n\n" for part in (words.instruction, *(f"Question: {q}\n{words.heading}\n{s}" for q, s in worked))
+        f"{part}\n\n" for part in (words.instruction, *(f"Question: {q}\n{words.heading}\n{s}" for q, s in shown))
     )
 
 
@@ -66,23 +77,36 @@ def translate_prompt(
     shots: int,
     render: Render | None = None,
     phrasing: int = 1,
+    worked: Sequence[Worked] | None = None,
 ) -> str:
-    """The prompt that asks to rewrite `solution` (by `source`) as a solution by `target`."""
+    """The prompt that asks to rewrite `solution` (by `source`) as a solution by `target`. See `solve_prompt`."""
     under, wanted = phrased(source, phrasing).heading, phrased(target, phrasing)
     given = f"Question: {question}\n{under}\n{solution}"
     if style == "chat":
         assert render is not None, "chat prompts need the tokenizer's template"
         return render(translate_messages(source, target, question, solution, phrasing))
-    return f"{translate_head(source, target, style, shots, phrasing)}{given}\n{wanted.heading}\n"
+    return f"{translate_head(source, target, style, shots, phrasing, worked)}{given}\n{wanted.heading}\n"
 
 
-def translate_head(source: Method, target: Method, style: str, shots: int, phrasing: int = 1) -> str:
-    """What all prompts for translations from `source` to `target` begin with; see `solve_head`."""
+def translate_head(
+    source: Method,
+    target: Method,
+    style: str,
+    shots: int,
+    phrasing: int = 1,
+    worked: Sequence[Worked] | None = None,
+) -> str:
+    """What all prompts for translations from `source` to `target` begin with; see `solve_head`.
+
+    Their own examples are those of the source whose questions the target has solved too.
+    """
     if style in ("plain", "chat"):
         return ""
     under, wanted = phrased(source, phrasing).heading, phrased(target, phrasing)
-    worked = zip(source.shots[:shots], target.shots[:shots], strict=False) if style == "few-shot" else ()
-    examples = (f"Question: {q}\n{under}\n{a}\n{wanted.heading}\n{b}" for (q, a), (_, b) in worked)
+    theirs = dict(target.shots)
+    own = [(q, a, theirs[q]) for q, a in source.shots if q in theirs][:shots]
+    shown = () if style != "few-shot" else own if worked is None else worked
+    examples = (f"Question: {q}\n{under}\n{a}\n{wanted.heading}\n{b}" for q, a, b in shown)
     return "".join(f"{part}\n\n" for part in (wanted.translation, *examples))
 
 

@@ -21,8 +21,9 @@ from mmst.core.records import CheckedSample, Example, Outcome, Problem, Sample, 
 from mmst.core.sections import ROLES
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt
-from mmst.stages import prepare, sample, translate
+from mmst.stages import demonstrations, prepare, sample, translate
 from mmst.stages.build_trainset import annotated_examples
+from mmst.stages.demonstrations import Demonstrations
 
 Count = Callable[[Sequence[str]], list[int]]
 """Tokens of each text."""
@@ -82,20 +83,25 @@ def work(config: Config, count: Count, solved: float) -> Work:
     learnt = [*sets["train"], *sets["unlabelled"]]
     rounds, names, known = config.loop.rounds, (config.loop.arm, *config.loop.controls), arms.of(config)
     render: Render | None = _joined if config.prompt.style == "chat" else None
+    shown = demonstrations.of(sets["annotated"], config.prompt, config.near, config.methods)
     done = Work({name: len(problems) for name, problems in sets.items()}, typical, solved)
     done.bytes["prepare"] = sum(map(_bytes, (p for problems in sets.values() for p in problems)))
     for purpose, problems, times in (
         ("train", learnt, rounds),
         ("heldout", sets["heldout"], 1 + rounds * len(names)),
     ):
-        _sampling(done, config, purpose, problems, times, count, render)
-    _translating(done, config, learnt, rounds, count, render)
+        _sampling(done, config, purpose, problems, times, count, render, shown)
+    _translating(done, config, learnt, rounds, count, render, shown)
     outcomes = (_outcome(p, name) for p in sets["heldout"] for name in p.by(config.methods))
     done.bytes["evaluate"] = (1 + rounds * len(names)) * sum(map(_bytes, outcomes))
-    examples = [e for p in sets["annotated"] for e in annotated_examples(p, config.methods, config.prompt, render)]
+    examples = [
+        e
+        for p in sets["annotated"]
+        for e in annotated_examples(p, config.methods, config.prompt, render, config.filed, shown)
+    ]
     done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
     annotated = sum(map(_bytes, examples))
-    new = _new_examples(done, config, learnt, render)
+    new = _new_examples(done, config, learnt, render, shown)
     done.bytes["build_trainset"] = rounds * sum(
         annotated + (new if known[name].annotated != "only" else 0) for name in names
     )
@@ -122,8 +128,9 @@ def _sampling(
     times: int,
     count: Count,
     render: Render | None,
+    shown: Demonstrations | None,
 ) -> None:
-    asks = list(sample.requests(problems, sample.Settings.of(config, purpose), render))
+    asks = list(sample.requests(problems, sample.Settings.of(config, purpose), render, shown))
     read = count([ask.request.prompt for ask in asks])
     gold = {p.id: p.answer for p in problems}
     for ask, prompt in zip(asks, read, strict=True):
@@ -134,11 +141,17 @@ def _sampling(
 
 
 def _translating(
-    done: Work, config: Config, problems: Sequence[Problem], times: int, count: Count, render: Render | None
+    done: Work,
+    config: Config,
+    problems: Sequence[Problem],
+    times: int,
+    count: Count,
+    render: Render | None,
+    shown: Demonstrations | None,
 ) -> None:
     right = [_solved(p, name, done.typical[name].text) for p in problems for name in config.methods]
     questions = {p.id: p.question for p in problems}
-    asks = list(translate.requests(right, questions, translate.Settings.of(config), render))
+    asks = list(translate.requests(right, questions, translate.Settings.of(config), render, shown))
     read = count([ask.request.prompt for ask in asks])
     gold = {p.id: p.answer for p in problems}
     share = done.solved * config.translate.sources * times
@@ -157,7 +170,7 @@ def _add(done: Work, config: Config, purpose: str, record: Sample, answer: str, 
     done.tokens[purpose] += completions * done.typical[record.method].tokens
     done.prompt_tokens[purpose] += record.prompt_tokens * times
     done.requests[purpose] += times
-    done.programs[purpose] += completions if method(record.method).executes else 0
+    done.programs[purpose] += completions if method(record.method, config.filed).executes else 0
     done.bytes["translate" if purpose == "translate" else "sample"] += completions * _bytes(record)
     done.bytes["verify"] += completions * _bytes(checked)
     if purpose == "train":
@@ -184,13 +197,15 @@ def _solved(problem: Problem, name: str, text: str) -> CheckedSample:
     return CheckedSample(sample=drawn, verdict=Verdict.PASSED, solution=text, answer=problem.answer)
 
 
-def _new_examples(done: Work, config: Config, problems: Sequence[Problem], render: Render | None) -> float:
+def _new_examples(
+    done: Work, config: Config, problems: Sequence[Problem], render: Render | None, shown: Demonstrations | None
+) -> float:
     """Bytes of the examples that an arm chooses: about one for each translated solution."""
+    asking = config.prompt
 
     def made(p: Problem, name: str) -> Example:
-        prompt = solve_prompt(
-            method(name), p.question, config.prompt.style, config.prompt.shots, render, config.prompt.phrasing
-        )
+        by, worked = method(name, config.filed), shown.of(p.id, p.question, name) if shown else None
+        prompt = solve_prompt(by, p.question, asking.style, asking.shots, render, asking.phrasing, worked)
         own = ("s-" + 16 * "0",)
         return Example(
             problem_id=p.id, method=name, prompt=prompt, completion=done.typical[name].text, origin="own", lineage=own

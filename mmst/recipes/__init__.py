@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from mmst.core import yaml
-from mmst.core.codec import json_schema
+from mmst.core.codec import json_schema, to_data
 from mmst.core.config import Config, override, parse
 from mmst.core.errors import ConfigError
 from mmst.core.yaml import Shipped
+from mmst.methods import files
 
 SHIPPED = Shipped("recipe", Path(__file__).parent)
 OWN = ("name", "title")
@@ -71,7 +72,7 @@ def schema() -> dict[str, Any]:
 
 
 def override_all(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """Plain recipe data with the settings applied, a later one winning over an earlier."""
+    """Plain recipe data with the settings applied, a later one winning over an earlier, and then `whole`."""
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
@@ -87,7 +88,24 @@ def override_all(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any
                 value=setting,
                 remedy="entries count from 0, e.g. problems.train.0.limit=50",
             ) from None
-    return data
+    return whole(data)
+
+
+def whole(data: dict[str, Any]) -> dict[str, Any]:
+    """Plain recipe data in which the content of its method files stands for their paths, and is checked.
+
+    A method that is shipped as a file need not be named in `method_files`. Raises `ConfigError`.
+    """
+    given, names = data.get("method_files", []), data.get("methods", [])
+    if not isinstance(given, list) or not isinstance(names, list):
+        return data  # refused when it is parsed
+    found = [
+        files.read(file) if isinstance(file, str) else files.checked(file, f"method_files[{i}]")
+        for i, file in enumerate(given)
+    ]
+    there = {file.name for file in found}
+    found += [files.read(name) for name in names if name in files.SHIPPED.names() and name not in there]
+    return {**data, "method_files": to_data(found)} if found else data
 
 
 def lay_over(data: dict[str, Any], text: str) -> dict[str, Any]:

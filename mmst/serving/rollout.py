@@ -26,6 +26,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from mmst.core.errors import SamplerError, UserError
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Request, Sampler, Store
 from mmst.core.records import CheckedSample
 from mmst.core.stored import load, pointers, records
@@ -209,8 +210,10 @@ class Rollout:
         self.versions.tag(version.version, {FAILED: reason[:4000]})
 
 
-def smoke_test(store: Store, version: Version, sampler: Sampler) -> str:
+def smoke_test(store: Store, version: Version, sampler: Sampler, filed: Sequence[MethodFile] = ()) -> str:
     """Repeat requests of the evaluation; returns why the answers are not those of this model, or nothing.
+
+    `filed` are the methods of its run that stand in files.
 
     For `ENOUGH` of the held-out problems that the version solved greedily when it was measured, the answer or the
     program must be the same.
@@ -228,7 +231,7 @@ def smoke_test(store: Store, version: Version, sampler: Sampler) -> str:
     answers = sampler.sample(requests)
     if failure := next((c.failure for answer in answers for c in answer if c.failure), ""):
         raise SamplerError(f"a request of the smoke test failed: {failure}")
-    same = sum(_same(c, texts[0].text) for c, texts in zip(solved, answers, strict=True))
+    same = sum(_same(c, texts[0].text, filed) for c, texts in zip(solved, answers, strict=True))
     if same >= ENOUGH * len(solved):
         return ""
     return f"it solves {same} of {len(solved)} problems that this version is known to solve"
@@ -248,8 +251,8 @@ def known_solved(store: Store, version: Version) -> list[CheckedSample]:
     return [c for c in rounds if c is not None][:ASKED]
 
 
-def _same(known: CheckedSample, text: str) -> bool:
-    by = method(known.sample.method)
+def _same(known: CheckedSample, text: str, filed: Sequence[MethodFile]) -> bool:
+    by = method(known.sample.method, filed)
     solution = by.solution(text)
     if by.canonical(solution) == by.canonical(known.solution):
         return True

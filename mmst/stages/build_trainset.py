@@ -23,6 +23,7 @@ from mmst.core.arms import Arm
 from mmst.core.config import Config, PromptConfig, PromptStyle, identity
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Place
+from mmst.core.method_files import MethodFile
 from mmst.core.records import CheckedSample, Example, Problem
 from mmst.core.results import Trainset, TrainsetCounts
 from mmst.core.stage import QUIET, Job, Made, Stage
@@ -31,6 +32,8 @@ from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.methods.soundness import false_equations
+from mmst.stages import demonstrations
+from mmst.stages.demonstrations import Demonstrations
 from mmst.stages.reads import CHECKED, LEARNT, Checked, Checkpoint, Problems, Translated
 
 SHARD = 4096
@@ -52,6 +55,8 @@ class Settings:
     prompt: tuple[Any, ...]
     added: Mapping[str, Arm] = field(default_factory=dict, metadata=QUIET)
     prompts: tuple[PromptStyle, ...] = field(default=(), metadata=QUIET)
+    method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
+    near: float | None = field(default=None, metadata=QUIET)
 
     @property
     def known(self) -> Mapping[str, Arm]:
@@ -63,7 +68,8 @@ class Settings:
         """How a problem is put to the model. Stop strings are not asked for here."""
         style, shots, *rest = self.prompt
         phrasing = next((v for v in rest if isinstance(v, int)), PromptConfig().phrasing)
-        return PromptConfig(style=style, shots=shots, phrasing=phrasing)
+        shown: Any = next((v for v in rest if isinstance(v, str)), PromptConfig().demonstrations)
+        return PromptConfig(style=style, shots=shots, phrasing=phrasing, demonstrations=shown)
 
 
 def _learned_under(config: Config) -> tuple[PromptStyle, ...]:
@@ -119,6 +125,8 @@ class BuildTrainset(Stage[Settings]):
             prompt=tuple(identity(config.prompt).values()),
             added={n: config.arms[n] for n in (place.arm, *known[place.arm].equal_to) if n in config.arms},
             prompts=_learned_under(config),
+            method_files=config.filed,
+            near=config.near,
         )
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
@@ -142,6 +150,8 @@ class BuildTrainset(Stage[Settings]):
         heldout = {p.id for p in records(ports.store, problems, Problem, "heldout-")}
         prompts = [replace(settings.asking, style=style) for style in settings.prompts] or [settings.asking]
         render = ports.renderer(checkpoint) if any(p.style == "chat" for p in prompts) else None
+        filed = settings.method_files
+        shown = demonstrations.stored(ports.store, problems, settings.asking, settings.near, settings.methods)
         counts, methods = Counter[str](), Counter[tuple[str, str]]()
         arm = settings.known[settings.arm]
         rivals = [settings.known[name] for name in arm.equal_to]
@@ -153,14 +163,16 @@ class BuildTrainset(Stage[Settings]):
 
         total = sum(e.records for e in (*checked.files, *translated.files) if e.name.startswith(CHECKED))
         with ports.progress.task("training set", total, "samples") as task:
-            pool = list(candidates(samples(), counts, task.advance, keep=arm.keep, sound=sound))
+            pool = list(candidates(samples(), counts, task.advance, keep=arm.keep, sound=sound, files=filed))
         chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance)
         new: Iterable[Example] = (example(c) for c in samples() if c.sample.id in chosen)
         if settings.prompts:
             learnt = (p for prefix in LEARNT for p in records(ports.store, problems, Problem, prefix))
-            new = under(new, learnt, prompts, render)
+            new = under(new, learnt, prompts, render, filed, shown)
         solved = zip(records(ports.store, problems, Problem, "annotated-"), itertools.cycle(prompts), strict=False)
-        annotated = (e for p, asking in solved for e in annotated_examples(p, settings.methods, asking, render))
+        annotated = (
+            e for p, asking in solved for e in annotated_examples(p, settings.methods, asking, render, filed, shown)
+        )
         shards = []
         for prefix, examples in (("new", new), ("annotated", annotated)):
             for shard, part in sharded(examples, SHARD, prefix):
@@ -184,6 +196,7 @@ def candidates(
     *,
     keep: str = "passed",
     sound: bool = False,
+    files: Sequence[MethodFile] = (),
 ) -> Iterator[Candidate]:
     """The correct ones among the samples, and with `keep` others (`Arm.keep`); counts what goes by.
 
@@ -202,8 +215,9 @@ def candidates(
         if c.nondeterministic:
             counts["nondeterministic"] += 1
             continue
-        form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
-        true = not (sound and false_equations(c.solution)) or method(s.method).executes
+        by = method(s.method, files)
+        form = hashlib.sha256(by.canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
+        true = by.executes or not (sound and false_equations(c.solution))
         yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed, true)
 
 
@@ -314,26 +328,41 @@ def example(c: CheckedSample) -> Example:
 
 
 def under(
-    examples: Iterable[Example], problems: Iterable[Problem], prompts: Sequence[PromptConfig], render: Render | None
+    examples: Iterable[Example],
+    problems: Iterable[Problem],
+    prompts: Sequence[PromptConfig],
+    render: Render | None,
+    files: Sequence[MethodFile] = (),
+    shown: Demonstrations | None = None,
 ) -> Iterator[Example]:
     """The examples under these prompts, in turn, instead of those that their writers were asked with."""
     questions = {p.id: p.question for p in problems}
     for e, p in zip(examples, itertools.cycle(prompts), strict=False):
-        prompt = solve_prompt(method(e.method), questions[e.problem_id], p.style, p.shots, render, p.phrasing)
-        yield replace(e, prompt=prompt)
+        question = questions[e.problem_id]
+        worked = None if shown is None else shown.of(e.problem_id, question, e.method)
+        by = method(e.method, files)
+        yield replace(e, prompt=solve_prompt(by, question, p.style, p.shots, render, p.phrasing, worked))
 
 
 def annotated_examples(
-    problem: Problem, methods: Sequence[str], p: PromptConfig, render: Render | None = None
+    problem: Problem,
+    methods: Sequence[str],
+    p: PromptConfig,
+    render: Render | None = None,
+    files: Sequence[MethodFile] = (),
+    shown: Demonstrations | None = None,
 ) -> Iterator[Example]:
     """An annotated problem's examples: each solution, and each ordered pair as a translation."""
     solutions = {name: problem.solutions[name] for name in methods if name in problem.solutions}
+    by = {name: method(name, files) for name in solutions}
     for name, solution in solutions.items():
-        prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
+        worked = shown.of(problem.id, problem.question, name) if shown else None
+        prompt = solve_prompt(by[name], problem.question, p.style, p.shots, render, p.phrasing, worked)
         yield Example(problem_id=problem.id, method=name, prompt=prompt, completion=solution, origin="annotated")
     for (source, given), (target, wanted) in itertools.permutations(solutions.items(), 2):
+        worked = shown.of(problem.id, problem.question, source, target) if shown else None
         prompt = translate_prompt(
-            method(source), method(target), problem.question, given, p.style, p.shots, render, p.phrasing
+            by[source], by[target], problem.question, given, p.style, p.shots, render, p.phrasing, worked
         )
         yield Example(problem_id=problem.id, method=target, prompt=prompt, completion=wanted, origin="pair")
 

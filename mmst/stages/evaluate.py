@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from mmst.core import plugin_keys, stats
 from mmst.core.config import Config, PromptConfig, identity
 from mmst.core.errors import DataError, LeakError
 from mmst.core.manifest import Manifest, Place
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Store
 from mmst.core.records import CheckedSample, Outcome, Problem, Report, Score, Verdict, digest
 from mmst.core.results import EvaluateCounts, Measured
@@ -26,6 +27,7 @@ from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.grading import normalise
 from mmst.methods.prompts import asked
+from mmst.stages import demonstrations
 from mmst.stages.champion import ALL_METHODS, remember
 from mmst.stages.reads import PROBLEMS, Checked, Checkpoint, Problems
 
@@ -41,6 +43,10 @@ class Protocol:
     max_tokens: int
     plugins: Mapping[str, Sequence[str]] | None = field(default=None, metadata=QUIET)
     """Whose code the methods are, where it is not ours."""
+    method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
+    near: float | None = field(default=None, metadata=QUIET)
+    shown: str = field(default="", metadata=QUIET)
+    """Digest of the annotated problems, where they are demonstrated; known once they are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,8 @@ class Evaluate(Stage[Settings]):
             prompt=asked(config.prompt),
             max_tokens=config.sampling.max_tokens,
             plugins=plugin_keys.of_methods(config) or None,
+            method_files=tuple(sorted(config.filed, key=lambda file: file.name)),
+            near=config.near,
         )
         return Settings(k=config.evaluate.k, protocol=protocol, round=place.round, arm=place.arm)
 
@@ -81,6 +89,9 @@ class Evaluate(Stage[Settings]):
         """
         settings, store = job.settings, job.ports.store
         heldout = held_out(store, problems)
+        protocol = settings.protocol
+        if shown := demonstrations.stored(store, problems, protocol.prompt, protocol.near, protocol.methods):
+            protocol = replace(protocol, shown=shown.digest)
         tallies: dict[tuple[str, str], Tally] = {}
         total = sum(e.records for e in checked.files)
         with job.ports.progress.task("evaluate", total, "samples") as task:
@@ -110,7 +121,7 @@ class Evaluate(Stage[Settings]):
                 passed=sum(o.passed is True for o in results),
                 failed=sum(o.passed is None for o in results),
             ),
-            result=Measured(report=report, families=families(results), protocol=digest(identity(settings.protocol))),
+            result=Measured(report=report, families=families(results), protocol=digest(identity(protocol))),
         )
 
     def afterwards(

@@ -20,6 +20,7 @@ from mmst.core.config import Config, PromptConfig
 from mmst.core.errors import ConfigError
 from mmst.core.hashes import file_sha256
 from mmst.core.manifest import Manifest, Place
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Completion, Request
 from mmst.core.records import Problem, Sample, seed_of, short_id
 from mmst.core.results import SampleCounts
@@ -30,6 +31,8 @@ from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, asked, solve_head, solve_messages, solve_prompt, stop_strings
 from mmst.models import trusted
+from mmst.stages import demonstrations
+from mmst.stages.demonstrations import Demonstrations
 from mmst.stages.generation import draw, drawn
 from mmst.stages.reads import LEARNT, Checkpoint, Problems
 
@@ -67,6 +70,8 @@ class Settings:
     trust_remote_code: str = field(default="", metadata=QUIET)
     recorded: Recorded | None = field(default=None, metadata=QUIET)
     served: Served | None = field(default=None, metadata=QUIET)
+    method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
+    near: float | None = field(default=None, metadata=QUIET)
 
     @classmethod
     def of(cls, config: Config, purpose: str) -> Settings:
@@ -82,6 +87,7 @@ class Settings:
                 prompt=PromptConfig(phrasing=p.phrasing),
                 shard=s.shard,
                 recorded=Recorded(file_sha256(path), s.k),
+                method_files=config.filed,
             )
         k, temperature = (s.k, s.temperature) if purpose == "train" else (e.k, e.temperature)
         return cls(
@@ -92,6 +98,8 @@ class Settings:
             drawn=Draws(k, temperature, s.top_p, s.max_tokens, s.seed),
             dtype=config.model.dtype,
             trust_remote_code=trusted(config.model),
+            method_files=config.filed,
+            near=config.near,
         )
 
     @property
@@ -118,7 +126,7 @@ class Sampling(Stage[Settings]):
     def settings(self, config: Config, place: Place) -> Settings:
         """By the step: to train on, or held out. `ConfigError` for an unknown method."""
         for name in config.methods:
-            method(name)
+            method(name, config.method_files)
         return Settings.of(config, "heldout" if place.step == "sample-heldout" else "train")
 
     def seen(self, settings: Settings, config: Config, inputs: Mapping[str, Manifest]) -> Settings:
@@ -137,13 +145,14 @@ class Sampling(Stage[Settings]):
         """
         settings, store = job.settings, job.ports.store
         render = job.ports.renderer(checkpoint) if settings.prompt.style == "chat" else None
+        shown = demonstrations.stored(store, problems, settings.prompt, settings.near, settings.methods)
         counts, methods = Counter[str](), Counter(dict.fromkeys(settings.methods, 0))
 
         def parts() -> Iterator[tuple[str, list[Ask]]]:
             prefixes = PREFIXES[settings.purpose]
             found = (p for prefix in prefixes for p in records(store, problems, Problem, prefix))
             for shard, part in sharded(found, settings.shard):
-                yield shard, list(requests(part, settings, render))
+                yield shard, list(requests(part, settings, render, shown))
 
         def ask(part: Sequence[Ask]) -> None:
             counts["problems"] += len({ask.request.problem_id for ask in part})
@@ -173,8 +182,10 @@ class Ask:
     first: int
 
 
-def requests(problems: Iterable[Problem], settings: Settings, render: Render | None) -> Iterator[Ask]:
-    """What is asked of the model about each problem, method by method.
+def requests(
+    problems: Iterable[Problem], settings: Settings, render: Render | None, shown: Demonstrations | None = None
+) -> Iterator[Ask]:
+    """What is asked of the model about each problem, method by method, with the worked examples `shown`.
 
     A request's seed follows from the run's seed, problem, method and purpose, so it doesn't
     depend on which other problems there are.
@@ -183,11 +194,14 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
     draws = [(0, how.k, how.temperature)]
     if settings.purpose == "heldout":
         draws = [(0, 1, 0.0), (1, how.k, how.temperature)]
-    shared = {name: len(solve_head(method(name), p.style, p.shots, p.phrasing)) for name in settings.methods}
+    methods = {name: method(name, settings.method_files) for name in settings.methods}
+    common = None if shown is None else ()  # examples of a problem's own are shared with no other
+    shared = {name: len(solve_head(m, p.style, p.shots, p.phrasing, common)) for name, m in methods.items()}
     for problem in problems:
         for name in problem.by(settings.methods):
-            prompt = solve_prompt(method(name), problem.question, p.style, p.shots, render, p.phrasing)
-            messages = solve_messages(method(name), problem.question, p.phrasing) if p.style == "chat" else ()
+            m, worked = methods[name], None if shown is None else shown.of(problem.id, problem.question, name)
+            prompt = solve_prompt(m, problem.question, p.style, p.shots, render, p.phrasing, worked)
+            messages = solve_messages(m, problem.question, p.phrasing) if p.style == "chat" else ()
             seed = seed_of(how.seed, problem.id, name, settings.purpose) if settings.drawn else 0
             for first, n, temperature in draws:
                 if n:

@@ -16,6 +16,7 @@ from typing import ClassVar, NamedTuple
 from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig, TranslateConfig
 from mmst.core.manifest import Manifest, Place
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Completion, Request
 from mmst.core.records import CheckedSample, Problem, Sample, Translation, seed_of, short_id
 from mmst.core.results import TranslateCounts
@@ -34,6 +35,8 @@ from mmst.methods.prompts import (
     translate_prompt,
 )
 from mmst.models import trusted
+from mmst.stages import demonstrations
+from mmst.stages.demonstrations import Demonstrations
 from mmst.stages.generation import draw, drawn
 from mmst.stages.reads import CHECKED, Checked, Checkpoint, Problems
 
@@ -58,6 +61,8 @@ class Settings:
     dtype: str
     trust_remote_code: str = field(default="", metadata=QUIET)
     served: Served | None = field(default=None, metadata=QUIET)
+    method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
+    near: float | None = field(default=None, metadata=QUIET)
 
     @classmethod
     def of(cls, config: Config) -> Settings:
@@ -70,6 +75,8 @@ class Settings:
             sampling=Draws(s.seed, s.max_tokens, s.top_p, s.shard),
             dtype=config.model.dtype,
             trust_remote_code=trusted(config.model),
+            method_files=config.filed,
+            near=config.near,
         )
 
 
@@ -110,12 +117,14 @@ class Translate(Stage[Settings]):
         """Translate the correct solutions in `checked` with the model `checkpoint`."""
         settings, store = job.settings, job.ports.store
         render = job.ports.renderer(checkpoint) if settings.prompt.style == "chat" else None
+        shown = demonstrations.stored(store, problems, settings.prompt, settings.near, settings.methods)
         questions = {p.id: p.question for p in records(store, problems, Problem, "train-")}
         who = str(settings.served or checkpoint.digest)
         counts, directions = Counter[str](), Counter[tuple[str, str]]()
 
         def parts() -> Iterator[tuple[str, list[Asked]]]:
-            found = requests(records(store, checked, CheckedSample, CHECKED), questions, settings, render)
+            sources = records(store, checked, CheckedSample, CHECKED)
+            found = requests(sources, questions, settings, render, shown)
             return sharded(found, settings.sampling.shard)
 
         def ask(part: Sequence[Asked]) -> None:
@@ -136,7 +145,11 @@ class Translate(Stage[Settings]):
 
 
 def requests(
-    checked: Iterable[CheckedSample], questions: Mapping[str, str], settings: Settings, render: Render | None
+    checked: Iterable[CheckedSample],
+    questions: Mapping[str, str],
+    settings: Settings,
+    render: Render | None,
+    shown: Demonstrations | None = None,
 ) -> Iterator[Asked]:
     """What is to be translated, in the order of `checked` (the samples of a problem stand together).
 
@@ -146,21 +159,24 @@ def requests(
     p, t, s = settings.prompt, settings.translate, settings.sampling
     for problem_id, group in itertools.groupby(checked, key=lambda c: c.sample.problem_id):
         question = questions[problem_id]
-        for source in distinct(group, t.sources):
-            own = method(source.sample.method)
+        for source in distinct(group, t.sources, settings.method_files):
+            own = method(source.sample.method, settings.method_files)
             for target in settings.methods:
                 if target == own.name:
                     continue
-                into = method(target)
+                into = method(target, settings.method_files)
                 messages = translate_messages(own, into, question, source.solution, p.phrasing)
+                worked = None if shown is None else shown.of(problem_id, question, target)
+                pairs = None if shown is None else shown.of(problem_id, question, own.name, target)
+                common = None if pairs is None else ()
                 yield Asked(
                     source=source,
                     target=target,
-                    target_prompt=solve_prompt(into, question, p.style, p.shots, render, p.phrasing),
+                    target_prompt=solve_prompt(into, question, p.style, p.shots, render, p.phrasing, worked),
                     request=Request(
                         id=f"{source.sample.id}→{target}",
                         prompt=translate_prompt(
-                            own, into, question, source.solution, p.style, p.shots, render, p.phrasing
+                            own, into, question, source.solution, p.style, p.shots, render, p.phrasing, pairs
                         ),
                         n=t.n,
                         seed=seed_of(s.seed, "translate", source.sample.id, target),
@@ -171,18 +187,20 @@ def requests(
                         problem_id=problem_id,
                         question=question,
                         method=target,
-                        shared=len(translate_head(own, into, p.style, p.shots, p.phrasing)),
+                        shared=len(translate_head(own, into, p.style, p.shots, p.phrasing, common)),
                         messages=messages if p.style == "chat" else (),
                     ),
                 )
 
 
-def distinct(checked: Iterable[CheckedSample], most: int) -> Iterator[CheckedSample]:
+def distinct(checked: Iterable[CheckedSample], most: int, files: Sequence[MethodFile] = ()) -> Iterator[CheckedSample]:
     """The first `most` correct solutions per method that are not the same but for layout."""
     seen: dict[str, set[str]] = {}
     for c in checked:
         found = seen.setdefault(c.sample.method, set())
-        if c.teaches and len(found) < most and (form := method(c.sample.method).canonical(c.solution)) not in found:
+        if not c.teaches or len(found) >= most:
+            continue
+        if (form := method(c.sample.method, files).canonical(c.solution)) not in found:
             found.add(form)
             yield c
 

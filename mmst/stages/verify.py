@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar
 
 from mmst import grading
@@ -22,10 +22,11 @@ from mmst.core import metrics, plugin_keys
 from mmst.core.config import CheckConfig, Config
 from mmst.core.errors import DataError, SandboxError
 from mmst.core.manifest import Manifest, Place
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Algebra, Evaluation, Execution, Limits, Program, Sandbox
 from mmst.core.records import CheckedSample, Problem, Sample, Verdict, short_id
 from mmst.core.results import VerifyCounts
-from mmst.core.stage import Job, Made, Stage, effective
+from mmst.core.stage import QUIET, Job, Made, Stage, effective
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
@@ -38,7 +39,14 @@ _MAY_TEACH = (Verdict.PASSED, Verdict.UNLABELLED)
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
-class Verify(Stage[CheckConfig]):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(CheckConfig):
+    """The limits and packages of programs, and the methods that stand in files."""
+
+    method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
+
+
+class Verify(Stage[Settings]):
     """Run the programs in the sandbox and compare every answer with the gold one.
 
     Example:
@@ -54,9 +62,10 @@ class Verify(Stage[CheckConfig]):
     }
     writes: ClassVar = {"shard": CheckedSample}
 
-    def settings(self, config: Config, place: Place) -> CheckConfig:
-        """The limits and packages of programs."""
-        return effective(config.check)
+    def settings(self, config: Config, place: Place) -> Settings:
+        """See `Settings`."""
+        check = effective(config.check)
+        return Settings(**{f.name: getattr(check, f.name) for f in fields(check)}, method_files=config.filed)
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Of methods and sandbox."""
@@ -66,12 +75,13 @@ class Verify(Stage[CheckConfig]):
         """Known by what is checked."""
         return "verify-translations" if "stages/translate/" in refs.get("samples", "") else "verify"
 
-    def work(self, job: Job[CheckConfig], problems: Problems, samples: Samples) -> Made:
+    def work(self, job: Job[Settings], problems: Problems, samples: Samples) -> Made:
         """Check `samples` (or translations) against the answers of `problems`.
 
         Shards are in the samples' order, `check.shard` samples each.
         """
         settings, ports, folder = job.settings, job.ports, job.folder
+        filed = settings.method_files
         counting, ran = Counting(), Counter[str]()
         known = {p.id: p for prefix in PROBLEMS for p in records(ports.store, problems, Problem, prefix)}
         limits = Limits(timeout=settings.timeout, memory_mib=settings.memory_mib, output_kib=settings.output_kib)
@@ -86,8 +96,8 @@ class Verify(Stage[CheckConfig]):
                     task.found(len(shard))
                     continue
                 asked = [_problem(known, s) for s in shard]
-                solutions = ["" if s.failed else method(s.method).solution(s.completion) for s in shard]
-                programs = to_run(shard, solutions)
+                solutions = ["" if s.failed else method(s.method, filed).solution(s.completion) for s in shard]
+                programs = to_run(shard, solutions, filed)
                 executions: dict[str, Execution] = {}
                 if programs:
                     sandbox = sandbox or stack.enter_context(ports.sandbox())
@@ -95,9 +105,10 @@ class Verify(Stage[CheckConfig]):
                         executions[execution.id] = execution
                         task.advance()
                 task.advance(len(shard) - len(programs))
-                checked = [judge(s, c, p, executions) for s, c, p in zip(shard, solutions, asked, strict=True)]
+                judged = zip(shard, solutions, asked, strict=True)
+                checked = [judge(s, c, p, executions, filed) for s, c, p in judged]
                 checked = settle(checked, asked, algebra)
-                again = to_repeat(checked, executions)
+                again = to_repeat(checked, executions, filed)
                 if again and sandbox:
                     repeated = {execution.id: execution for execution in _execute(sandbox, again, limits)}
                     checked = [compare(c, executions, repeated) for c in checked]
@@ -111,15 +122,17 @@ class Verify(Stage[CheckConfig]):
         metrics.verdicts({name: tally.verdicts for name, tally in counts.methods.items()})
 
 
-def to_run(samples: Sequence[Sample], solutions: Sequence[str]) -> list[Program]:
+def to_run(samples: Sequence[Sample], solutions: Sequence[str], files: Sequence[MethodFile] = ()) -> list[Program]:
     """The different programs among the solutions, each once; its id is its source's hash."""
-    sources = {c: None for s, c in zip(samples, solutions, strict=True) if c and method(s.method).executes}
+    sources = {c: None for s, c in zip(samples, solutions, strict=True) if c and method(s.method, files).executes}
     return [Program(id=program_id(source), source=source) for source in sources]
 
 
-def to_repeat(checked: Iterable[CheckedSample], executions: Mapping[str, Execution]) -> list[Program]:
+def to_repeat(
+    checked: Iterable[CheckedSample], executions: Mapping[str, Execution], files: Sequence[MethodFile] = ()
+) -> list[Program]:
     """The different programs that passed, or may yet, and whose output may depend on more than their text."""
-    sources = {c.solution: None for c in checked if c.verdict in _MAY_TEACH and method(c.sample.method).executes}
+    sources = {c.solution: None for c in checked if c.verdict in _MAY_TEACH and method(c.sample.method, files).executes}
     programs = [Program(id=program_id(source), source=source) for source in sources]
     return [program for program in programs if not _evaluated(executions[program.id])]
 
@@ -141,13 +154,19 @@ def program_id(source: str) -> str:
     return short_id("x", source)
 
 
-def judge(sample: Sample, solution: str, problem: Problem, executions: Mapping[str, Execution]) -> CheckedSample:
+def judge(
+    sample: Sample,
+    solution: str,
+    problem: Problem,
+    executions: Mapping[str, Execution],
+    files: Sequence[MethodFile] = (),
+) -> CheckedSample:
     """The verdict on one sample, from its solution and (for programs) what running it gave."""
     if sample.failed:
         return CheckedSample(
             sample=sample, verdict=Verdict.FAILED, solution="", answer=None, detail=sample.failure[:200]
         )
-    by, stdout, contradicted = method(sample.method), None, False
+    by, stdout, contradicted = method(sample.method, files), None, False
     if by.executes and not solution:
         detail = "the completion holds no program"
         return CheckedSample(sample=sample, verdict=Verdict.NO_PROGRAM, solution="", answer=None, detail=detail)

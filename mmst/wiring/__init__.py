@@ -29,7 +29,7 @@ from mmst.core.weights import checkpoint_folder
 from mmst.observe import progress as progress_module
 from mmst.retrain.trigger import Records
 from mmst.sandbox.guest.packages import DEFAULT
-from mmst.serving.rollout import Rollout, smoke_test
+from mmst.serving.rollout import Rollout, Version, smoke_test
 from mmst.wiring import added, samplers
 
 if TYPE_CHECKING:
@@ -209,7 +209,14 @@ class Wired:
             functools.partial(samplers.asking, config),
         )
         versions = ServingVersions(registry, config.promote.name, self.store, tell)
-        return Rollout(services, versions, functools.partial(smoke_test, self.store), tell)
+
+        def check(version: Version, sampler: Sampler) -> str:
+            from mmst.runs.summary import recorded_config
+
+            recipe = recorded_config(self.store, version.run)
+            return smoke_test(self.store, version, sampler, recipe.filed if recipe else ())
+
+        return Rollout(services, versions, check, tell)
 
     def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
         """The checkpoint's chat template; see `ports.Engines.renderer`."""

@@ -47,7 +47,7 @@ def recorded(config: Config, store: Store, checkpoint: Manifest) -> AbstractCont
     """Completions that somebody recorded, whatever the checkpoint."""
     from mmst.inference.providers.recorded import Recorded
 
-    return contextlib.nullcontext(Recorded(Path(config.sampling.recorded)))
+    return contextlib.nullcontext(Recorded(Path(config.sampling.recorded), config.filed))
 
 
 def openai(config: Config, store: Store, checkpoint: Manifest) -> AbstractContextManager[Sampler]:

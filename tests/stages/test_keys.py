@@ -41,7 +41,7 @@ class World(Fakes):
 
     @contextlib.contextmanager
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> Iterator[Any]:
-        yield Recorded(Path(self.config.sampling.recorded)) if recorded else self
+        yield Recorded(Path(self.config.sampling.recorded), self.config.filed) if recorded else self
 
     def sample(
         self, requests: Sequence[Request], on_done: object = None, on_tokens: object = None
@@ -137,6 +137,11 @@ def run_all(config: Config, folder: Path, made: Outputs) -> dict[str, str]:
 
 
 SOURCE = {"format": "generated", "count": 5}
+STEPS_FILE: dict[str, Any] = {
+    "name": "steps",
+    "answer": "stated",
+    "phrasings": 3 * [{"heading": "Steps:", "instruction": "Go step by step.", "translation": "Rewrite it in steps."}],
+}
 BASE = {
     "problems": {
         "train": [SOURCE | {"seed": 1}],
@@ -146,13 +151,15 @@ BASE = {
         "unlabelled": [SOURCE | {"seed": 4}],
     },
     "label": {"least": 0.5},
+    "prompt": {"style": "few-shot"},
     "sampling": {"k": 2, "shard": 2, "url": "http://x"},
     "evaluate": {"k": 1},
     "train": {"steps": 2, "batch_tokens": 64, "lora_rank": 2, "zero": 2},
     "loop": {"min_new": 0},
 }
 SPECIAL: dict[str, list[Any]] = {
-    "methods": [["code", "text"]],
+    "methods": [["code", "text"], ["text", "steps"]],
+    "method_files": [[STEPS_FILE | {"shots": [["How many are 3 and 5?", "The answer is 8"]]}]],
     "model.trust_remote_code": ["BASE"],
     "problems.train": [[SOURCE | {"seed": 9}]],
     "problems.test": [[SOURCE | {"seed": 9}]],
@@ -252,11 +259,42 @@ def _problems() -> Sequence[Problem]:
     return list(load(Source(format="generated", count=5, seed=1)))
 
 
+FROM_OUTSIDE = ("method_files", "near", "shown", "demonstrations")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_without_method_files_and_demonstrations_a_key_is_what_it_was_before_there_were_any(
+    step: str, base: dict[str, Any]
+) -> None:
+    with contextlib.suppress(NotImplementedError):
+        config = parse(base)
+        declared = stage(step)
+        settings = declared.settings(config, Place(run="r", round=1, arm="mmst", step=step))
+        key = json.dumps(to_data(declared.key(settings, config)))
+        assert [name for name in FROM_OUTSIDE if f'"{name}"' in key] == []
+
+
+def test_a_method_file_is_in_the_keys_of_what_it_can_change(
+    base: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    made: Outputs = defaultdict(set)
+    filed = override(base, {"methods": ["text", "steps"], "method_files": [STEPS_FILE]})
+    shots = [["How many are 3 and 5?", "The answer is 8"]]
+    changed = override(filed, {"method_files": [STEPS_FILE | {"shots": shots}]})
+    one, other = (run_all(parse(c), tmp_path / name, made) for c, name in ((filed, "first"), (changed, "second")))
+    same = {step for step in one if one[step] == other[step]}
+    assert same == {"prepare", "base_model"}
+    unused = override(filed, {"method_files": [STEPS_FILE, STEPS_FILE | {"name": "unused"}]})
+    assert run_all(parse(unused), tmp_path / "unused", made) == one
+
+
 @pytest.mark.parametrize("backend", ["local", "recorded"])
 def test_no_two_settings_that_give_different_output_share_a_key(
     backend: str, base: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    base = override(base, {"methods": ["text", "code", "steps"], "method_files": [STEPS_FILE]})
     monkeypatch.setattr(os, "fsync", lambda fd: None)  # hundreds of small stores that nobody needs after a power cut
     base = override(base, {"sampling.backend": backend})
     made: Outputs = defaultdict(set)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mmst.core.errors import DataError
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Completion, Request
 from mmst.core.rows import no_lines
 from mmst.datasets import problem_id
@@ -30,9 +31,10 @@ class Recorded:
     Tokens are counted as words, because the recorder's tokenizer is unknown.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, filed: Iterable[MethodFile] = ()) -> None:
+        """`filed` are the recipe's methods that stand in files."""
         self.completions: dict[tuple[str, str], list[str]] = defaultdict(list)
-        known = methods()
+        known = [*methods(), *(file.name for file in filed)]
         try:
             data = path.read_bytes()
         except OSError as e:
