@@ -93,9 +93,8 @@ def read(experiment: Experiment, store: Store, seeds: Sequence[int]) -> Outcomes
             states = list(stages(store, run_id(config)))
             found |= measured(states, arms)
             chosen = measured(states, arms, "build_trainset")
-            counted |= {
-                name: _counts(manifest, methods) | _unsound(store, manifest, config.filed) for name, manifest in chosen.items()
-            }
+            filed = config.filed
+            counted |= {name: _counts(m, methods) | _unsound(store, m, filed) for name, m in chosen.items()}
             timings |= {state.ref: state.timing.get("seconds", 0.0) for state in states}
         if found.keys() != experiment.arms.keys():
             continue
