@@ -116,19 +116,23 @@ def test_in_the_end_the_clock_decides_and_the_story_says_so(clock: list[float]) 
     assert allowance.most == 2 * SEVERAL
 
 
-@pytest.mark.parametrize(("source", "least", "most"), [(SPIN, 0.2, 2.0), (SLEEP, 0.0, 0.2)])
-def test_a_meter_counts_what_a_process_and_its_children_take(source: str, least: float, most: float) -> None:
+@pytest.mark.parametrize(("source", "least", "most"), [(SPIN, 0.2, None), (SLEEP, 0.0, 0.2)])
+def test_a_meter_counts_what_a_process_and_its_children_take(source: str, least: float, most: float | None) -> None:
     code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {source!r}])"
     with subprocess.Popen([sys.executable, "-c", code]) as process:
-        time.sleep(1.0)
         found = Meter(process.pid)
-        before, wanted = found.cpu(), found.wanted()
-        time.sleep(1.0)
-        assert least <= found.cpu() - before <= most
-        assert found.cpu() - before <= found.wanted() - wanted + 0.05
-        children = found._pids()
-        for pid in reversed(children):
-            os.kill(pid, 9)
+        try:
+            time.sleep(1.0)
+            began, before, wanted = time.monotonic(), found.cpu(), found.wanted()
+            time.sleep(1.0)
+            while found.cpu() - before < least and time.monotonic() - began < 60:  # others work here too
+                time.sleep(0.2)
+            taken = found.cpu() - before
+            assert least <= taken <= (most or time.monotonic() - began + 0.2)
+            assert taken <= found.wanted() - wanted + 0.05
+        finally:
+            for pid in reversed(found._pids()):
+                os.kill(pid, 9)
 
 
 def test_a_process_that_is_gone_takes_nothing() -> None:
