@@ -54,6 +54,7 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
         tables.stage_table(found, working),
         *tables.accuracy(found),
         *tables.decisions(found),
+        *tables.labels(found),
         *tables.funnel(found),
     ]
     if release is None:

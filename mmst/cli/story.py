@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
-from mmst.core.records import CheckedSample
+from mmst.core.records import CheckedSample, Label, Labelling, MeasuredLabel
 from mmst.observe.console import escape
 from mmst.runs.problem_history import RoundStory, Story
 
@@ -19,7 +19,8 @@ _OUTCOMES = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[yellow]r
 def tell(told: Story) -> Iterator[RenderableType]:
     """Panels in the order in which things happened."""
     p = told.problem
-    head = f"[bold]{escape(p.question)}[/]\ngold answer: [bold]{escape(p.answer)}[/]"
+    known = f"gold answer: [bold]{escape(p.answer)}[/]" if p.answer else "no gold answer: it is unlabelled"
+    head = f"[bold]{escape(p.question)}[/]\n{known}"
     family = f", family {p.family}" if p.family else ""
     yield Panel(head, title=escape(f"{p.id}  ({told.part}, {p.source}, task {p.task}{family})"), title_align="left")
     for name, solution in p.solutions.items():
@@ -38,6 +39,8 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
     for method, prompt in prompts:
         yield Panel(escape(prompt.rstrip()), title=escape(f"prompt, {method}"), title_align="left", border_style="dim")
         yield Columns([_sample(s, r) for s in r.samples if s.sample.method == method])
+    if r.label is not None:
+        yield escape(_label(r.label, r.measured))
     for t in r.translations:
         source = r.source_of(t)
         table = Table.grid(padding=(0, 2), expand=False)
@@ -54,6 +57,19 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
         listed = ", ".join(f"{o.method} {_OUTCOMES[o.passed]}" for o in outcomes)
         yield f"held out, {arm} of round {r.round}: {listed}"
         yield Columns([_sample(s, r) for s in r.heldout.get(arm, ())])
+
+
+def _label(label: Label, measured: MeasuredLabel | None) -> str:
+    """What the votes made of the problem, and which they were."""
+    cast = "; ".join(f"{v.answer}: {', '.join(f'{m} {n}' for m, n in v.by.items())}" for v in label.votes)
+    votes = f" (votes: {cast})" if cast else ""
+    if label.outcome is not Labelling.LABELLED:
+        return f"no label: {label.outcome.value.replace('_', ' ')}{votes}"
+    aside = ""
+    if measured is not None:
+        word = {True: "right", False: "wrong", None: "not comparable"}[measured.right]
+        aside = f"; the answer that was kept aside is {measured.gold}: {word}"
+    return f"label: {label.answer}, with {100 * label.share:.0f} % of the votes{votes}{aside}"
 
 
 def _sample(s: CheckedSample, r: RoundStory) -> Panel:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mmst.core.config import Config
 from mmst.core.errors import MmstError
-from mmst.core.records import Report, Score
+from mmst.core.records import Labelling, Report, Score
 from mmst.observe.console import escape
 from mmst.observe.under_way import Work
 from mmst.runs.summary import FUNNEL, RunSummary, StageState
@@ -33,6 +33,7 @@ def results(summary: RunSummary) -> Iterator[RenderableType]:
     """All results of a run, finished or not: accuracy, decision, funnel, time, notes."""
     yield from accuracy(summary)
     yield from decisions(summary)
+    yield from labels(summary)
     yield from funnel(summary)
     yield from times(summary)
     for note in summary.notes:
@@ -69,6 +70,22 @@ def decisions(summary: RunSummary) -> Iterator[str]:
             yield from (f"    {escape(check)}" for check in r.decision.checks)
         if r.stopped:
             yield f"[bold]Round {r.round}[/] the loop ended: {escape(r.stopped)}"
+
+
+def labels(summary: RunSummary) -> Iterator[Table]:
+    """What became of unlabelled problems in each round, and how many labels are right, where that is known."""
+    rounds = [(r.round, r.labels) for r in summary.rounds if r.labels is not None]
+    if not rounds:
+        return
+    table = Table(title="Labels of problems without gold answers, by vote", title_justify="left", title_style="bold")
+    for name in ("round", "problems", *(o.value.replace("_", " ") for o in Labelling), "right, where known"):
+        table.add_column(name, justify="right")
+    for number, found in rounds:
+        counts, m = found.counts, found.measured
+        outcomes = (str(counts.outcomes.get(o, 0)) for o in Labelling)
+        right = f"{m.right} of {m.labelled}" if m and m.labelled else "·"
+        table.add_row(str(number), str(counts.unlabelled), *outcomes, right)
+    yield table
 
 
 def funnel(summary: RunSummary) -> Iterator[Table]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 from mmst.core.config import Config
 from mmst.core.records import CheckedSample, Problem
 from mmst.core.results import PrepareCounts
 from mmst.core.visible import replaced
+from mmst.runs.label_changes import LabelChanges
 from mmst.runs.summary import RunSummary
 from mmst.stages.champion import ALL_METHODS
 
@@ -28,7 +29,7 @@ class Content:
 
     `sizes` are the prepare stage's counts, when it is complete; `funnels` {round: {method: {step: count}}}; `verdicts`
     {method: {verdict: samples}} of round `round`; `solvers` {round: {"task/family": {"code+text":
-    problems}}}; samples and pairs are selections of that round.
+    problems}}}; samples and pairs are selections of that round. `label_changes` {round: against the round before}.
     """
 
     summary: RunSummary
@@ -40,6 +41,7 @@ class Content:
     solvers: Mapping[int, Mapping[str, Mapping[str, int]]]
     samples: Sequence[Specimen]
     pairs: Sequence[tuple[Specimen, CheckedSample]]
+    label_changes: Mapping[int, LabelChanges] = field(default_factory=dict)
 
 
 def safe(text: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mmst.core.records import CheckedSample, Problem, Verdict
+from mmst.core.records import CheckedSample, Labelling, Verdict
+from mmst.core.stats import wilson
 from mmst.report.accuracy import accuracy, families
 from mmst.report.charts import percent, stacked
-from mmst.report.content import Content, css_class, method_title, safe, table
-from mmst.runs.summary import FUNNEL
+from mmst.report.content import Content, Specimen, css_class, method_title, safe, table
+from mmst.runs.summary import FUNNEL, LabelSummary
 
 STYLE = Path(__file__).with_name("report.css")
 LONGEST = 1500
@@ -28,6 +29,7 @@ def page(content: Content) -> str:
         ("decision", "Decision", decision(content)),
         ("accuracy", "Accuracy", accuracy(content)),
         ("way", "From samples to examples", way(content)),
+        ("labels", "Labels by vote", labels(content)),
         ("verdicts", "Verdicts", verdicts(content)),
         ("families", "Who solves what", families(content)),
         ("samples", "Real samples", samples(content)),
@@ -63,6 +65,7 @@ def opening(content: Content) -> Iterator[str]:
     """What was run, in a sentence, and the figures to take away."""
     c, sizes = content.config, content.sizes
     many = {"train": "problems to learn from", "heldout": "held out", "annotated": "annotated"}
+    many |= {"unlabelled": "without gold answers"} if sizes and sizes.unlabelled else {}
     counted = ", ".join(f"<b>{getattr(sizes, k):,}</b> {name}" for k, name in many.items() if sizes)
     methods = " and ".join(f'<span class="{css_class(content, m)}">{safe(m)}</span>' for m in c.methods)
     yield f'<p class="lead">{safe(c.model.base)} by {methods}{": " if counted else ""}{counted}.</p>'
@@ -125,6 +128,51 @@ def way(content: Content) -> Iterator[str]:
         yield f'<h3>Round {r.round}</h3><div class="funnel">{"".join(rows)}</div>'
 
 
+def labels(content: Content) -> Iterator[str]:
+    """What became of unlabelled problems in each round; where their answers are known, how often labels are right."""
+    rounds = [(r.round, r.labels) for r in content.summary.rounds if r.labels is not None]
+    if not rounds:
+        return
+    yield (
+        '<p class="muted">The samples of a problem without a gold answer vote for one. Answers that its file holds '
+        "are read only to measure the labels.</p>"
+    )
+    rows = []
+    for number, found in rounds:
+        counts = found.counts
+        outcomes = "".join(f"<td>{counts.outcomes.get(o, 0):,}</td>" for o in Labelling)
+        rows.append(f"<tr><td>{number}</td><td>{counts.unlabelled:,}</td>{outcomes}{_label_quality(found)}</tr>")
+    heads = "".join(f"<th>{_words(o.value)}</th>" for o in Labelling)
+    yield table(f"<th>round</th><th>problems</th>{heads}<th>right, of labels with known answers</th>", rows)
+    for number, c in sorted(content.label_changes.items()):
+        known = f"; of these {c.mended} to the right one, {c.broken} away from it" if c.mended or c.broken else ""
+        yield (
+            f"<p>Round {number} against the round before: {c.kept:,} labels kept, {c.changed:,} changed{known}; "
+            f"{c.gained:,} gained, {c.lost:,} lost.</p>"
+        )
+    number, last = rounds[-1]
+    if last.calibration:
+        rows = [
+            f"<tr><td>{percent(b.low)} and more</td><td>{b.labelled:,}</td><td>{b.right:,}</td>"
+            f"<td>{_share(b.right, b.labelled)}</td></tr>"
+            for b in last.calibration
+        ]
+        yield f"<h3>How often a label is right, by its share of the votes (round {number})</h3>"
+        yield table("<th>share in %</th><th>labels</th><th>right</th><th>right in % [95 %]</th>", rows)
+
+
+def _label_quality(found: LabelSummary) -> str:
+    m = found.measured
+    return (
+        f"<td>{m.right:,} of {m.labelled:,}: {_share(m.right, m.labelled)}</td>" if m and m.labelled else "<td>·</td>"
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    low, high = wilson(part / whole, whole)
+    return f"{percent(part / whole)} [{percent(low)}, {percent(high)}]"
+
+
 def verdicts(content: Content) -> Iterator[str]:
     """Verdicts by method, as shares."""
     if not content.verdicts:
@@ -151,7 +199,7 @@ def samples(content: Content) -> Iterator[str]:
         '<p class="muted">Chosen to show every method and verdict, not in proportion. Only the part of a completion '
         "that was checked is shown.</p>"
     )
-    cards = (f"{_question(s.problem)}{_solution(content, s.checked)}" for s in content.samples)
+    cards = (f"{_question(s)}{_solution(content, s.checked)}" for s in content.samples)
     yield f'<div class="cards">{"".join(f"<article>{card}</article>" for card in cards)}</div>'
 
 
@@ -162,7 +210,7 @@ def translations(content: Content) -> Iterator[str]:
     yield '<p class="muted">A correct solution, and its translation by the model, which is verified again.</p>'
     for source, translated in content.pairs:
         yield (
-            f'<article class="pair">{_question(source.problem)}<div>{_solution(content, source.checked)}'
+            f'<article class="pair">{_question(source)}<div>{_solution(content, source.checked)}'
             f'<span class="arrow" aria-hidden="true">→</span>{_solution(content, translated)}</div></article>'
         )
 
@@ -196,10 +244,12 @@ def notes(content: Content) -> Iterator[str]:
     yield f"<ul>{''.join(f'<li>{safe(note)}</li>' for note in said)}</ul>"
 
 
-def _question(problem: Problem | None) -> str:
-    if problem is None:
+def _question(s: Specimen) -> str:
+    if s.problem is None:
         return ""
-    return f'<p class="question">{safe(_cut(problem.question))} <span class="gold">{safe(problem.answer)}</span></p>'
+    kind = "gold voted" if s.checked.share else "gold"
+    answer = f' <span class="{kind}">{safe(s.problem.answer)}</span>' if s.problem.answer else ""
+    return f'<p class="question">{safe(_cut(s.problem.question))}{answer}</p>'
 
 
 def _solution(content: Content, c: CheckedSample) -> str:

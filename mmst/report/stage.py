@@ -28,7 +28,9 @@ from mmst.core.stage_folder import StageFolder
 from mmst.core.stored import records
 from mmst.report.content import Content, Specimen
 from mmst.report.page import page
+from mmst.runs.label_changes import label_changes
 from mmst.runs.summary import RoundSummary, RunSummary, StageState, summarise
+from mmst.stages.reads import CHECKED
 
 WINDOW = 4096
 SAMPLES = 20
@@ -107,18 +109,19 @@ def collect(store: Store, summary: RunSummary, config: Config) -> Content:
     samples: list[CheckedSample] = []
     pairs: list[tuple[CheckedSample, CheckedSample]] = []
     if latest is not None:
-        window = list(_window(store, latest.stage("verify")))
+        window = list(_window(store, latest.checked))
         samples = various(window, SAMPLES)
         pairs = couples(window, list(_window(store, latest.stage("verify-translations"))), PAIRS)
     wanted = {c.sample.problem_id for c in (*samples, *(source for source, _ in pairs))}
-    problems = _problems(store, summary, wanted)
+    problems = _problems(store, latest.stage("label") if latest else None, summary, wanted)
     return Content(
         summary=summary,
         config=config,
         sizes=_sizes(summary),
         round=latest.round if latest else 0,
         funnels={r.round: funnels(r, config.methods) for r in summary.rounds if r.funnel},
-        verdicts=by_method(latest.stage("verify") if latest else None, config.methods),
+        verdicts=by_method(latest.checked if latest else None, config.methods),
+        label_changes=label_changes(store, summary.rounds),
         solvers={r.round: solvers(store, r.stage("evaluate")) for r in summary.rounds if _complete(r, "evaluate")},
         samples=[Specimen(problem=problems.get(c.sample.problem_id), checked=c) for c in samples],
         pairs=[(Specimen(problem=problems.get(s.sample.problem_id), checked=s), t) for s, t in pairs],
@@ -206,6 +209,7 @@ def steady(content: Content) -> dict[str, Any]:
                     "stopped": r.stopped,
                     "solvers": content.solvers.get(r.round, {}),
                 }
+                | ({"labels": r.labels} if r.labels else {})
             )
             for r in content.summary.rounds
         ],
@@ -224,7 +228,7 @@ def _complete(r: RoundSummary, step: str) -> bool:
 def _window(store: Store, state: StageState | None) -> Iterator[CheckedSample]:
     if state is None or state.manifest is None:
         return iter(())
-    return itertools.islice(records(store, state.manifest, CheckedSample), WINDOW)
+    return itertools.islice(records(store, state.manifest, CheckedSample, CHECKED), WINDOW)
 
 
 def _prepared(summary: RunSummary) -> Manifest | None:
@@ -237,8 +241,9 @@ def _sizes(summary: RunSummary) -> PrepareCounts | None:
     return prepared.counted(PrepareCounts) if prepared else None
 
 
-def _problems(store: Store, summary: RunSummary, wanted: set[str]) -> dict[str, Problem]:
-    prepared, found = _prepared(summary), dict[str, Problem]()
+def _problems(store: Store, labelled: StageState | None, summary: RunSummary, wanted: set[str]) -> dict[str, Problem]:
+    """The problems that are wanted; of those without answers with their labels."""
+    prepared, found = (labelled.manifest if labelled else None) or _prepared(summary), dict[str, Problem]()
     for p in records(store, prepared, Problem, "train-") if prepared and wanted else ():
         if p.id in wanted:
             found[p.id] = p

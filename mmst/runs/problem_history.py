@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from mmst.core.config import Config
 from mmst.core.errors import UserError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
-from mmst.core.records import CheckedSample, Example, Outcome, Problem, from_json
+from mmst.core.records import CheckedSample, Example, Label, MeasuredLabel, Outcome, Problem, from_json
 from mmst.core.stored import records, shard
 from mmst.runs.summary import StageState, recorded_config, stages
+from mmst.stages.reads import CHECKED, LEARNT, PROBLEMS
 
 R = TypeVar("R")
 
@@ -24,7 +25,8 @@ class RoundStory:
     """What one round did with the problem.
 
     `samples` and `translations` are checked; `trained` holds, per arm, the examples taken from it;
-    `outcomes`, per arm, how the round's model does on it when it is held out.
+    `outcomes`, per arm, how the round's model does on it when it is held out. An unlabelled problem has a `label`,
+    which is `measured` where its answer was kept aside.
     """
 
     round: int
@@ -33,6 +35,8 @@ class RoundStory:
     trained: dict[str, tuple[Example, ...]]
     heldout: dict[str, tuple[CheckedSample, ...]]
     outcomes: dict[str, tuple[Outcome, ...]]
+    label: Label | None = field(default=None, metadata={"if_any": True})
+    measured: MeasuredLabel | None = field(default=None, metadata={"if_any": True})
 
     def source_of(self, translation: CheckedSample) -> CheckedSample | None:
         """The solution that a translation rewrites."""
@@ -82,32 +86,38 @@ def find_sample(store: Store, run: str, sample_id: str) -> tuple[CheckedSample, 
     return next(iter(found.values())), recorded
 
 
-def lines_about(store: Store, manifest: Manifest | None, kind: type[R], problem_id: str) -> Iterator[R]:
-    """A stage's records of one problem. Other lines are skipped unread, so it is quick for millions."""
-    return _lines(store, manifest, kind, json.dumps(problem_id).encode())
+def lines_about(
+    store: Store, manifest: Manifest | None, kind: type[R], problem_id: str, prefix: str = ""
+) -> Iterator[R]:
+    """A stage's records of one problem, in shards whose names start with `prefix`.
+
+    Other lines are skipped unread, so it is quick for millions.
+    """
+    return _lines(store, manifest, kind, json.dumps(problem_id).encode(), prefix)
 
 
-def _lines(store: Store, manifest: Manifest | None, kind: type[R], needle: bytes) -> Iterator[R]:
+def _lines(store: Store, manifest: Manifest | None, kind: type[R], needle: bytes, prefix: str = "") -> Iterator[R]:
     if manifest is None:
         return
     for entry in manifest.files:
-        if entry.name.endswith(".jsonl"):
+        if entry.name.startswith(prefix) and entry.name.endswith(".jsonl"):
             data = shard(store, manifest, entry)
             yield from (from_json(kind, line) for line in data.split(b"\n") if needle in line)
 
 
 def _problem(store: Store, prepared: Manifest, problem_id: str, index: int) -> tuple[str, Problem]:
     if problem_id:
-        for part in ("train", "heldout", "annotated"):
-            for problem in records(store, prepared, Problem, f"{part}-"):
+        for prefix in PROBLEMS:
+            for problem in records(store, prepared, Problem, prefix):
                 if problem.id == problem_id:
-                    return part, problem
+                    return prefix.removesuffix("-"), problem
         raise UserError("no problem of the run has this id", value=problem_id, remedy="mmst show RUN --index 0")
-    chosen = next(itertools.islice(records(store, prepared, Problem, "train-"), index, None), None)
+    learnt = ((prefix, p) for prefix in LEARNT for p in records(store, prepared, Problem, prefix))
+    chosen = next(itertools.islice(learnt, index, None), None)
     if chosen is None:
-        n = sum(e.records for e in prepared.files if e.name.startswith("train-"))
+        n = sum(e.records for e in prepared.files if e.name.startswith(LEARNT))
         raise UserError("--index is beyond the problems of the run", value=index, remedy=f"0 to {n - 1}")
-    return "train", chosen
+    return chosen[0].removesuffix("-"), chosen[1]
 
 
 def _telling(store: Store, found: list[StageState]) -> str:
@@ -120,19 +130,23 @@ def _telling(store: Store, found: list[StageState]) -> str:
 
 
 def _round(store: Store, number: int, states: list[StageState], problem_id: str) -> RoundStory:
-    def about(step: str, kind: type[R]) -> dict[str, tuple[R, ...]]:
+    def about(step: str, kind: type[R], prefix: str = "") -> dict[str, tuple[R, ...]]:
         by_arm = {
-            s.place.arm: tuple(lines_about(store, s.manifest, kind, problem_id)) for s in states if s.place.step == step
+            s.place.arm: tuple(lines_about(store, s.manifest, kind, problem_id, prefix))
+            for s in states
+            if s.place.step == step
         }
         return {arm: found for arm, found in by_arm.items() if found}
 
-    def main(step: str) -> tuple[CheckedSample, ...]:
-        return next(iter(about(step, CheckedSample).values()), ())
+    def main(step: str, kind: type[R], prefix: str = "") -> tuple[R, ...]:
+        return next(iter(about(step, kind, prefix).values()), ())
 
     return RoundStory(
         round=number,
-        samples=main("verify"),
-        translations=main("verify-translations"),
+        samples=main("label", CheckedSample, CHECKED) or main("verify", CheckedSample),
+        label=next(iter(main("label", Label, "label-")), None),
+        measured=next(iter(main("measure_labels", MeasuredLabel)), None),
+        translations=main("verify-translations", CheckedSample),
         trained=about("build_trainset", Example),
         heldout=about("verify-heldout", CheckedSample),
         outcomes=about("evaluate", Outcome),

@@ -16,7 +16,18 @@ from mmst.core.manifest import ENTRY, Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.records import Decision, Report
 from mmst.core.redaction import redacted_json
-from mmst.core.results import Measured, Next, Promoted, Tally, TrainsetCounts, VerifyCounts
+from mmst.core.results import (
+    Calibration,
+    LabelCounts,
+    Measured,
+    MeasuredLabelsCounts,
+    Next,
+    Promoted,
+    ShareBucket,
+    Tally,
+    TrainsetCounts,
+    VerifyCounts,
+)
 from mmst.core.stored import made, pointers, timing
 from mmst.stages import STEPS
 from mmst.stages.champion import ALL_METHODS
@@ -49,11 +60,21 @@ class StageState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSummary:
+    """What became of a round's unlabelled problems; how good the labels are, where their answers were kept aside."""
+
+    counts: LabelCounts
+    measured: MeasuredLabelsCounts | None = None
+    calibration: tuple[ShareBucket, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSummary:
     """One round (0: the base model): a report per arm, the way to the training set, the decision.
 
     `funnel` has the keys of `FUNNEL`; `funnels` the same per method, where the stages counted so;
-    `families` is {arm: {"task/method/family": (passed, n)}}; `timings` {step: {"seconds": …}}.
+    `families` is {arm: {"task/method/family": (passed, n)}}; `timings` {step: {"seconds": …}}. `labels` are there
+    where the run has unlabelled problems.
     """
 
     round: int
@@ -66,6 +87,13 @@ class RoundSummary:
     stopped: str
     timings: Mapping[str, Mapping[str, float]]
     stages: tuple[StageState, ...]
+    labels: LabelSummary | None = field(default=None, metadata={"if_any": True})
+
+    @property
+    def checked(self) -> StageState | None:
+        """The stage with its checked samples: where there are labels, as these judge them."""
+        label = self.stage("label")
+        return label if label is not None and label.complete else self.stage("verify")
 
     @property
     def main_arm(self) -> str:
@@ -165,7 +193,9 @@ def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
     measured = {arm: m.result(Measured) for (arm, step), m in made.items() if step == "evaluate"}
     decisions = [m.result(Promoted).decision for (_, step), m in made.items() if step == "promote"]
     stops = [m.result(Next).reason for (_, step), m in made.items() if step in ("enough", "another")]
+    labels = _labels(made.get((main, "label")), made.get((main, "measure_labels")))
     verified = m.counted(VerifyCounts) if (m := made.get((main, "verify"))) else None
+    verified = labels.counts.verify if labels else verified
     again = m.counted(VerifyCounts) if (m := made.get((main, "verify-translations"))) else None
     chosen = m.counted(TrainsetCounts) if (m := made.get((main, "build_trainset"))) else None
     return RoundSummary(
@@ -183,6 +213,17 @@ def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
             if s.timing
         },
         stages=found,
+        labels=labels,
+    )
+
+
+def _labels(label: Manifest | None, measured: Manifest | None) -> LabelSummary | None:
+    if label is None:
+        return None
+    return LabelSummary(
+        counts=label.counted(LabelCounts),
+        measured=measured.counted(MeasuredLabelsCounts) if measured else None,
+        calibration=measured.result(Calibration).buckets if measured else (),
     )
 
 
@@ -215,7 +256,12 @@ def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[
         f"One seed (sampling.seed={config.sampling.seed}): the intervals cover the held-out problems, not the "
         "luck of sampling and training. Run more seeds before believing a difference."
     )
-    sources = (*config.problems.train, *config.problems.annotated)
+    if config.problems.unlabelled:
+        yield (
+            "Problems without gold answers were labelled by the votes of the model's own samples: there, `passed` says "
+            "that a sample agrees with its label, not that it is right."
+        )
+    sources = (*config.problems.train, *config.problems.annotated, *config.problems.unlabelled)
     if any(s.format == "generated" for s in sources):
         yield (
             "Generated problems: the generator sets which families are annotated for which method, so that "

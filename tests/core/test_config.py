@@ -240,3 +240,41 @@ def test_a_run_that_was_stored_under_another_rule_can_be_read(tmp_path: Path) ->
 def test_an_old_name_is_refused_with_the_new_one(recipe: dict[str, Any], new: str) -> None:
     with pytest.raises(ConfigError, match=f"Remedy: it is called {new} now"):
         parse(recipe)
+
+
+UNLABELLED: dict[str, Any] = {"problems": {"unlabelled": [{"format": "generated", "count": 9}]}}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ({"label": {"rule": "majority"}}, "problems.unlabelled, and that names none"),
+        (UNLABELLED | {"methods": ["text"]}, r"methods-agree needs two methods.*label.rule=majority"),
+        (UNLABELLED | {"methods": ["text"], "label": {"rule": "random"}}, "random needs two methods"),
+        (
+            UNLABELLED | {"methods": ["text"], "label": {"rule": "majority"}, "sampling": {"k": 1}},
+            r"at least 2 samples of a problem, got 1.*sampling.k=4",
+        ),
+        (UNLABELLED | {"label": {"least": 0}}, r"label.least must be at least 0.01, got 0"),
+        (UNLABELLED | {"label": {"least": 1.5}}, r"label.least must be at most 1, got 1.5"),
+        (UNLABELLED | {"label": {"rule": "vote"}}, r"label.rule must be one of methods-agree, majority, random"),
+        (UNLABELLED | {"label": {"lest": 1.0}}, r"unknown recipe key 'label.lest'.*label.least"),
+    ],
+)
+def test_what_cannot_be_labelled_is_refused_in_one_line(recipe: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        parse(recipe)
+
+
+def test_a_majority_of_one_method_can_be_asked_for() -> None:
+    assert parse(UNLABELLED | {"methods": ["text"], "label": {"rule": "majority"}}).label is not None
+
+
+def test_a_recipe_without_unlabelled_problems_is_written_as_before_there_were_any() -> None:
+    assert not [word for word in ("label", "unlabelled") if f'"{word}"' in to_text(Config())]
+    assert not {"label", "unlabelled"} & {*identity(Config()), *identity(Config().problems)}
+
+
+def test_a_recipe_with_unlabelled_problems_travels_as_text() -> None:
+    config = parse(UNLABELLED | {"label": {"rule": "majority", "least": 0.6}})
+    assert from_text(to_text(config)) == config

@@ -69,6 +69,27 @@ def imported(tmp_path: Path, format: str, text: str) -> list[Problem]:
     return import_file(format, path)
 
 
+UNANSWERED = {
+    "gsm8k": json.dumps({"question": GSM8K["question"]}),
+    "svamp": json.dumps([{name: value for name, value in SVAMP[0].items() if name != "Answer"}]),
+    "asdiv": ASDIV.replace("<Answer>9 (apples)</Answer>", "").replace("<Answer>5 (pens); 6 (pencils)</Answer>", ""),
+    "mawps": json.dumps(MAWPS).replace('"lSolutions": [27.0]', '"lSolutions": null').replace('"ans": "9"', '"ans": ""'),
+    "mawps-csv": CSV.replace(",6\n", ",\n"),
+    "math": json.dumps({name: value for name, value in MATH.items() if name != "solution"}),
+    "jsonl": '{"question": "What is 3 + 4?", "answer": null}\n',
+}
+
+
+@pytest.mark.parametrize("format", UNANSWERED)
+def test_every_format_may_lack_its_answers_where_unlabelled_problems_are_read(tmp_path: Path, format: str) -> None:
+    path = tmp_path / "problems"
+    path.write_text(UNANSWERED[format], encoding="utf-8")
+    found = list(load(Source(format=format, path=str(path)), unlabelled=True))
+    assert [p.answer for p in found] == [""] * PUBLISHED[format][1]
+    with pytest.raises(DataError):
+        list(load(Source(format=format, path=str(path))))
+
+
 @pytest.mark.parametrize("format", PUBLISHED)
 def test_every_published_format_is_read(tmp_path: Path, format: str) -> None:
     text, count = PUBLISHED[format]

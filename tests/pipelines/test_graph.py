@@ -25,7 +25,12 @@ CLUSTER = {
     "server_gpus": 1,
     "shm_gib": 0.5,
 }
-RECIPE = {"loop": {"rounds": 2, "controls": ["annotated-only", "no-translation"]}, "cluster": CLUSTER}
+UNLABELLED = {"unlabelled": [{"format": "generated", "count": 9}]}
+RECIPE = {
+    "loop": {"rounds": 2, "controls": ["annotated-only", "no-translation"]},
+    "cluster": CLUSTER,
+    "problems": UNLABELLED,
+}
 
 
 def compiled(folder: Path, **recipe: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -57,16 +62,36 @@ def tasks(ir: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from dag["dag"]["tasks"].items()
 
 
+@pytest.mark.parametrize("problems", [{}, UNLABELLED])
 @pytest.mark.parametrize("loop", [{"rounds": 1}, {"rounds": 3, "controls": ["annotated-only", "no-translation"]}])
-def test_the_tasks_are_as_many_as_the_plan_says(tmp_path: Path, loop: dict[str, Any]) -> None:
-    spec, _ = compiled(tmp_path, loop=loop)
+def test_the_tasks_are_as_many_as_the_plan_says(tmp_path: Path, loop: dict[str, Any], problems: dict[str, Any]) -> None:
+    spec, _ = compiled(tmp_path, loop=loop, problems=problems)
 
     def leaves(component: dict[str, Any]) -> int:
         if "dag" not in component:
             return 1
         return sum(leaves(spec["components"][t["componentRef"]["name"]]) for t in component["dag"]["tasks"].values())
 
-    assert leaves(spec["root"]) == quota.tasks(parse({"loop": loop}))
+    assert leaves(spec["root"]) == quota.tasks(parse({"loop": loop, "problems": problems}))
+
+
+def test_without_unlabelled_problems_there_is_no_label_and_no_word_of_it(tmp_path: Path) -> None:
+    compile_to(tmp_path / "pipeline.yaml", parse({}))
+    assert "label" not in (tmp_path / "pipeline.yaml").read_text().replace("labels", "").replace("Label", "")
+
+
+def test_what_is_translated_and_taught_is_what_the_labels_judge_and_translations_are_judged_by_them(
+    ir: dict[str, Any],
+) -> None:
+    (one_round,) = (c["dag"]["tasks"] for n, c in ir["components"].items() if n == "comp-round")
+
+    def giver(task: str, name: str) -> str:
+        return str(one_round[task]["inputs"]["parameters"][name]["taskOutputParameter"]["producerTask"])
+
+    assert giver("label", "checked") == "verify"
+    asked = {"translate": ("checked", "problems"), "verify-2": ("problems",), "build-trainset": ("checked",)}
+    assert {giver(task, name) for task, names in asked.items() for name in names} == {"label"}
+    assert not any("measure-labels" in str(t) for name, t in one_round.items() if name != "measure-labels")
 
 
 def test_no_task_that_runs_code_uses_the_cache_of_kfp(ir: dict[str, Any]) -> None:

@@ -315,6 +315,17 @@ def _affects(path: str) -> bool:
     return bool(dict(options())[path].metadata["affects"])
 
 
+def test_answers_that_are_kept_aside_change_only_what_is_measured(base: dict[str, Any], tmp_path: Path) -> None:
+    file, made, keys = tmp_path / "unlabelled.jsonl", defaultdict[tuple[str, str], set[str]](set), list[Any]()
+    settings = {"problems.unlabelled": [{"format": "jsonl", "path": str(file)}], "sampling.k": 8}
+    for i, answer in enumerate(({}, {"answer": "7"}, {"answer": "8"})):
+        file.write_text("".join(json.dumps({"question": p.question} | answer) + "\n" for p in _problems()[:4]))
+        keys.append(run_all(parse(override(base, {**settings, "problems.train": []})), tmp_path / f"{i}", made))
+    assert keys[0].keys() == STEPS.keys() - {"report", "ended"}
+    assert {step for step in keys[0] for other in keys[1:] if other[step] != keys[0][step]} == {"measure_labels"}
+    assert {len(found) for found in made.values()} == {1}
+
+
 def test_of_recorded_completions_nothing_is_said_to_have_been_drawn(base: dict[str, Any], tmp_path: Path) -> None:
     recorded = override(base, {"sampling.backend": "recorded"})
     made: Outputs = defaultdict(set)

@@ -200,3 +200,42 @@ def test_a_missing_file_is_refused_before_anything_is_written(tmp_path: Path, se
     with pytest.raises(UserError, match=r"does not exist.*gone\.jsonl"):
         prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
     assert not (tmp_path / "store").exists()
+
+
+def unlabelled(path: Path, questions: list[str]) -> dict[str, str]:
+    path.write_text("".join(json.dumps({"question": q}) + "\n" for q in questions))
+    return {"format": "jsonl", "path": str(path)}
+
+
+def test_without_training_problems_unlabelled_ones_are_enough(tmp_path: Path, sets: dict[str, Any]) -> None:
+    made = engines(tmp_path, **sets | {"train": [], "unlabelled": [unlabelled(tmp_path / "u.jsonl", ["Who is 4?"])]})
+    manifest = prepare.Prepare().run(made, PLACE, {})
+    assert (manifest.counts["train"], manifest.counts["unlabelled"]) == (0, 1)
+
+
+def test_an_unlabelled_question_whose_answer_is_known_is_left_out(tmp_path: Path, sets: dict[str, Any]) -> None:
+    sets["unlabelled"] = [unlabelled(tmp_path / "u.jsonl", ["What is 1 + 6?", "Who is 4?"])]
+    made = engines(tmp_path, **sets)
+    manifest = prepare.Prepare().run(made, PLACE, {})
+    assert [p.question for p in read(made, manifest, "unlabelled")] == ["Who is 4?"]
+    assert (manifest.counts["duplicates"], "contradictions" in manifest.counts) == (1, False)
+
+
+def test_an_unlabelled_problem_that_is_held_out_stops_the_run(tmp_path: Path, sets: dict[str, Any]) -> None:
+    sets["unlabelled"] = [unlabelled(tmp_path / "u.jsonl", ["Is 3 + 4 seven?"])]
+    with pytest.raises(LeakError, match=r"unlabelled: Is 3 \+ 4 seven"):
+        prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
+
+
+def test_an_unlabelled_problem_that_is_nearly_held_out_is_left_out(tmp_path: Path, sets: dict[str, Any]) -> None:
+    sets["test"].append(file(tmp_path / "t.jsonl", [SENTENCE.format(3, 4)]))
+    sets["unlabelled"] = [unlabelled(tmp_path / "u.jsonl", [SENTENCE.format(3, 4) + " Say it.", "Who is 4?"])]
+    manifest = prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
+    assert (manifest.counts["unlabelled"], manifest.counts["near_duplicates"]) == (1, 1)
+
+
+@pytest.mark.parametrize("role", ["train", "test", "annotated"])
+def test_only_an_unlabelled_problem_may_lack_its_answer(tmp_path: Path, sets: dict[str, Any], role: str) -> None:
+    sets[role] = [unlabelled(tmp_path / "u.jsonl", ["Who is 4?"])]
+    with pytest.raises(UserError, match="field 'answer': is missing"):
+        prepare.Prepare().run(engines(tmp_path, **sets), PLACE, {})
