@@ -20,7 +20,7 @@ def grade(source: Source, out: Target, json: Json = False) -> None:
 
     "equal" is null if it cannot be decided in time; docs/grading.md has the rules. For an answer of null, as
     `mmst extract` writes it, "equal" is false and "how" is no_answer. Answers may be JSON numbers, compared by
-    their digits. A "question" in a line tells the units.
+    their digits. A "question" in a line tells the units, "options" are those of multiple choice ({"A": "36", …}).
 
     Examples:
 

@@ -33,9 +33,9 @@ The rules are tried in this order:
    - Compared with a number that has a decimal point, a comma may be a decimal comma (1,22 = 1.22).
 3. text. The words are the same, ignoring case, spacing, LaTeX formatting and a final period.
 4. form. Choices are compared by their letter ("B" = "(B) 12"). Yes and no may be written True and False. What follows
-   must be the same ("Yes, 5" ≠ "Yes, 7"), or only confirm it: "Yes, it is." is yes; "Yes, 5", "Yes, but …" and "Yes,
-   no" are not. A time of day is h:mm with two digits of minutes, so 12:30 is neither 2:5 nor 0.4; without am or pm it
-   is on a 24-hour clock. Ratios are written 2:5, or 4 : 10 with spaces; 2 to 5 is a
+   must be the same ("Yes, 5" ≠ "Yes, 7"), or only confirm it: "Yes, it is.", "yes because …" and "Yes (it is)" are yes;
+   "Yes, 5", "Yes, but …" and "Yes, no" are not. A time of day is h:mm with two digits of minutes, so 12:30 is neither
+   2:5 nor 0.4; without am or pm it is on a 24-hour clock. Ratios are written 2:5, or 4 : 10 with spaces; 2 to 5 is a
    ratio beside these. Measures in several known units (5 feet 2 inches, 5 ft 2 in) and remainders (4 R 1) are compared
    part by part. A or C is not A and C.
 5. formula. Both answers are read as mathematics (`parse`) and compared part by part (`match`). Items without brackets
@@ -55,7 +55,11 @@ The rules are tried in this order:
    - Output of Python, sympy and numpy is read: (3+4j), [Fraction(3, 4)], [[1, 2], [3, 4]], {x: 3}, 0x2a. A list of
      one item is that item. A list of three or more is also a tuple or set; a list of two numbers is an interval or
      an unordered list.
-6. undecided. The comparison needs algebra: an equation to solve, an inequality of second degree, an integral. Then
+6. choice. If the problem's options are known, this is the only rule: an answer names one of them by label, by text or
+   by both (B, (b), B) 38, B. 38, option B, 38, 38 apples). Another option, or none, is wrong. An answer that names two
+   ("A or B", "B) 40" where 40 is C), denies one ("not B") or says it in other words ("at a bank") is undecided; algebra
+   is not asked. Without options, a letter is a choice only as in 4, or a variable.
+7. undecided. The comparison needs algebra: an equation to solve, an inequality of second degree, an integral. Then
    `settle` asks the algebra engine. What the engine cannot decide in time stays undecided, and so do answers that are
    equal only where both are defined, or that are always true or never true.
 

@@ -26,7 +26,7 @@ from mmst.core.errors import ConfigError, LeakError, UserError, did_you_mean
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
 from mmst.core.records import CheckedSample, Example, Problem, Verdict
-from mmst.core.stored import load, records
+from mmst.core.stored import made, records
 from mmst.methods import method
 from mmst.methods.prompts import solve_messages
 from mmst.runs.summary import StageState, recorded_config, stages
@@ -142,8 +142,8 @@ def find(store: Store, run: str, arm: str = "", round: int | None = None) -> Sou
 
 def _source(store: Store, run: str, state: StageState, prompt: PromptConfig) -> Source:
     assert state.manifest is not None, "only complete stages are chosen"
-    inputs = {name: load(store, ref) for name, ref in state.inputs.items()}
-    declared = {made.stored or made.name: made for made in map(stage, STEPS)}
+    inputs = {name: _complete(store, ref) for name, ref in state.inputs.items()}
+    declared = {s.stored or s.name: s for s in map(stage, STEPS)}
     checked = tuple(
         m for m in inputs.values() if m.stage in declared and CheckedSample in declared[m.stage].writes.values()
     )
@@ -156,6 +156,13 @@ def _source(store: Store, run: str, state: StageState, prompt: PromptConfig) -> 
         checked=checked,
         prompt=prompt,
     )
+
+
+def _complete(store: Store, ref: str) -> Manifest:
+    if (found := made(store, ref)) is None:
+        remedy = "the command that started the run makes it again"
+        raise UserError("a stage that the training set was made of is not in the store", value=ref, remedy=remedy)
+    return found
 
 
 def rows(store: Store, source: Source, format: Format, counts: Counter[str], *, pairs: bool = False) -> Iterator[Row]:
