@@ -102,6 +102,8 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
     from mmst.observe.console import escape
 
     table = Table("run", "title", "rounds", "stages complete", "last decision", box=None, header_style="bold")
+    if any(s.served for s in found):
+        table.add_column("answered in the base's place")
     rows = []
     for s in found:
         states = [state for r in s.rounds for state in r.stages]
@@ -109,8 +111,11 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
         word = "" if s.decision is None else "promoted" if s.decision.promote else "rejected"
         title = s.config.title if s.config else ""
         rounds = max((r.round for r in s.rounds), default=0)
-        table.add_row(escape(s.run), escape(title), str(rounds), f"{complete} of {len(states)} begun", word)
-        rows.append({"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)})
+        served = ", ".join(map(str, s.served))
+        cells = [escape(s.run), escape(title), str(rounds), f"{complete} of {len(states)} begun", word, escape(served)]
+        table.add_row(*cells[: len(table.columns)])
+        row = {"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)}
+        rows.append(row | ({"served": served} if served else {}))
     empty = f"No runs in {uri}. `mmst run --recipe demo` starts one; --out selects another store."
     emit(rows, json, table if rows else empty)
 

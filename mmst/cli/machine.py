@@ -79,12 +79,14 @@ def serve(
 
       mmst run -r demo -s sampling.backend=openai -s sampling.url=http://127.0.0.1:8080/openai/v1
     """
+    from mmst.core.process import stop_on_signals
     from mmst.core.stored import load
     from mmst.core.weights import checkpoint_folder
     from mmst.models import model_folder
     from mmst.models.sources import model_files
     from mmst.wiring import open_store
 
+    stop_on_signals("nothing is served")
     if bool(store) != bool(checkpoint) or (model and store):
         raise ConfigError(
             "give either a model, or --store with --checkpoint",

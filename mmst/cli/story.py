@@ -13,6 +13,7 @@ from mmst.core.records import CheckedSample, Label, Labelling, MeasuredLabel
 from mmst.observe.console import escape
 from mmst.runs.problem_history import RoundStory, Story
 
+DIGEST = "sha256:"
 _OUTCOMES = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[yellow]request failed[/]"}
 
 
@@ -35,6 +36,9 @@ def tell(told: Story) -> Iterator[RenderableType]:
 
 
 def _round(r: RoundStory) -> Iterator[RenderableType]:
+    for model in dict.fromkeys(s.sample.model for s in r.samples):
+        if not model.startswith(DIGEST):
+            yield f"answered by {escape(model)}"
     prompts = dict.fromkeys((s.sample.method, s.sample.prompt) for s in r.samples)
     for method, prompt in prompts:
         yield Panel(escape(prompt.rstrip()), title=escape(f"prompt, {method}"), title_align="left", border_style="dim")

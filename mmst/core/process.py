@@ -108,11 +108,11 @@ def started(pid: int) -> str:
         return ""
 
 
-def stop_on_signals() -> None:
-    """Turn SIGTERM and Ctrl-C into `Stopped`, so that what is open is closed properly."""
+def stop_on_signals(then: str = "the same command continues") -> None:
+    """Turn SIGTERM and Ctrl-C into `Stopped`, so that what is open is closed properly; `then` says what may follow."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(f"stopped by {signal.Signals(number).name}; the same command continues")
+        raise Stopped(f"stopped by {signal.Signals(number).name}; {then}")
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -17,6 +17,7 @@ SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 STRING, ARRAY = 8, 9
 DEEPEST = 4
 """Arrays within arrays."""
+MOST_DIMENSIONS = 4
 TENSOR_BYTES = 8 + 4 + 4 + 8
 """What describing a tensor takes at least: the length of its name, its number of dimensions, type and place."""
 
@@ -26,16 +27,16 @@ def check(file: Path) -> None:
     try:
         with file.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
             _Header(content).read()
-    except (ValueError, struct.error) as e:
+    except (ValueError, OverflowError) as e:
         remedy = "download it again"
         raise ModelError("the GGUF file is cut or damaged", value=str(file), why=str(e), remedy=remedy) from e
 
 
 class _Header:
     def __init__(self, content: mmap.mmap) -> None:
-        self.content, self.at = content, 4
-        (version,) = struct.unpack_from("<I", content, 4)
-        self.order = ">" if version & 0xFFFF == 0 else "<"
+        self.content, self.at, self.order = content, 4, "<"
+        (version,) = self._numbers("I")
+        self.order, self.at = ">" if version & 0xFFFF == 0 else "<", 4
 
     def read(self) -> None:
         _, tensors, values = self._numbers("IQQ")
@@ -44,6 +45,15 @@ class _Header:
         for _ in range(values):
             self._skip(self._numbers("Q")[0])
             self._value(self._numbers("I")[0], 1)
+        for _ in range(tensors):
+            self._tensor()
+
+    def _tensor(self) -> None:
+        self._skip(self._numbers("Q")[0])
+        (dimensions,) = self._numbers("I")
+        if dimensions > MOST_DIMENSIONS:
+            raise ValueError(f"it has a tensor of {dimensions} dimensions")
+        self._skip(8 * dimensions + 4 + 8)
 
     def _value(self, kind: int, n: int, depth: int = 0) -> None:
         if kind in SIZES:
@@ -59,11 +69,12 @@ class _Header:
             raise ValueError(f"it has a value of type {kind}")
 
     def _numbers(self, form: str) -> tuple[int, ...]:
-        found = struct.unpack_from(self.order + form, self.content, self.at)
+        at = self.at
         self._skip(struct.calcsize(self.order + form))
+        found: tuple[int, ...] = struct.unpack_from(self.order + form, self.content, at)
         return found
 
     def _skip(self, n: int) -> None:
         self.at += n
-        if self.at > len(self.content):
-            raise ValueError(f"it announces {n} bytes more than it has")
+        if (over := self.at - len(self.content)) > 0:
+            raise ValueError(f"its header goes on for at least {over:,} bytes behind the end")

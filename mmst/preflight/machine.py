@@ -10,6 +10,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,9 @@ PACKAGES = (
 MEMORY_GIB = 3.0
 DISK_GIB = 2.0
 SHM_MIB = 64
+UNAVAILABLE = 503
+LOADING, LOOK = 600.0, 1.0
+"""Seconds for which a model server that loads its model is waited for, and between two looks at it."""
 
 
 def examine(out: str) -> Iterator[Diagnostic]:
@@ -194,19 +198,37 @@ def plug_ins() -> Iterator[Diagnostic]:
 
 def answering(what: str, url: str, why: str, remedy: str, seconds: float = 5.0) -> Diagnostic:
     """Whether an HTTP server answers: any answer below 500 counts, also a refusal."""
+    status, found = _asked(url, seconds)
+    return Diagnostic(what=what, ok=0 < status < 500, found=found, why=why, remedy=remedy)
+
+
+def model_server(url: str) -> Diagnostic:
+    """Whether a model server answers at `url`, at last: while it says 503 it loads its model, and is waited for.
+
+    Any other answer will do, for there are servers that fail to list their models.
+    """
+    until = time.monotonic() + LOADING
+    status, found = _asked(f"{url.rstrip('/')}/models", 5.0)
+    while status == UNAVAILABLE and time.monotonic() < until:
+        time.sleep(LOOK)
+        status, found = _asked(f"{url.rstrip('/')}/models", 5.0)
+    return Diagnostic(what="server", ok=status not in (0, UNAVAILABLE), found=found, why="", remedy="")
+
+
+def _asked(url: str, seconds: float) -> tuple[int, str]:
+    """The status of an HTTP server's answer, 0 if there is none, and what happened in words."""
     import http.client
     import urllib.error
     import urllib.request
 
     address, headers = without_user(url)
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=seconds):
-            found, ok = f"{url} answers", True
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=seconds) as answer:
+            return answer.status, f"{url} answers"
     except urllib.error.HTTPError as e:
-        found, ok = f"{url} answers with {e.code}", e.code < 500
+        return e.code, f"{url} answers with {e.code}"
     except (OSError, ValueError, http.client.HTTPException) as e:
-        found, ok = f"{url}: {getattr(e, 'reason', e)}", False
-    return Diagnostic(what=what, ok=ok, found=found, why=why, remedy=remedy)
+        return 0, f"{url}: {getattr(e, 'reason', e)}"
 
 
 def _try(what: str, why: str, probe: Callable[[], str]) -> Diagnostic:

@@ -115,7 +115,7 @@ def engines(config: Config) -> None:
     """The servers that are named answer, and the sandbox starts."""
     if config.sampling.backend == "openai":
         wiring.api_key(config.sampling.api_key_env)
-        server = preflight_machine.answering("server", f"{config.sampling.url.rstrip('/')}/models", "", "")
+        server = preflight_machine.model_server(config.sampling.url)
         if not server.ok:
             raise ConfigError(
                 f"no model server answers at sampling.url ({server.found})",

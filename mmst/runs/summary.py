@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mmst.core import sealed
 from mmst.core.config import Config, parse_stored, run_id, to_text
@@ -28,12 +28,16 @@ from mmst.core.results import (
     TrainsetCounts,
     VerifyCounts,
 )
+from mmst.core.served import Served
 from mmst.core.stored import made, pointers, timing
 from mmst.stages import STEPS
 from mmst.stages.champion import ALL_METHODS
 
 MAIN_ONLY = ("prepare", "sample")
 """Steps that only a run's own arm has, never a control."""
+
+SAMPLING = ("sample", "translate")
+"""Stages that ask a model; their only result is who answered in its place, if another did."""
 
 FUNNEL = ("asked", "passed", "translated", "passed_again", "kept")
 """From problems to training examples: samples asked for, correct ones, translations, correct ones, examples kept."""
@@ -116,6 +120,12 @@ class RunSummary:
     notes: tuple[str, ...] = field(default=())
 
     @property
+    def served(self) -> tuple[Served, ...]:
+        """The servers that answered in the base's place, by name and revision."""
+        stages = [state.manifest for r in self.rounds for state in r.stages if state.manifest]
+        return tuple(dict.fromkeys(m.result(Served) for m in stages if m.stage in SAMPLING and m.facts))
+
+    @property
     def decision(self) -> Decision | None:
         """The last decision that was made."""
         return next((r.decision for r in reversed(self.rounds) if r.decision is not None), None)
@@ -184,7 +194,8 @@ def summarise(store: Store, run: str) -> RunSummary:
     for state in stages(store, run):
         by_round.setdefault(state.place.round, []).append(state)
     rounds = tuple(_round(number, tuple(found)) for number, found in sorted(by_round.items()))
-    return RunSummary(run=run, config=config, rounds=rounds, notes=tuple(_notes(config, rounds)))
+    found = RunSummary(run=run, config=config, rounds=rounds)
+    return replace(found, notes=tuple(_notes(found)))
 
 
 def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
@@ -241,8 +252,14 @@ def _funnel(
     return funnel
 
 
-def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[str]:
+def _notes(run: RunSummary) -> Iterator[str]:
     """What a reader must know before believing the tables."""
+    config, rounds = run.config, run.rounds
+    for server in run.served:
+        yield (
+            f"{server} answered in the base model's place: a server that states no digest, by the name and the "
+            "revision that the recipe gives it."
+        )
     scores = [(r, s) for r in rounds for report in r.arms.values() for s in report.scores if s.failed]
     for r, s in scores:
         if s.method != ALL_METHODS:

@@ -418,6 +418,32 @@ def test_a_signal_ends_a_command_soon_with_130_and_says_that_it_continues(number
     assert "Traceback" not in message
 
 
+SERVER_THAT_LOADS = """
+import sys, time
+from mmst.cli import app
+from mmst.models import sources
+
+def load(base):
+    print("waiting", file=sys.stderr, flush=True)
+    for _ in range(600):
+        time.sleep(0.1)
+
+sources.model_files = load
+sys.exit(app.main(["serve", "mmst:tiny"]))
+"""
+
+
+def test_a_signal_to_a_server_that_loads_does_not_say_that_anything_continues() -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVER_THAT_LOADS], stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline() == "waiting\n"
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=60) == 130
+        message = child.stderr.read()
+    assert "stopped by SIGINT; nothing is served" in message
+    assert "continues" not in message
+
+
 @pytest.mark.parametrize("old", app.RENAMED)
 def test_an_old_command_is_refused_with_the_new_one(mmst: Run, old: str) -> None:
     code, _, err = mmst(old, "--recipe", "demo")

@@ -204,6 +204,41 @@ def test_a_greedy_request_may_have_the_same_completion_n_times(start: Callable[.
         assert [c.text for c in server.sample([greedy(n=2)])[0]] == 2 * [" 2+3=5"]
 
 
+# --- vLLM
+
+
+def vllm(attempt: int, body: dict[str, Any]) -> Answer:
+    """Several completions at once, except greedy ones."""
+    if body["n"] > 1 and body["temperature"] == 0:
+        said = f"n must be 1 when using greedy sampling, got {body['n']}."
+        data: dict[str, Any] = {"message": said, "type": "BadRequestError", "param": None, "code": 400}
+        return 400, {}, json.dumps({"error": data}).encode()
+    nothing = {"stop_reason": None, "token_ids": None, "prompt_logprobs": None, "prompt_token_ids": None}
+    choices = [
+        {"index": j, "text": f"{body['seed']}.{j}", "logprobs": None, "finish_reason": "length", **nothing}
+        for j in range(body["n"])
+    ]
+    tokens = body["n"] * body["max_tokens"]
+    data = {
+        "id": "cmpl-b2c19e5bfc2a630c",
+        "object": "text_completion",
+        "created": 1796029852,
+        "model": "m",
+        "choices": choices,
+        "service_tier": None,
+        "system_fingerprint": "vllm-0.32.0-0353e00a",
+        "usage": {"prompt_tokens": 9, "total_tokens": 9 + tokens, "completion_tokens": tokens},
+    }
+    return 200, {}, json.dumps(data).encode()
+
+
+def test_a_server_that_gives_one_greedy_completion_gives_others_at_once(start: Callable[..., Fake]) -> None:
+    with client(start(vllm)) as server:
+        drawn, sure = server.sample([ask(1, 3), greedy(seed=2, n=2)])
+    assert [(c.text, c.tokens) for c in drawn] == [(f"1.{j}", 8) for j in range(3)]
+    assert [c.text for c in sure] == [f"{seed_of(2, j)}.0" for j in range(2)]
+
+
 # --- any
 
 

@@ -43,6 +43,27 @@ def test_the_server_gets_the_model_and_answers_at_the_address(tmp_path: Path) ->
         httpx.get(f"{url}/models")
 
 
+LISTLESS = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        listing = {"500": (500, b"Internal Server Error"), "empty": (200, b'{"object":"list","data":[]}')}[sys.argv[3]]
+        status, body = {"/v1/models": listing, "/health": (200, b'{"status":"ok"}')}.get(self.path, (404, b"{}"))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("listing", ["500", "empty"])
+def test_a_server_that_cannot_list_its_models_is_ready_when_it_says_that_it_is_healthy(
+    tmp_path: Path, listing: str
+) -> None:
+    with started(template(LISTLESS, listing), tmp_path, "float32") as url:
+        assert url.endswith("/v1")
+
+
 def test_what_the_server_started_ends_with_it(tmp_path: Path) -> None:
     before = set(descendants(os.getpid()))
     with started(template(SERVER, "--child"), tmp_path, "float32"):

@@ -43,6 +43,27 @@ def test_what_does_not_fit_into_the_file_is_one_error(tmp_path: Path, content: b
         gguf_header.check(tmp_path / "m.gguf")
 
 
+@pytest.mark.parametrize("content", [b"GGUF\3", header(b"", n=0, tensors=1) + 30 * b"\xff", header(b"\1\0\0")])
+def test_the_error_says_what_is_wrong_with_the_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.gguf").write_bytes(content)
+    with pytest.raises(ModelError, match=r"its header goes on for at least [\d,]+ bytes behind the end"):
+        gguf_header.check(tmp_path / "m.gguf")
+
+
+def test_a_tensor_of_more_dimensions_than_there_are_is_damage(tmp_path: Path) -> None:
+    record = struct.pack("<Q", 1) + b"t" + struct.pack("<I", 5) + bytes(60)
+    (tmp_path / "m.gguf").write_bytes(header(b"", n=0, tensors=1) + record)
+    with pytest.raises(ModelError, match="dimensions"):
+        gguf_header.check(tmp_path / "m.gguf")
+
+
+def test_a_file_that_ends_within_its_tensor_records_is_one_error(tmp_path: Path, whole: bytes) -> None:
+    last = whole.rindex(b"output_norm.weight") + 1  # the first of the names that tensors have begins before
+    (tmp_path / "m.gguf").write_bytes(whole[:last])
+    with pytest.raises(ModelError, match="behind the end"):
+        gguf_header.check(tmp_path / "m.gguf")
+
+
 def test_a_whole_file_passes(tmp_path: Path) -> None:
     gguf_header.check(small_gguf(tmp_path / "m.gguf"))
 

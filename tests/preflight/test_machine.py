@@ -154,6 +154,33 @@ def test_a_model_server_that_answers_is_accepted(tmp_path: Path, model: Path, st
     recipe.check(config(tmp_path, sampling={"backend": "openai", "url": status[0]}))
 
 
+@pytest.mark.parametrize("last", [200, 401, 500])
+def test_a_model_server_that_loads_its_model_is_waited_for(
+    status: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    address, answers = status
+    answers[0] = 503
+    looks: list[float] = []
+
+    def wait(seconds: float) -> None:
+        looks.append(seconds)
+        answers[0] = last if len(looks) == 3 else 503
+
+    monkeypatch.setattr("mmst.preflight.machine.time.sleep", wait)
+    assert machine.model_server(address).ok
+    assert len(looks) == 3
+
+
+def test_a_model_server_that_loads_for_ever_is_not_there(
+    status: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, answers = status
+    answers[0] = 503
+    monkeypatch.setattr(machine, "LOADING", 0.0)
+    assert "503" in machine.model_server(address).found
+    assert not machine.model_server(address).ok
+
+
 def test_a_tracking_server_that_is_not_there_is_refused(tmp_path: Path, model: Path) -> None:
     with pytest.raises(SetupError, match=r"MLflow.*mlflow server"):
         recipe.check(config(tmp_path, promote={"tracking_uri": f"http://127.0.0.1:{closed_port()}"}))

@@ -20,7 +20,7 @@ from mmst.core.records import CheckedSample, Outcome, Report, Sample, Verdict, d
 from mmst.core.results import Measured
 from mmst.core.stage_folder import StageFolder
 from mmst.core.stored import load, records
-from mmst.runs.summary import RoundSummary, _notes
+from mmst.runs.summary import RoundSummary, RunSummary, _notes
 from mmst.stages import build_trainset, translate
 from mmst.stages.decision import Evaluated, decide
 from mmst.storage.folder import FolderStore
@@ -363,7 +363,7 @@ def test_the_summary_says_how_many_problems_are_left_out(tmp_path: Path) -> None
     r = RoundSummary(
         round=1, arms={"mmst": made.result(Measured).report}, decision=None, stopped="", stages=(), **empty
     )
-    (note, *_) = _notes(None, (r,))
+    (note, *_) = _notes(RunSummary(run="r", config=None, rounds=(r,)))
     assert "main by code: 1 of 10 problems are left out" in note
 
 

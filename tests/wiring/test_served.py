@@ -19,6 +19,7 @@ from mmst.core.served import Served
 from mmst.core.stage_folder import StageFolder
 from mmst.core.stored import records
 from mmst.datasets import make_problem
+from mmst.runs.summary import summarise
 from mmst.stages.base_model import BaseModel
 from mmst.stages.sample import Sampling
 from mmst.wiring import connect
@@ -83,6 +84,15 @@ def test_the_lineage_says_who_answered(start: Callable[..., Fake], tmp_path: Pat
     params = connect(config).provenance.params
     assert (params["sampling.served_model"], params["sampling.revision"]) == ("m", "2026-11-30")
     assert sampled(recipe(tmp_path)).facts == {}
+
+
+def test_a_run_names_the_server_that_answered_in_the_base_s_place(start: Callable[..., Fake], tmp_path: Path) -> None:
+    there, here = served_by(start(good), tmp_path / "there", **NAMED), recipe(tmp_path / "here")
+    sampled(there), sampled(here)
+    remote, local = (summarise(connect(config).store, "r") for config in (there, here))
+    assert (list(map(str, remote.served)), local.served) == (["m@2026-11-30"], ())
+    assert [note for note in remote.notes if note.startswith("m@2026-11-30 answered")]
+    assert not [note for note in local.notes if "answered" in note]
 
 
 def test_the_same_model_at_another_address_is_the_same_and_another_revision_is_not(

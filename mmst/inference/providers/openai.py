@@ -223,7 +223,7 @@ class OpenAIServer:
             metrics.retry("openai", trouble)
 
         while True:
-            if not self.trifles.known_to_give(request.n):
+            if not self.trifles.known_to_give(request):
                 return await self._one_by_one(request)
             after = 0.0
             try:
@@ -237,13 +237,13 @@ class OpenAIServer:
             except Refused as e:
                 if await self._learns(e, request, learnt):
                     continue
-                if e.for_all is None and ONE_ONLY.search(str(e)) and not await self.trifles.gives(request.n):
+                if e.for_all is None and ONE_ONLY.search(str(e)) and not await self.trifles.gives(request):
                     continue
                 if e.for_all is not None and not await self.trifles.answered():
                     raise e.for_all from None
                 return [failed(str(e))] * request.n
             except BadAnswer as e:
-                if isinstance(e, OneOnly) and not await self.trifles.gives(request.n):
+                if isinstance(e, OneOnly) and not await self.trifles.gives(request):
                     continue
                 note(f"bad answer ({e})")
                 bad, pause = bad + 1, min(pause, LONGEST_BAD_PAUSE)
@@ -282,8 +282,9 @@ class OpenAIServer:
         `learnt` is what this request has been changed for already.
         """
         new = self.dialect.refused(str(e)) - learnt
-        unclear = e.for_all is None and not new and not self.completes and not learnt
-        if unclear and await self.trifles.takes_the_standard_only():
+        unnamed = e.for_all is None and not new and not learnt
+        may_be_ours = self.trifles.found.get("standard", not self.completes)  # true where others have found it out
+        if unnamed and may_be_ours and await self.trifles.takes_the_standard_only():
             new = set(OWN_KEYS)
         may_chat = self.dialect.chat or not self.completes  # the first where others have found it out meanwhile
         if e.status in NOT_HERE and may_chat and CHAT not in learnt and await self.trifles.chats_only():
@@ -306,7 +307,7 @@ class OpenAIServer:
         if begins and "add_special_tokens" not in left_out and await self.trifles.doubles_the_start():
             left_out.add("add_special_tokens")
             return False
-        if not answer.each_counted and not await self.trifles.gives(request.n):
+        if not answer.each_counted and not await self.trifles.gives(request):
             return False
         await self._drawn(request, answer.completions)
         return True

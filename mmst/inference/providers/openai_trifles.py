@@ -75,27 +75,28 @@ class Trifles:
             return False
         return True
 
-    def known_to_give(self, n: int) -> bool:
+    def known_to_give(self, request: Request) -> bool:
         """Like `gives`, without asking."""
-        return self.found.get(n, True)
+        return self.found.get(_several(request), True)
 
-    async def gives(self, n: int) -> bool:
-        """Whether the server gives `n` completions at once, and counts the tokens of all; True while nobody knows.
+    async def gives(self, request: Request) -> bool:
+        """Whether the server gives a request's `n` completions at once, and counts the tokens of all.
 
-        One that gives fewer refuses, or answers with one. One that counts the tokens of a single completion counts
-        fewer than there are completions.
+        One that gives fewer refuses, or answers with one; there are some that do so for greedy completions only. One
+        that counts the tokens of a single completion counts fewer than there are completions. True while nobody knows.
         """
+        n, greedy = what = _several(request)
 
         async def find() -> bool | None:
             try:
-                answer = await self.answer(replace(TRIFLE, n=n))
+                answer = await self.answer(replace(TRIFLE, n=n, temperature=0.0 if greedy else 1.0))
             except OneOnly:
                 return False
             except Refused:
                 return False if await self.answered() else None
             return not 0 < sum(completion.tokens for completion in answer.completions) < n
 
-        return n == 1 or await self._once(n, find, unknown=True)
+        return n == 1 or await self._once(what, find, unknown=True)
 
     async def chats_only(self) -> bool:
         """Whether a server that has no completions has chat completions; False while nobody knows."""
@@ -161,3 +162,8 @@ class Trifles:
                     if found is not None:
                         self.found[what] = found
         return self.found.get(what, unknown)
+
+
+def _several(request: Request) -> tuple[int, bool]:
+    """What whether a server gives several completions depends on: their number, and whether they are greedy."""
+    return request.n, request.temperature == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.client
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +33,7 @@ START = 1800.0
 """Seconds that a server may take to load a model."""
 PATHS = ("/v1", "/openai/v1")
 PAUSE, DRAIN = 0.2, 20.0
+OK, FAILS = 200, 500
 _MOST = 1 << 20
 _REMEDY = "install it, or set sampling.server to the command that starts your server"
 
@@ -82,15 +85,17 @@ def started(template: str, model: Path, dtype: str) -> Iterator[str]:
 
 
 def _ready(process: subprocess.Popen[bytes], port: int, words: Sequence[str], log: IO[bytes]) -> str:
-    """Its address, once it lists its models."""
-    until = time.monotonic() + START
+    """Its address, once it lists its models, or says that it is healthy where it has a list that it cannot fill."""
+    until, address = time.monotonic() + START, f"http://127.0.0.1:{port}"
     while process.poll() is None:
-        for path in PATHS:
-            url = f"http://127.0.0.1:{port}{path}"
-            with contextlib.suppress(OSError, ValueError), _direct.open(f"{url}/models", timeout=5.0) as answer:
-                said = json.loads(answer.read(_MOST))
-                if isinstance(said, dict) and said.get("data"):  # KServe's own protocol answers at /v1 too
-                    return url
+        lists = {path: _asked(f"{address}{path}/models") for path in PATHS}
+        for path, (_, said) in lists.items():
+            if isinstance(said, dict) and said.get("data"):  # KServe's own protocol answers at /v1 too
+                return address + path
+        for path, (status, said) in lists.items():
+            unfilled = status == FAILS or (isinstance(said, dict) and said.get("data") == [])
+            if unfilled and _asked(f"{address}/health")[0] == OK:
+                return address + path
         if time.monotonic() > until:
             raise SamplerError(
                 f"the model server does not answer within {START:g} s ({shlex.join(words)})",
@@ -103,6 +108,19 @@ def _ready(process: subprocess.Popen[bytes], port: int, words: Sequence[str], lo
         why=_last_words(log),
         remedy="run that command by itself to see why",
     )
+
+
+def _asked(url: str) -> tuple[int, object]:
+    """The status of an answer, 0 if there is none, and the JSON in it, if there is any."""
+    try:
+        with _direct.open(url, timeout=5.0) as answer:
+            return answer.status, json.loads(answer.read(_MOST))
+    except urllib.error.HTTPError as e:
+        return e.code, None
+    except ValueError:
+        return OK, None
+    except (OSError, http.client.HTTPException):
+        return 0, None
 
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
