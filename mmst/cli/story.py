@@ -34,15 +34,16 @@ def tell(told: Story) -> Iterator[RenderableType]:
 
 
 def _round(r: RoundStory) -> Iterator[RenderableType]:
-    prompts = dict.fromkeys((s.sample.method, s.sample.prompt) for s in r.samples)
-    for method, prompt in prompts:
-        yield Panel(escape(prompt.rstrip()), title=escape(f"prompt, {method}"), title_align="left", border_style="dim")
-        yield Columns([_sample(s, r) for s in r.samples if s.sample.method == method])
+    prompts = dict.fromkeys((s.sample.method, s.sample.prompt, s.sample.writer) for s in r.samples)
+    for method, prompt, writer in prompts:
+        title = escape(f"prompt, {method}{_by(writer)}")
+        yield Panel(escape(prompt.rstrip()), title=title, title_align="left", border_style="dim")
+        yield Columns([_sample(s, r) for s in r.samples if (s.sample.method, s.sample.writer) == (method, writer)])
     for t in r.translations:
         source = r.source_of(t)
         table = Table.grid(padding=(0, 2), expand=False)
         left = escape(source.solution) if source else t.sample.source_sample
-        title = f"translation {t.sample.source_method} → {t.sample.method}"
+        title = f"translation {t.sample.source_method} → {t.sample.method}{_by(t.sample.writer)}"
         table.add_row(Panel(left, title=f"{t.sample.source_method} (passed)", border_style="green"), _sample(t, r))
         yield Panel(table, title=title, title_align="left", border_style="cyan")
     for arm, examples in r.trained.items():
@@ -54,6 +55,10 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
         listed = ", ".join(f"{o.method} {_OUTCOMES[o.passed]}" for o in outcomes)
         yield f"held out, {arm} of round {r.round}: {listed}"
         yield Columns([_sample(s, r) for s in r.heldout.get(arm, ())])
+
+
+def _by(writer: str) -> str:
+    return f", by the teacher {writer}" if writer else ""
 
 
 def _sample(s: CheckedSample, r: RoundStory) -> Panel:

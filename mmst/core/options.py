@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -39,6 +39,11 @@ def option(
     )
 
 
+def options_by_name(help: str) -> Any:
+    """A config field that maps names of the user's to sections; none as it comes, and then in no key."""
+    return field(default_factory=dict, metadata={"description": help, "affects": True, "quiet": True})
+
+
 def section(kind: type[T], *, affects: bool = True) -> T:
     """A nested section with its defaults; with `affects=False` none of its options can change a result."""
     return field(default_factory=kind, metadata={"affects": affects})
@@ -48,8 +53,11 @@ def declared(kind: type, prefix: str = "") -> Iterator[tuple[str, str, Any, str]
     """Every option as (path, type, default, help), for help texts and docs."""
     hints = typing.get_type_hints(kind)
     for f in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(hints[f.name]):
-            yield from declared(typing.cast(type, hints[f.name]), f"{prefix}{f.name}.")
+        if inner := _section(hints[f.name]):
+            yield from declared(inner, f"{prefix}{f.name}.")
+        elif typing.get_origin(hints[f.name]) is Mapping:
+            yield f"{prefix}{f.name}", "mapping", {}, f.metadata["description"]
+            yield from declared(typing.get_args(hints[f.name])[1], f"{prefix}{f.name}.NAME.")
         else:
             yield f"{prefix}{f.name}", _type_name(hints[f.name]), f.default, f.metadata["description"]
 
@@ -59,14 +67,26 @@ def identity(config: Any) -> dict[str, Any]:
     return {
         f.name: identity(v) if dataclasses.is_dataclass(v := getattr(config, f.name)) else _identities(v)
         for f in dataclasses.fields(config)
-        if f.metadata.get("affects", True) and not (f.metadata.get("quiet") and getattr(config, f.name) == f.default)
+        if f.metadata.get("affects", True) and not (f.metadata.get("quiet") and getattr(config, f.name) == _default(f))
     }
+
+
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
 
 
 def _identities(value: Any) -> Any:
     if isinstance(value, tuple):
         return [identity(v) if dataclasses.is_dataclass(v) else v for v in value]
+    if isinstance(value, Mapping):
+        return {name: identity(v) if dataclasses.is_dataclass(v) else to_data(v) for name, v in value.items()}
     return to_data(value)
+
+
+def _section(hint: Any) -> type | None:
+    """The section that a field is, or may be."""
+    may = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return next((typing.cast(type, kind) for kind in may if dataclasses.is_dataclass(kind)), None)
 
 
 def _type_name(hint: Any) -> str:

@@ -201,6 +201,9 @@ def named(config: Config) -> Iterator[tuple[str, str, str]]:
             if source.format:
                 yield f"problems.{role}.{i}.format", DATASETS, source.format
     yield "sampling.backend", SAMPLERS, config.sampling.backend
+    for name, teacher in config.teachers.items():
+        if teacher.backend:
+            yield f"teachers.{name}.backend", SAMPLERS, teacher.backend
     yield "check.sandbox", SANDBOXES, config.check.sandbox
 
 
@@ -218,7 +221,7 @@ KEYS = {
     METHODS: ("methods",),
     DATASETS: ("problems.train", "problems.test", "problems.related", "problems.annotated"),
     SANDBOXES: ("check.sandbox",),
-    SAMPLERS: ("sampling.backend",),
+    SAMPLERS: ("sampling.backend", "teachers.NAME.backend"),
 }
 """Where a recipe names an entry of each group."""
 

@@ -126,13 +126,13 @@ def _round(store: Store, number: int, states: list[StageState], problem_id: str)
         }
         return {arm: found for arm, found in by_arm.items() if found}
 
-    def main(step: str) -> tuple[CheckedSample, ...]:
-        return next(iter(about(step, CheckedSample).values()), ())
+    def written(step: str) -> tuple[CheckedSample, ...]:
+        return tuple(itertools.chain.from_iterable(about(step, CheckedSample).values()))
 
     return RoundStory(
         round=number,
-        samples=main("verify"),
-        translations=main("verify-translations"),
+        samples=written("verify"),
+        translations=written("verify-translations"),
         trained=about("build_trainset", Example),
         heldout=about("verify-heldout", CheckedSample),
         outcomes=about("evaluate", Outcome),

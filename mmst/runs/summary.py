@@ -5,8 +5,10 @@ Nothing here computes a result; it follows the run's pointers (`runs/<run>/…`)
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mmst.core import sealed
@@ -18,11 +20,12 @@ from mmst.core.records import Decision, Report
 from mmst.core.redaction import redacted_json
 from mmst.core.results import Measured, Next, Promoted, Tally, TrainsetCounts, VerifyCounts
 from mmst.core.stored import made, pointers, timing
+from mmst.core.teachers import writer_at
 from mmst.stages import STEPS
 from mmst.stages.champion import ALL_METHODS
 
-MAIN_ONLY = ("prepare", "sample")
-"""Steps that only a run's own arm has, never a control."""
+MAIN_ONLY = ("prepare", "sample", "enough")
+"""Steps that only a run's own arm has, never a control; teachers sample too."""
 
 FUNNEL = ("asked", "passed", "translated", "passed_again", "kept")
 """From problems to training examples: samples asked for, correct ones, translations, correct ones, examples kept."""
@@ -52,7 +55,8 @@ class StageState:
 class RoundSummary:
     """One round (0: the base model): a report per arm, the way to the training set, the decision.
 
-    `funnel` has the keys of `FUNNEL`; `funnels` the same per method, where the stages counted so;
+    `funnel` has the keys of `FUNNEL`; `funnels` the same per method, where the stages counted so, and `writers`
+    per writer ("" for the model itself), where there are teachers;
     `families` is {arm: {"task/method/family": (passed, n)}}; `timings` {step: {"seconds": …}}.
     """
 
@@ -66,11 +70,17 @@ class RoundSummary:
     stopped: str
     timings: Mapping[str, Mapping[str, float]]
     stages: tuple[StageState, ...]
+    writers: Mapping[str, Mapping[str, int]] = field(default_factory=dict, metadata={"if_any": True})
 
     @property
     def main_arm(self) -> str:
         """The arm that the run itself follows: the one that samples; all others are controls."""
-        return next((s.place.arm for s in self.stages if s.place.step in MAIN_ONLY), "mmst")
+        return _main_arm(self.stages) or "mmst"
+
+    def written(self, step: str) -> list[StageState]:
+        """The stages of a step of all who write: the main arm's, and the teachers'."""
+        main = self.main_arm
+        return [s for s in self.stages if s.place.step == step and (s.place.arm == main or writer_at(s.place.arm))]
 
     def stage(self, step: str, arm: str = "") -> StageState | None:
         """The stage of a step; of the main arm unless named."""
@@ -160,12 +170,12 @@ def summarise(store: Store, run: str) -> RunSummary:
 
 def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
     made = {(s.place.arm, s.place.step): s.manifest for s in found if s.manifest is not None}
-    main = next((s.place.arm for s in found if s.place.step in MAIN_ONLY), "")
+    main = _main_arm(found)
     measured = {arm: m.result(Measured) for (arm, step), m in made.items() if step == "evaluate"}
     decisions = [m.result(Promoted).decision for (_, step), m in made.items() if step == "promote"]
     stops = [m.result(Next).reason for (_, step), m in made.items() if step in ("enough", "another")]
-    verified = m.counted(VerifyCounts) if (m := made.get((main, "verify"))) else None
-    again = m.counted(VerifyCounts) if (m := made.get((main, "verify-translations"))) else None
+    first, second = (_by_writer(found, main, step) for step in ("verify", "verify-translations"))
+    verified, again = (functools.reduce(operator.add, w.values()) if w else None for w in (first, second))
     chosen = m.counted(TrainsetCounts) if (m := made.get((main, "build_trainset"))) else None
     return RoundSummary(
         round=number,
@@ -182,7 +192,28 @@ def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
             if s.timing
         },
         stages=found,
+        writers={
+            w: _funnel(first.get(w), second.get(w), None) | ({"kept": chosen.new_of(w)} if chosen else {})
+            for w in sorted({*first, *second})
+        }
+        if any({*first, *second})
+        else {},
     )
+
+
+def _main_arm(found: Iterable[StageState]) -> str:
+    arms = (s.place.arm for s in found if s.place.step in MAIN_ONLY)
+    return next((arm for arm in arms if not writer_at(arm)), "")
+
+
+def _by_writer(found: Iterable[StageState], main: str, step: str) -> dict[str, VerifyCounts]:
+    """What was verified of each writer's."""
+    return {
+        writer: s.manifest.counted(VerifyCounts)
+        for s in found
+        if s.place.step == step and s.manifest
+        if (writer := writer_at(s.place.arm)) or s.place.arm == main
+    }
 
 
 def _funnel(
@@ -220,5 +251,8 @@ def _notes(config: Config | None, rounds: tuple[RoundSummary, ...]) -> Iterator[
             "Generated problems: the generator sets which families are annotated for which method, so that "
             "the methods' strengths differ on purpose. This shows the mechanism, not an effect on real problems."
         )
+    for name, teacher in config.teachers.items():
+        if teacher.base and teacher.base == config.model.base:
+            yield f"The teacher {name} is the model itself (model.base): what it writes is self-training."
     if rounds and not config.loop.controls and config.loop.arm == "mmst":
         yield "No controls were trained beside it (loop.controls): a gain may come from the extra training steps alone."

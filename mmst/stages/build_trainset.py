@@ -32,14 +32,14 @@ from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig, arms, identity
 from mmst.core.errors import ConfigError, LeakError
 from mmst.core.manifest import Place
-from mmst.core.records import CheckedSample, Example, Problem
+from mmst.core.records import CheckedSample, Example, Problem, Sample
 from mmst.core.results import Trainset, TrainsetCounts
 from mmst.core.stage import Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt, translate_prompt
-from mmst.stages.reads import Checked, Checkpoint, Problems, Translated
+from mmst.stages.reads import Checkpoint, Problems, Translated, Written
 
 SHARD = 4096
 UNVERIFIED = "unverified"
@@ -69,8 +69,8 @@ class Settings:
 class Candidate(NamedTuple):
     """A correct solution, as small as choosing needs it; `form` hashes what it says.
 
-    `origin` is the method that it was translated from; empty of the model's own samples. It is of another solution
-    if not `passed`.
+    `origin` is the method that it was translated from; empty of a sample as it was drawn. It is of another solution
+    if not `passed`. `writer` is the teacher that wrote it; empty of the model itself.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Candidate(NamedTuple):
     origin: str
     form: bytes
     passed: bool = True
+    writer: str = ""
 
     @property
     def rank(self) -> bytes:
@@ -118,11 +119,11 @@ class BuildTrainset(Stage[Settings]):
         self,
         job: Job[Settings],
         problems: Problems,
-        checked: Checked,
+        checked: Written,
         translated: Translated,
         checkpoint: Checkpoint,
     ) -> Made:
-        """Choose the examples of one arm from own samples (`checked`) and checked translations.
+        """Choose the examples of one arm from own samples (`checked`) and checked translations, of all who wrote.
 
         `LeakError` when an example is held out. Samples are streamed twice; each correct one costs about 400
         bytes of memory in between.
@@ -132,16 +133,26 @@ class BuildTrainset(Stage[Settings]):
         prompt = settings.asking
         render = ports.renderer(checkpoint) if prompt.style == "chat" else None
         counts, methods = Counter[str](), Counter[tuple[str, str]]()
+        taught = any({*checked, *translated})
 
         def samples() -> Iterator[CheckedSample]:
-            yield from records(ports.store, checked, CheckedSample)
-            yield from records(ports.store, translated, CheckedSample)
+            for writer in sorted({*checked, *translated}):
+                for made in (checked.get(writer), translated.get(writer)):
+                    yield from records(ports.store, made, CheckedSample) if made else ()
 
-        total = sum(e.records for e in (*checked.files, *translated.files))
+        total = sum(e.records for made in (*checked.values(), *translated.values()) for e in made.files)
         with ports.progress.task("training set", total, "samples") as task:
             pool = list(candidates(samples(), counts, task.advance, unverified=settings.arm == UNVERIFIED))
         chosen, fates = select(pool, settings.methods, settings.arm, settings.cap, settings.balance)
-        new = (example(c) for c in samples() if c.sample.id in chosen)
+        questions = {p.id: p.question for p in records(ports.store, problems, Problem, "train-")} if taught else {}
+
+        def asked(s: Sample) -> str:
+            """How the model itself is asked; that is how it learns what a teacher wrote, however this was asked."""
+            return solve_prompt(
+                method(s.method), questions[s.problem_id], prompt.style, prompt.shots, render, prompt.phrasing
+            )
+
+        new = (example(c, asked) for c in samples() if c.sample.id in chosen)
         solved = records(ports.store, problems, Problem, "annotated-")
         annotated = (e for p in solved for e in annotated_examples(p, settings.methods, prompt, render))
         shards = []
@@ -152,9 +163,9 @@ class BuildTrainset(Stage[Settings]):
                 job.folder.write_records(shard, part)
                 counts.update("new" if prefix == "new" else e.origin for e in part)
                 methods.update((e.method, e.origin) for e in part if prefix == "new")
-        return Made(
-            shards=shards, counts=TrainsetCounts(**counts, **fates, methods=methods), result=Trainset(arm=settings.arm)
-        )
+        writers = Counter(c.writer for c in pool if c.id in chosen and c.writer)
+        found = TrainsetCounts(**counts, **fates, methods=methods, writers=writers)
+        return Made(shards=shards, counts=found, result=Trainset(arm=settings.arm))
 
 
 def candidates(
@@ -179,7 +190,7 @@ def candidates(
             counts["nondeterministic"] += 1
             continue
         form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
-        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed)
+        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed, s.writer)
 
 
 def select(
@@ -264,14 +275,17 @@ def _cut(examples: Iterable[Candidate], limits: Mapping[str, int]) -> list[Candi
     return [c for name, cs in by_method.items() for c in cs[: limits.get(name, 0)]]
 
 
-def example(c: CheckedSample) -> Example:
-    """What is learnt from a correct sample: to solve the problem directly, also by a translation."""
+def example(c: CheckedSample, asked: Callable[[Sample], str] | None = None) -> Example:
+    """What is learnt from a correct sample: to solve the problem directly, also by a translation.
+
+    What a teacher wrote is learnt under the prompt that `asked` gives.
+    """
     s = c.sample
     translated = bool(s.source_sample)
     return Example(
         problem_id=s.problem_id,
         method=s.method,
-        prompt=s.target_prompt if translated else s.prompt,
+        prompt=asked(s) if asked and s.writer else s.target_prompt if translated else s.prompt,
         completion=c.solution,
         origin="translation" if translated else "own",
         lineage=(s.id, s.source_sample) if translated else (s.id,),

@@ -20,10 +20,10 @@ from mmst.core.config import Config, PromptConfig
 from mmst.core.errors import ConfigError
 from mmst.core.hashes import file_sha256
 from mmst.core.manifest import Manifest, Place
-from mmst.core.ports import Completion, Request
+from mmst.core.ports import Completion, Engines, Request
 from mmst.core.records import Problem, Sample, seed_of, short_id
 from mmst.core.results import SampleCounts
-from mmst.core.served import Served, served
+from mmst.core.served import Served, asked_by, served
 from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
@@ -67,6 +67,8 @@ class Settings:
     trust_remote_code: str = field(default="", metadata=QUIET)
     recorded: Recorded | None = field(default=None, metadata=QUIET)
     served: Served | None = field(default=None, metadata=QUIET)
+    writer: str = field(default="", metadata=QUIET)
+    protocol: str = field(default="", metadata=QUIET)
 
     @classmethod
     def of(cls, config: Config, purpose: str) -> Settings:
@@ -82,6 +84,7 @@ class Settings:
                 prompt=PromptConfig(phrasing=p.phrasing),
                 shard=s.shard,
                 recorded=Recorded(file_sha256(path), s.k),
+                writer=config.writer,
             )
         k, temperature = (s.k, s.temperature) if purpose == "train" else (e.k, e.temperature)
         return cls(
@@ -92,6 +95,8 @@ class Settings:
             drawn=Draws(k, temperature, s.top_p, s.max_tokens, s.seed),
             dtype=config.model.dtype,
             trust_remote_code=trusted(config.model),
+            writer=config.writer,
+            protocol=asked_by(config),
         )
 
     @property
@@ -121,9 +126,9 @@ class Sampling(Stage[Settings]):
             method(name)
         return Settings.of(config, "heldout" if place.step == "sample-heldout" else "train")
 
-    def seen(self, settings: Settings, config: Config, inputs: Mapping[str, Manifest]) -> Settings:
+    def seen(self, settings: Settings, engines: Engines, inputs: Mapping[str, Manifest]) -> Settings:
         """Who answers in the checkpoint's place."""
-        return settings if settings.recorded else replace(settings, served=served(config, inputs["checkpoint"]))
+        return settings if settings.recorded else replace(settings, served=served(engines.config, inputs["checkpoint"]))
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Of methods and sampler."""
@@ -155,7 +160,7 @@ class Sampling(Stage[Settings]):
                 methods[sample.method] += 1
 
         def record(ask: Ask, i: int, completion: Completion) -> Sample:
-            return sampled(ask, ask.first + i, completion, who)
+            return sampled(ask, ask.first + i, completion, who, settings.writer)
 
         recorded = settings.recorded is not None
         who = "recorded" if recorded else str(settings.served or checkpoint.digest)
@@ -208,8 +213,8 @@ def requests(problems: Iterable[Problem], settings: Settings, render: Render | N
                     yield Ask(request, first)
 
 
-def sampled(ask: Ask, index: int, completion: Completion, model: str) -> Sample:
+def sampled(ask: Ask, index: int, completion: Completion, model: str, writer: str = "") -> Sample:
     """The record of one completion."""
     r = ask.request
-    name = short_id("s", model, r.problem_id, r.method, index, r.seed, r.temperature)
-    return Sample(id=name, index=index, model=model, **drawn(r, completion))
+    name = short_id("s", model, r.problem_id, r.method, index, r.seed, r.temperature, *filter(None, [writer]))
+    return Sample(id=name, index=index, model=model, writer=writer, **drawn(r, completion))

@@ -25,7 +25,9 @@ PATHS = {path: (kind, default) for path, kind, default, _ in options()}
 INTEGERS = sorted(
     p
     for p, (kind, _) in PATHS.items()
-    if kind == "int" and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots", "prompt.phrasing")
+    if kind == "int"
+    and ".NAME." not in p
+    and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots", "prompt.phrasing")
 )
 
 

@@ -89,6 +89,8 @@ class OpenAIServer:
         self.url, self.model = url, model
         self.checkpoint, self.files, self.unstated = checkpoint, files, unstated
         self.dialect = dialect or Dialect()
+        self.chats = self.dialect.chat
+        """Whether it is to be asked by the chat protocol whatever else it has."""
         self.several: bool | None = None
         """Whether the server gives as many completions as `n` says; None while nobody knows."""
         self.completes = False
@@ -294,7 +296,9 @@ class OpenAIServer:
         `learnt` is what this request has been changed for already.
         """
         new = self.dialect.refused(str(e)) - learnt
-        may_chat = self.dialect.chat or not self.completes  # the first where others have found it out meanwhile
+        may_chat = not self.chats and (
+            self.dialect.chat or not self.completes
+        )  # the first where others have found it out meanwhile
         if e.status in NOT_HERE and may_chat and CHAT not in learnt and await self._chats_only():
             new = {CHAT}
             if not request.messages:

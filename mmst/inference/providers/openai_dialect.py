@@ -30,7 +30,7 @@ class Dialect:
         start: the text of the token that the model's tokenizer puts before a text by itself; "" for none.
         turn_end: the text that ends a turn of the model's chat template where the model may not end there by itself.
         turn_end_token: its token, for a server that does not show it as text; None if it ends there anyway.
-        chat: the server is asked by the chat protocol, with messages.
+        chat: the server is asked by the chat protocol, with the request's messages; a prompt without any is one.
         left_out: those of `OWN_KEYS` that the server has refused.
     """
 
@@ -57,7 +57,8 @@ class Dialect:
         }
         prompt = request.prompt
         if self.chat:
-            body["messages"] = [dict(message) for message in request.messages]
+            user = {"role": "user", "content": request.prompt}
+            body["messages"] = [dict(message) for message in request.messages or (user,)]
         elif self.start and prompt.startswith(self.start) and "add_special_tokens" in self.left_out:
             body["prompt"] = prompt[len(self.start) :]
         else:
