@@ -71,7 +71,8 @@ def plan(
         raise ConfigError("one recipe is planned", value=f"{recipe} {named}".strip() or None, remedy="mmst plan demo")
     config, machine = configured(recipe or named, settings), machines.load(hardware)
     model, count = model_and_tokens(config.model.base, model_config)
-    found = planned(config, model, machine, count, price, SOLVED if solved is None else solved)
+    taught = {name: model_and_tokens(teacher.base)[0] for name, teacher in config.teachers.items() if teacher.base}
+    found = planned(config, model, machine, count, price, SOLVED if solved is None else solved, taught)
     emit(found, json, *rendered(found))
     if found.misfits:
         raise ConfigError(

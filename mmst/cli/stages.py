@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WITHIN = ("enough", "another", "report")
 """Stages without a command of their kind: what they say only a run asks; `report` is of a whole run."""
+MODELS = ("base_model", "served_model")
+"""Stages that take a model, or a teacher's, and nothing before them."""
 _FIRST = {at: step for step, at in reversed(STEPS.items())}
 """Where a stage is declared → the first step that it is, which is its name."""
 NAMES = {step.replace("_", "-"): step for step, at in STEPS.items() if step == _FIRST[at] and step not in WITHIN}
@@ -27,7 +29,10 @@ NAMES = {step.replace("_", "-"): step for step, at in STEPS.items() if step == _
 
 Round = Annotated[int, typer.Option("--round", min=0, help="Which round of the run it counts as (0: the base model).")]
 Arm = Annotated[
-    str, typer.Option("--arm", help="Which arm: mmst or a control.", show_default="base in round 0, else the recipe's")
+    str,
+    typer.Option(
+        "--arm", help="Which arm: mmst, a control, or teacher:NAME.", show_default="base in round 0, else the recipe's"
+    ),
 ]
 
 
@@ -78,6 +83,8 @@ def _command(declared: Stage[Any]) -> Callable[..., None]:
     options["out"] = RecipeOut, ""
     if reads:
         options |= {"round": (Round, 1), "arm": (Arm, "")}
+    elif declared.name in MODELS:
+        options["arm"] = Arm, ""
     options["json"] = Json, False
 
     def command(recipe: str, settings: list[str], out: str, json: bool, **given: Any) -> None:

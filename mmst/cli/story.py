@@ -39,17 +39,18 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
     for model in dict.fromkeys(s.sample.model for s in r.samples):
         if not model.startswith(DIGEST):
             yield f"answered by {escape(model)}"
-    prompts = dict.fromkeys((s.sample.method, s.sample.prompt) for s in r.samples)
-    for method, prompt in prompts:
-        yield Panel(escape(prompt.rstrip()), title=escape(f"prompt, {method}"), title_align="left", border_style="dim")
-        yield Columns([_sample(s, r) for s in r.samples if s.sample.method == method])
+    prompts = dict.fromkeys((s.sample.method, s.sample.prompt, s.sample.writer) for s in r.samples)
+    for method, prompt, writer in prompts:
+        title = escape(f"prompt, {method}{_by(writer)}")
+        yield Panel(escape(prompt.rstrip()), title=title, title_align="left", border_style="dim")
+        yield Columns([_sample(s, r) for s in r.samples if (s.sample.method, s.sample.writer) == (method, writer)])
     if r.label is not None:
         yield escape(_label(r.label, r.measured))
     for t in r.translations:
         source = r.source_of(t)
         table = Table.grid(padding=(0, 2), expand=False)
         left = escape(source.solution) if source else t.sample.source_sample
-        title = f"translation {t.sample.source_method} → {t.sample.method}"
+        title = f"translation {t.sample.source_method} → {t.sample.method}{_by(t.sample.writer)}"
         table.add_row(Panel(left, title=f"{t.sample.source_method} (passed)", border_style="green"), _sample(t, r))
         yield Panel(table, title=title, title_align="left", border_style="cyan")
     for arm, examples in r.trained.items():
@@ -61,6 +62,10 @@ def _round(r: RoundStory) -> Iterator[RenderableType]:
         listed = ", ".join(f"{o.method} {_OUTCOMES[o.passed]}" for o in outcomes)
         yield f"held out, {arm} of round {r.round}: {listed}"
         yield Columns([_sample(s, r) for s in r.heldout.get(arm, ())])
+
+
+def _by(writer: str) -> str:
+    return f", by the teacher {writer}" if writer else ""
 
 
 def _label(label: Label, measured: MeasuredLabel | None) -> str:

@@ -90,7 +90,15 @@ def labels(summary: RunSummary) -> Iterator[Table]:
 
 def funnel(summary: RunSummary) -> Iterator[Table]:
     """From problems to training examples, as counts by round and method."""
-    rows = [(r, name, counts) for r in summary.rounds for name, counts in [("all", r.funnel), *r.funnels.items()]]
+    rows = [
+        (r, name, counts)
+        for r in summary.rounds
+        for name, counts in [
+            ("all", r.funnel),
+            *r.funnels.items(),
+            *((f"by {writer or 'the model'}", counts) for writer, counts in r.writers.items()),
+        ]
+    ]
     rows = [row for row in rows if row[2]]
     if not rows:
         return

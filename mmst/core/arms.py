@@ -45,7 +45,7 @@ class Arm:
         "samples too, whatever their verdict)",
     )
     solved_by: Literal["any", "one", "several", "all"] = option(
-        "any", "only problems that exactly one method solved by itself, several, or all; any: every problem"
+        "any", "only problems that one method (of one writer) alone solved, several, or all methods; any: every problem"
     )
     sound: bool = option(False, "only solutions in which no equation is false (mmst/methods/soundness.py)", quiet=True)
     per_problem: int = option(0, "at most this many of a problem and method (0: trainset.cap)", low=0)
@@ -132,7 +132,7 @@ def _check_arm(config: Config, key: str, arm: Arm) -> None:
     for field, named, known in (
         ("methods", arm.methods, config.methods),
         ("directions", arm.directions, directions),
-        ("writers", arm.writers, (SELF,)),
+        ("writers", arm.writers, (SELF, *config.teachers)),
     ):
         _check_among(f"{key}.{field}", named, known)
     if arm.directions and arm.origins == ("own",):

@@ -37,6 +37,7 @@ from mmst.core.sections import PromptConfig as PromptConfig
 from mmst.core.sections import PromptStyle as PromptStyle
 from mmst.core.sections import SamplingConfig as SamplingConfig
 from mmst.core.sections import Source as Source
+from mmst.core.sections import Teacher as Teacher
 from mmst.core.sections import TrainConfig as TrainConfig
 from mmst.core.sections import TrainsetConfig as TrainsetConfig
 from mmst.core.sections import TranslateConfig as TranslateConfig
@@ -67,6 +68,9 @@ class Config:
     )
     problems: ProblemsConfig = section(ProblemsConfig)
     model: ModelConfig = section(ModelConfig)
+    teachers: Mapping[str, Teacher] = options_by_name(
+        "who else writes solutions to train on, by name (docs/teachers.md)"
+    )
     prompt: PromptConfig = section(PromptConfig)
     sampling: SamplingConfig = section(SamplingConfig)
     check: CheckConfig = section(CheckConfig)
@@ -91,6 +95,21 @@ class Config:
     def near(self) -> float | None:
         """From which share on a near duplicate is not demonstrated; None if no annotated problem is."""
         return None if self.prompt.demonstrations == "built-in" else self.problems.near_duplicate
+
+    @property
+    def writer(self) -> str:
+        """Who writes by this recipe: "" for the model itself, a name where a teacher sees it (`mmst.core.teachers`)."""
+        return ""
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """What the recipe says of that teacher; None for the model itself."""
+        return None
+
+    @property
+    def whole(self) -> Config:
+        """The recipe of the run, also where a teacher sees it."""
+        return self
 
 
 def parse(data: Mapping[str, Any]) -> Config:
@@ -142,34 +161,13 @@ def parse_stored(data: Mapping[str, Any]) -> Config:
     if len(set(config.methods)) != len(config.methods) or not config.methods:
         raise ConfigError("methods must name each method once", value=config.methods, remedy="methods=[text, code]")
     method_files.check_all(config.method_files, config.methods, config.prompt.phrasing)
-    _check_demonstrations(config)
-    if not all(config.prompt.stop or ["…"]):
-        raise ConfigError(
-            "prompt.stop must hold texts that are not empty", value=config.prompt.stop, remedy="prompt.stop=[] for none"
-        )
-    if config.sampling.backend == "openai" and not config.sampling.url:
-        raise ConfigError(
-            "sampling.backend=openai needs sampling.url",
-            remedy="--set sampling.url=http://127.0.0.1:8080/openai/v1 (start one with `mmst serve`)",
-        )
-    _check_revision(config.sampling)
-    if not re.fullmatch(r"([A-Z_][A-Z0-9_]{0,63})?", config.sampling.api_key_env):
-        # The value is not shown: it may be the key itself.
-        raise ConfigError(
-            "sampling.api_key_env must name an environment variable (A-Z, 0-9, _), not hold the key",
-            remedy="export KEY=…, and --set sampling.api_key_env=KEY",
-        )
-    if config.sampling.backend == "recorded" and not config.sampling.recorded:
-        raise ConfigError(
-            "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
-        )
-    _check_dtype(config)
+    _check_engine(config)
     _check_train(config.train)
-    _check_server(config.sampling)
     arms.check(config)
     _check_sources(config)
     _check_labels(config)
     _check_cluster(config)
+    _check_teachers(config)
     return config
 
 
@@ -212,17 +210,20 @@ def from_text(text: str) -> Config:
 
 def run_id(config: Config) -> str:
     """The name of a run: recipe name and the digest of all that can change its results."""
-    return f"{config.name}-{digest(what_counts(config))[7:15]}"
+    return f"{config.name}-{digest(what_counts(config.whole))[7:15]}"
 
 
 def what_counts(config: Config) -> dict[str, Any]:
     """All of a recipe that can change its results, as plain data.
 
-    The name of a model on a server counts only where it says, with `sampling.revision`, which model that is.
+    The name of a model on a server counts only where it says, with a revision, which model that is.
     """
     counts = identity(config)
     if config.sampling.revision:
         counts["sampling"]["served_model"] = config.sampling.served_model
+    for name, teacher in config.teachers.items():
+        if teacher.revision:
+            counts["teachers"][name]["served_model"] = teacher.served_model
     return counts
 
 
@@ -253,7 +254,7 @@ def _nearest(*loc: str | int, known: Sequence[str]) -> str:
     *section, name = loc
     if near := difflib.get_close_matches(str(name), known, n=1):
         return spelt((*section, near[0]))
-    paths = [path for path, *_ in options()]
+    paths = [path for path, *_ in options() if ".NAME." not in path]
     named = [path for path in paths if path.rpartition(".")[2] == name]
     return " or ".join(named or difflib.get_close_matches(spelt(loc), paths, n=1))
 
@@ -286,6 +287,41 @@ def _check_revision(sampling: SamplingConfig) -> None:
             value=sampling.revision,
             remedy="--set sampling.served_model=NAME: what is sampled is stored under both",
         )
+
+
+def _check_engine(config: Config) -> None:
+    """Whether what writes can be asked; of a teacher too, who sees the recipe as its own."""
+    s = config.sampling
+    _check_demonstrations(config)
+    if not all(config.prompt.stop or ["…"]):
+        raise ConfigError(
+            "prompt.stop must hold texts that are not empty", value=config.prompt.stop, remedy="prompt.stop=[] for none"
+        )
+    if s.backend == "openai" and not s.url:
+        raise ConfigError(
+            "sampling.backend=openai needs sampling.url",
+            remedy="--set sampling.url=http://127.0.0.1:8080/openai/v1 (start one with `mmst serve`)",
+        )
+    _check_revision(s)
+    if not re.fullmatch(r"([A-Z_][A-Z0-9_]{0,63})?", s.api_key_env):
+        # The value is not shown: it may be the key itself.
+        raise ConfigError(
+            "sampling.api_key_env must name an environment variable (A-Z, 0-9, _), not hold the key",
+            remedy="export KEY=…, and --set sampling.api_key_env=KEY",
+        )
+    if s.backend == "recorded" and not s.recorded:
+        raise ConfigError(
+            "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
+        )
+    _check_dtype(config)
+    _check_server(s)
+
+
+def _check_teachers(config: Config) -> None:
+    if config.teachers:
+        from mmst.core import teachers  # what they see is a `Config`
+
+        teachers.check(config, _check_engine)
 
 
 def _check_server(sampling: SamplingConfig) -> None:
@@ -393,6 +429,12 @@ def _check_labels(config: Config) -> None:
             remedy = "name problems without answers in problems.unlabelled, or leave out the section label"
             raise ConfigError("label is about problems.unlabelled, and that names none", remedy=remedy)
         return
+    if config.teachers:
+        raise ConfigError(
+            "problems.unlabelled are labelled by the model's own votes, and teachers have none yet",
+            value=list(config.teachers),
+            remedy="leave out teachers, or problems.unlabelled",
+        )
     rule, samples = (config.label or LabelConfig()).rule, config.sampling.k * len(config.methods)
     if rule != "majority" and len(config.methods) < 2:
         raise ConfigError(

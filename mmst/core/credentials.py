@@ -16,6 +16,8 @@ _REMEDIES = {
     "in cluster.secrets",
     "sampling": "name the environment variable that holds the key: sampling.api_key_env=NAME; on a cluster it comes "
     "from a Secret in cluster.secrets",
+    "teachers": "name the environment variable that holds the key: teachers.NAME.api_key_env=KEY; on a cluster it "
+    "comes from a Secret in cluster.secrets",
     "cluster": _SECRET,
     "out": "give a bucket's credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, in the "
     "environment; on a cluster by a Secret in cluster.secrets",
@@ -23,7 +25,7 @@ _REMEDIES = {
 _ELSE = "take it out; what needs it reads an environment variable, or a Kubernetes Secret that cluster.secrets names"
 _BARE = re.compile(r"([^\s/:@]+:[^\s/@]+)@[A-Za-z0-9.-]+(?::\d+)?(?:/\S*)?")
 """An address without `http://`: user:password@host."""
-_ADDRESSES = ("promote.tracking_uri", "sampling.url", "out")
+_ADDRESSES = re.compile(r"promote\.tracking_uri|(sampling|teachers\.[^.]*)\.url|out")
 
 
 def refuse(data: Any, path: str = "") -> None:
@@ -53,7 +55,7 @@ def _text(value: str, path: str) -> None:
             raise _error(path, redaction.NAMED, f"{name}={redaction.HIDDEN}")
     elif path.startswith(("cluster.node_selector", "cluster.tolerations")):
         return  # labels: their keys are names that people chose, and their values are 63 characters of anything
-    if path in _ADDRESSES and (bare := _BARE.fullmatch(value)):
+    if _ADDRESSES.fullmatch(path) and (bare := _BARE.fullmatch(value)):
         raise _error(path, redaction.ADDRESS, f"{redaction.HIDDEN}{value[bare.end(1) :]}")
     found = redaction.first(value)
     if found is not None:

@@ -99,6 +99,8 @@ def _default(f: dataclasses.Field[Any]) -> Any:
 def _identities(value: Any) -> Any:
     if isinstance(value, tuple):
         return [identity(v) if dataclasses.is_dataclass(v) else v for v in value]
+    if isinstance(value, Mapping):
+        return {name: identity(v) if dataclasses.is_dataclass(v) else to_data(v) for name, v in value.items()}
     return to_data(value)
 
 

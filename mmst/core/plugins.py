@@ -206,6 +206,9 @@ def named(config: Config) -> Iterator[tuple[str, str, str]]:
             if source.format:
                 yield f"problems.{role}.{i}.format", DATASETS, source.format
     yield "sampling.backend", SAMPLERS, config.sampling.backend
+    for name, teacher in config.teachers.items():
+        if teacher.backend:
+            yield f"teachers.{name}.backend", SAMPLERS, teacher.backend
     yield "check.sandbox", SANDBOXES, config.check.sandbox
 
 
@@ -235,7 +238,7 @@ KEYS = {
     METHODS: ("methods",),
     DATASETS: tuple(f"problems.{role}" for role in ROLES),
     SANDBOXES: ("check.sandbox",),
-    SAMPLERS: ("sampling.backend",),
+    SAMPLERS: ("sampling.backend", "teachers.NAME.backend"),
 }
 """Where a recipe names an entry of each group."""
 

@@ -352,6 +352,13 @@ class Ports(Protocol):
     def failures(self) -> float:
         """The share of a stage's completions that may fail for good; more stop it."""
 
+    @property
+    def most_tokens(self) -> int:
+        """The most tokens that a stage may have written; 0 for any number."""
+
+    def served_digest(self) -> str:
+        """The digest that the server of `sampling.url` states of what it serves; "" where it states none."""
+
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> AbstractContextManager[Sampler]:
         """The sampler of a checkpoint. Recorded completions only where `recorded` is true."""
 

@@ -109,7 +109,8 @@ class Sample:
     """One completion of one problem by one method; the unit that is checked.
 
     `index` counts the samples of a (problem, method); `seed` is the request's seed;
-    `model` is the digest of the checkpoint that wrote it ("recorded" for a file's).
+    `model` is the digest of the checkpoint that wrote it ("recorded" for a file's), and `writer` the name of
+    the teacher that this is; "", and not written, if it is the model that is trained.
     `source_sample` and `source_method` are empty unless the sample is a `Translation`.
     `failure` says why there is no completion (then `finish` is `failed`); else it is empty.
 
@@ -135,6 +136,7 @@ class Sample:
     source_method: str = ""
     target_prompt: str = ""
     failure: str = ""
+    writer: str = field(default="", metadata={"if_any": True})
 
     @property
     def failed(self) -> bool:

@@ -6,6 +6,7 @@ manifest.result(Measured).report.scores
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -99,6 +100,10 @@ class Tally:
             contradicted=named.get("contradicted", 0),
         )
 
+    def __add__(self, other: Tally) -> Tally:
+        """Of both together."""
+        return Tally.of(Counter(dict(self.named())) + Counter(dict(other.named())))
+
     def named(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Numbers by name."""
         marks = {"nondeterministic": self.nondeterministic, "contradicted": self.contradicted}
@@ -119,6 +124,15 @@ class VerifyCounts(Counts):
         """`asked`, `passed` …, `code.passed` of a method, `lacks requests`."""
         by_method = (pair for name, tally in sorted(self.methods.items()) for pair in tally.named(f"{name}."))
         return dict((*self.total.named(), *by_method)) | self._lacks
+
+    def __add__(self, other: VerifyCounts) -> VerifyCounts:
+        """Of both together."""
+        names = sorted({*self.methods, *other.methods})
+        return VerifyCounts(
+            total=self.total + other.total,
+            methods={n: self.methods.get(n, Tally()) + other.methods.get(n, Tally()) for n in names},
+            lacks=dict((Counter(self.lacks) + Counter(other.lacks)).most_common()),
+        )
 
     def overall(self) -> dict[str, int]:
         """As `stored`, without those of the methods."""
@@ -208,7 +222,10 @@ class TranslateCounts(Counts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainsetCounts(Counts):
-    """The way from samples to examples (`mmst.stages.build_trainset`). `methods`: the new ones by (method, origin)."""
+    """The way from samples to examples (`mmst.stages.build_trainset`).
+
+    `methods`: the new ones by (method, origin). `writers`: of these, the ones that each teacher wrote.
+    """
 
     asked: int = 0
     passed: int = 0
@@ -224,16 +241,24 @@ class TrainsetCounts(Counts):
     annotated: int = 0
     pair: int = 0
     methods: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    writers: Mapping[str, int] = field(default_factory=dict)
 
     def stored(self) -> dict[str, int]:
-        """`new.code.own` of a method and an origin; by name."""
-        return dict(sorted((Counts.stored(self) | {f"new.{m}.{o}": n for (m, o), n in self.methods.items()}).items()))
+        """`new.code.own` of a method and an origin, `by.big` of a teacher; by name."""
+        methods = {f"new.{m}.{o}": n for (m, o), n in self.methods.items()}
+        writers = {f"by.{name}": n for name, n in self.writers.items()}
+        return dict(sorted((Counts.stored(self) | methods | writers).items()))
 
     @classmethod
     def read(cls, stored: Mapping[str, int]) -> Self:
         """See `stored`."""
         parts = ((name.split(".", 2), n) for name, n in stored.items())
-        return cls(**cls.totals(stored), methods={(p[1], p[2]): n for p, n in parts if len(p) == 3})
+        writers = {name.removeprefix("by."): n for name, n in stored.items() if name.startswith("by.")}
+        return cls(**cls.totals(stored), methods={(p[1], p[2]): n for p, n in parts if len(p) == 3}, writers=writers)
+
+    def new_of(self, writer: str) -> int:
+        """The new examples that a writer wrote; "" is the model itself."""
+        return self.writers.get(writer, 0) if writer else self.new - sum(self.writers.values())
 
     def new_by(self, method: str) -> int:
         """The new examples of a method."""

@@ -165,6 +165,48 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """Somebody else than the model who writes solutions to train on; what it does not say is as the recipe says."""
+
+    base: str = option(
+        "", "its model, as in model.base (empty: backend is openai or recorded, and nothing of it is here)"
+    )
+    rounds: int = option(1, "in how many rounds it writes, from the first on; in each anew", low=1, high=10)
+    prompt: PromptConfig | None = option(None, "how a problem is put to it: a section like `prompt` (none: as there)")
+    backend: str = option(
+        "",
+        "as sampling.backend (empty: as there, or local where that is openai or recorded)",
+        affects=False,
+    )
+    trust_remote_code: str = option("", "name of its model folder, if that folder's own Python code may run")
+    dtype: Literal["", "float32", "bfloat16", "float16", "int8"] = option("", "dtype (empty: model.dtype)")
+    k: int | None = option(None, "samples per problem and method (none: sampling.k)", low=1)
+    temperature: float | None = option(None, "temperature (none: sampling.temperature)", low=0.0, high=5.0)
+    top_p: float | None = option(None, "nucleus sampling (none: sampling.top_p)", low=0.01, high=1.0)
+    max_tokens: int | None = option(None, "longest completion, in tokens (none: sampling.max_tokens)", low=1)
+    protocol: Literal["completions", "chat"] = option(
+        "completions", "for openai: completions, or chat (the prompt is one message of the user's)"
+    )
+    url: str = option("", "for openai: base address, e.g. http://127.0.0.1:8080/openai/v1", affects=False)
+    served_model: str = option(
+        "", "for openai: the model's name on the server (empty: the only model there)", affects=False
+    )
+    answered_model: str = option("", "for openai: its name in the answers, if it differs (an alias)", affects=False)
+    revision: str = option(
+        "", "for openai: what a server that states no digest serves, e.g. a commit; needed there", quiet=True
+    )
+    api_key_env: str = option("", "for openai: the environment variable with the API key, e.g. KEY", affects=False)
+    server: str = option("", "for server: as sampling.server (empty: as there)", affects=False)
+    recorded: str = option("", "for recorded: JSONL file of {question or problem_id, method, completion}")
+    most_tokens: int = option(
+        0,
+        "most tokens that it may write in a stage; there the run stops, and goes on when this is raised (0: any)",
+        low=0,
+        affects=False,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckConfig:
     """How programs are run and answers compared."""
 

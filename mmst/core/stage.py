@@ -40,16 +40,22 @@ T = TypeVar("T")
 
 QUIET = {"quiet": True}
 """Of a setting: not in the key while it has its default, so that what was stored before there was one stays valid."""
+OF = "."
+"""Between the name of an input and that of the teacher whom it is of."""
 WHERE = {"affects": False}
 """Of a setting: it says where something is, whose content another setting holds; it is not in the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
-    """An input of a stage: the record that its shards hold (None: a checkpoint's files), and where it comes from."""
+    """An input of a stage: the record that its shards hold (None: a checkpoint's files), and where it comes from.
+
+    `several`: there may be one of each writer, and `work` gets them by the writer's name, "" for the model itself.
+    """
 
     record: type | None
     help: str
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,8 @@ class Stage(Generic[S]):
         """What the work depends on; a `UserError` for what cannot be done. Raise `version` when the code changes."""
         raise NotImplementedError
 
-    def seen(self, settings: S, config: Config, inputs: Mapping[str, Manifest]) -> S:
-        """The settings, where they depend on what the inputs are too."""
+    def seen(self, settings: S, engines: Engines, inputs: Mapping[str, Manifest]) -> S:
+        """The settings, where they depend on what the inputs are too, or on what a server says that it is."""
         return settings
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
@@ -138,7 +144,7 @@ class Stage(Generic[S]):
         beside: Mapping[str, Manifest] = MappingProxyType({}),
     ) -> Manifest:
         """What the stage makes of its inputs: found, or made now."""
-        settings = self.seen(self.settings(engines.config, place), engines.config, inputs)
+        settings = self.seen(self.settings(engines.config, place), engines, inputs)
         key = self.key(settings, engines.config)
         name = self.stored or self.name
         folder = StageFolder.open(engines.store, name, version=self.version, config=key, inputs=inputs, place=place)
@@ -151,9 +157,21 @@ class Stage(Generic[S]):
         self.afterwards(job, folder.manifest, beside, **inputs)
         return folder.manifest
 
+    def _given(self, inputs: Mapping[str, Manifest]) -> dict[str, Any]:
+        """The inputs as `work` takes them; of several, `checked.big` is what `big` wrote."""
+        several = {name for name, read in self.reads().items() if read.several}
+        given: dict[str, Any] = {name: {} for name in several}
+        for name, manifest in inputs.items():
+            input, _, writer = name.partition(OF)
+            if input in several:
+                given[input][writer] = manifest
+            else:
+                given[name] = manifest
+        return given
+
     def _make(self, job: Job[S], inputs: Mapping[str, Manifest]) -> None:
         began = time.monotonic()
-        made = self.work(job, **inputs)
+        made = self.work(job, **self._given(inputs))
         job.folder.finish(
             files=made.files,
             shards=made.shards,

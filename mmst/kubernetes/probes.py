@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mmst.core.config import Config
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ClusterError, SetupError
+from mmst.core.teachers import served_in_cluster
 from mmst.kubernetes import pods
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import (
@@ -73,7 +74,7 @@ def api(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
         (JOB, True, "Kubernetes"),
         (PYTORCH_JOB, launcher == "pytorchjob", "the training-operator 1.9"),
         (TRAIN_JOB, launcher == "trainjob", "Kubeflow Trainer 2.3"),
-        (INFERENCE_SERVICE, config.sampling.backend == "kserve", "KServe 0.20 or newer"),
+        (INFERENCE_SERVICE, served_in_cluster(config), "KServe 0.20 or newer"),
     ):
         known = cluster.has(kind)
         yield Diagnostic(
@@ -140,7 +141,7 @@ def kserve(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
         what="KServe", ok=ready > 0, found=f"{where}: {ready} ready" if found else "no controller",
         why="serves the checkpoints that are sampled, and the champion",
         remedy="install KServe, or find out why it is down",
-        needed=config.sampling.backend == "kserve",
+        needed=served_in_cluster(config),
     )  # fmt: skip
 
 
@@ -166,7 +167,7 @@ def images(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
     here = {"pipeline": c.pipeline_image}
     if config.train.launcher != "local":
         here["trainer"] = c.trainer_image
-    if config.sampling.backend == "kserve" and c.server_runtime == "mmst":
+    if served_in_cluster(config) and c.server_runtime == "mmst":
         here["server"] = c.server_image
     there = {"checker": c.checker_image} if config.check.sandbox == "gvisor_job" else {}
     specs = {name: _probe(config, image, ["true"]) for name, image in here.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mmst.core import teachers
 from mmst.core.config import Config
 from mmst.core.quantities import quantity
 
@@ -18,25 +19,45 @@ def demand(config: Config) -> dict[str, dict[str, float]]:
     """For each namespace, the maximum of CPUs, bytes of memory, GPUs and pods at one time.
 
     Stages of a round follow one another, but labels are measured beside them, and controls train beside it: a stage
-    and a training job an arm. A round has one model server per checkpoint in use: its own and one per arm.
+    and a training job an arm. A round has one model server per checkpoint in use: its own and one per arm. Before that,
+    its teachers write beside the model: a stage each, and a server each that has one here.
     """
     c, arms = config.cluster, 1 + len(config.loop.controls)
+    writing = [teachers.seen_by(config, w) if w else config for w in teachers.writers(config, 1)]
     here: dict[str, float] = {}
-    _add(here, arms + bool(config.problems.unlabelled), STAGE_CPU, STAGE_MEMORY)
+    _add(here, max(arms + bool(config.problems.unlabelled), len(writing)), STAGE_CPU, STAGE_MEMORY)
     if config.train.launcher != "local":
         _add(here, arms * c.trainer_nodes, c.trainer_cpu, c.trainer_memory, c.gpu_resource, c.trainer_gpus)
-    if config.sampling.backend == "kserve":
-        _add(here, arms, c.server_cpu, c.server_memory, c.gpu_resource, c.server_gpus)
+    own, served = config.sampling.backend == "kserve", sum(w.sampling.backend == "kserve" for w in writing)
+    if served:
+        _add(here, max(arms * own, served), c.server_cpu, c.server_memory, c.gpu_resource, c.server_gpus)
     plans = {c.namespace: here}
     if config.check.sandbox == "gvisor_job":
-        _add(plans.setdefault(c.sandbox_namespace, {}), arms * c.checkers, c.checker_cpu, c.checker_memory)
+        _add(
+            plans.setdefault(c.sandbox_namespace, {}),
+            max(arms, len(writing)) * c.checkers,
+            c.checker_cpu,
+            c.checker_memory,
+        )
     return plans
 
 
 def tasks(config: Config) -> int:
     """The maximum number of tasks of a run on Kubeflow Pipelines: `pipelines.graph` with its rounds unrolled."""
     labels = 2 if config.problems.unlabelled else 0
-    return 7 + config.loop.rounds * (13 + labels + 5 * len(config.loop.controls))
+    return 7 + sum(
+        9
+        + labels
+        + 5 * len(config.loop.controls)
+        + sum(_written(config, writer) for writer in teachers.writers(config, number))
+        for number in range(1, config.loop.rounds + 1)
+    )
+
+
+def _written(config: Config, writer: str) -> int:
+    """Tasks in which one writer solves the problems of a round; a teacher is first put into the store."""
+    seen = teachers.seen_by(config, writer) if writer else config
+    return (4 if teachers.translates(seen) else 2) + bool(writer)
 
 
 def exceeded(wanted: Mapping[str, float], hard: Mapping[str, str]) -> list[str]:

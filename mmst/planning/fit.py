@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mmst.core.config import Config
+from mmst.core.teachers import named
 from mmst.planning.architecture import Architecture
 from mmst.planning.figures import counted, shown
 from mmst.planning.hardware import Hardware
@@ -50,6 +51,15 @@ def misfits(a: Architecture, config: Config, hardware: Hardware, row: int, examp
         *_export(a, config, hardware),
         *_serving(a, config, hardware, row, parallel),
     ]
+
+
+def teacher_misfits(
+    name: str, a: Architecture, config: Config, hardware: Hardware, row: int, parallel: int
+) -> list[Misfit]:
+    """As `misfits`, of a teacher, who is sampled alone; `config` as it sees it."""
+    found = (*_context(a, row), *_serving(a, config, hardware, row, parallel))
+    key = f"teachers.{name}"
+    return [Misfit(f"{key}: {m.what}", tuple(named(remedy, key) for remedy in m.remedies)) for m in found]
 
 
 def _context(a: Architecture, row: int) -> Iterator[Misfit]:
@@ -161,6 +171,6 @@ def _serving(a: Architecture, config: Config, hardware: Hardware, row: int, para
             tuple(remedies),
         )
     wanted = SIZES[config.model.dtype] * a.parameters
-    if config.sampling.backend == "openai" and wanted > hardware.usable_bytes:
+    if config.sampling.backend == "openai" and not config.writer and wanted > hardware.usable_bytes:
         what = f"trained checkpoints are sampled in process and need {shown(wanted, 'B')}, there are {usable(hardware)}"
         yield Misfit(what, ("sampling.backend=kserve, which serves every checkpoint",))

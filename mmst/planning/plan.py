@@ -6,14 +6,16 @@ Every figure carries its formula with the inputs. The parts: `architecture` (the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from mmst.core.config import Config
+from mmst.core.teachers import seen_by
 from mmst.planning import memory, time
 from mmst.planning.architecture import Architecture
 from mmst.planning.figures import Figure, counted, shown
-from mmst.planning.fit import Misfit, misfits
+from mmst.planning.fit import Misfit, misfits, teacher_misfits
 from mmst.planning.hardware import Hardware
 from mmst.planning.work import SOLVED, Count, Work, work
 from mmst.stages.base_model import COPY_BELOW
@@ -48,22 +50,40 @@ class Model:
     other_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A teacher whose model is here: its shape, the recipe as it sees it, its work, and the GPUs that hold it."""
+
+    shape: Architecture
+    seen: Config
+    done: Work
+    parallel: int
+
+
 def plan(
-    config: Config, model: Model, hardware: Hardware, count: Count, price: float = 0.0, solved: float = SOLVED
+    config: Config,
+    model: Model,
+    hardware: Hardware,
+    count: Count,
+    price: float = 0.0,
+    solved: float = SOLVED,
+    teachers: Mapping[str, Model] = MappingProxyType({}),
 ) -> Plan:
     """The plan of a recipe.
 
     `count` gives the tokens of texts, `price` is a node's per hour (0: the hardware's), `solved` the share of
-    (problem, method) with at least one right sample.
+    (problem, method) with at least one right sample; `teachers` are the models of those whose model is here.
     """
     a, done = model.shape, work(config, count, solved)
     row, example = done.longest, min(done.example, config.train.batch_tokens)
     parallel = _parallel(a, config, hardware, row)
-    times = list(_time(a, config, hardware, done, parallel))
+    asked = {name: _asked(config, name, taught.shape, hardware, done) for name, taught in teachers.items()}
+    times = list(_time(a, config, hardware, done, parallel, asked))
     figures = [
         *_model(a, model.name),
         *memory.training(a, config, hardware, example),
         *memory.serving(a, config, hardware, row, parallel),
+        *(f for name, taught in asked.items() for f in _teacher_memory(name, taught, hardware)),
         *_gpus(a, config, hardware, row, example, parallel),
         *_work(config, done),
         *times,
@@ -71,7 +91,21 @@ def plan(
         *_money(times, hardware, price or hardware.price_per_hour),
     ]
     found = misfits(a, config, hardware, row, example, parallel)
+    for name, taught in asked.items():
+        found += teacher_misfits(name, taught.shape, taught.seen, hardware, taught.done.longest, taught.parallel)
     return Plan(config.name, model.name, hardware.title, tuple(figures), tuple(found))
+
+
+def _asked(config: Config, name: str, shape: Architecture, hardware: Hardware, done: Work) -> Asked:
+    seen, own = seen_by(config, name), done.teachers[name]
+    return Asked(shape, seen, own, _parallel(shape, seen, hardware, own.longest))
+
+
+def _teacher_memory(name: str, taught: Asked, hardware: Hardware) -> Iterator[Figure]:
+    """As the model's own: one after the other has the memory."""
+    for f in memory.serving(taught.shape, taught.seen, hardware, taught.done.longest, taught.parallel):
+        if not f.name.startswith("trained"):
+            yield replace(f, name=f"{f.name}, {name}")
 
 
 def _parallel(a: Architecture, config: Config, hardware: Hardware, row: int) -> int:
@@ -130,6 +164,14 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     by = "the methods of each" if some else f"{m} methods"
     formula = f"(base + {rounds} x {counted(arms, 'arm')}) x {n['heldout']:,} problems x {by} x {drawn}"
     yield figure("samples held out", done.samples["heldout"], "samples", formula)
+    for name, own in done.teachers.items():
+        teacher = config.teachers[name]
+        formula = f"in {counted(min(teacher.rounds, rounds), 'round')}, translations too; by its own k and prompt"
+        yield figure(f"samples by {name}", sum(own.samples.values()), "samples", formula)
+        limit = f"; a stage stops at {teacher.most_tokens:,} (most_tokens)" if teacher.most_tokens else ""
+        formula = f"its samples x tokens of a completion{limit}"
+        yield figure(f"tokens written by {name}", sum(own.tokens.values()), "tokens", formula)
+        yield figure(f"tokens read by {name}", sum(own.prompt_tokens.values()), "tokens", "its prompts, once a request")
     t, tr = config.translate, config.train
     into = f"{counted(m - 1, 'other')} x {counted(t.sources, 'source')} x {t.n}"
     formula = f"{each} x {into} x {done.solved:.0%} solved (assumed; at most all)"
@@ -154,19 +196,19 @@ def _batches(config: Config) -> int:
     return config.loop.rounds * _arms(config) * t.steps * t.batch_tokens
 
 
-def _time(a: Architecture, config: Config, hardware: Hardware, done: Work, parallel: int) -> Iterator[Figure]:
+def _time(
+    a: Architecture, config: Config, hardware: Hardware, done: Work, parallel: int, teachers: Mapping[str, Asked]
+) -> Iterator[Figure]:
     def figure(name: str, value: float, formula: str, unit: str = "s") -> Figure:
         return Figure(group="time", name=name, value=value, unit=unit, formula=formula)
 
     rounds, arms = config.loop.rounds, _arms(config)
-    read, written, samples = (sum(d.values()) for d in (done.prompt_tokens, done.tokens, done.samples))
-    length = read / sum(done.requests.values()) + written / samples
-    rows = max(1, memory.rows_at_once(a, config, hardware, done.longest, parallel))
-    speeds = (
-        ("reading prompts", read, time.prefill(a, hardware, parallel)),
-        ("writing completions", written, time.decode(a, config, hardware, parallel, rows, length)),
+    speeds = [
+        *_sampling_speeds("", a, config, hardware, done, parallel),
         ("training", float(_batches(config)), time.train(a, config, hardware)),
-    )
+    ]
+    for name, t in teachers.items():
+        speeds += _sampling_speeds(f", {name}", t.shape, t.seen, hardware, t.done, t.parallel)
     took = {}
     for name, tokens, speed in speeds:
         took[name] = tokens / speed.rate
@@ -180,16 +222,34 @@ def _time(a: Architecture, config: Config, hardware: Hardware, done: Work, paral
     yield figure("core-hours of checking", check / 3600, formula, "core-hours")
     yield figure("checking", took["checking"], f"{check:,.1f} core-s / {workers} at once")
     if hardware.measured:
-        stages = 1 + 2 * rounds + 2 * rounds * arms
+        taught = sum(min(t.seen.teacher.rounds, rounds) for t in teachers.values() if t.seen.teacher)
+        stages = 1 + 2 * rounds + 2 * rounds * arms + 2 * taught
         took["starting"] = stages * hardware.measured.start_s
         yield figure("starting", took["starting"], f"{stages} stages with a model x {hardware.measured.start_s:g} s")
     yield figure(
         "in all", sum(took.values()), "their sum: stage after stage, arm after arm; without the pipeline's own"
     )
     if hardware.gpus:
-        gpu = (took["reading prompts"] + took["writing completions"]) * parallel + took["training"] * config.train.ranks
-        formula = f"sampling x {parallel} + training x {config.train.ranks}"
+        on = {"": parallel, **{f", {name}": t.parallel for name, t in teachers.items()}}
+        sampling = sum((took[f"reading prompts{who}"] + took[f"writing completions{who}"]) * n for who, n in on.items())
+        gpu = sampling + took["training"] * config.train.ranks
+        formula = f"sampling x {' + x '.join(map(str, on.values()))} + training x {config.train.ranks}"
         yield figure("GPU-hours", gpu / 3600, formula, "GPU-hours")
+
+
+def _sampling_speeds(
+    who: str, a: Architecture, config: Config, hardware: Hardware, done: Work, parallel: int
+) -> list[tuple[str, float, time.Speed]]:
+    """What is read and written, in tokens, and how fast."""
+    read, written, samples, requests = (
+        sum(d.values()) for d in (done.prompt_tokens, done.tokens, done.samples, done.requests)
+    )
+    length = read / requests + written / samples
+    rows = max(1, memory.rows_at_once(a, config, hardware, done.longest, parallel))
+    return [
+        (f"reading prompts{who}", read, time.prefill(a, hardware, parallel)),
+        (f"writing completions{who}", written, time.decode(a, config, hardware, parallel, rows, length)),
+    ]
 
 
 def _storage(a: Architecture, config: Config, model: Model, done: Work) -> Iterator[Figure]:

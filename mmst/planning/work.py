@@ -19,6 +19,7 @@ from mmst.core.config import Config
 from mmst.core.ports import Completion
 from mmst.core.records import CheckedSample, Example, Outcome, Problem, Sample, Verdict, to_json
 from mmst.core.sections import ROLES
+from mmst.core.teachers import seen_by, translates
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt
 from mmst.stages import demonstrations, prepare, sample, translate
@@ -72,6 +73,8 @@ class Work:
     """Tokens of the longest prompt with the longest allowed completion."""
     example: int = 0
     """Tokens of the longest training prompt with a typical completion."""
+    teachers: dict[str, Work] = field(default_factory=dict)
+    """What each teacher writes, beside the run's own work; bytes and programs are counted there as well."""
 
 
 def work(config: Config, count: Count, solved: float) -> Work:
@@ -102,10 +105,34 @@ def work(config: Config, count: Count, solved: float) -> Work:
     done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
     annotated = sum(map(_bytes, examples))
     new = _new_examples(done, config, learnt, render, shown)
+    for name, teacher in config.teachers.items():
+        seen, times = seen_by(config, name), min(teacher.rounds, rounds)
+        theirs = demonstrations.of(sets["annotated"], seen.prompt, seen.near, seen.methods)
+        done.teachers[name] = _taught(done, seen, sets["train"], times, count, theirs)
     done.bytes["build_trainset"] = rounds * sum(
         annotated + (new if known[name].annotated != "only" else 0) for name in names
     )
     return done
+
+
+def _taught(
+    done: Work,
+    seen: Config,
+    problems: Sequence[Problem],
+    rounds: int,
+    count: Count,
+    shown: Demonstrations | None,
+) -> Work:
+    """What a teacher writes, in so many rounds; a file of completions costs nothing but its verification."""
+    own = Work({}, done.typical, done.solved)
+    if translates(seen):
+        render: Render | None = _joined if seen.prompt.style == "chat" else None
+        _sampling(own, seen, "train", problems, rounds, count, render, shown)
+        _translating(own, seen, problems, rounds, count, render, shown)
+    for stage, size in own.bytes.items():
+        done.bytes[stage] += size
+    done.programs[seen.writer] = sum(own.programs.values())
+    return own
 
 
 def typical_solution(config: Config, name: str, solutions: Sequence[Mapping[str, str]], count: Count) -> Typical:

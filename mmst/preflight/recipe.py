@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmst import wiring
-from mmst.core import plugins
+from mmst.core import plugins, teachers
 from mmst.core.config import Config, Source
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ConfigError, DataError, SetupError
@@ -28,8 +28,12 @@ def check(config: Config) -> None:
     for _, group, name in plugins.named(config):
         added.ready(group, name)
     problem_files(config)
-    recorded_file(config)
     whole_checkpoints(config)
+    for seen in teachers.views(config):
+        with teachers.about(seen):
+            recorded_file(seen)
+            if seen.writer and seen.model.base:
+                model_files(seen.model.base)
     folder = model_files(config.model.base).folder
     if config.train.lora_rank and config.train.lora_targets:
         wiring.check_adapters(folder, config)
@@ -90,16 +94,17 @@ def whole_checkpoints(config: Config) -> None:
 def machine(config: Config) -> list[Diagnostic]:
     """This machine has what this configuration needs."""
     needed = {name for name, _, _, always in preflight_machine.PACKAGES if always}
-    trains_here, samples_here = config.train.launcher == "local", config.sampling.backend != "kserve"
+    backends = {seen.sampling.backend for seen in teachers.views(config)}
+    trains_here, samples_here = config.train.launcher == "local", backends != {"kserve"}
     if not trains_here and not samples_here:
         needed -= {"torch", "safetensors"}
     if trains_here and config.train.lora_rank:
         needed.add("peft")
     if trains_here and config.train.zero_stage:
         needed.add("deepspeed")
-    if config.sampling.backend in ("openai", "server", "kserve"):
+    if backends & {"openai", "server", "kserve"}:
         needed |= {"httptools", "orjson"}
-    if not trains_here or not samples_here or config.check.sandbox == "gvisor_job":
+    if not trains_here or "kserve" in backends or config.check.sandbox == "gvisor_job":
         needed.add("kubernetes")
     if config.out.startswith("s3://"):
         needed.add("boto3")
@@ -113,22 +118,30 @@ def machine(config: Config) -> list[Diagnostic]:
 
 def engines(config: Config) -> None:
     """The servers that are named answer, and the sandbox starts."""
-    if config.sampling.backend == "openai":
-        wiring.api_key(config.sampling.api_key_env)
-        server = preflight_machine.model_server(config.sampling.url)
-        if not server.ok:
-            raise ConfigError(
-                f"no model server answers at sampling.url ({server.found})",
-                value=config.sampling.url,
-                remedy="start one (`mmst serve MODEL`), or --set sampling.backend=local",
-            )
-    if config.sampling.backend == "server":
-        wiring.look_for_server(config.sampling.server)
+    for seen in teachers.views(config):
+        with teachers.about(seen):
+            model_server(seen)
     tracking = preflight_machine.tracking(config.promote.tracking_uri)
     if not tracking.ok:
         raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)
     if config.check.sandbox == "gvisor":
         wiring.gvisor(config.check.packages)
+
+
+def model_server(config: Config) -> None:
+    """Who writes answers, where that is a server, and its key is there."""
+    s = config.sampling
+    if s.backend == "openai":
+        wiring.api_key(s.api_key_env)
+        server = preflight_machine.answering("server", f"{s.url.rstrip('/')}/models", "", "")
+        if not server.ok:
+            raise ConfigError(
+                f"no model server answers at sampling.url ({server.found})",
+                value=s.url,
+                remedy="start one (`mmst serve MODEL`), or --set sampling.backend=local",
+            )
+    if s.backend == "server":
+        wiring.look_for_server(s.server)
 
 
 def for_cluster(config: Config) -> None:

@@ -6,7 +6,7 @@ scripts and requests besides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mmst.core.records import CheckedSample, Labelling, Verdict
@@ -127,6 +127,19 @@ def way(content: Content) -> Iterator[str]:
                 f'<b>{r.funnel[key]:,}</b><span class="sub">{safe(said)}</span></div>'
             )
         yield f'<h3>Round {r.round}</h3><div class="funnel">{"".join(rows)}</div>'
+        yield from _by_writer(r.writers)
+
+
+def _by_writer(writers: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """The same counts by who wrote, where there are teachers."""
+    if writers:
+        rows = [
+            f"<tr><td>{safe(writer) or 'the model itself'}</td>"
+            + "".join(f"<td>{counts[key]:,}</td>" if key in counts else "<td>·</td>" for key in FUNNEL)
+            + "</tr>"
+            for writer, counts in writers.items()
+        ]
+        yield table(f"<th>by</th>{''.join(f'<th>{name}</th>' for name in FUNNEL_NAMES)}", rows)
 
 
 def labels(content: Content) -> Iterator[str]:
@@ -256,9 +269,9 @@ def _question(s: Specimen) -> str:
 def _solution(content: Content, c: CheckedSample) -> str:
     verdict = c.verdict.value
     said = "" if c.passed or not c.detail else f'<p class="detail">{safe(_cut(c.detail))}</p>'
-    method = c.sample.method
+    method, by = c.sample.method, f" by {c.sample.writer}" if c.sample.writer else ""
     return (
-        f'<div class="solution v-{verdict}"><p><span class="{css_class(content, method)}">{safe(method)}</span>'
+        f'<div class="solution v-{verdict}"><p><span class="{css_class(content, method)}">{safe(method + by)}</span>'
         f'<span class="verdict">{_words(verdict)}</span></p><pre>{safe(_cut(c.solution)) or "(empty)"}</pre>'
         f"{said}</div>"
     )

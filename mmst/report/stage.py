@@ -105,13 +105,13 @@ class Report(Stage[Settings]):
 
 def collect(store: Store, summary: RunSummary, config: Config) -> Content:
     """All that the page shows: the summary, who solves what, and a selection of real samples."""
-    latest = next((r for r in reversed(summary.rounds) if _complete(r, "verify")), None)
+    latest = next((r for r in reversed(summary.rounds) if any(s.complete for s in r.written("verify"))), None)
     samples: list[CheckedSample] = []
     pairs: list[tuple[CheckedSample, CheckedSample]] = []
     if latest is not None:
         window = list(_window(store, latest.checked))
         samples = various(window, SAMPLES)
-        pairs = couples(window, list(_window(store, latest.stage("verify-translations"))), PAIRS)
+        pairs = couples(window, list(_window(store, latest.written("verify-translations"))), PAIRS)
     wanted = {c.sample.problem_id for c in (*samples, *(source for source, _ in pairs))}
     problems = _problems(store, latest.stage("label") if latest else None, summary, wanted)
     return Content(
@@ -120,7 +120,7 @@ def collect(store: Store, summary: RunSummary, config: Config) -> Content:
         sizes=_sizes(summary),
         round=latest.round if latest else 0,
         funnels={r.round: funnels(r, config.methods) for r in summary.rounds if r.funnel},
-        verdicts=by_method(latest.checked if latest else None, config.methods),
+        verdicts=by_method(latest.checked if latest else (), config.methods),
         label_changes=label_changes(store, summary.rounds),
         solvers={r.round: solvers(store, r.stage("evaluate")) for r in summary.rounds if _complete(r, "evaluate")},
         samples=[Specimen(problem=problems.get(c.sample.problem_id), checked=c) for c in samples],
@@ -169,9 +169,10 @@ def funnels(r: RoundSummary, methods: Sequence[str]) -> dict[str, dict[str, int]
     return {m: {**r.funnels.get(m, {}), **({"kept": kept[m]} if kept[m] else {})} for m in methods}
 
 
-def by_method(check: StageState | None, methods: Sequence[str]) -> dict[str, dict[str, int]]:
-    """{method: {verdict: samples}} of a verify stage, from its counts."""
-    tallies = check.manifest.counted(VerifyCounts).methods if check and check.manifest else {}
+def by_method(checks: Iterable[StageState], methods: Sequence[str]) -> dict[str, dict[str, int]]:
+    """{method: {verdict: samples}} of verify stages, from their counts."""
+    counted = (check.manifest.counted(VerifyCounts) for check in checks if check.manifest)
+    tallies = sum(counted, VerifyCounts()).methods
     return {m: dict(tallies[m].verdicts) for m in methods if m in tallies and any(tallies[m].verdicts.values())}
 
 
@@ -204,6 +205,7 @@ def steady(content: Content) -> dict[str, Any]:
                     "arms": dict(sorted(r.arms.items())),
                     "funnel": r.funnel,
                     "funnels": content.funnels.get(r.round, {}),
+                    **({"writers": r.writers} if r.writers else {}),
                     "families": r.families,
                     "decision": r.decision,
                     "stopped": r.stopped,
@@ -225,10 +227,11 @@ def _complete(r: RoundSummary, step: str) -> bool:
     return state is not None and state.complete
 
 
-def _window(store: Store, state: StageState | None) -> Iterator[CheckedSample]:
-    if state is None or state.manifest is None:
-        return iter(())
-    return itertools.islice(records(store, state.manifest, CheckedSample, CHECKED), WINDOW)
+def _window(store: Store, states: Iterable[StageState]) -> Iterator[CheckedSample]:
+    """The first of what each writer's stage holds."""
+    for state in states:
+        if state.manifest is not None:
+            yield from itertools.islice(records(store, state.manifest, CheckedSample, CHECKED), WINDOW)
 
 
 def _prepared(summary: RunSummary) -> Manifest | None:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mmst import stages
 from mmst.core import config as configuration
-from mmst.core import metrics, private
+from mmst.core import metrics, private, teachers
 from mmst.core.errors import MmstError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.process import end_with_owner, stop_on_signals
+from mmst.core.stage import OF
 from mmst.core.stored import load
 from mmst.observe import logs, progress, terminal
 from mmst.runner import events
@@ -41,7 +42,8 @@ def launch(
     """Run a stage in this process, which belongs to the stage alone.
 
     `config` is JSON text; `refs` maps the stage's inputs to references (`stages/sample/3fa9…`), `beside` those
-    further ones that its declaration speaks of. Round, arm and step say where in the run it stands.
+    further ones that its declaration speaks of. Round, arm and step say where in the run it stands. A text with what
+    several writers made holds a reference of each, those of teachers as NAME=REFERENCE.
     """
     end_with_owner()
     stop_on_signals()
@@ -81,16 +83,27 @@ def run(
     beside: Mapping[str, str],
 ) -> Manifest:
     """`launch` without its hold on the process."""
-    engines = connect(config)
     place = Place(run=configuration.run_id(config), round=round, arm=arm, step=step or stage)
-    inputs, further = ({name: load(engines.store, ref) for name, ref in given.items()} for given in (refs, beside))
-    return stages.stage(stage).run(engines, place, inputs, further)
+    seen = teachers.seen_at(config, arm, round)
+    engines = connect(seen)
+    given = {name: ref for input, text in refs.items() for name, ref in _written(input, text)}
+    inputs, further = ({name: load(engines.store, ref) for name, ref in found.items()} for found in (given, beside))
+    with teachers.about(seen):
+        return stages.stage(stage).run(engines, place, inputs, further)
+
+
+def _written(input: str, text: str) -> Iterator[tuple[str, str]]:
+    """The inputs that a text of references names: `checked`, and `checked.big` of a teacher."""
+    for item in text.split():
+        writer, equals, ref = item.rpartition("=")
+        yield (f"{input}{OF}{writer}" if equals else input), ref
 
 
 def clean_up(config: str) -> None:
     """Delete what the stages of this run left in the cluster; nothing where its engines are not in one."""
     parsed = configuration.from_text(config)
-    if parsed.check.sandbox == "gvisor_job" or parsed.train.launcher != "local" or parsed.sampling.backend == "kserve":
+    served = teachers.served_in_cluster(parsed)
+    if parsed.check.sandbox == "gvisor_job" or parsed.train.launcher != "local" or served:
         connect(parsed).cleanup(configuration.run_id(parsed))
 
 

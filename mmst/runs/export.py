@@ -21,9 +21,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
 
-from mmst.core.config import PromptConfig
+from mmst.core.config import Config, PromptConfig
 from mmst.core.errors import ConfigError, LeakError, UserError, did_you_mean
 from mmst.core.manifest import Manifest
+from mmst.core.method_files import MethodFile
 from mmst.core.ports import Store
 from mmst.core.records import CheckedSample, Example, Problem, Verdict
 from mmst.core.stored import made, records
@@ -31,6 +32,7 @@ from mmst.methods import method
 from mmst.methods.prompts import solve_messages
 from mmst.runs.summary import StageState, recorded_config, stages
 from mmst.stages import STEPS, stage
+from mmst.stages.reads import CHECKED, LEARNT
 
 Json = Mapping[str, Any]
 
@@ -46,6 +48,7 @@ class Source:
     problems: Manifest
     checked: tuple[Manifest, ...]
     prompt: PromptConfig
+    files: tuple[MethodFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +140,10 @@ def find(store: Store, run: str, arm: str = "", round: int | None = None) -> Sou
         remedy = f"--round {' or '.join(map(str, rounds))}"
         raise UserError(f"run {run} has no training set of '{wanted}' in this round", value=round, remedy=remedy)
     chosen = next(s for s in of_arm if s.place.round == (rounds[-1] if round is None else round))
-    return _source(store, run, chosen, config.prompt)
+    return _source(store, run, chosen, config)
 
 
-def _source(store: Store, run: str, state: StageState, prompt: PromptConfig) -> Source:
+def _source(store: Store, run: str, state: StageState, config: Config) -> Source:
     assert state.manifest is not None, "only complete stages are chosen"
     inputs = {name: _complete(store, ref) for name, ref in state.inputs.items()}
     declared = {s.stored or s.name: s for s in map(stage, STEPS)}
@@ -154,7 +157,8 @@ def _source(store: Store, run: str, state: StageState, prompt: PromptConfig) -> 
         trainset=state.manifest,
         problems=inputs["problems"],
         checked=checked,
-        prompt=prompt,
+        prompt=config.prompt,
+        files=config.filed,
     )
 
 
@@ -173,18 +177,18 @@ def rows(store: Store, source: Source, format: Format, counts: Counter[str], *, 
     with ExitStack() as stack:
         questions = stack.enter_context(_Texts())
         if source.prompt.style == "chat":
-            for problem in records(store, source.problems, Problem, "train-"):
+            for problem in (p for prefix in LEARNT for p in records(store, source.problems, Problem, prefix)):
                 questions.put(problem.id, problem.question)
         wrong = stack.enter_context(_Texts())
         about = _verdicts(store, source)
         rejected = _rejected(store, source, about, wrong, counts) if pairs else {}
         for example in _examples(store, source, about, counts):
-            told, prompt = about[example.lineage[0]], _prompt(example, source.prompt, questions)
+            told, prompt = about[example.lineage[0]], _prompt(example, source, questions)
             lineage = _lineage(source, example, told)
             if not pairs:
                 counts["examples"] += 1
                 yield Row(format.example(prompt, _whole(example.completion)), lineage)
-            elif waiting := rejected.get(_key(example.problem_id, example.method, example.prompt)):
+            elif waiting := rejected.get(_key(example.problem_id, example.method)):
                 other = waiting.pop()
                 counts["pairs"] += 1
                 data = format.pair(prompt, _whole(example.completion), _whole(wrong.get(other.id)))
@@ -238,7 +242,7 @@ def _rejected(
     """The wrong solutions that an example can be paired with, each thing said once; in an order that is as good as
     random, the same each time."""
     wanted = {
-        _key(e.problem_id, e.method, e.prompt)
+        _key(e.problem_id, e.method)
         for e in records(store, source.trainset, Example, "new-")
         if about[e.lineage[0]].verdict is Verdict.PASSED
     }
@@ -250,8 +254,10 @@ def _rejected(
         if c.verdict is not Verdict.WRONG or c.contradicted or c.nondeterministic or not c.solution.strip():
             counts["not_clearly_wrong"] += 1
             continue
-        key = _key(s.problem_id, s.method, s.prompt)
-        form = hashlib.sha256(method(s.method).canonical(c.solution).encode("utf-8", "surrogatepass")).digest()[:8]
+        key = _key(s.problem_id, s.method)
+        form = hashlib.sha256(
+            method(s.method, source.files).canonical(c.solution).encode("utf-8", "surrogatepass")
+        ).digest()[:8]
         if key in wanted and form not in found[key]:
             found[key][form] = _told(c)
             texts.put(s.id, c.solution)
@@ -260,7 +266,7 @@ def _rejected(
 
 def _samples(store: Store, checked: Iterable[Manifest]) -> Iterator[CheckedSample]:
     for manifest in checked:
-        yield from records(store, manifest, CheckedSample)
+        yield from records(store, manifest, CheckedSample, CHECKED)
 
 
 def _told(c: CheckedSample) -> _Told:
@@ -271,16 +277,16 @@ def _rank(told: _Told) -> bytes:
     return hashlib.sha256(told.id.encode()).digest()
 
 
-def _key(problem_id: str, by: str, prompt: str) -> bytes:
-    return hashlib.sha256(f"{problem_id}\0{by}\0{prompt}".encode("utf-8", "surrogatepass")).digest()[:16]
+def _key(problem_id: str, by: str) -> bytes:
+    return hashlib.sha256(f"{problem_id}\0{by}".encode("utf-8", "surrogatepass")).digest()[:16]
 
 
-def _prompt(example: Example, asked: PromptConfig, questions: _Texts) -> Any:
+def _prompt(example: Example, source: Source, questions: _Texts) -> Any:
     """What the model was asked: the text, or in the style chat the messages that its template was filled with."""
-    if asked.style != "chat":
+    if source.prompt.style != "chat":
         return _whole(example.prompt)
     question = _whole(questions.get(example.problem_id))
-    return [dict(m) for m in solve_messages(method(example.method), question, asked.phrasing)]
+    return [dict(m) for m in solve_messages(method(example.method, source.files), question, source.prompt.phrasing)]
 
 
 def _lineage(source: Source, example: Example, told: _Told) -> dict[str, Any]:

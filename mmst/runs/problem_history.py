@@ -141,12 +141,15 @@ def _round(store: Store, number: int, states: list[StageState], problem_id: str)
     def main(step: str, kind: type[R], prefix: str = "") -> tuple[R, ...]:
         return next(iter(about(step, kind, prefix).values()), ())
 
+    def written(step: str) -> tuple[CheckedSample, ...]:
+        return tuple(itertools.chain.from_iterable(about(step, CheckedSample).values()))
+
     return RoundStory(
         round=number,
-        samples=main("label", CheckedSample, CHECKED) or main("verify", CheckedSample),
+        samples=main("label", CheckedSample, CHECKED) or written("verify"),
         label=next(iter(main("label", Label, "label-")), None),
         measured=next(iter(main("measure_labels", MeasuredLabel)), None),
-        translations=main("verify-translations", CheckedSample),
+        translations=written("verify-translations"),
         trained=about("build_trainset", Example),
         heldout=about("verify-heldout", CheckedSample),
         outcomes=about("evaluate", Outcome),

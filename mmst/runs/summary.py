@@ -5,8 +5,10 @@ Nothing here computes a result; it follows the run's pointers (`runs/<run>/…`)
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mmst.core import sealed
@@ -30,11 +32,12 @@ from mmst.core.results import (
 )
 from mmst.core.served import Served
 from mmst.core.stored import made, pointers, timing
+from mmst.core.teachers import writer_at
 from mmst.stages import STEPS
 from mmst.stages.champion import ALL_METHODS
 
-MAIN_ONLY = ("prepare", "sample")
-"""Steps that only a run's own arm has, never a control."""
+MAIN_ONLY = ("prepare", "sample", "enough")
+"""Steps that only a run's own arm has, never a control; teachers sample too."""
 
 SAMPLING = ("sample", "translate")
 """Stages that ask a model; their only result is who answered in its place, if another did."""
@@ -76,7 +79,8 @@ class LabelSummary:
 class RoundSummary:
     """One round (0: the base model): a report per arm, the way to the training set, the decision.
 
-    `funnel` has the keys of `FUNNEL`; `funnels` the same per method, where the stages counted so;
+    `funnel` has the keys of `FUNNEL`; `funnels` the same per method, where the stages counted so, and `writers`
+    per writer ("" for the model itself), where there are teachers;
     `families` is {arm: {"task/method/family": (passed, n)}}; `timings` {step: {"seconds": …}}. `labels` are there
     where the run has unlabelled problems.
     """
@@ -92,17 +96,23 @@ class RoundSummary:
     timings: Mapping[str, Mapping[str, float]]
     stages: tuple[StageState, ...]
     labels: LabelSummary | None = field(default=None, metadata={"if_any": True})
+    writers: Mapping[str, Mapping[str, int]] = field(default_factory=dict, metadata={"if_any": True})
 
     @property
-    def checked(self) -> StageState | None:
-        """The stage with its checked samples: where there are labels, as these judge them."""
+    def checked(self) -> list[StageState]:
+        """The stages with its checked samples, of all who write: where there are labels, as these judge them."""
         label = self.stage("label")
-        return label if label is not None and label.complete else self.stage("verify")
+        return [label] if label is not None and label.complete else self.written("verify")
 
     @property
     def main_arm(self) -> str:
         """The arm that the run itself follows: the one that samples; all others are controls."""
-        return next((s.place.arm for s in self.stages if s.place.step in MAIN_ONLY), "mmst")
+        return _main_arm(self.stages) or "mmst"
+
+    def written(self, step: str) -> list[StageState]:
+        """The stages of a step of all who write: the main arm's, and the teachers'."""
+        main = self.main_arm
+        return [s for s in self.stages if s.place.step == step and (s.place.arm == main or writer_at(s.place.arm))]
 
     def stage(self, step: str, arm: str = "") -> StageState | None:
         """The stage of a step; of the main arm unless named."""
@@ -200,14 +210,14 @@ def summarise(store: Store, run: str) -> RunSummary:
 
 def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
     made = {(s.place.arm, s.place.step): s.manifest for s in found if s.manifest is not None}
-    main = next((s.place.arm for s in found if s.place.step in MAIN_ONLY), "")
+    main = _main_arm(found)
     measured = {arm: m.result(Measured) for (arm, step), m in made.items() if step == "evaluate"}
     decisions = [m.result(Promoted).decision for (_, step), m in made.items() if step == "promote"]
     stops = [m.result(Next).reason for (_, step), m in made.items() if step in ("enough", "another")]
     labels = _labels(made.get((main, "label")), made.get((main, "measure_labels")))
-    verified = m.counted(VerifyCounts) if (m := made.get((main, "verify"))) else None
+    first, second = (_by_writer(found, main, step) for step in ("verify", "verify-translations"))
+    verified, again = (functools.reduce(operator.add, w.values()) if w else None for w in (first, second))
     verified = labels.counts.verify if labels else verified
-    again = m.counted(VerifyCounts) if (m := made.get((main, "verify-translations"))) else None
     chosen = m.counted(TrainsetCounts) if (m := made.get((main, "build_trainset"))) else None
     return RoundSummary(
         round=number,
@@ -225,6 +235,12 @@ def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:
         },
         stages=found,
         labels=labels,
+        writers={
+            w: _funnel(first.get(w), second.get(w), None) | ({"kept": chosen.new_of(w)} if chosen else {})
+            for w in sorted({*first, *second})
+        }
+        if any({*first, *second})
+        else {},
     )
 
 
@@ -236,6 +252,21 @@ def _labels(label: Manifest | None, measured: Manifest | None) -> LabelSummary |
         measured=measured.counted(MeasuredLabelsCounts) if measured else None,
         calibration=measured.result(Calibration).buckets if measured else (),
     )
+
+
+def _main_arm(found: Iterable[StageState]) -> str:
+    arms = (s.place.arm for s in found if s.place.step in MAIN_ONLY)
+    return next((arm for arm in arms if not writer_at(arm)), "")
+
+
+def _by_writer(found: Iterable[StageState], main: str, step: str) -> dict[str, VerifyCounts]:
+    """What was verified of each writer's."""
+    return {
+        writer: s.manifest.counted(VerifyCounts)
+        for s in found
+        if s.place.step == step and s.manifest
+        if (writer := writer_at(s.place.arm)) or s.place.arm == main
+    }
 
 
 def _funnel(
@@ -284,5 +315,8 @@ def _notes(run: RunSummary) -> Iterator[str]:
             "Generated problems: the generator sets which families are annotated for which method, so that "
             "the methods' strengths differ on purpose. This shows the mechanism, not an effect on real problems."
         )
+    for name, teacher in config.teachers.items():
+        if teacher.base and teacher.base == config.model.base:
+            yield f"The teacher {name} is the model itself (model.base): what it writes is self-training."
     if rounds and not config.loop.controls and config.loop.arm == "mmst":
         yield "No controls were trained beside it (loop.controls): a gain may come from the extra training steps alone."

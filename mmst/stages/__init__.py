@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 STEPS = {
     "prepare": "mmst.stages.prepare:Prepare",
     "base_model": "mmst.stages.base_model:BaseModel",
+    "served_model": "mmst.stages.served_model:ServedModel",
     "sample": "mmst.stages.sample:Sampling",
     "verify": "mmst.stages.verify:Verify",
     "label": "mmst.stages.label:LabelProblems",

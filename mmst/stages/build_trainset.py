@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,7 +34,7 @@ from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.methods.soundness import false_equations
 from mmst.stages import demonstrations
 from mmst.stages.demonstrations import Demonstrations
-from mmst.stages.reads import CHECKED, LEARNT, Checked, Checkpoint, Problems, Translated
+from mmst.stages.reads import CHECKED, LEARNT, Checkpoint, Problems, Translated, Written
 
 SHARD = 4096
 
@@ -73,17 +73,18 @@ class Settings:
 
 
 def _learned_under(config: Config) -> tuple[PromptStyle, ...]:
-    """The styles of `Settings.prompts`: recorded completions were not asked for as the recipe asks."""
+    """The styles of `Settings.prompts`: what was recorded, and teachers, were not asked as the model will be."""
     style = config.prompt.style
-    recorded = config.sampling.backend == "recorded" and style != "plain"
-    return config.trainset.prompts or ((style,) if recorded else ())
+    others = bool(config.teachers) or (config.sampling.backend == "recorded" and style != "plain")
+    return config.trainset.prompts or ((style,) if others else ())
 
 
 class Candidate(NamedTuple):
     """A correct solution, as small as choosing needs it; `form` hashes what it says.
 
-    `origin` is the method that it was translated from; empty of the model's own samples. It is of another solution
-    if not `passed`. It is `sound` if none of its equations is false, as far as anybody asked.
+    `origin` is the method that it was translated from; empty of a sample as it was drawn. It is of another solution
+    if not `passed`. It is `sound` if none of its equations is false, as far as anybody asked. `writer` is the teacher
+    that wrote it; empty of the model itself.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Candidate(NamedTuple):
     form: bytes
     passed: bool = True
     sound: bool = True
+    writer: str = ""
 
     @property
     def rank(self) -> bytes:
@@ -137,11 +139,11 @@ class BuildTrainset(Stage[Settings]):
         self,
         job: Job[Settings],
         problems: Problems,
-        checked: Checked,
+        checked: Written,
         translated: Translated,
         checkpoint: Checkpoint,
     ) -> Made:
-        """Choose the examples of one arm from own samples (`checked`) and checked translations.
+        """Choose the examples of one arm from own samples (`checked`) and checked translations, of all who wrote.
 
         `LeakError` when an example is held out. Samples are streamed twice; each correct one costs about 400
         bytes of memory in between.
@@ -156,12 +158,13 @@ class BuildTrainset(Stage[Settings]):
         arm = settings.known[settings.arm]
         rivals = [settings.known[name] for name in arm.equal_to]
         sound = any(a.sound for a in (arm, *rivals))
+        sources = [m for w in sorted({*checked, *translated}) for m in (checked.get(w), translated.get(w)) if m]
 
         def samples() -> Iterator[CheckedSample]:
-            yield from records(ports.store, checked, CheckedSample, CHECKED)
-            yield from records(ports.store, translated, CheckedSample)
+            for source in sources:
+                yield from records(ports.store, source, CheckedSample, CHECKED)
 
-        total = sum(e.records for e in (*checked.files, *translated.files) if e.name.startswith(CHECKED))
+        total = sum(e.records for source in sources for e in source.files if e.name.startswith(CHECKED))
         with ports.progress.task("training set", total, "samples") as task:
             pool = list(candidates(samples(), counts, task.advance, keep=arm.keep, sound=sound, files=filed))
         chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance)
@@ -182,9 +185,10 @@ class BuildTrainset(Stage[Settings]):
                 counts.update("new" if prefix == "new" else e.origin for e in part)
                 methods.update((e.method, e.origin) for e in part if prefix == "new")
         replay = arm.annotated if settings.arm in settings.added and arm.annotated != "replay" else ""
+        writers = Counter(c.writer for c in pool if c.id in chosen and c.writer)
         return Made(
             shards=shards,
-            counts=TrainsetCounts(**counts, **fates, methods=methods),
+            counts=TrainsetCounts(**counts, **fates, methods=methods, writers=writers),
             result=Trainset(arm=settings.arm, annotated=replay),
         )
 
@@ -218,7 +222,7 @@ def candidates(
         by = method(s.method, files)
         form = hashlib.sha256(by.canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
         true = by.executes or not (sound and false_equations(c.solution))
-        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed, true)
+        yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed, true, s.writer)
 
 
 def select(
@@ -255,15 +259,21 @@ def _usable(pool: Sequence[Candidate], arm: Arm, methods: Sequence[str]) -> Sequ
     """The candidates that the arm takes."""
     if arm.annotated == "only":
         return []
-    mine = [c for c in pool if c.method in methods]
+    mine = [c for c in pool if c.method in methods and (not arm.writers or (c.writer or arms.SELF) in arm.writers)]
     if arm.solved_by != "any":
-        solvers: dict[str, set[str]] = defaultdict(set)
+        solvers: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for c in mine:
             if c.passed and not c.origin:
-                solvers[c.problem_id].add(c.method)
-        least, most = {"one": (1, 1), "several": (2, len(methods)), "all": (len(methods),) * 2}[arm.solved_by]
-        mine = [c for c in mine if least <= len(solvers[c.problem_id]) <= most]
+                solvers[c.problem_id].add((c.method, c.writer))
+        mine = [c for c in mine if _solved(arm.solved_by, solvers[c.problem_id], methods)]
     return [c for c in mine if _takes(arm, c)]
+
+
+def _solved(by: str, solvers: Set[tuple[str, str]], methods: Sequence[str]) -> bool:
+    """Whether a problem that these (method and writer) solved is one of `Arm.solved_by`."""
+    if by == "all":
+        return {name for name, _ in solvers} == set(methods)
+    return len(solvers) == 1 if by == "one" else len(solvers) > 1
 
 
 def _takes(arm: Arm, c: Candidate) -> bool:

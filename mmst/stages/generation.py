@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from mmst.core import metrics, sealed
-from mmst.core.errors import SamplerError
+from mmst.core.errors import MmstError, SamplerError, UserError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Completion, Request, Sampler, Stating, Task, Unfinished, failed
 from mmst.core.records import FAILED, Sample
@@ -58,17 +58,19 @@ def draw(
     more than one shard's requests are held at once. `record` makes the record of a request's
     i-th completion. `asked` and `answered` are told of each shard's requests and of every record, once.
     Finished shards stay, with what failed in them: that alone is asked again.
-    Raises `SamplerError` when the model fails, or more than `sampling.failures` of all requests.
+    Raises `SamplerError` when the model fails, or more than `sampling.failures` of all requests, and `UserError` when
+    more tokens are written than the user allows.
     """
     folder, ports = job.folder, job.ports
     done, whole = folder.files(), dict[str, bool]()
-    total = missing = 0
+    total = missing = spent = 0
     for shard, part in parts():
         asked(part)
         there = _there(folder, shard, done)
         left = _left(part, _by_request(part, there))
         whole[shard] = there is not None and not any(sample.failed for sample in there)
         total += sum(a.request.n for a in part)
+        spent += sum(sample.tokens for sample in there or ())
         if whole[shard]:
             for sample in there or ():
                 answered(sample)
@@ -81,12 +83,13 @@ def draw(
         ports.progress.task(folder.name, missing, unit) as task,
         ports.sampler(checkpoint, recorded=recorded) as sampler,
     ):
-        told = _Told(task)
+        told = _Told(task, Budget(folder.name, ports.most_tokens, spent))
         for shard, part in parts():
             if whole[shard]:
                 continue
             old = _by_request(part, _there(folder, shard, done))
             left = _left(part, old)
+            told.budget.check()
             answers, trouble = _ask(sampler, [a.request for a, _ in left], told)
             _same_server(folder, sampler)
             made = dict(zip((i for _, i in left), answers, strict=True))
@@ -123,8 +126,8 @@ def drawn(request: Request, completion: Completion) -> dict[str, Any]:
 class _Told:
     """Tells a task of completions as they end, and of tokens from the first one on."""
 
-    def __init__(self, task: Task) -> None:
-        self.task, self.count, self.began = task, 0, time.monotonic()
+    def __init__(self, task: Task, budget: Budget) -> None:
+        self.task, self.budget, self.count, self.began = task, budget, 0, time.monotonic()
 
     def done(self, n: int) -> None:
         """`n` more completions are there."""
@@ -134,10 +137,46 @@ class _Told:
         """`n` more tokens are there."""
         self.count += n
         self.task.advance(0, self._note())
+        self.budget.spend(n)
 
     def _note(self) -> str:
         rate = self.count / max(time.monotonic() - self.began, 1e-9)
         return f"{self.count:,} tokens, {rate:.3g}/s" if self.count else ""
+
+
+class Spent(SamplerError):
+    """More is written than the user allows: whoever is asked stops, and hands over what there is."""
+
+
+class Budget:
+    """The tokens that a stage has written, of at most so many (0: any number)."""
+
+    def __init__(self, stage: str, most: int, spent: int) -> None:
+        self.stage, self.most, self.spent = stage, most, spent
+
+    def spend(self, n: int) -> None:
+        """`Spent` when these are too many."""
+        self.spent += n
+        if self.over:
+            raise Spent(self.error().what)
+
+    def check(self) -> None:
+        """`UserError` when there are too many."""
+        if self.over:
+            raise self.error()
+
+    @property
+    def over(self) -> bool:
+        """Whether more is written than may be."""
+        return bool(self.most) and self.spent > self.most
+
+    def error(self) -> UserError:
+        """What to do."""
+        return UserError(
+            f"{self.stage}: {self.spent:,} tokens are written, and most_tokens allows {self.most:,}; all of them are "
+            "kept",
+            remedy="raise most_tokens of this teacher, and the same command goes on; or ask for less (k, max_tokens)",
+        )
 
 
 class Failures:
@@ -180,7 +219,7 @@ class Failures:
 
 def _ask(
     sampler: Sampler, requests: Sequence[Request], told: _Told
-) -> tuple[Sequence[Sequence[Completion]], SamplerError | None]:
+) -> tuple[Sequence[Sequence[Completion]], MmstError | None]:
     """The answers, and the trouble that kept the model from the rest, which then failed."""
     try:
         return sampler.sample(requests, told.done, told.tokens), None
@@ -189,7 +228,9 @@ def _ask(
         return [
             [rest] * request.n if answer is None else answer
             for request, answer in zip(requests, e.answers, strict=True)
-        ], e
+        ], told.budget.error() if told.budget.over else e
+    except Spent:
+        raise told.budget.error() from None
 
 
 def _same_server(folder: StageFolder, sampler: Sampler) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from mmst.core.manifest import Manifest
@@ -18,7 +19,18 @@ PROBLEMS = ("train-", "heldout-", "annotated-", "unlabelled-")
 Problems = Annotated[Manifest, Reads(record=Problem, help="What `mmst prepare` made.")]
 Samples = Annotated[Manifest, Reads(record=Sample, help="What `mmst sample` or `mmst translate` made.")]
 Checked = Annotated[Manifest, Reads(record=CheckedSample, help="What `mmst verify` made of samples.")]
-Translated = Annotated[Manifest, Reads(record=CheckedSample, help="What `mmst verify` made of translations.")]
+Written = Annotated[
+    Mapping[str, Manifest],
+    Reads(
+        record=CheckedSample,
+        help="What `mmst verify` made of samples; of teachers' too, in one text with spaces: REF NAME=REF.",
+        several=True,
+    ),
+]
+Translated = Annotated[
+    Mapping[str, Manifest],
+    Reads(record=CheckedSample, help="What `mmst verify` made of translations, as of samples.", several=True),
+]
 Checkpoint = Annotated[Manifest, Reads(record=None, help="A model: what `mmst base-model` or `mmst train` made.")]
 Labelled = Annotated[Manifest, Reads(record=Label, help="What `mmst label` made.")]
 Trainset = Annotated[Manifest, Reads(record=Example, help="What `mmst build-trainset` made.")]

@@ -21,10 +21,10 @@ from mmst.core.errors import ConfigError
 from mmst.core.hashes import file_sha256
 from mmst.core.manifest import Manifest, Place
 from mmst.core.method_files import MethodFile
-from mmst.core.ports import Completion, Request
+from mmst.core.ports import Completion, Engines, Request
 from mmst.core.records import Problem, Sample, seed_of, short_id
 from mmst.core.results import SampleCounts
-from mmst.core.served import Served, served
+from mmst.core.served import Served, asked_by, served
 from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
@@ -72,6 +72,8 @@ class Settings:
     served: Served | None = field(default=None, metadata=QUIET)
     method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
     near: float | None = field(default=None, metadata=QUIET)
+    writer: str = field(default="", metadata=QUIET)
+    protocol: str = field(default="", metadata=QUIET)
 
     @classmethod
     def of(cls, config: Config, purpose: str) -> Settings:
@@ -88,6 +90,7 @@ class Settings:
                 shard=s.shard,
                 recorded=Recorded(file_sha256(path), s.k),
                 method_files=config.filed,
+                writer=config.writer,
             )
         k, temperature = (s.k, s.temperature) if purpose == "train" else (e.k, e.temperature)
         return cls(
@@ -100,6 +103,8 @@ class Settings:
             trust_remote_code=trusted(config.model),
             method_files=config.filed,
             near=config.near,
+            writer=config.writer,
+            protocol=asked_by(config),
         )
 
     @property
@@ -129,9 +134,9 @@ class Sampling(Stage[Settings]):
             method(name, config.method_files)
         return Settings.of(config, "heldout" if place.step == "sample-heldout" else "train")
 
-    def seen(self, settings: Settings, config: Config, inputs: Mapping[str, Manifest]) -> Settings:
+    def seen(self, settings: Settings, engines: Engines, inputs: Mapping[str, Manifest]) -> Settings:
         """Who answers in the checkpoint's place."""
-        return settings if settings.recorded else replace(settings, served=served(config, inputs["checkpoint"]))
+        return settings if settings.recorded else replace(settings, served=served(engines.config, inputs["checkpoint"]))
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Of methods and sampler."""
@@ -165,7 +170,7 @@ class Sampling(Stage[Settings]):
                 methods[sample.method] += 1
 
         def record(ask: Ask, i: int, completion: Completion) -> Sample:
-            return sampled(ask, ask.first + i, completion, who)
+            return sampled(ask, ask.first + i, completion, who, settings.writer)
 
         recorded = settings.recorded is not None
         who = "recorded" if recorded else str(settings.served or checkpoint.digest)
@@ -223,8 +228,8 @@ def requests(
                     yield Ask(request, first)
 
 
-def sampled(ask: Ask, index: int, completion: Completion, model: str) -> Sample:
+def sampled(ask: Ask, index: int, completion: Completion, model: str, writer: str = "") -> Sample:
     """The record of one completion."""
     r = ask.request
-    name = short_id("s", model, r.problem_id, r.method, index, r.seed, r.temperature)
-    return Sample(id=name, index=index, model=model, **drawn(r, completion))
+    name = short_id("s", model, r.problem_id, r.method, index, r.seed, r.temperature, *filter(None, [writer]))
+    return Sample(id=name, index=index, model=model, writer=writer, **drawn(r, completion))

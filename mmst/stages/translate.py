@@ -15,15 +15,17 @@ from typing import ClassVar, NamedTuple
 
 from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig, TranslateConfig
+from mmst.core.errors import ConfigError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.method_files import MethodFile
-from mmst.core.ports import Completion, Request
+from mmst.core.ports import Completion, Engines, Request
 from mmst.core.records import CheckedSample, Problem, Sample, Translation, seed_of, short_id
 from mmst.core.results import TranslateCounts
-from mmst.core.served import Served, served
+from mmst.core.served import Served, asked_by, served
 from mmst.core.stage import QUIET, Job, Made, Stage, effective
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
+from mmst.core.teachers import translates
 from mmst.methods import method
 from mmst.methods.prompts import (
     Render,
@@ -63,6 +65,8 @@ class Settings:
     served: Served | None = field(default=None, metadata=QUIET)
     method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
     near: float | None = field(default=None, metadata=QUIET)
+    writer: str = field(default="", metadata=QUIET)
+    protocol: str = field(default="", metadata=QUIET)
 
     @classmethod
     def of(cls, config: Config) -> Settings:
@@ -77,6 +81,8 @@ class Settings:
             trust_remote_code=trusted(config.model),
             method_files=config.filed,
             near=config.near,
+            writer=config.writer,
+            protocol=asked_by(config),
         )
 
 
@@ -102,12 +108,18 @@ class Translate(Stage[Settings]):
     writes: ClassVar = {"shard": Translation}
 
     def settings(self, config: Config, place: Place) -> Settings:
-        """See `Settings`."""
+        """See `Settings`; `ConfigError` where who wrote the solutions is a file."""
+        if not translates(config):
+            raise ConfigError(
+                "a file of completions translates nothing",
+                value=config.writer,
+                remedy="give its translations as completions of the other method",
+            )
         return Settings.of(config)
 
-    def seen(self, settings: Settings, config: Config, inputs: Mapping[str, Manifest]) -> Settings:
+    def seen(self, settings: Settings, engines: Engines, inputs: Mapping[str, Manifest]) -> Settings:
         """Who answers in the checkpoint's place."""
-        return replace(settings, served=served(config, inputs["checkpoint"]))
+        return replace(settings, served=served(engines.config, inputs["checkpoint"]))
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Of methods and sampler."""
@@ -137,7 +149,7 @@ class Translate(Stage[Settings]):
             counts["tokens"] += translation.tokens
 
         def record(a: Asked, index: int, completion: Completion) -> Translation:
-            return translated(a, index, completion, who)
+            return translated(a, index, completion, who, settings.writer)
 
         shards = draw(job, checkpoint, parts, record, asked=ask, answered=answer, unit="translations")
         made = TranslateCounts(**counts, directions=directions)
@@ -205,13 +217,14 @@ def distinct(checked: Iterable[CheckedSample], most: int, files: Sequence[Method
             yield c
 
 
-def translated(a: Asked, index: int, completion: Completion, model: str) -> Translation:
+def translated(a: Asked, index: int, completion: Completion, model: str, writer: str = "") -> Translation:
     """The record of one completion, with its lineage."""
     source = a.source.sample
     return Translation(
         id=short_id("t", model, source.id, a.target, index, a.request.seed),
         index=index,
         model=model,
+        writer=writer,
         source_sample=source.id,
         source_method=source.method,
         target_prompt=a.target_prompt,

@@ -180,12 +180,21 @@ class Wired:
         """See `ports.Ports.failures`."""
         return self.config.sampling.failures
 
+    @property
+    def most_tokens(self) -> int:
+        """See `ports.Ports.most_tokens`."""
+        return self.config.teacher.most_tokens if self.config.teacher else 0
+
+    def served_digest(self) -> str:
+        """See `ports.Ports.served_digest`."""
+        return samplers.served_digest(self.config)
+
     @contextlib.contextmanager
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> Iterator[Sampler]:
         """The sampler of a checkpoint; see `ports.Engines.sampler`.
 
-        A completions server serves the model that the run starts from; the checkpoints that the
-        run makes are sampled in process, never by a server that serves another model.
+        A completions server serves the model that the run starts from, or a teacher; the checkpoints that
+        the run makes are sampled in process, never by a server that serves another model.
         """
         name = self.config.sampling.backend
         if (name == "recorded" and not recorded) or (name == "openai" and not asks_server(self.config, checkpoint)):

@@ -9,17 +9,18 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmst.core.config import Config, run_id
 from mmst.core.hashes import digest_of
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Sampler, Store
-from mmst.core.served import served
+from mmst.core.served import STAGE, asked_by, served
 from mmst.core.weights import checkpoint_folder
 from mmst.models import trusted
 
 if TYPE_CHECKING:
+    from mmst.inference.providers.openai import OpenAIServer
     from mmst.inference.providers.openai_dialect import Dialect
 
 Factory = Callable[[Config, Store, Manifest], AbstractContextManager[Sampler]]
@@ -51,23 +52,44 @@ def recorded(config: Config, store: Store, checkpoint: Manifest) -> AbstractCont
 
 
 def openai(config: Config, store: Store, checkpoint: Manifest) -> AbstractContextManager[Sampler]:
-    """A completions server of the user's, which must say that it serves the base, or be named with a revision."""
+    """A completions server of the user's, which must say that it serves the base, or be named with a revision.
+
+    A teacher's whose model is not here must still say what it said, if it said anything.
+    """
+    known, dialect = served(config, checkpoint), None
+    if config.prompt.style == "chat":
+        dialect = _dialect(config, checkpoint_folder(store, checkpoint))
+    if checkpoint.stage == STAGE:
+        assert known is not None
+        return _asked(config, dialect, checkpoint=known.digest)
+    files = digest_of(checkpoint.files)
+    return _asked(config, dialect, checkpoint=checkpoint.digest, files=files, unstated=known is not None)
+
+
+def served_digest(config: Config) -> str:
+    """The digest that the server of `sampling.url` states of what it serves; "" where it states none."""
+    with _asked(config, None) as there:
+        return there.known
+
+
+def _asked(config: Config, dialect: Dialect | None, **expected: Any) -> OpenAIServer:
     from mmst import wiring
     from mmst.inference.providers.openai import OpenAIServer
+    from mmst.inference.providers.openai_dialect import Dialect
 
     s = config.sampling
-    chat = config.prompt.style == "chat"
+    if asked_by(config):
+        dialect = dialect or Dialect()
+        dialect.chat = True
     return OpenAIServer(
         s.url,
         s.served_model,
         concurrency=s.concurrency,
         deadline=s.deadline,
-        checkpoint=checkpoint.digest,
-        files=digest_of(checkpoint.files),
-        unstated=served(config, checkpoint) is not None,
         answered=s.answered_model,
         key=wiring.api_key(s.api_key_env),
-        dialect=_dialect(config, checkpoint_folder(store, checkpoint)) if chat else None,
+        dialect=dialect,
+        **expected,
     )
 
 

@@ -25,7 +25,9 @@ PATHS = {path.replace("NAME", "mine"): (kind, default) for path, kind, default, 
 INTEGERS = sorted(
     p
     for p, (kind, _) in PATHS.items()
-    if kind == "int" and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots", "prompt.phrasing")
+    if kind == "int"
+    and ".NAME." not in p
+    and p not in ("loop.rounds", "train.ranks", "train.zero", "prompt.shots", "prompt.phrasing")
 )
 
 

@@ -79,3 +79,9 @@ def test_the_example_recipe_is_valid() -> None:
     made = recipes.load(str(ROOT / "docs/examples/recipe.yaml"))
     assert made.loop.rounds == 2
     assert {s.format for s in made.problems.train} <= {"generated", *datasets.formats()}
+
+
+def test_the_example_with_teachers_is_valid() -> None:
+    made = recipes.load(str(ROOT / "docs/examples/teachers.yaml"))
+    assert {name: t.backend for name, t in made.teachers.items()} == {"big": "", "api": "openai", "file": "recorded"}
+    assert made.teachers["api"].revision == "2026-10-01"

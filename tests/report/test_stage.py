@@ -151,7 +151,7 @@ def test_solvers_add_up_to_the_heldout_problems(made: Any) -> None:
 
 def test_every_translation_stands_beside_its_own_source(made: Any) -> None:
     e, run, _, _ = made
-    translations = list(stage._window(e.store, summarise(e.store, run).rounds[-1].stage("verify-translations")))
+    translations = list(stage._window(e.store, summarise(e.store, run).rounds[-1].written("verify-translations")))
     pairs = stage.couples(_checked(e, run), translations, 6)
     assert all(t.sample.source_sample == s.sample.id for s, t in pairs)
     assert {(s.sample.method, t.sample.method) for s, t in pairs} == {("code", "text"), ("text", "code")}
@@ -171,4 +171,4 @@ def test_no_point_stands_above_the_chart(highest: Any) -> None:
 
 
 def _checked(e: Any, run: str) -> list[Any]:
-    return list(stage._window(e.store, summarise(e.store, run).rounds[-1].stage("verify")))
+    return list(stage._window(e.store, summarise(e.store, run).rounds[-1].written("verify")))

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from mmst import recipes
 from mmst.core import plugins
-from mmst.core.config import Config, Source, override, parse
+from mmst.core.config import Config, Source, override, parse, run_id
 from mmst.core.errors import ConfigError, MmstError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.options import section_kind
 from mmst.core.ports import Completion, Execution, Limits, Message, Program, Request, TrainSpec
-from mmst.core.records import Problem, digest, to_data
+from mmst.core.records import Problem, Sample, digest, to_data, to_json
 from mmst.core.stored import records
 from mmst.inference.providers.recorded import Recorded
 from mmst.models import trusted
@@ -174,6 +175,7 @@ SPECIAL: dict[str, list[Any]] = {
     "loop.arm": ["no-translation"],
     "loop.controls": [["annotated-only"]],
     "sampling.api_key_env": ["KEY"],
+    "teachers": [{"big": {"base": "mmst:tiny"}}],
     "sampling.backend": plugins.names(plugins.SAMPLERS),
     "check.sandbox": plugins.names(plugins.SANDBOXES),
 }
@@ -300,7 +302,7 @@ def test_no_two_settings_that_give_different_output_share_a_key(
     made: Outputs = defaultdict(set)
     numbers = itertools.count()
     whole = run_all(parse(base), tmp_path / f"{next(numbers)}", made)
-    assert whole.keys() == STEPS.keys() - {"report", "ended"}
+    assert whole.keys() == STEPS.keys() - {"report", "ended", "served_model"}
     moved = override(base, {"model.base": str(tmp_path / "the same, elsewhere")})
     assert run_all(parse(moved), tmp_path / f"{next(numbers)}", made) == whole
     for path, config in varied(base):
@@ -347,3 +349,48 @@ def test_the_work_of_a_stage_is_not_shown_the_recipe(step: str) -> None:
     hints = typing.get_type_hints(declared.work)
     assert not {Config, type(parse({}))} & set(hints.values())
     assert hints["job"].__args__[0] is not Config
+
+
+KEYS = {
+    "prepare": "085ea04d15143c97",
+    "base_model": "2857ab575fc12035",
+    "sample": "76c9e4d0ed73a34e",
+    "verify": "f99d2164c1f63d66",
+    "translate": "38fbbe2616ae4d69",
+    "build_trainset": "470183a3b2068e5b",
+    "enough": "cbec4368f550752e",
+    "train": "ecb215978d3a46f4",
+    "sample-heldout": "fa65bc1a2180582a",
+    "evaluate": "fdf902cf567cbd2a",
+    "promote": "60afb62c470becae",
+}
+"""Of the demo, by step: the hash of what its settings put into the key, whatever its version."""
+
+
+@pytest.mark.parametrize("step", KEYS)
+def test_a_recipe_without_teachers_has_the_keys_that_it_had_before_there_were_any(step: str) -> None:
+    config = recipes.load("demo")
+    declared = stage(step)
+    settings = declared.settings(config, Place(run="r", round=1, arm="mmst", step=step))
+    assert digest(declared.key(settings, config))[7:23] == KEYS[step]
+
+
+def test_a_recipe_without_teachers_has_the_run_that_it_had() -> None:
+    assert run_id(recipes.load("demo")) == "demo-edcd7c6a"
+
+
+def test_a_sample_of_the_model_itself_has_the_bytes_that_it_had() -> None:
+    own = Sample(
+        id="s-1",
+        problem_id="p-1",
+        method="code",
+        index=0,
+        prompt="",
+        completion="",
+        finish="stop",
+        prompt_tokens=1,
+        tokens=1,
+        seed=1,
+        model="m",
+    )
+    assert digest(to_json(own))[7:23] == "003a25359981e0ef"

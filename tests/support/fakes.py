@@ -43,6 +43,13 @@ class Fakes:
     def failures(self) -> float:
         return self.config.sampling.failures
 
+    @property
+    def most_tokens(self) -> int:
+        return self.config.teacher.most_tokens if self.config.teacher else 0
+
+    def served_digest(self) -> str:
+        raise AssertionError("no server is there to be asked")
+
     def sampler(self, checkpoint: Manifest, *, recorded: bool = False) -> AbstractContextManager[Sampler]:
         raise AssertionError("no model is there to be asked")
 

@@ -80,6 +80,8 @@ class OpenAIServer:
         self.url, self.model = url, model
         self.checkpoint, self.files, self.unstated = checkpoint, files, unstated
         self.own, self.dialect = own, dialect or Dialect()
+        self.chats = self.dialect.chat
+        """Whether it is to be asked by the chat protocol whatever else it has."""
         self.completes = False
         """Whether it has ever answered by the protocol that it is asked by."""
         self.concurrency, self.deadline = concurrency, deadline
@@ -286,7 +288,8 @@ class OpenAIServer:
         may_be_ours = self.trifles.found.get("standard", not self.completes)  # true where others have found it out
         if unnamed and may_be_ours and await self.trifles.takes_the_standard_only():
             new = set(OWN_KEYS)
-        may_chat = self.dialect.chat or not self.completes  # the first where others have found it out meanwhile
+        # The first where others have found it out meanwhile.
+        may_chat = not self.chats and (self.dialect.chat or not self.completes)
         if e.status in NOT_HERE and may_chat and CHAT not in learnt and await self.trifles.chats_only():
             new, self.dialect.chat = {CHAT}, True
             if not request.messages:

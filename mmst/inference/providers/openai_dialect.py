@@ -36,7 +36,7 @@ class Dialect:
         start_tokens: how many tokens the prompt "1" has with it.
         turn_end: the text that ends a turn of the model's chat template where the model may not end there by itself.
         turn_end_token: its token, for a server that does not show it as text; None if it ends there anyway.
-        chat: the server is asked by the chat protocol, with messages.
+        chat: the server is asked by the chat protocol, with the request's messages; a prompt without any is one.
         left_out: those of `OWN_KEYS` that the server has refused.
     """
 
@@ -73,7 +73,8 @@ class Dialect:
         }
         prompt = request.prompt
         if self.chat:
-            body["messages"] = [dict(message) for message in request.messages]
+            user = {"role": "user", "content": prompt}
+            body["messages"] = [dict(message) for message in request.messages or (user,)]
         elif not self.begins(request):
             body["prompt"] = prompt
         elif "add_special_tokens" in self.left_out:

@@ -1,0 +1,113 @@
+"""Who else writes: how a teacher sees the recipe, and which teachers there cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mmst.core import teachers
+from mmst.core.config import Config, parse, run_id
+from mmst.core.errors import ConfigError
+from mmst.core.sections import PromptConfig
+
+API = {"backend": "openai", "url": "http://x/v1"}
+
+
+def recipe(teacher: dict[str, Any], **sections: Any) -> Config:
+    return parse({"teachers": {"big": teacher}, **sections})
+
+
+def test_what_a_teacher_does_not_say_is_as_the_recipe_says() -> None:
+    config = recipe({"base": "/models/big", "k": 8}, sampling={"k": 2, "max_tokens": 50}, prompt={"style": "instruct"})
+    seen = teachers.seen_by(config, "big")
+    assert (seen.model.base, seen.sampling.k, seen.sampling.max_tokens) == ("/models/big", 8, 50)
+    assert seen.prompt == config.prompt
+
+
+def test_a_teacher_has_its_own_prompt() -> None:
+    config = recipe({"base": "/models/big", "prompt": {"style": "few-shot", "shots": 2}}, prompt={"phrasing": 2})
+    assert teachers.seen_by(config, "big").prompt == PromptConfig(style="few-shot", shots=2)
+
+
+@pytest.mark.parametrize("of_the_recipe", [API, {"backend": "recorded", "recorded": "f.jsonl"}])
+def test_a_teacher_whose_model_is_here_is_not_asked_for_where_the_recipe_s_own_is_elsewhere(
+    of_the_recipe: dict[str, Any],
+) -> None:
+    seen = teachers.seen_by(recipe({"base": "/models/big"}, sampling=of_the_recipe), "big")
+    assert (seen.sampling.backend, seen.sampling.url, seen.sampling.recorded) == ("local", "", "")
+
+
+def test_a_teacher_writes_anew_in_each_of_its_rounds() -> None:
+    config = recipe({"base": "/models/big", "rounds": 2})
+    seeds = [teachers.seen_by(config, "big", number).sampling.seed for number in (1, 2, 3)]
+    assert seeds[0] == config.sampling.seed
+    assert len(set(seeds)) == 3
+
+
+def test_a_teacher_writes_in_its_rounds_alone() -> None:
+    config = parse({"teachers": {"a": {"base": "/a"}, "b": {"base": "/b", "rounds": 2}}, "loop": {"rounds": 3}})
+    assert [teachers.writers(config, number) for number in (1, 2, 3)] == [("", "a", "b"), ("", "b"), ("",)]
+
+
+def test_the_run_is_the_same_whoever_sees_its_recipe() -> None:
+    config = recipe({"base": "/models/big"})
+    assert run_id(teachers.seen_by(config, "big")) == run_id(config)
+
+
+def test_where_a_teacher_is_asked_does_not_count_and_who_it_is_does() -> None:
+    stated: dict[str, Any] = {**API, "served_model": "m", "revision": "1"}
+    first = run_id(recipe(stated))
+    assert run_id(recipe({**stated, "url": "http://y/v1", "most_tokens": 9, "api_key_env": "KEY"})) == first
+    others: list[dict[str, Any]] = [{"revision": "2"}, {"served_model": "n"}, {"protocol": "chat"}, {"k": 3}]
+    assert first not in {run_id(recipe(stated | other)) for other in others}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "said"),
+    [
+        ({}, r"teachers\.big says neither which model it is nor who serves it.*teachers\.big\.base=MODEL"),
+        ({"backend": "openai"}, r"teachers\.big\.backend=openai needs teachers\.big\.url"),
+        ({**API, "revision": "1"}, r"teachers\.big\.revision needs teachers\.big\.served_model"),
+        ({"backend": "recorded"}, r"teachers\.big\.backend=recorded needs teachers\.big\.recorded"),
+        ({"backend": "recorded", "recorded": "f", "base": "/m"}, r"leave out teachers\.big\.base"),
+        ({"base": "/m", "dtype": "int8"}, r"teachers\.big\.dtype=int8 needs teachers\.big\.backend=ctranslate2"),
+        ({"base": "/m", "prompt": {"stop": [""]}}, r"teachers\.big\.prompt\.stop must hold texts"),
+        ({"base": "/m", "protocol": "chat"}, r"teachers\.big\.protocol=chat is about servers"),
+        ({**API, "prompt": {"style": "chat"}}, r"teachers\.big\.protocol=chat --set teachers\.big\.prompt\.style"),
+        ({"base": "/m", "k": 0}, r"teachers\.big\.k must be at least 1"),
+        ({"base": "/m", "bakend": "local"}, r"unknown recipe key 'teachers\.big\.bakend'.*teachers\.big\.backend"),
+        ({"base": "/m", "backend": "magic"}, r"teachers\.big\.backend: unknown sampler"),
+        ({**API, "api_key_env": "secret-key-1"}, r"teachers\.big\.api_key_env must name an environment variable"),
+    ],
+)
+def test_a_teacher_that_cannot_be_asked_is_refused_by_its_own_keys(teacher: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        recipe(teacher)
+
+
+def test_a_key_in_the_place_of_its_variable_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as refused:
+        recipe({**API, "api_key_env": "abc-123-key"})
+    assert "abc-123-key" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [{**API, "api_key": "sk-" + 40 * "a"}, {**API, "url": "http://me:hidden@x/v1"}, {**API, "url": "me:hidden@x"}],
+)
+def test_a_credential_of_a_teacher_is_refused(teacher: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"teachers\.big.*teachers\.NAME\.api_key_env=KEY") as refused:
+        recipe(teacher)
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["self", "any", "Big", "7b", "a.b", "a b", "-a", "", "x" * 41])
+def test_a_teacher_has_a_name_that_is_a_label(name: str) -> None:
+    with pytest.raises(ConfigError, match="teachers: a name must be"):
+        parse({"teachers": {name: {"base": "/m"}}})
+
+
+def test_a_place_of_a_teacher_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match="did you mean big"):
+        teachers.seen_at(recipe({"base": "/m"}), "teacher:bigg", 1)
