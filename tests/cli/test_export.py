@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from mmst import wiring
 from mmst.cli import app
 from mmst.runs import export
 from tests.support.runs import Made
+from tests.support.s3_server import CREDENTIALS, s3_server
 from tests.support.taught import PROBLEMS, RIGHT, WRONG, run
 
 Mmst = Callable[..., tuple[int, str, str]]
@@ -89,3 +91,21 @@ def test_a_file_is_left_as_it_was_when_an_export_fails(tmp_path: Path, mmst: Mms
     to.write_text("before")
     code, _, _ = mmst("export", "made", "--format", "openai", "--to", str(to), "--out", str(tmp_path / "store"))
     assert (code, to.read_text(), sorted(p.name for p in tmp_path.iterdir())) == (2, "before", ["store", "x.jsonl"])
+
+
+@pytest.mark.server
+def test_a_store_in_s3_gives_the_same_bytes(tmp_path: Path, mmst: Mmst, monkeypatch: pytest.MonkeyPatch) -> None:
+    boto3 = pytest.importorskip("boto3")
+    made = run(tmp_path, [RIGHT, *WRONG])
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket="exports")
+        copy = wiring.open_store("s3://exports/runs")
+        for name in made.store.names(""):
+            copy.write(name, made.store.read(name) or b"")
+        for n, store in enumerate(("s3://exports/runs", str(tmp_path / "store"))):
+            to = str(tmp_path / f"{n}.jsonl")
+            assert mmst("export", "made", "--format", "trl", "--pairs", "--to", to, "--out", store)[0] == 0
+    assert (tmp_path / "0.jsonl").read_bytes() == (tmp_path / "1.jsonl").read_bytes() != b""
