@@ -249,12 +249,17 @@ class AlignedCache(DynamicCache):  # type: ignore[misc]
             layer.values[to, :, :width] = source.values[of]
 
     def keep(self, rows: torch.Tensor, size: int) -> None:
-        """Keep these rows, as the first ones of `size`."""
+        """Keep these rows, which ascend, as the first ones of `size`; fewer than there were stay in their memory."""
+        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
         for layer in self.layers:
             for name in ("keys", "values"):
                 old = getattr(layer, name)
-                new = old.new_zeros(size, *old.shape[1:])
-                new[: len(rows)] = old[rows]
+                if size > len(old):
+                    new = old.new_zeros(size, *old.shape[1:])
+                    new[: len(rows)] = old[rows]
+                else:
+                    new = old[:size]
+                    new[moved] = old[rows[moved]]
                 setattr(layer, name, new)
 
 

@@ -9,10 +9,10 @@ import pytest
 from mmst.core.errors import SamplerError
 from mmst.core.ports import Request
 from mmst.core.records import seed_of
-from mmst.inference.providers import openai
+from mmst.inference.providers import openai, openai_trifles
 from mmst.inference.providers.openai import OpenAIServer
 from mmst.inference.providers.openai_dialect import NEUTRAL, Dialect
-from tests.support.openai_stub import Answer, Behaviour, Fake, completion, starting
+from tests.support.openai_stub import Answer, Behaviour, Fake, completion, hang, starting
 
 LLAMA = "/models/qwen-0.5b.gguf"
 PINNED = "/models/qwen-0.5b"
@@ -147,6 +147,15 @@ def test_a_model_that_the_server_does_not_list_is_there_if_it_answers_in_its_nam
     fake = start(transformers, listing=listing)
     with client(fake, PINNED, answered=f"{PINNED}@main") as server:
         assert server.sample([greedy()])[0][0].text == " 2+3=5"
+
+
+def test_the_first_trifle_of_a_server_that_lists_nothing_may_take_long(
+    start: Callable[..., Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_trifles, "OPEN_TIMEOUT", 0.2)
+    fake = start(lambda n, body: hang if n == 1 else transformers(n, body), listing=no_list)
+    with client(fake, own=PINNED) as server:
+        assert server.stated() == {"model": f"{PINNED}@main"}
 
 
 @pytest.mark.parametrize(

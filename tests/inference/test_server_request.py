@@ -11,6 +11,7 @@ pytest.importorskip("orjson")
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmst.inference.providers.openai_dialect import NEUTRAL
 from mmst.inference.server.request import BODY_BYTES, FIELDS, VALUES, Asked, BadRequest, _values, read
 from tests.support.serve_abuse import QUICK
 
@@ -29,6 +30,13 @@ def test_a_value_of_another_type_or_beyond_its_limit_is_refused(name: str, value
         reading(f'{{"model": "tiny", "prompt": "1", "{name}": {value}}}'.encode())
     assert refused.value.status == 400
     assert len(str(refused.value)) < 300
+
+
+def test_what_switches_off_what_this_server_has_not_is_taken_and_nothing_else() -> None:
+    reading(body(**NEUTRAL))
+    for name in NEUTRAL:
+        with pytest.raises(BadRequest, match=name):
+            reading(body(**{name: 0.5}))
 
 
 @pytest.mark.parametrize(

@@ -171,12 +171,25 @@ class OpenAIServer:
             self.model = next(iter(served)) if len(served) == 1 else self.own
         if self.model in served:
             return served[self.model]
-        if self.model and await self.trifles.answered() and self.named:
+        if self.model and await self._answers() and self.named:
             return ""
         names = words(", ".join(served)) or "none"
         raise trouble or SamplerError(
             f"{self.server.where} serves {names}, not '{self.model}': set sampling.served_model"
         )
+
+    async def _answers(self) -> bool:
+        """Whether a trifle is completed before the deadline: the first one may take long."""
+        end = self.loop.time() + self.deadline
+        while True:
+            try:
+                await self.trifles.answer()
+                return True
+            except (Broken, BadAnswer, Refused):
+                return False
+            except TimeoutError:
+                if self.loop.time() > end:
+                    return False
 
     async def _close(self) -> None:
         left = asyncio.all_tasks() - {asyncio.current_task()}
