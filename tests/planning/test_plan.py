@@ -346,6 +346,14 @@ def test_twice_the_rounds_are_twice_the_checkpoints() -> None:
     assert two.value("checkpoints") == 2 * one.value("checkpoints")
 
 
+def test_unlabelled_problems_cost_the_samples_that_training_problems_do() -> None:
+    known = recipe()
+    unknown = replace(known, problems=replace(known.problems, train=(), unlabelled=known.problems.train))
+    one, two = (plan(config, *_tiny(), by_words) for config in (known, unknown))
+    assert one.value("samples in all") == two.value("samples in all") > 0
+    assert two.value("problems, unlabelled") == one.value("problems, train")
+
+
 # --- hardware and command ---------------------------------------------------------------------
 
 
