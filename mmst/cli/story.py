@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
-from mmst.core.records import CheckedSample, Label, Labelling, MeasuredLabel
+from mmst.core.records import CheckedSample, Label, Labelling, MeasuredLabel, Verdict
 from mmst.observe.console import escape
 from mmst.runs.problem_history import RoundStory, Story
 
@@ -92,5 +92,5 @@ def _sample(s: CheckedSample, r: RoundStory) -> Panel:
         title=title,
         title_align="left",
         subtitle="trained on" if used else None,
-        border_style="green" if s.passed else "red",
+        border_style="green" if s.passed else "yellow" if s.verdict is Verdict.UNLABELLED else "red",
     )

@@ -81,7 +81,7 @@ class LabelProblems(Stage[LabelConfig]):
 
     Example:
 
-      mmst label -r tickets.yaml --problems stages/prepare/3f… --checked stages/verify/c1…
+      mmst label -r my.yaml --problems stages/prepare/3f… --checked stages/verify/c1…
     """
 
     name, version = "label", 1

@@ -40,7 +40,7 @@ class MeasureLabels(Stage[Settings]):
 
     Example:
 
-      mmst measure-labels -r tickets.yaml --labels stages/label/5b…
+      mmst measure-labels -r my.yaml --labels stages/label/5b…
     """
 
     name, version = "measure_labels", 1

@@ -62,6 +62,8 @@ def test_every_stage_of_the_flow_is_a_command() -> None:
         "base-model",
         "sample",
         "verify",
+        "label",
+        "measure-labels",
         "translate",
         "build-trainset",
         "train",

@@ -147,7 +147,7 @@ def make_run(e: Fakes, *, problems: int = 40, heldout: int = 60, rounds: int = 2
 
 
 def checked_sample(luck: random.Random, p: Problem, method: str, index: int) -> CheckedSample:
-    verdict = luck.choices(list(Verdict), [50, 29, 5, 1, 8, 3, 1, 1, 1, 1])[0]
+    verdict = luck.choices(list(Verdict), [50, 29, 5, 1, 8, 3, 1, 1, 1, 1, 0])[0]
     if method == "text" and verdict is Verdict.NO_PROGRAM:
         verdict = Verdict.NO_ANSWER
     good = verdict is Verdict.PASSED
