@@ -53,7 +53,8 @@ def test_texts_without_a_common_word_are_not_found(texts: list[str], query: str)
 
 
 @pytest.mark.skipif(DATA is None, reason=NO_DATA)
-def test_gsm8k_is_indexed_in_a_second_of_cpu_and_asked_in_a_thousandth() -> None:
+def test_an_index_of_gsm8k_is_not_gone_through_word_by_word() -> None:
+    """CPU time: an idle core takes 0.3 s and 0.4 ms, a loop over all postings 20 ms a question."""
     assert DATA is not None
     lines = (DATA / "gsm8k/train.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line)["question"] for line in lines]
@@ -63,5 +64,5 @@ def test_gsm8k_is_indexed_in_a_second_of_cpu_and_asked_in_a_thousandth() -> None
     for question in questions[:200]:
         index.top(question, 8)
     asked = time.process_time()
-    assert built - began < 1
-    assert (asked - built) / 200 < 1e-3
+    assert built - began < 5
+    assert (asked - built) / 200 < 5e-3
