@@ -131,7 +131,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
     SINGLE: tuple(stages.NAMES),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
-    "Recipes, servers, set-up": (run.recipes, run.compile, machine.serve, rollout.rollout, machine.doctor),
+    "Recipes, servers, set-up": (run.recipes, run.methods, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }
 """The commands by panel of the help: a function, or the name of one that is made later."""
 GROUPS = {"problems": look.problems, "model": model.model}

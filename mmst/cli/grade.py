@@ -47,7 +47,7 @@ def grade(source: Source, out: Target, json: Json = False) -> None:
 def extract(
     source: Source,
     out: Target,
-    method: Annotated[str, typer.Option("--method", "-m", help="The method of the solutions: text or code.")],
+    method: Annotated[str, typer.Option("--method", "-m", help="The method of the solutions, or a method file.")],
     json: Json = False,
 ) -> None:
     """Extract the answers of solutions: {"id", "solution"} → {"id", "answer"}; null if there is none.

@@ -164,3 +164,38 @@ def recipes(
         for row in rows:
             table.add_row(row["command"], row["title"])
     emit(rows, json, table)
+
+
+def methods(
+    name_or_file: Annotated[str, typer.Argument(metavar="[NAME|FILE]", help="One method: show how it asks.")] = "",
+    json: Json = False,
+) -> None:
+    """List the methods that a recipe may name, or check a method file and show a prompt of it.
+
+    Examples:
+
+      mmst methods
+
+      mmst methods decompose
+    """
+    from rich.table import Table
+
+    from mmst.core import plugins
+    from mmst.methods import files
+    from mmst.methods.prompts import solve_prompt
+    from mmst.observe.console import escape
+
+    if name_or_file:
+        by = files.named(name_or_file)
+        prompt = solve_prompt(by, "…", "few-shot", len(by.shots))
+        emit({"name": by.name, "executes": by.executes, "prompt": prompt}, json, escape(prompt))
+        return
+    rows = [{"name": name, "what": plugins.summary(plugins.METHODS, name)} for name in plugins.names(plugins.METHODS)]
+    rows += [
+        {"name": name, "what": f"A shipped file: {files.read(name).phrasings[0].instruction.partition('. ')[2]}"}
+        for name in files.SHIPPED.names()
+    ]
+    table = Table("method", "what it is", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*map(escape, row.values()))
+    emit(rows, json, table)

@@ -47,9 +47,10 @@ def of_verdicts(config: Config) -> dict[str, list[str]]:
     return identity((SANDBOXES, config.check.sandbox), *((METHODS, name) for name in coded(config)))
 
 
-def requirements(methods: Iterable[str]) -> list[str]:
-    """What must be installed beside MMST for these methods: `acme==1.2`."""
-    return sorted({f"{e.package}=={e.version}" for e in (find(METHODS, name) for name in methods) if not e.ours})
+def requirements(methods: Iterable[str], filed: Iterable[str] = ()) -> list[str]:
+    """What must be installed beside MMST for these methods, but for those that stand in files: `acme==1.2`."""
+    coded = (find(METHODS, name) for name in set(methods).difference(filed))
+    return sorted({f"{e.package}=={e.version}" for e in coded if not e.ours})
 
 
 def _code(entry: Entry) -> str:

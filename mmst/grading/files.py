@@ -35,7 +35,7 @@ from mmst.core.errors import DataError
 from mmst.core.output import Output, find
 from mmst.core.ports import Algebra, Progress, Task
 from mmst.core.rows import CARRIED, Digits, Row, carried, jsonl_stream
-from mmst.methods import method
+from mmst.methods.files import named
 
 BATCH = 2000
 """Lines in memory at a time; the undecided ones among them go to the algebra engine together."""
@@ -80,7 +80,7 @@ def extract(source: Path, target: Path | Output, by: str) -> dict[str, int]:
     Of code that was not run, which the first line tells, the programs are taken; then how many there are, and how many
     solutions hold none.
     """
-    chosen, counts = method(by), Counter[str]()
+    chosen, counts = named(by), Counter[str]()
     to_run: bool | None = None
 
     def extracted(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ from mmst.core.codec import Misfit, spelt, validated
 from mmst.core.errors import ConfigError, did_you_mean
 from mmst.core.method_files import LARGEST, MethodFile, check
 from mmst.core.yaml import Shipped
-from mmst.methods import Method, Phrasing
+from mmst.methods import Method, Phrasing, method
 from mmst.methods.code import METHOD as CODE
 from mmst.methods.extraction import answer_in
 from mmst.methods.source import parse
@@ -40,6 +40,13 @@ _OURS = "question"
 def read(name_or_file: str) -> MethodFile:
     """A shipped method by its name, or a file of the user's; `ConfigError` names the file and what is wrong in it."""
     return checked(SHIPPED.read(name_or_file), name_or_file)
+
+
+def named(name_or_file: str) -> Method:
+    """A method by its name, ours, an installed package's or a shipped file's, or by a file; see `method` and `read`."""
+    if name_or_file in SHIPPED.names() or Path(name_or_file).suffix == ".yaml":
+        return made(read(name_or_file))
+    return method(name_or_file)
 
 
 def checked(data: Any, where: str) -> MethodFile:

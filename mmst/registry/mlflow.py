@@ -199,6 +199,7 @@ class MlflowRegistry:
         from mlflow import pyfunc
         from mlflow.models import Model
 
+        filed = [file["name"] for file in answering.get("method_files", ())]
         model = Model()
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "model"
@@ -209,7 +210,7 @@ class MlflowRegistry:
                 model_config=dict(answering),
                 pip_requirements=[
                     f"mmst[model,registry]=={__version__}",
-                    *plugin_keys.requirements(answering.get("methods", ())),
+                    *plugin_keys.requirements(answering.get("methods", ()), filed),
                 ],
             )
             model.flavors["python_function"]["data"] = FILE if reference else "checkpoint"

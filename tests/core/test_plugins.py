@@ -21,7 +21,10 @@ from mmst.stages.evaluate import Evaluate
 from mmst.stages.sample import Sampling
 from mmst.stages.translate import Translate
 from mmst.stages.verify import Verify
+from mmst.storage.folder import FolderStore
 from mmst.wiring import added
+from tests.stages import test_sample
+from tests.support.fakes import Echo
 from tests.support.packages import package
 
 METHOD = """
@@ -258,3 +261,49 @@ def test_a_recipe_that_names_a_broken_one_is_refused_before_it_runs(install: Ins
     install("acme", GUESS, "1 / 0")
     with pytest.raises(SetupError, match="ZeroDivisionError"):
         recipe.check(parse({"methods": ["text", "guess"]}))
+
+
+ALIKE = """
+from mmst.methods import Phrasing, method
+TEXT = method("text")
+class By:
+    name, executes, shots = "guess", False, (("How many are 3 and 4?", "The answer is 7"),)
+    phrasings = (Phrasing("Guess:", "Guess.", "Rewrite as a guess."),)
+    def solution(self, completion): return TEXT.solution(completion)
+    def answer(self, solution, stdout): return TEXT.answer(solution, stdout)
+    def canonical(self, solution): return TEXT.canonical(solution)
+METHOD = By()
+"""
+FILED = {
+    "name": "guess",
+    "answer": "stated",
+    "phrasings": [{"heading": "Guess:", "instruction": "Guess.", "translation": "Rewrite as a guess."}],
+    "shots": [["How many are 3 and 4?", "The answer is 7"]],
+}
+
+
+@pytest.mark.parametrize("style", ["plain", "few-shot"])
+def test_a_method_by_file_draws_the_samples_of_the_same_method_by_code(
+    style: str, install: Install, tmp_path: Path
+) -> None:
+    def shards(name: str, **more: Any) -> list[bytes]:
+        recipe = {"methods": ["text", "guess"], "prompt": {"style": style}, "sampling": {"shard": 2}, **more}
+        here = test_sample.Here(parse(recipe), FolderStore(tmp_path / name), Echo())
+        made = test_sample.run(here)
+        read = [here.store.read(f"{made.ref}/{file.name}") for file in made.files]
+        return [shard for shard in read if shard is not None]
+
+    filed = shards("filed", method_files=[FILED])
+    install("acme", GUESS, ALIKE)
+    assert b"Guess:" in filed[0]
+    assert shards("coded") == filed
+
+
+def test_a_method_file_may_not_take_the_name_of_an_installed_method(install: Install) -> None:
+    install("acme", GUESS, METHOD.format(answer='"7"'))
+    with pytest.raises(ConfigError, match="an installed package adds a method of this name, got 'guess'"):
+        parse({"method_files": [FILED]})
+
+
+def test_a_method_by_file_needs_no_package() -> None:
+    assert plugin_keys.requirements(["text", "guess"], ["guess"]) == []

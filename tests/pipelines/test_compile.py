@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmst import recipes
 from mmst.cli import app
-from mmst.core.config import parse
+from mmst.core.config import from_text, parse
 from mmst.core.errors import ConfigError
+from mmst.core.manifest import Place
+from mmst.methods import method
 from mmst.pipelines.compile import compile_to
+from mmst.stages.sample import Sampling
 
+METHOD = """
+name: mine
+answer: stated
+phrasings: [{heading: "Mine:", instruction: Solve it., translation: Rewrite it.}]
+"""
 RECIPE = {"name": "mine", "loop": {"rounds": 2, "controls": ["annotated-only", "no-translation"]}}
 
 
@@ -26,6 +35,17 @@ def test_the_same_recipe_gives_the_same_bytes_in_any_process(tmp_path: Path, mon
 def test_another_recipe_is_another_version(tmp_path: Path) -> None:
     first = compile_to(tmp_path / "p.yaml", parse(RECIPE))
     assert first != compile_to(tmp_path / "p.yaml", parse(RECIPE | {"cluster": {"pipeline_image": "other"}}))
+
+
+def test_a_method_file_travels_in_the_compiled_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(METHOD)
+    config = recipes.load("demo", [f"method_files=[{tmp_path / 'mine.yaml'}]", "methods=[text, mine]"])
+    (tmp_path / "mine.yaml").unlink()
+    compile_to(tmp_path / "p.yaml", config)
+    spec, _ = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
+    given = from_text(spec["root"]["inputDefinitions"]["parameters"]["config"]["defaultValue"])
+    settings = Sampling().settings(given, Place(run="r", round=1, arm="mmst", step="sample"))
+    assert method("mine", settings.method_files).answer("The answer is 7", None) == "7"
 
 
 def test_objects_for_git_are_named_after_their_content(tmp_path: Path) -> None:

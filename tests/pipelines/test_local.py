@@ -3,16 +3,20 @@
 import contextlib
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from mmst.core.config import Config, parse, run_id
+from mmst import datasets, recipes
+from mmst.core.config import Config, Source, parse, run_id
 from mmst.core.errors import SamplerError
 from mmst.core.manifest import Manifest
+from mmst.core.records import CheckedSample, Problem, Sample, to_data
 from mmst.core.results import Promoted, Trained
-from mmst.core.stored import load, pointers
+from mmst.core.stored import load, pointers, records
 from mmst.pipelines import local
 from mmst.planning import hardware
 from mmst.planning.inputs import model_and_tokens
@@ -84,6 +88,49 @@ def test_a_second_run_does_nothing_again(finished: tuple[Config, dict[str, Manif
     local.run(config, tmp_path, unseen)
     assert manifests(config) == made
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+STEPS = """
+name: steps
+answer: stated
+phrasings: [{heading: "Text:", instruction: Solve it., translation: Rewrite it.}]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_a_method_file_and_the_nearest_examples_go_through_two_rounds(tmp_path: Path) -> None:
+    """The components run from the text of the recipe alone: the file is gone by then."""
+    (tmp_path / "steps.yaml").write_text(STEPS)
+    with (tmp_path / "annotated.jsonl").open("w") as file:
+        for p in datasets.load(Source(format="generated", count=60, seed=6, split="train")):
+            both = dict(p.solutions) | ({"steps": p.solutions["text"]} if "text" in p.solutions else {})
+            file.write(json.dumps({"question": p.question, "answer": p.answer, "solutions": both}) + "\n")
+    recipe = to_data(small_config(tmp_path / "out"))
+    recipe["problems"]["annotated"] = [{"format": "jsonl", "path": str(tmp_path / "annotated.jsonl")}]
+    recipe["problems"]["related"] = []
+    recipe["problems"]["train"][0]["limit"], recipe["problems"]["test"][0]["limit"] = 12, 6
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    settings = [
+        "methods=[text, code, steps]", f"method_files=[{tmp_path / 'steps.yaml'}]", "train.steps=3",
+        "prompt.style=few-shot", "prompt.shots=1", "prompt.demonstrations=nearest",
+        "loop.rounds=2", "loop.controls=[]", "loop.plateau=continue", "loop.min_new=0",
+    ]  # fmt: skip
+    config = recipes.load(str(tmp_path / "recipe.yaml"), settings)
+    (tmp_path / "steps.yaml").unlink()
+    local.run(config, tmp_path / "log", unseen)
+    made, store = manifests(config), FolderStore(Path(config.out))
+    drawn = list(records(store, made["2.mmst.sample"], Sample))
+    asked = {"text": "Text:", "code": "Python:", "steps": "Text:"}
+    assert Counter(s.method for s in drawn) == dict.fromkeys(asked, 24)
+    known = {p.question: p for p in records(store, made["0.base.prepare"], Problem, "annotated-")}
+    for s in drawn:
+        _, shown, last = s.prompt.split("Question: ")
+        question, solution = shown.strip().split(f"\n{asked[s.method]}\n")
+        assert known[question].solutions[s.method] == solution
+        assert not last.startswith(question)
+    assert {c.sample.method for c in records(store, made["2.mmst.verify"], CheckedSample)} == asked.keys()
+    assert made["2.mmst.promote"].result(Promoted).decision.reason
 
 
 def test_a_stage_s_own_error_reaches_the_one_who_started_the_run(tmp_path: Path) -> None:

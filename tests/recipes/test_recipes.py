@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from mmst import recipes
 from mmst.core.codec import to_data
-from mmst.core.config import identity, options, parse
+from mmst.core.config import from_text, identity, options, parse, run_id, to_text
 from mmst.core.errors import ConfigError
+from mmst.methods import method
 
 SCHEMA = recipes.schema()
 
@@ -133,3 +134,69 @@ def test_what_is_extended_may_extend_another_as_seen_from_its_own_folder(tmp_pat
 def test_what_cannot_be_extended_is_said(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         recipes.read(write(tmp_path, text))
+
+
+METHOD = """
+name: mine
+answer: stated
+phrasings:
+  - {heading: "Mine:", instruction: "Solve it.", translation: "Rewrite it."}
+shots:
+  - ["How many are 3 and 4?", "3 + 4 = 7\\nThe answer is 7"]
+"""
+
+
+def with_method(folder: Path, text: str = METHOD) -> str:
+    (folder / "method.yaml").write_text(text)
+    return write(folder, f"methods: [text, mine]\nmethod_files: [{folder / 'method.yaml'}]")
+
+
+def test_a_method_file_travels_in_the_text_of_the_recipe(tmp_path: Path) -> None:
+    text = to_text(recipes.load(with_method(tmp_path)))
+    (tmp_path / "method.yaml").unlink()
+    (file,) = from_text(text).filed
+    assert (file.name, file.shots) == ("mine", (("How many are 3 and 4?", "3 + 4 = 7\nThe answer is 7"),))
+
+
+def test_a_recipe_s_identity_follows_the_content_of_its_method_files_and_not_their_layout(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    run = run_id(recipes.load(with_method(tmp_path)))
+    assert run_id(recipes.load(with_method(tmp_path / "elsewhere", f"# as before\n{METHOD}\n"))) == run
+    assert run_id(recipes.load(with_method(tmp_path, METHOD.replace("Solve it.", "Solve this.")))) != run
+
+
+def test_a_shipped_method_needs_only_its_name(tmp_path: Path) -> None:
+    config = recipes.load(write(tmp_path, "sampling: {k: 2}"), ["methods=[text, decompose]"])
+    assert [file.name for file in config.filed] == ["decompose"]
+
+
+def test_a_file_of_the_same_name_goes_before_a_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "method.yaml").write_text(METHOD.replace("name: mine", "name: answer"))
+    config = recipes.load(write(tmp_path, f"methods: [answer]\nmethod_files: [{tmp_path / 'method.yaml'}]"))
+    assert [file.phrasings[0].heading for file in config.method_files] == ["Mine:"]
+
+
+def test_two_recipes_of_one_process_may_give_a_name_to_different_methods(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    one = recipes.load(with_method(tmp_path))
+    other = recipes.load(with_method(tmp_path / "other", METHOD.replace("Mine:", "Other:")))
+    assert [method("mine", c.filed).phrasings[0].heading for c in (one, other)] == ["Mine:", "Other:"]
+
+
+def test_the_schema_takes_a_method_by_its_path_and_by_its_content(tmp_path: Path) -> None:
+    jsonschema.validate(recipes.read(with_method(tmp_path)), SCHEMA)
+    jsonschema.validate(to_data(recipes.load(with_method(tmp_path))), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ("method_files: [nowhere.yaml]", "no such method file"),
+        ("method_files: [decmpose]", "did you mean decompose"),
+        ("method_files: [{name: mine}]", r"method_files\[0\]: 'answer' is missing"),
+        ("methods: [text, mine]", "unknown method.*mine"),
+    ],
+)
+def test_a_method_that_is_not_there_is_refused(tmp_path: Path, recipe: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        recipes.load(write(tmp_path, recipe))

@@ -28,8 +28,8 @@ class EquationMethod:
         ),
     )
     shots: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("A bakery sold 14 loaves in the morning and 9 in the afternoon. How many did it sell?", "14 + 9"),
-        ("Noor had 50 stickers. She gave 8 to each of her 4 cousins. How many are left?", "50 - 8 * 4"),
+        ("A bakery sold 14 loaves in the morning and 9 in the afternoon. How many loaves did it sell?", "14 + 9"),
+        ("Noor had 50 stickers. She gave 8 stickers to each of her 4 cousins. How many are left?", "50 - 8 * 4"),
     )
 
     def solution(self, completion: str) -> str:
