@@ -65,7 +65,8 @@ def opening(content: Content) -> Iterator[str]:
     many = {"train": "problems to learn from", "heldout": "held out", "annotated": "annotated"}
     counted = ", ".join(f"<b>{getattr(sizes, k):,}</b> {name}" for k, name in many.items() if sizes)
     methods = " and ".join(f'<span class="{css_class(content, m)}">{safe(m)}</span>' for m in c.methods)
-    yield f'<p class="lead">{safe(c.model.base)} by {methods}{": " if counted else ""}{counted}.</p>'
+    taught = f", taught by {', '.join(map(safe, c.teachers))}" if c.teachers else ""
+    yield f'<p class="lead">{safe(c.model.base)} by {methods}{taught}{": " if counted else ""}{counted}.</p>'
     yield '<div class="tiles">'
     measured = [r for r in content.summary.rounds if r.main_arm in r.arms]
     if measured:
