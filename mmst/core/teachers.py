@@ -51,7 +51,7 @@ class Taught(Config):
 
 
 def seen_by(config: Config, name: str, round: int = 1) -> Taught:
-    """The recipe as the stages of a teacher see it in a round; each round has a seed of its own."""
+    """The recipe as the stages of a teacher see it in a round; each teacher draws anew, and in each round."""
     t, s = config.teachers[name], config.sampling
     sampling = replace(
         s,
@@ -60,7 +60,7 @@ def seen_by(config: Config, name: str, round: int = 1) -> Taught:
         temperature=s.temperature if t.temperature is None else t.temperature,
         top_p=s.top_p if t.top_p is None else t.top_p,
         max_tokens=s.max_tokens if t.max_tokens is None else t.max_tokens,
-        seed=s.seed if round <= 1 else seed_of(s.seed, "teacher", round),
+        seed=seed_of(s.seed, "teacher", name, round),
         server=t.server or s.server,
         url=t.url,
         served_model=t.served_model,

@@ -69,7 +69,9 @@ def opening(content: Content) -> Iterator[str]:
     counted = ", ".join(f"<b>{getattr(sizes, k):,}</b> {name}" for k, name in many.items() if sizes)
     methods = " and ".join(f'<span class="{css_class(content, m)}">{safe(m)}</span>' for m in c.methods)
     answered = f"{', '.join(map(str, served))} in place of " if (served := content.summary.served) else ""
-    yield f'<p class="lead">{safe(answered + c.model.base)} by {methods}{": " if counted else ""}{counted}.</p>'
+    taught = f", taught by {', '.join(map(safe, c.teachers))}" if c.teachers else ""
+    model = safe(answered + c.model.base)
+    yield f'<p class="lead">{model} by {methods}{taught}{": " if counted else ""}{counted}.</p>'
     yield '<div class="tiles">'
     measured = [r for r in content.summary.rounds if r.main_arm in r.arms]
     if measured:

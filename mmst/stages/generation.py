@@ -173,9 +173,9 @@ class Budget:
     def error(self) -> UserError:
         """What to do."""
         return UserError(
-            f"{self.stage}: {self.spent:,} tokens are written, and most_tokens allows {self.most:,}; all of them are "
-            "kept",
-            remedy="raise most_tokens of this teacher, and the same command goes on; or ask for less (k, max_tokens)",
+            f"{self.stage}: {self.spent:,} tokens are written, and sampling.most_tokens allows {self.most:,}; all of "
+            "them are kept",
+            remedy=f"--set sampling.most_tokens={2 * self.most}, and the same command goes on; or a smaller sampling.k",
         )
 
 

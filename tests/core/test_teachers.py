@@ -38,11 +38,10 @@ def test_a_teacher_whose_model_is_here_is_not_asked_for_where_the_recipe_s_own_i
     assert (seen.sampling.backend, seen.sampling.url, seen.sampling.recorded) == ("local", "", "")
 
 
-def test_a_teacher_writes_anew_in_each_of_its_rounds() -> None:
-    config = recipe({"base": "/models/big", "rounds": 2})
-    seeds = [teachers.seen_by(config, "big", number).sampling.seed for number in (1, 2, 3)]
-    assert seeds[0] == config.sampling.seed
-    assert len(set(seeds)) == 3
+def test_every_teacher_writes_anew_in_each_of_its_rounds() -> None:
+    config = parse({"teachers": {"a": {"base": "/m", "rounds": 2}, "b": {"base": "/m"}}})
+    seeds = [teachers.seen_by(config, *at).sampling.seed for at in (("a", 1), ("a", 2), ("b", 1))]
+    assert len({*seeds, config.sampling.seed}) == 4
 
 
 def test_a_teacher_writes_in_its_rounds_alone() -> None:

@@ -233,3 +233,86 @@ def test_every_round_is_there_once_and_stands_in_the_condition_of_the_one_before
     assert sorted(numbers) == list(range(1, rounds + 1))
     stops = [t for _, t in tasks(ir) if "'stop'" in t.get("triggerPolicy", {}).get("condition", "")]
     assert len(stops) == rounds - 1
+
+
+TAUGHT = {
+    "teachers": {
+        "big": {"base": "/models/big", "rounds": 2},
+        "api": {"backend": "openai", "url": "http://x/v1", "served_model": "m", "revision": "1"},
+        "file": {"backend": "recorded", "recorded": "/data/f.jsonl"},
+    },
+    "loop": {"rounds": 3, "controls": ["annotated-only"]},
+}
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    return compiled(tmp_path_factory.mktemp("taught"), **TAUGHT)
+
+
+def by_teacher(ir: dict[str, Any]) -> list[tuple[str, str]]:
+    """The steps that stand at a teacher's place, with that place."""
+    given = [t["inputs"].get("parameters", {}) for _, t in tasks(ir)]
+    said = [{name: p[name].get("runtimeValue", {}).get("constant", "") for name in p} for p in given]
+    return sorted((p["step"], p["arm"]) for p in said if p.get("arm", "").startswith("teacher:"))
+
+
+def test_each_teacher_solves_and_rewrites_what_it_can_in_its_rounds(
+    taught: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    solved, rewritten = ["sample", "verify"], ["translate", "verify-translations"]
+    of = {"api": ["served_model", *solved, *rewritten], "big": ["base_model", *solved, *rewritten] * 2}
+    of["file"] = ["served_model", *solved]
+    assert by_teacher(taught[0]) == sorted((step, f"teacher:{name}") for name, steps in of.items() for step in steps)
+
+
+def test_the_tasks_of_teachers_are_as_many_as_the_plan_says(taught: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    spec, _ = taught
+
+    def leaves(component: dict[str, Any]) -> int:
+        if "dag" not in component:
+            return 1
+        return sum(leaves(spec["components"][t["componentRef"]["name"]]) for t in component["dag"]["tasks"].values())
+
+    assert leaves(spec["root"]) == quota.tasks(parse(RECIPE | TAUGHT))
+
+
+def test_a_task_s_name_in_the_ui_says_which_teacher(taught: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    shown = {t["taskInfo"]["name"] for _, t in tasks(taught[0])}
+    assert {"sample by big", "translate by api", "verify by file", "served_model by file"} <= shown
+
+
+def test_every_training_set_of_a_round_is_chosen_from_what_all_who_write_in_it_made(
+    taught: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    chosen = [t["inputs"]["parameters"] for name, t in tasks(taught[0]) if name.startswith("build-trainset")]
+    texts = [[p[name]["runtimeValue"]["constant"] for name in ("checked", "translated")] for p in chosen if _text(p)]
+    named = [[[item.partition("={{")[0] for item in text.split() if "={{" in item] for text in both] for both in texts]
+    assert sorted(named) == [[["big"], ["big"]]] * 2 + [[["big", "api", "file"], ["big", "api"]]] * 2
+    assert sum(not _text(p) for p in chosen) == 2, "the third round's are of the model itself alone"
+
+
+def _text(parameters: dict[str, Any]) -> bool:
+    return "runtimeValue" in parameters["checked"]
+
+
+def test_a_teacher_s_pod_gets_a_gpu_only_where_its_model_runs_in_it(tmp_path: Path) -> None:
+    spec, pods = compiled(tmp_path, sampling={"backend": "kserve"}, train={"launcher": "pytorchjob"}, **TAUGHT)
+    given = [e["container"]["resources"] for e in spec["deploymentSpec"]["executors"].values()]
+    assert not any("accelerator" in resources for resources in given)
+    local = {"big": {"base": "/models/big", "backend": "local"}}
+    spec, pods = compiled(
+        tmp_path, sampling={"backend": "kserve"}, train={"launcher": "pytorchjob"}, teachers=local, loop={}
+    )
+    executors = spec["deploymentSpec"]["executors"]
+    of = [pods[n]["podMetadata"]["labels"]["mmst.dev/stage"] for n in pods if _gpu(executors[n])]
+    assert sorted(of) == ["sample", "translate"]
+
+
+def _gpu(executor: dict[str, Any]) -> bool:
+    return "accelerator" in executor["container"]["resources"]
+
+
+def test_all_tasks_of_a_run_with_teachers_belong_to_that_run(taught: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    runs = {pod["podMetadata"]["labels"]["mmst.dev/run"] for pod in taught[1].values()}
+    assert runs == {run_id(parse(RECIPE | TAUGHT))}

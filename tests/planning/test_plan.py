@@ -473,3 +473,31 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(
     code, _, error = mmst("demo", *SMALLER, *arguments)
     assert code == 2
     assert said in error
+
+
+def test_a_teacher_s_tokens_and_memory_are_counted_beside_the_model_s() -> None:
+    model, here = _tiny()
+    alone = plan(recipe(), model, here, by_words)
+    config = recipe(teachers={"big": {"base": "mmst:tiny", "k": 8}})
+    beside = plan(config, model, here, by_words, teachers={"big": model})
+    learn = beside.value("problems, train")
+    own = beside.value("translations")
+    assert beside.value("samples by big") == learn * 2 * 8 + own
+    assert beside.value("tokens written by big") > 0
+    assert beside.value("in all, per machine, big") == alone.value("in all, per machine", "serving memory")
+    assert beside.value("in all", "time") > alone.value("in all", "time")
+
+
+def test_a_server_s_tokens_are_counted_and_no_memory_here() -> None:
+    api = {"backend": "openai", "url": "http://x/v1", "most_tokens": 5000}
+    found = plan(recipe(teachers={"api": api}), *_tiny(), by_words)
+    written = next(f for f in found.figures if f.name == "tokens written by api")
+    assert written.value > 0
+    assert "stops at 5,000" in written.formula
+    assert not [f for f in found.figures if f.group != "work" and "api" in f.name]
+
+
+def test_a_teacher_that_does_not_fit_is_refused_by_its_own_keys() -> None:
+    big, _ = model_and_tokens("bloom")
+    found = plan(recipe(teachers={"big": {"base": "/m"}}), *_tiny(), by_words, teachers={"big": big})
+    assert [m.what.partition(":")[0] for m in found.misfits] == ["teachers.big"]

@@ -43,6 +43,14 @@ def test_the_plan_counts_every_arm_s_pods_in_both_namespaces() -> None:
     assert wanted["mmst"] == {"pods": pods, "cpu": cpu, "memory": memory * gib, "nvidia.com/gpu": 34}
 
 
+def test_the_plan_counts_teachers_that_write_beside_the_model() -> None:
+    cluster = {"server_gpus": 1, "server_cpu": "4", "server_memory": "10Gi"}
+    teachers = {"a": {"base": "/a"}, "b": {"base": "/b"}, "api": {"backend": "openai", "url": "http://x/v1"}}
+    wanted = demand(parse(IN_CLUSTER | {"sampling": {"backend": "kserve"}, "teachers": teachers, "cluster": cluster}))
+    assert wanted["mmst"]["nvidia.com/gpu"] == 3
+    assert wanted["mmst"]["pods"] == 4 + 3
+
+
 def test_what_a_quota_does_not_allow_is_said_with_both_numbers() -> None:
     wanted = {"pods": 8.0, "cpu": 4.0, "memory": 8.0 * 1024**3, "nvidia.com/gpu": 2.0}
     hard = {

@@ -248,3 +248,33 @@ def test_nothing_is_left_behind_when_a_check_fails(tmp_path: Path, model: Path) 
     with pytest.raises(ModelError):
         recipe.check(config(tmp_path, model={"base": "nowhere"}))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_s_key_that_is_not_in_the_environment_is_named_before_anything_runs(
+    tmp_path: Path, model: Path, status: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEACHER_KEY", raising=False)
+    api = {"backend": "openai", "url": status[0], "api_key_env": "TEACHER_KEY"}
+    with pytest.raises(SetupError, match=r"TEACHER_KEY is not set \(teachers\.api\.api_key_env names it\)"):
+        recipe.check(config(tmp_path, teachers={"api": api}))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "said"),
+    [
+        ({"base": "/no/such/model"}, "/no/such/model"),
+        ({"backend": "recorded", "recorded": "/no/such.jsonl"}, r"teachers\.other\.recorded is not a file"),
+        ({"backend": "server", "server": "nosuch {model} {port}", "base": "BASE"}, "nosuch"),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_refused_at_once(
+    teacher: dict[str, Any], said: str, tmp_path: Path, model: Path
+) -> None:
+    if teacher.get("base") == "BASE":
+        teacher = teacher | {"base": str(model)}
+    with pytest.raises((ConfigError, ModelError, SetupError), match=said):
+        recipe.check(config(tmp_path, teachers={"other": teacher}))
+
+
+def test_the_model_itself_may_be_a_teacher(tmp_path: Path, model: Path) -> None:
+    recipe.check(config(tmp_path, teachers={"same": {"base": str(tmp_path / "model")}}))

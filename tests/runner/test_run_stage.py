@@ -39,6 +39,8 @@ def test_without_mounted_secrets_nothing_changes(monkeypatch: pytest.MonkeyPatch
         ({"check": {"sandbox": "gvisor_job"}}, True),
         ({"train": {"launcher": "pytorchjob"}}, True),
         ({"sampling": {"backend": "kserve"}}, True),
+        ({"teachers": {"big": {"base": "/m", "backend": "kserve"}}}, True),
+        ({"teachers": {"big": {"base": "/m"}}}, False),
     ],
 )
 def test_a_run_is_cleaned_up_only_where_an_engine_of_it_is_in_a_cluster(
