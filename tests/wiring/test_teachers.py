@@ -45,7 +45,7 @@ def recipe(out: Path, **teacher: Any) -> Config:
         {
             "out": str(out),
             "problems": problems,
-            "sampling": {"k": 2, "max_tokens": 40, "shard": 2, "deadline": 20.0},
+            "sampling": {"k": 2, "max_tokens": 40, "shard": 2, "deadline": 120.0},
             "check": {"sandbox": "subprocess"},
             "translate": {"n": 1, "sources": 1},
             "teachers": {"big": teacher},
@@ -148,6 +148,8 @@ def test_what_a_model_writes_as_a_teacher_is_not_what_it_writes_itself(tmp_path:
     assert not {s.id for s in of_itself} & {s.id for s in solutions}
 
 
+@pytest.mark.server
+@pytest.mark.timeout(900)
 def test_a_server_of_a_folder_is_the_teacher_that_the_folder_s_digest_says(tmp_path: Path) -> None:
     """`mmst serve` states its folder's digest: the same folder elsewhere is the same teacher, another is not."""
     folders = [tmp_path / name / "model" for name in ("here", "there", "other")]
