@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from mmst.core import arms
+from mmst.core.arms import Arm
 from mmst.core.codec import seed_of
 from mmst.core.config import Config
 from mmst.core.errors import ConfigError, MmstError, did_you_mean
@@ -116,12 +117,16 @@ def served_in_cluster(config: Config) -> bool:
 def writers(config: Config, round: int) -> tuple[str, ...]:
     """Who writes solutions in a round: the model itself (`SELF`) and the teachers that are not done yet, as far as an
     arm of the run learns from them."""
-    known = arms.of(config)
-    named = [known[name] for name in (config.loop.arm, *config.loop.controls)]
-    learning = [a for arm in named for a in (arm, *(known[name] for name in arm.equal_to)) if a.annotated != "only"]
-    wanted = {writer for arm in learning for writer in arm.writers or (arms.SELF, *config.teachers)}
+    wanted = {writer for arm in _learning(config) for writer in arm.writers or (arms.SELF, *config.teachers)}
     there = tuple(name for name, t in config.teachers.items() if round <= t.rounds and name in wanted)
     return (SELF, *there) if arms.SELF in wanted or not there else there
+
+
+def _learning(config: Config) -> list[Arm]:
+    """The arms of a run, and those that they are cut to, that learn from what is written."""
+    known = arms.of(config)
+    named = [known[name] for name in (config.loop.arm, *config.loop.controls)]
+    return [a for arm in named for a in (arm, *(known[name] for name in arm.equal_to)) if a.annotated != "only"]
 
 
 def has_folder(config: Config) -> bool:
@@ -130,8 +135,12 @@ def has_folder(config: Config) -> bool:
 
 
 def translates(config: Config) -> bool:
-    """Whether who writes can be asked to rewrite what it wrote: a file of completions cannot."""
-    return not config.writer or config.sampling.backend != "recorded"
+    """Whether who writes rewrites what it wrote: a file of completions cannot, and a teacher need not if no arm learns
+    from its translations."""
+    if not config.writer or config.sampling.backend == "recorded":
+        return not config.writer
+    learning = [arm for arm in _learning(config) if not arm.writers or config.writer in arm.writers]
+    return any("translation" in (arm.origins or ("translation",)) for arm in learning)
 
 
 def check(config: Config, engine: Callable[[Config], None]) -> None:

@@ -125,9 +125,10 @@ def _taught(
 ) -> Work:
     """What a teacher writes, in so many rounds; a file of completions costs nothing but its verification."""
     own = Work({}, done.typical, done.solved)
-    if translates(seen):
-        render: Render | None = _joined if seen.prompt.style == "chat" else None
+    render: Render | None = _joined if seen.prompt.style == "chat" else None
+    if seen.sampling.backend != "recorded":
         _sampling(own, seen, "train", problems, rounds, count, render, shown)
+    if translates(seen):
         _translating(own, seen, problems, rounds, count, render, shown)
     for stage, size in own.bytes.items():
         done.bytes[stage] += size

@@ -25,7 +25,6 @@ from mmst.core.served import Served, asked_by, served
 from mmst.core.stage import QUIET, Job, Made, Stage, effective
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
-from mmst.core.teachers import translates
 from mmst.methods import method
 from mmst.methods.prompts import (
     Render,
@@ -109,7 +108,7 @@ class Translate(Stage[Settings]):
 
     def settings(self, config: Config, place: Place) -> Settings:
         """See `Settings`; `ConfigError` where who wrote the solutions is a file."""
-        if not translates(config):
+        if config.writer and config.sampling.backend == "recorded":
             raise ConfigError(
                 "a file of completions translates nothing",
                 value=config.writer,

@@ -49,6 +49,45 @@ def test_a_teacher_writes_in_its_rounds_alone() -> None:
     assert [teachers.writers(config, number) for number in (1, 2, 3)] == [("", "a", "b"), ("", "b"), ("",)]
 
 
+ARMS = {
+    "theirs": {"writers": ["big"], "origins": ["own"]},
+    "mine": {"writers": ["self"]},
+    "equal": {"writers": ["self"], "equal_to": ["theirs"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("loop", "writing"),
+    [
+        ({"arm": "theirs"}, ("big",)),
+        ({"arm": "theirs", "controls": ["annotated-only"]}, ("big",)),
+        ({"arm": "mine"}, ("",)),
+        ({"arm": "equal"}, ("", "big")),
+        ({"arm": "mmst"}, ("", "big")),
+        ({"arm": "annotated-only"}, ("",)),
+    ],
+)
+def test_those_write_from_whom_an_arm_of_the_run_learns(loop: dict[str, Any], writing: tuple[str, ...]) -> None:
+    assert teachers.writers(recipe({"base": "/b"}, arms=ARMS, loop=loop), 1) == writing
+
+
+@pytest.mark.parametrize(("arm", "rewritten"), [("theirs", False), ("mmst", True)])
+def test_a_teacher_translates_if_an_arm_learns_from_it(arm: str, rewritten: bool) -> None:
+    config = recipe({"base": "/b"}, arms=ARMS, loop={"arm": arm})
+    assert teachers.translates(teachers.seen_by(config, "big")) == rewritten
+    assert teachers.translates(config)
+
+
+def test_an_arm_names_the_teachers_of_the_recipe_alone() -> None:
+    with pytest.raises(ConfigError, match=r"arms.mine.writers must be of self, big, got 'bgi'.*did you mean big"):
+        recipe({"base": "/b"}, arms={"mine": {"writers": ["bgi"]}})
+
+
+def test_problems_without_answers_are_not_labelled_with_teachers_yet() -> None:
+    with pytest.raises(ConfigError, match="teachers have none yet"):
+        recipe({"base": "/b"}, problems={"unlabelled": [{"format": "generated", "count": 5}]})
+
+
 def test_the_run_is_the_same_whoever_sees_its_recipe() -> None:
     config = recipe({"base": "/models/big"})
     assert run_id(teachers.seen_by(config, "big")) == run_id(config)
