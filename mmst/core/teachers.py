@@ -118,7 +118,7 @@ def writers(config: Config, round: int) -> tuple[str, ...]:
     """Who writes solutions in a round: the model itself (`SELF`) and the teachers that are not done yet, as far as an
     arm of the run learns from them."""
     wanted = {writer for arm in _learning(config) for writer in arm.writers or (arms.SELF, *config.teachers)}
-    there = tuple(name for name, t in config.teachers.items() if round <= t.rounds and name in wanted)
+    there = tuple(name for name, t in sorted(config.teachers.items()) if round <= t.rounds and name in wanted)
     return (SELF, *there) if arms.SELF in wanted or not there else there
 
 

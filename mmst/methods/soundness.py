@@ -15,9 +15,10 @@ import operator
 import re
 from fractions import Fraction
 
-_NUMBER = r"\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?"
-_SIDE = rf"(?:{_NUMBER}|[-+*/×÷()−–]|(?<=[\d\s)])[xX](?=[\s(]*\$?\d)|[ \t])+"
-_CHAIN = re.compile(rf"{_SIDE}(?:={_SIDE})+")
+# Nothing is given back (++, ?>), and a chain begins where no other could: the time is in proportion to the length.
+_NUMBER = r"(?>\$?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?%?)"
+_SIDE = rf"(?:{_NUMBER}|[-+*/×÷()−–]|(?<=[\d\s)])[xX](?=[\s(]{{0,9}}\$?\d)|[ \t])++"
+_CHAIN = re.compile(rf"(?<![\d%$+\-*/×÷()−– \t])(?<![\d \t)][xX]){_SIDE}(?:={_SIDE})++")
 _TOUCHES_BEFORE = re.compile(r"[\w.,:^\\/_%]$")
 _TOUCHES_AFTER = re.compile(r"^(?:[\w:^\\/]|[.,]\d)|^\s*[+*/×÷^(]")
 _SIGNS = str.maketrans({"×": "*", "x": "*", "X": "*", "÷": "/", "−": "-", "–": "-", "$": "", ",": ""})

@@ -202,13 +202,19 @@ def test_a_stored_record_keeps_its_bytes_and_its_digest(kind: type, line: str, e
     assert digest(record) == expected
 
 
+def _written(record: Any) -> Any:
+    """A record's fields, without those that are not written where they hold nothing."""
+    if isinstance(record, list | tuple):
+        return [_written(part) for part in record]
+    if not dataclasses.is_dataclass(record):
+        return record
+    values = {f.name: _written(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    return {f.name: values[f.name] for f in dataclasses.fields(record) if values[f.name] or "if_any" not in f.metadata}
+
+
 @given(RECORDS)
 def test_a_record_is_written_as_json_writes_its_fields(record: Any) -> None:
-    fields = dataclasses.asdict(record)
-    for f in dataclasses.fields(record):
-        if "if_any" in f.metadata and not fields[f.name]:
-            del fields[f.name]
-    assert to_json(record) == json.dumps(fields, default=dict, ensure_ascii=False, separators=(",", ":"))
+    assert to_json(record) == json.dumps(_written(record), default=dict, ensure_ascii=False, separators=(",", ":"))
 
 
 @given(RECORDS)

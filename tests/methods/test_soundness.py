@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +81,13 @@ def test_a_result_is_true_exactly_when_it_is(a: int, b: int, op: str, off: int) 
 @given(st.text(alphabet="0123456789+-*/=()x., $%\n", max_size=60))
 def test_no_text_is_too_odd(text: str) -> None:
     false_equations(text)
+
+
+@pytest.mark.parametrize("part", ["9", "9 ", "9,999,", "(", "1+", "x 1 ", "1=", "1 + 1 = 3 ", "$", "%"])
+def test_the_longest_completion_is_read_at_once(part: str) -> None:
+    began = time.process_time()
+    false_equations(part * (100_000 // len(part)))
+    assert time.process_time() - began < 5
 
 
 def test_the_worked_examples_of_the_method_are_sound() -> None:

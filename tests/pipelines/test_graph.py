@@ -242,6 +242,7 @@ TAUGHT = {
         "file": {"backend": "recorded", "recorded": "/data/f.jsonl"},
     },
     "loop": {"rounds": 3, "controls": ["annotated-only"]},
+    "problems": {},
 }
 
 
@@ -288,7 +289,7 @@ def test_every_training_set_of_a_round_is_chosen_from_what_all_who_write_in_it_m
     chosen = [t["inputs"]["parameters"] for name, t in tasks(taught[0]) if name.startswith("build-trainset")]
     texts = [[p[name]["runtimeValue"]["constant"] for name in ("checked", "translated")] for p in chosen if _text(p)]
     named = [[[item.partition("={{")[0] for item in text.split() if "={{" in item] for text in both] for both in texts]
-    assert sorted(named) == [[["big"], ["big"]]] * 2 + [[["big", "api", "file"], ["big", "api"]]] * 2
+    assert sorted(named) == [[["api", "big", "file"], ["api", "big"]]] * 2 + [[["big"], ["big"]]] * 2
     assert sum(not _text(p) for p in chosen) == 2, "the third round's are of the model itself alone"
 
 
@@ -302,7 +303,7 @@ def test_a_teacher_s_pod_gets_a_gpu_only_where_its_model_runs_in_it(tmp_path: Pa
     assert not any("accelerator" in resources for resources in given)
     local = {"big": {"base": "/models/big", "backend": "local"}}
     spec, pods = compiled(
-        tmp_path, sampling={"backend": "kserve"}, train={"launcher": "pytorchjob"}, teachers=local, loop={}
+        tmp_path, sampling={"backend": "kserve"}, train={"launcher": "pytorchjob"}, teachers=local, loop={}, problems={}
     )
     executors = spec["deploymentSpec"]["executors"]
     of = [pods[n]["podMetadata"]["labels"]["mmst.dev/stage"] for n in pods if _gpu(executors[n])]

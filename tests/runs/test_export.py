@@ -76,12 +76,17 @@ def test_a_wrong_program_that_we_are_not_sure_of_is_never_rejected(tmp_path: Pat
     assert exported(run(tmp_path, [RIGHT, unsure]), pairs=True)[0] == []
 
 
-def test_wrong_solutions_of_other_problems_methods_or_prompts_make_no_pair(tmp_path: Path) -> None:
+def test_wrong_solutions_of_other_problems_and_methods_make_no_pair(tmp_path: Path) -> None:
     elsewhere = [checked(PROBLEMS[2], "code", 3, Verdict.WRONG), checked(PROBLEMS[1], "text", 3, Verdict.WRONG)]
+    found, _ = exported(run(tmp_path, [RIGHT, *elsewhere]), pairs=True)
+    assert found == []
+
+
+def test_a_wrong_solution_that_was_asked_for_otherwise_stands_under_the_prompt_of_the_example(tmp_path: Path) -> None:
     asked = to_data(WRONG[0])
     asked["sample"]["prompt"] = "Otherwise asked"
-    found, _ = exported(run(tmp_path, [RIGHT, *elsewhere, from_data(CheckedSample, asked)]), pairs=True)
-    assert found == []
+    (pair,), _ = exported(run(tmp_path, [RIGHT, from_data(CheckedSample, asked)]), pairs=True)
+    assert "Otherwise asked" not in pair.data["prompt"]
 
 
 def test_each_wrong_solution_is_used_once_and_each_thing_said_once(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_what_a_recipe_does_not_say_is_in_no_key_and_in_no_shard(tmp_path: Path,
     manifest = stage.run(made, PLACE, {})
     shards = [made.store.read(f"{manifest.ref}/{e.name}") for e in manifest.files]
     lines = [json.loads(line) for shard in shards if shard is not None for line in shard.splitlines()]
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert not {"methods", "options"} & {field for line in lines for field in line}
 
 
