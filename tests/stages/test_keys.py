@@ -223,7 +223,7 @@ def varied(base: dict[str, Any]) -> Iterator[tuple[str, Config]]:
         for name in path.split("."):
             now = getattr(now, name)
         found = 0
-        beside = {"problems.unlabelled": [], "label": None} if path == "teachers" else {}
+        beside: dict[str, Any] = {"problems.unlabelled": [], "label": None} if path == "teachers" else {}
         for value in others(path, now):
             with contextlib.suppress(ConfigError):
                 new = {path: base["model"]["base"] if value == "BASE" else value}
