@@ -21,7 +21,7 @@ from mmst.core.results import Measured
 from mmst.core.stage_folder import StageFolder
 from mmst.core.stored import load, records
 from mmst.runs.summary import RoundSummary, RunSummary, _notes
-from mmst.stages import build_trainset, translate
+from mmst.stages import selection, translate
 from mmst.stages.decision import Evaluated, decide
 from mmst.storage.folder import FolderStore
 from mmst.wiring import api_key
@@ -352,7 +352,7 @@ def test_failed_samples_are_neither_translated_nor_trained_on() -> None:
     lost = failing(checked("print(7)"))
     assert list(translate.requests([lost], QUESTIONS, config(), None)) == []
     counts = Counter[str]()
-    assert list(build_trainset.candidates([lost, checked("print(7)", index=1)], counts)) != []
+    assert list(selection.candidates([lost, checked("print(7)", index=1)], counts)) != []
     assert (counts["asked"], counts["passed"]) == (2, 1)
 
 
