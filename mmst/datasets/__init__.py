@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from mmst.core import plugins
-from mmst.core.config import Source, percent_range
+from mmst.core.config import Source
+from mmst.core.consistency import percent_range
 from mmst.core.errors import ConfigError, DataError, UserError
 from mmst.core.output import Output, find
 from mmst.core.records import Problem, Split, to_json
