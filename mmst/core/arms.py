@@ -110,12 +110,16 @@ def check(config: Config) -> None:
                 remedy = f"it is called {now} now" if now else f"{did_you_mean(name, known)}see docs/concepts.md"
                 raise ConfigError(f"loop.{key} must be of {', '.join(known)}", value=name, remedy=remedy)
     if len({config.loop.arm, *config.loop.controls}) <= len(config.loop.controls):
-        raise ConfigError("loop.controls must name other arms than loop.arm, each once", value=config.loop.controls)
+        raise ConfigError(
+            "loop.controls must name other arms than loop.arm, each once",
+            value=list(config.loop.controls),
+            remedy=f"leave out '{config.loop.arm}', or name another loop.arm",
+        )
     if config.loop.arm in config.arms and not config.arms[config.loop.arm].verified:
         raise ConfigError(
             f"loop.arm trains on solutions that nobody verified (arms.{config.loop.arm}.keep), and would be promoted",
             value=config.arms[config.loop.arm].keep,
-            remedy=f"--set 'loop.controls=[{config.loop.arm}]'",
+            remedy=f"--set loop.arm=mmst --set 'loop.controls=[{config.loop.arm}]'",
         )
 
 
@@ -132,9 +136,13 @@ def _check_arm(config: Config, key: str, arm: Arm) -> None:
     for field, named, known in (
         ("methods", arm.methods, config.methods),
         ("directions", arm.directions, directions),
-        ("writers", arm.writers, (SELF, *config.teachers)),
     ):
         _check_among(f"{key}.{field}", named, known)
+    for name in arm.writers:
+        if name not in (SELF, *config.teachers):
+            near = did_you_mean(name, (SELF, *config.teachers))
+            what = f"{key}.writers names nobody who writes: they are {', '.join((SELF, *config.teachers))}"
+            raise ConfigError(what, value=name, remedy=f"{near}name the teacher under `teachers` (docs/teachers.md)")
     if arm.directions and arm.origins == ("own",):
         remedy = f"leave out {key}.origins or {key}.directions"
         raise ConfigError(f"{key}.directions are of translations, which origins leave out", remedy=remedy)

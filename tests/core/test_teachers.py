@@ -79,7 +79,7 @@ def test_a_teacher_translates_if_an_arm_learns_from_it(arm: str, rewritten: bool
 
 
 def test_an_arm_names_the_teachers_of_the_recipe_alone() -> None:
-    with pytest.raises(ConfigError, match=r"arms.mine.writers must be of self, big, got 'bgi'.*did you mean big"):
+    with pytest.raises(ConfigError, match=r"arms.mine.writers names nobody .* self, big, got 'bgi'.*did you mean big"):
         recipe({"base": "/b"}, arms={"mine": {"writers": ["bgi"]}})
 
 
