@@ -133,7 +133,7 @@ def model_server(config: Config) -> None:
     s = config.sampling
     if s.backend == "openai":
         wiring.api_key(s.api_key_env)
-        server = preflight_machine.answering("server", f"{s.url.rstrip('/')}/models", "", "")
+        server = preflight_machine.model_server(s.url)
         if not server.ok:
             raise ConfigError(
                 f"no model server answers at sampling.url ({server.found})",

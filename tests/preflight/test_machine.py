@@ -171,6 +171,15 @@ def test_a_model_server_that_loads_its_model_is_waited_for(
     assert len(looks) == 3
 
 
+def test_a_run_waits_for_a_model_server_that_loads_its_model(
+    tmp_path: Path, model: Path, status: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, answers = status
+    answers[0] = 503
+    monkeypatch.setattr("mmst.preflight.machine.time.sleep", lambda _: answers.__setitem__(0, 200))
+    recipe.model_server(config(tmp_path, sampling={"backend": "openai", "url": address}))
+
+
 def test_a_model_server_that_loads_for_ever_is_not_there(
     status: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
