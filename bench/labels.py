@@ -97,7 +97,7 @@ def voted(store: Store, run: str) -> tuple[list[Problem], dict[str, Given], list
     if prepared is None or prepared.manifest is None or verified is None or verified.manifest is None:
         raise SystemExit(f"{run} has no verified samples yet")
     hidden = {p.id: p.answer for source in config.problems.unlabelled for p in load(source, unlabelled=True)}
-    found = [p for prefix in LEARNT for p in records(store, prepared.manifest, Problem, prefix)]
+    found = records(store, prepared.manifest, Problem, LEARNT)
     problems = [p if p.answer else replace(p, answer=hidden.get(p.id, "")) for p in found]
     answers = {p.id: Given() for p in problems}
     for c in records(store, verified.manifest, CheckedSample, CHECKED):

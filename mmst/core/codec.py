@@ -134,6 +134,11 @@ def short_id(prefix: str, *parts: object) -> str:
     return f"{prefix}-{digest([str(p) for p in parts])[7:23]}"
 
 
+def rank(id: str) -> bytes:
+    """The place of an id in every choice: as good as random, the same each time."""
+    return hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()
+
+
 def seed_of(*parts: object) -> int:
     """A 31-bit seed that depends on nothing but its parts."""
     return int(digest([str(p) for p in parts])[7:15], 16) & 0x7FFFFFFF

@@ -17,6 +17,7 @@ from typing import Any
 from mmst.core import consistency, credentials, plugins
 from mmst.core.arms import Arm
 from mmst.core.codec import Misfit, digest, spelt, to_data, validated
+from mmst.core.consistency import SEE
 from mmst.core.errors import ConfigError
 from mmst.core.method_files import MethodFile
 from mmst.core.options import declared, option, optional_section, options_by_name, section
@@ -169,7 +170,7 @@ def override(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         for i, part in enumerate(parents):
             node = node.setdefault(part, {}) if isinstance(node, dict) else node[_entry(part)]
             if not isinstance(node, (dict, list)):
-                raise ConfigError(f"{'.'.join(parents[: i + 1])} is not a section", value=path, remedy=_SEE)
+                raise ConfigError(f"{'.'.join(parents[: i + 1])} is not a section", value=path, remedy=SEE)
         if isinstance(node, list):
             node[_entry(last)] = value
         else:
@@ -217,7 +218,6 @@ def options(kind: type = Config) -> Iterator[tuple[str, str, Any, str]]:
     return declared(kind)
 
 
-_SEE = "see `mmst recipes --keys`"
 RENAMED = {"problems.seeds": "problems.annotated", "trainset.seed_share": "trainset.annotated_share"}
 """Keys of older recipes, and what they are called now."""
 
@@ -225,13 +225,13 @@ RENAMED = {"problems.seeds": "problems.annotated", "trainset.seed_share": "train
 def _refused(e: Misfit) -> ConfigError:
     path = spelt(e.loc)
     if e.fault == "wrong":
-        return ConfigError(f"{path or 'a recipe'} {e.says}", value=e.value, remedy=_SEE)
+        return ConfigError(f"{path or 'a recipe'} {e.says}", value=e.value, remedy=SEE)
     if e.fault == "missing":
         return ConfigError(f"{path} is missing", remedy=f"keys: {', '.join(e.known)}")
     if new := RENAMED.get(path):
         return ConfigError(f"unknown recipe key '{path}'", remedy=f"it is called {new} now")
     near = _nearest(*e.loc[:-1], str(e.loc[-1]), known=e.known)
-    return ConfigError(f"unknown recipe key '{path}'", remedy=f"did you mean {near}? {_SEE}" if near else _SEE)
+    return ConfigError(f"unknown recipe key '{path}'", remedy=f"did you mean {near}? {SEE}" if near else SEE)
 
 
 def _nearest(*loc: str | int, known: Sequence[str]) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 CHECKER_OWN_MIB = 256
 """Memory of a code-check pod beyond that of the program in it."""
-_SEE = "see `mmst recipes --keys`"
+SEE = "see `mmst recipes --keys`"
+"""The remedy for what the help of a key explains."""
 
 
 def check(config: Config) -> None:
@@ -162,7 +163,7 @@ def _check_sources(config: Config) -> None:
                 if unknown := set(getattr(source, key)) - set(config.methods):
                     known = ", ".join(config.methods)
                     raise ConfigError(
-                        f"{at}.{key} must be among methods ({known})", value=sorted(unknown)[0], remedy=_SEE
+                        f"{at}.{key} must be among methods ({known})", value=sorted(unknown)[0], remedy=SEE
                     )
             _check_measured(role.name, at, source)
 
@@ -216,7 +217,7 @@ def _check_cluster(config: Config) -> None:
             if not (re.search(r".=", item) or (name == "tolerations" and re.search(r".:", item))):
                 # Of a variable, only the name: what follows may be a password that lacks its equals sign.
                 shown = item if name != "env" else re.split(r"\W", item, maxsplit=1)[0]
-                raise ConfigError(f"an item of cluster.{name} must be {wanted}", value=shown, remedy=_SEE)
+                raise ConfigError(f"an item of cluster.{name} must be {wanted}", value=shown, remedy=SEE)
     for amount in (f.name for f in dataclasses.fields(c) if f.name.endswith(("_cpu", "_memory"))):
         quantity(getattr(c, amount), f"cluster.{amount}")
     least = config.check.memory_mib + CHECKER_OWN_MIB

@@ -15,6 +15,7 @@ from typing import Any
 from mmst.core.codec import digest as digest
 from mmst.core.codec import from_data as from_data
 from mmst.core.codec import from_json as from_json
+from mmst.core.codec import rank as rank
 from mmst.core.codec import seed_of as seed_of
 from mmst.core.codec import sha256 as sha256
 from mmst.core.codec import short_id as short_id

@@ -9,8 +9,11 @@ is not here, `served_model` stands in the checkpoint's place and says what was s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from mmst.core.config import Config
+from mmst.core.config import Config, SamplingConfig
+from mmst.core.errors import ConfigError
+from mmst.core.hashes import file_sha256
 from mmst.core.manifest import Manifest
 
 STAGE = "served_model"
@@ -42,6 +45,14 @@ def served(config: Config, checkpoint: Manifest) -> Served | None:
         return checkpoint.result(Served)
     s = config.sampling
     return Served(model=s.served_model, revision=s.revision) if s.revision else None
+
+
+def recorded_sha256(sampling: SamplingConfig) -> str:
+    """The hash of the file of completions that stands in a model's place; `ConfigError` when there is none."""
+    path = Path(sampling.recorded)
+    if not path.is_file():
+        raise ConfigError("sampling.recorded is not a file", value=sampling.recorded, remedy="check the path")
+    return file_sha256(path)
 
 
 def asked_by(config: Config) -> str:

@@ -65,8 +65,8 @@ def timing(store: Store, prefix: str) -> Mapping[str, float]:
     return found
 
 
-def records(store: Store, manifest: Manifest, kind: type[R], prefix: str = "") -> Iterator[R]:
-    """The records of a stage's shards whose names start with `prefix`, a shard at a time.
+def records(store: Store, manifest: Manifest, kind: type[R], prefix: str | tuple[str, ...] = "") -> Iterator[R]:
+    """The records of a stage's shards whose names start with `prefix`, or one of several, a shard at a time.
 
     Verifies each shard's hash; `DamagedError` when one is missing or changed.
     """

@@ -12,7 +12,7 @@ too, or where the option is denied, nobody knows which was meant, so that it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from mmst.grading.plain import plain, text_of
 
@@ -115,9 +115,4 @@ def laid_out(options: Mapping[str, str]) -> str:
     >>> laid_out({"A": "36", "B": "38"})
     '(A) 36\n(B) 38'
     """
-    return "\n".join(_lines(options))
-
-
-def _lines(options: Mapping[str, str]) -> Iterator[str]:
-    for label, text in options.items():
-        yield f"({label}) {text}"
+    return "\n".join(f"({label}) {text}" for label, text in options.items())

@@ -10,7 +10,6 @@ records are looked at, and what is shown of them is said to be a selection.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from typing import Any, ClassVar
 from mmst.core.config import Config
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Engines, Store
-from mmst.core.records import CheckedSample, Outcome, Problem, to_data
+from mmst.core.records import CheckedSample, Outcome, Problem, rank, to_data
 from mmst.core.results import PrepareCounts, ReportCounts, TrainsetCounts, VerifyCounts
 from mmst.core.stage import WHERE, Job, Made, Stage
 from mmst.core.stage_folder import StageFolder
@@ -134,7 +133,7 @@ def various(window: Sequence[CheckedSample], most: int) -> list[CheckedSample]:
     Within a kind the choice is as good as random; no two are of the same problem and method.
     """
     kinds: dict[tuple[str, str], list[CheckedSample]] = {}
-    for c in sorted(window, key=lambda c: _rank(c.sample.id)):
+    for c in sorted(window, key=lambda c: rank(c.sample.id)):
         kinds.setdefault((c.verdict.value, c.sample.method), []).append(c)
     chosen: dict[tuple[str, str], CheckedSample] = {}
     queues = [iter(kinds[k]) for k in sorted(kinds)]
@@ -154,7 +153,7 @@ def couples(
     """Translations with their sources, in turn by direction and by whether they passed."""
     by_id = {c.sample.id: c for c in sources}
     kinds: dict[tuple[str, str, bool], list[CheckedSample]] = {}
-    for t in sorted(translations, key=lambda t: _rank(t.sample.id)):
+    for t in sorted(translations, key=lambda t: rank(t.sample.id)):
         if t.sample.source_sample in by_id:
             kinds.setdefault((t.sample.source_method, t.sample.method, not t.passed), []).append(t)
     in_turn = itertools.chain.from_iterable(itertools.zip_longest(*(kinds[k] for k in sorted(kinds))))
@@ -253,7 +252,3 @@ def _problems(store: Store, labelled: StageState | None, summary: RunSummary, wa
             if len(found) == len(wanted):
                 break
     return found
-
-
-def _rank(sample_id: str) -> bytes:
-    return hashlib.sha256(sample_id.encode("utf-8", "surrogatepass")).digest()

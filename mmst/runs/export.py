@@ -26,13 +26,14 @@ from mmst.core.errors import ConfigError, LeakError, UserError, did_you_mean
 from mmst.core.manifest import Manifest
 from mmst.core.method_files import MethodFile
 from mmst.core.ports import Store
-from mmst.core.records import CheckedSample, Example, Problem, Verdict
+from mmst.core.records import CheckedSample, Example, Problem, Verdict, rank
 from mmst.core.stored import made, records
 from mmst.methods import method
 from mmst.methods.prompts import solve_messages
 from mmst.runs.summary import StageState, recorded_config, stages
 from mmst.stages import STEPS, stage
 from mmst.stages.reads import CHECKED, LEARNT
+from mmst.stages.selection import form_of
 
 Json = Mapping[str, Any]
 
@@ -177,7 +178,7 @@ def rows(store: Store, source: Source, format: Format, counts: Counter[str], *, 
     with ExitStack() as stack:
         questions = stack.enter_context(_Texts())
         if source.prompt.style == "chat":
-            for problem in (p for prefix in LEARNT for p in records(store, source.problems, Problem, prefix)):
+            for problem in records(store, source.problems, Problem, LEARNT):
                 questions.put(problem.id, problem.question)
         wrong = stack.enter_context(_Texts())
         about = _verdicts(store, source)
@@ -255,13 +256,11 @@ def _rejected(
             counts["not_clearly_wrong"] += 1
             continue
         key = _key(s.problem_id, s.method)
-        form = hashlib.sha256(
-            method(s.method, source.files).canonical(c.solution).encode("utf-8", "surrogatepass")
-        ).digest()[:8]
+        form = form_of(method(s.method, source.files), c.solution)[:8]
         if key in wanted and form not in found[key]:
             found[key][form] = _told(c)
             texts.put(s.id, c.solution)
-    return {key: sorted(said.values(), key=_rank) for key, said in found.items()}
+    return {key: sorted(said.values(), key=lambda told: rank(told.id)) for key, said in found.items()}
 
 
 def _samples(store: Store, checked: Iterable[Manifest]) -> Iterator[CheckedSample]:
@@ -271,10 +270,6 @@ def _samples(store: Store, checked: Iterable[Manifest]) -> Iterator[CheckedSampl
 
 def _told(c: CheckedSample) -> _Told:
     return _Told(c.sample.id, sys.intern(c.sample.model), c.verdict)
-
-
-def _rank(told: _Told) -> bytes:
-    return hashlib.sha256(told.id.encode()).digest()
 
 
 def _key(problem_id: str, by: str) -> bytes:

@@ -25,7 +25,7 @@ from mmst.core.manifest import Place
 from mmst.core.method_files import MethodFile
 from mmst.core.records import CheckedSample, Example, Problem
 from mmst.core.results import Trainset, TrainsetCounts
-from mmst.core.stage import QUIET, Job, Made, Stage
+from mmst.core.stage import QUIET, WHERE, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
 from mmst.methods import method
@@ -42,9 +42,9 @@ SHARD = 4096
 class Settings:
     """What a training set depends on.
 
-    `prompt`: the values of that section, as the keys have them from the first. `added`: of the arm and those that it is
-    cut to, the recipe's own. `prompts`: the styles under which examples are learned, where these are not the prompts
-    that were asked with.
+    `prompt`: the values of the section `asking`, as the keys have them from the first. `added`: of the arm and those
+    that it is cut to, the recipe's own. `prompts`: the styles under which examples are learned, where these are not the
+    prompts that were asked with.
     """
 
     arm: str
@@ -52,6 +52,7 @@ class Settings:
     cap: int
     balance: bool
     prompt: tuple[Any, ...]
+    asking: PromptConfig = field(metadata=WHERE)
     added: Mapping[str, Arm] = field(default_factory=dict, metadata=QUIET)
     prompts: tuple[PromptStyle, ...] = field(default=(), metadata=QUIET)
     method_files: tuple[MethodFile, ...] = field(default=(), metadata=QUIET)
@@ -61,14 +62,6 @@ class Settings:
     def known(self) -> Mapping[str, Arm]:
         """The arms that may be named."""
         return {**arms.built_in(self.methods), **self.added}
-
-    @property
-    def asking(self) -> PromptConfig:
-        """How a problem is put to the model. Stop strings are not asked for here."""
-        style, shots, *rest = self.prompt
-        phrasing = next((v for v in rest if isinstance(v, int)), PromptConfig().phrasing)
-        shown: Any = next((v for v in rest if isinstance(v, str)), PromptConfig().demonstrations)
-        return PromptConfig(style=style, shots=shots, phrasing=phrasing, demonstrations=shown)
 
 
 def _learned_under(config: Config) -> tuple[PromptStyle, ...]:
@@ -101,6 +94,7 @@ class BuildTrainset(Stage[Settings]):
             cap=config.trainset.cap,
             balance=config.trainset.balance,
             prompt=tuple(identity(config.prompt).values()),
+            asking=config.prompt,
             added={n: config.arms[n] for n in (place.arm, *known[place.arm].equal_to) if n in config.arms},
             prompts=_learned_under(config),
             method_files=config.filed,
@@ -146,8 +140,7 @@ class BuildTrainset(Stage[Settings]):
         chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance)
         new: Iterable[Example] = (example(c) for c in samples() if c.sample.id in chosen)
         if settings.prompts:
-            learnt = (p for prefix in LEARNT for p in records(ports.store, problems, Problem, prefix))
-            new = under(new, learnt, prompts, render, filed, shown)
+            new = under(new, records(ports.store, problems, Problem, LEARNT), prompts, render, filed, shown)
         solved = zip(records(ports.store, problems, Problem, "annotated-"), itertools.cycle(prompts), strict=False)
         annotated = (
             e for p, asking in solved for e in annotated_examples(p, settings.methods, asking, render, filed, shown)

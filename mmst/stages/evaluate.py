@@ -9,7 +9,6 @@ of the figures that would need it, and counted as failed.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -136,8 +135,7 @@ def held_out(store: Store, problems: Manifest) -> list[Problem]:
     found = {p.id: p for p in records(store, problems, Problem, "heldout-")}
     if not found:
         raise DataError("no held-out problems", remedy="name some in problems.test")
-    learnt = (prefix for prefix in PROBLEMS if prefix != "heldout-")
-    trained = itertools.chain.from_iterable(records(store, problems, Problem, prefix) for prefix in learnt)
+    trained = records(store, problems, Problem, tuple(prefix for prefix in PROBLEMS if prefix != "heldout-"))
     leaked = sorted({p.id for p in trained} & found.keys())
     if leaked:
         raise LeakError(

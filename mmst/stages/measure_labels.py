@@ -61,7 +61,7 @@ class MeasureLabels(Stage[Settings]):
             for p in load(source, unlabelled=True):
                 gold.setdefault(p.id, p.answer)
         questions = {p.id: p.question for p in records(store, labels, Problem, "train-")}
-        found = [label for label in records(store, labels, Label, "label-")]
+        found = list(records(store, labels, Label, "label-"))
         known = [label for label in found if gold.get(label.problem_id)]
         pairs = {(gold[x.problem_id], v.answer, questions[x.problem_id]) for x in known for v in x.votes}
         pairs |= {(gold[x.problem_id], x.answer, questions[x.problem_id]) for x in known if x.answer}

@@ -12,19 +12,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from mmst.core import plugin_keys
 from mmst.core.config import Config, PromptConfig
-from mmst.core.errors import ConfigError
-from mmst.core.hashes import file_sha256
 from mmst.core.manifest import Manifest, Place
 from mmst.core.method_files import MethodFile
 from mmst.core.ports import Completion, Engines, Request
 from mmst.core.records import Problem, Sample, seed_of, short_id
 from mmst.core.results import SampleCounts
-from mmst.core.served import Served, asked_by, served
+from mmst.core.served import Served, asked_by, recorded_sha256, served
 from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
@@ -36,7 +33,7 @@ from mmst.stages.demonstrations import Demonstrations
 from mmst.stages.generation import draw, drawn
 from mmst.stages.reads import LEARNT, Checkpoint, Problems
 
-PREFIXES = {"train": LEARNT, "heldout": ("heldout-",)}
+PREFIXES: Mapping[str, str | tuple[str, ...]] = {"train": LEARNT, "heldout": "heldout-"}
 """Purpose → the shards of the problem set that are sampled."""
 
 
@@ -80,15 +77,12 @@ class Settings:
         """Those of a recipe."""
         s, e, p = config.sampling, config.evaluate, config.prompt
         if purpose == "train" and s.backend == "recorded":
-            path = Path(s.recorded)
-            if not path.is_file():
-                raise ConfigError("sampling.recorded is not a file", value=s.recorded, remedy="check the path")
             return cls(
                 purpose=purpose,
                 methods=config.methods,
                 prompt=PromptConfig(phrasing=p.phrasing),
                 shard=s.shard,
-                recorded=Recorded(file_sha256(path), s.k),
+                recorded=Recorded(recorded_sha256(s), s.k),
                 method_files=config.filed,
                 writer=config.writer,
             )
@@ -154,8 +148,7 @@ class Sampling(Stage[Settings]):
         counts, methods = Counter[str](), Counter(dict.fromkeys(settings.methods, 0))
 
         def parts() -> Iterator[tuple[str, list[Ask]]]:
-            prefixes = PREFIXES[settings.purpose]
-            found = (p for prefix in prefixes for p in records(store, problems, Problem, prefix))
+            found = records(store, problems, Problem, PREFIXES[settings.purpose])
             for shard, part in sharded(found, settings.shard):
                 yield shard, list(requests(part, settings, render, shown))
 

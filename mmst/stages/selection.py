@@ -14,8 +14,8 @@ from typing import NamedTuple
 from mmst.core import arms
 from mmst.core.arms import Arm
 from mmst.core.method_files import MethodFile
-from mmst.core.records import CheckedSample
-from mmst.methods import method
+from mmst.core.records import CheckedSample, rank
+from mmst.methods import Method, method
 from mmst.methods.soundness import false_equations
 
 
@@ -35,11 +35,6 @@ class Candidate(NamedTuple):
     passed: bool = True
     sound: bool = True
     writer: str = ""
-
-    @property
-    def rank(self) -> bytes:
-        """Its place in every choice: as good as random, the same each time."""
-        return hashlib.sha256(self.id.encode()).digest()
 
 
 def candidates(
@@ -69,9 +64,13 @@ def candidates(
             counts["nondeterministic"] += 1
             continue
         by = method(s.method, files)
-        form = hashlib.sha256(by.canonical(c.solution).encode("utf-8", "surrogatepass")).digest()
-        true = by.executes or not (sound and false_equations(c.solution))
+        form, true = form_of(by, c.solution), by.executes or not (sound and false_equations(c.solution))
         yield Candidate(s.id, s.problem_id, s.method, s.source_method, form, c.passed, true, s.writer)
+
+
+def form_of(by: Method, solution: str) -> bytes:
+    """The hash of what a solution says: the same for solutions that differ only in layout."""
+    return hashlib.sha256(by.canonical(solution).encode("utf-8", "surrogatepass")).digest()
 
 
 def select(
@@ -94,7 +93,7 @@ def select(
     else:
         kept = _balanced(capped, balance)
     if others and arm.equal == "total":
-        kept = sorted(kept, key=lambda c: c.rank)[: max(len(_balanced(other, balance)) for other in others)]
+        kept = sorted(kept, key=lambda c: rank(c.id))[: max(len(_balanced(other, balance)) for other in others)]
     fates = {
         "unused": len(pool) - len(usable),
         "duplicate": len(usable) - len(distinct),
@@ -143,7 +142,7 @@ def _kept(keep: str, passed: bool, translation: bool) -> bool:
 def _distinct(usable: Iterable[Candidate]) -> Sequence[Candidate]:
     """Of candidates that say the same, the best: an own sample, then a verified translation."""
     found: dict[tuple[str, str, bytes], Candidate] = {}
-    for c in sorted(usable, key=lambda c: (not c.passed, c.origin != "", c.rank)):
+    for c in sorted(usable, key=lambda c: (not c.passed, c.origin != "", rank(c.id))):
         found.setdefault((c.problem_id, c.method, c.form), c)
     return list(found.values())
 
@@ -154,7 +153,7 @@ def _capped(distinct: Iterable[Candidate], cap: int) -> list[Candidate]:
         groups[c.problem_id, c.method][not c.origin].append(c)
     kept: list[Candidate] = []
     for group in groups.values():
-        in_turn = itertools.zip_longest(*(sorted(cs, key=lambda c: c.rank) for cs in group.values()))
+        in_turn = itertools.zip_longest(*(sorted(cs, key=lambda c: rank(c.id)) for cs in group.values()))
         kept += [c for pair in in_turn for c in pair if c is not None][:cap]
     return kept
 
@@ -167,6 +166,6 @@ def _balanced(examples: list[Candidate], balance: bool) -> list[Candidate]:
 
 def _cut(examples: Iterable[Candidate], limits: Mapping[str, int]) -> list[Candidate]:
     by_method: dict[str, list[Candidate]] = defaultdict(list)
-    for c in sorted(examples, key=lambda c: c.rank):
+    for c in sorted(examples, key=lambda c: rank(c.id)):
         by_method[c.method].append(c)
     return [c for name, cs in by_method.items() for c in cs[: limits[name]]]

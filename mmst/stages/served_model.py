@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from mmst.core.config import Config
 from mmst.core.errors import ConfigError
-from mmst.core.hashes import file_sha256
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Engines
 from mmst.core.results import Base
-from mmst.core.served import STAGE, Served
+from mmst.core.served import STAGE, Served, recorded_sha256
 from mmst.core.stage import QUIET, Job, Made, Stage
 
 
@@ -42,10 +40,7 @@ class ServedModel(Stage[Settings]):
         """What the recipe declares; the file's hash. `ConfigError` when there is no such file, or no server."""
         s = config.sampling
         if s.backend == "recorded":
-            path = Path(s.recorded)
-            if not path.is_file():
-                raise ConfigError("sampling.recorded is not a file", value=s.recorded, remedy="check the path")
-            return Settings(recorded=file_sha256(path))
+            return Settings(recorded=recorded_sha256(s))
         if s.backend != "openai":
             raise ConfigError(
                 "a model that is here states itself", value=s.backend, remedy="`mmst base-model` takes it"

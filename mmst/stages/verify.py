@@ -83,7 +83,7 @@ class Verify(Stage[Settings]):
         settings, ports, folder = job.settings, job.ports, job.folder
         filed = settings.method_files
         counting, ran = Counting(), Counter[str]()
-        known = {p.id: p for prefix in PROBLEMS for p in records(ports.store, problems, Problem, prefix)}
+        known = {p.id: p for p in records(ports.store, problems, Problem, PROBLEMS)}
         limits = Limits(timeout=settings.timeout, memory_mib=settings.memory_mib, output_kib=settings.output_kib)
         there, names = folder.files(), []
         with ExitStack() as stack, ports.progress.task("verify", _size(samples), "samples") as task:
