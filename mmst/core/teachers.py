@@ -122,6 +122,11 @@ def writers(config: Config, round: int) -> tuple[str, ...]:
     return (SELF, *there) if arms.SELF in wanted or not there else there
 
 
+def rounds_of(config: Config, writer: str) -> int:
+    """In how many rounds of a run somebody writes solutions."""
+    return sum(writer in writers(config, number) for number in range(1, config.loop.rounds + 1))
+
+
 def _learning(config: Config) -> list[Arm]:
     """The arms of a run, and those that they are cut to, that learn from what is written."""
     known = arms.of(config)

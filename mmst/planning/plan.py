@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from mmst.core.config import Config
-from mmst.core.teachers import seen_by
+from mmst.core.teachers import SELF, rounds_of, seen_by
 from mmst.planning import memory, time
 from mmst.planning.architecture import Architecture
 from mmst.planning.figures import Figure, counted, shown
@@ -77,7 +77,7 @@ def plan(
     a, done = model.shape, work(config, count, solved)
     row, example = done.longest, min(done.example, config.train.batch_tokens)
     parallel = _parallel(a, config, hardware, row)
-    asked = {name: _asked(config, name, taught.shape, hardware, done) for name, taught in teachers.items()}
+    asked = {name: _asked(config, name, taught.shape, hardware, done) for name, taught in teachers.items() if name in done.teachers}
     times = list(_time(a, config, hardware, done, parallel, asked))
     figures = [
         *_model(a, model.name),
@@ -157,7 +157,7 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     n, m, k, arms, rounds = done.problems, len(config.methods), config.sampling.k, _arms(config), config.loop.rounds
     for role in ("train", "heldout", "annotated", *(["unlabelled"] if n["unlabelled"] else [])):
         yield figure(f"problems, {role}", n[role], "problems", "counted: the recipe's sources, cleaned as in the run")
-    each = f"{counted(rounds, 'round')} x {n['train'] + n['unlabelled']:,} problems x {m} methods"
+    each = f"{counted(rounds_of(config, SELF), 'round')} x {n['train'] + n['unlabelled']:,} problems x {m} methods"
     yield figure("samples to learn from", done.samples["train"], "samples", f"{each} x {k}")
     drawn = 1 + config.evaluate.k
     some = any(source.methods for source in (*config.problems.test, *config.problems.related))
@@ -166,7 +166,7 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     yield figure("samples held out", done.samples["heldout"], "samples", formula)
     for name, own in done.teachers.items():
         teacher = config.teachers[name]
-        formula = f"in {counted(min(teacher.rounds, rounds), 'round')}, translations too; by its own k and prompt"
+        formula = f"in {counted(rounds_of(config, name), 'round')}, translations too; by its own k and prompt"
         yield figure(f"samples by {name}", sum(own.samples.values()), "samples", formula)
         limit = f"; a stage stops at {teacher.most_tokens:,} (most_tokens)" if teacher.most_tokens else ""
         formula = f"its samples x tokens of a completion{limit}"
@@ -222,8 +222,8 @@ def _time(
     yield figure("core-hours of checking", check / 3600, formula, "core-hours")
     yield figure("checking", took["checking"], f"{check:,.1f} core-s / {workers} at once")
     if hardware.measured:
-        taught = sum(min(t.seen.teacher.rounds, rounds) for t in teachers.values() if t.seen.teacher)
-        stages = 1 + 2 * rounds + 2 * rounds * arms + 2 * taught
+        written = rounds_of(config, SELF) + sum(rounds_of(config, name) for name in teachers)
+        stages = 1 + 2 * rounds * arms + 2 * written
         took["starting"] = stages * hardware.measured.start_s
         yield figure("starting", took["starting"], f"{stages} stages with a model x {hardware.measured.start_s:g} s")
     yield figure(

@@ -19,7 +19,7 @@ from mmst.core.config import Config
 from mmst.core.ports import Completion
 from mmst.core.records import CheckedSample, Example, Outcome, Problem, Sample, Verdict, to_json
 from mmst.core.sections import ROLES
-from mmst.core.teachers import seen_by, translates
+from mmst.core.teachers import SELF, rounds_of, seen_by, translates
 from mmst.methods import method
 from mmst.methods.prompts import Render, solve_prompt
 from mmst.stages import demonstrations, prepare, sample, translate
@@ -74,7 +74,7 @@ class Work:
     example: int = 0
     """Tokens of the longest training prompt with a typical completion."""
     teachers: dict[str, Work] = field(default_factory=dict)
-    """What each teacher writes, beside the run's own work; bytes and programs are counted there as well."""
+    """What each teacher that an arm learns from writes, beside the run's own work; bytes and programs are counted there as well."""
 
 
 def work(config: Config, count: Count, solved: float) -> Work:
@@ -85,16 +85,17 @@ def work(config: Config, count: Count, solved: float) -> Work:
     sets, _ = prepare.clean(loaded, config.problems.near_duplicate)
     learnt = [*sets["train"], *sets["unlabelled"]]
     rounds, names, known = config.loop.rounds, (config.loop.arm, *config.loop.controls), arms.of(config)
+    alone = rounds_of(config, SELF)
     render: Render | None = _joined if config.prompt.style == "chat" else None
     shown = demonstrations.of(sets["annotated"], config.prompt, config.near, config.methods)
     done = Work({name: len(problems) for name, problems in sets.items()}, typical, solved)
     done.bytes["prepare"] = sum(map(_bytes, (p for problems in sets.values() for p in problems)))
     for purpose, problems, times in (
-        ("train", learnt, rounds),
+        ("train", learnt, alone),
         ("heldout", sets["heldout"], 1 + rounds * len(names)),
     ):
         _sampling(done, config, purpose, problems, times, count, render, shown)
-    _translating(done, config, learnt, rounds, count, render, shown)
+    _translating(done, config, learnt, alone, count, render, shown)
     outcomes = (_outcome(p, name) for p in sets["heldout"] for name in p.by(config.methods))
     done.bytes["evaluate"] = (1 + rounds * len(names)) * sum(map(_bytes, outcomes))
     examples = [
@@ -105,8 +106,10 @@ def work(config: Config, count: Count, solved: float) -> Work:
     done.rows += [n + 1 for n in count([e.prompt + e.completion for e in examples])] if examples else []
     annotated = sum(map(_bytes, examples))
     new = _new_examples(done, config, learnt, render, shown)
-    for name, teacher in config.teachers.items():
-        seen, times = seen_by(config, name), min(teacher.rounds, rounds)
+    for name in config.teachers:
+        if not (times := rounds_of(config, name)):
+            continue
+        seen = seen_by(config, name)
         theirs = demonstrations.of(sets["annotated"], seen.prompt, seen.near, seen.methods)
         done.teachers[name] = _taught(done, seen, sets["train"], times, count, theirs)
     done.bytes["build_trainset"] = rounds * sum(

@@ -66,16 +66,22 @@ def _cases() -> list[object]:
 
 @pytest.mark.parametrize("attack", _cases())
 def test_an_attack_harms_nobody_and_leaves_nothing(box: GvisorSandbox, clean: str, attack: Attack) -> None:
-    sandboxes_before, root_before = [b.id for b in box._pool], root_folder()
-    neighbours = Neighbours(clean)
+    root_before = root_folder()
+    # A machine that stalls may cost a sandbox once; an attack that can would do so each time.
+    kept = withstood(box, clean, attack) or (attack.name not in SPENT and withstood(box, clean, attack))
+    assert kept != (attack.name in SPENT), "it took a sandbox down" if not kept else "its sandbox should be given up"
+    assert root_folder() == root_before, "the root folder of the sandboxes has changed"
+
+
+def withstood(box: GvisorSandbox, clean: str, attack: Attack) -> bool:
+    """Check that the attack got nothing and spoiled nobody's result; whether all sandboxes outlived it."""
+    before, neighbours = [b.id for b in box._pool], Neighbours(clean)
     found = beside_neighbours(box, attack, neighbours)
     wrong = [*complaints(attack, found["attack"], slower=SEVERAL), *neighbours.complaints(found)]
     assert not wrong, "\n".join(wrong)
     told = "\n".join(e.stdout + e.stderr + e.detail for e in found.values())
     assert [fact for fact in host_facts() if fact in told] == []
-    kept = [b.id for b in box._pool][: len(sandboxes_before)] == sandboxes_before
-    assert kept != (attack.name in SPENT), "it took a sandbox down" if not kept else "its sandbox should be given up"
-    assert root_folder() == root_before, "the root folder of the sandboxes has changed"
+    return [b.id for b in box._pool][: len(before)] == before
 
 
 def beside_neighbours(box: GvisorSandbox, attack: Attack, neighbours: Neighbours) -> dict[str, Execution]:

@@ -488,6 +488,19 @@ def test_a_teacher_s_tokens_and_memory_are_counted_beside_the_model_s() -> None:
     assert beside.value("in all", "time") > alone.value("in all", "time")
 
 
+def test_only_those_from_whom_an_arm_learns_are_counted() -> None:
+    model, here = _tiny()
+    teachers = {"big": {"base": "mmst:tiny"}, "idle": {"base": "mmst:tiny"}}
+    arms = {"ekt": {"writers": ["big"]}}
+    config = recipe(teachers=teachers, arms=arms, loop={"arm": "ekt", "controls": []})
+    found = plan(config, model, here, by_words, teachers=dict.fromkeys(teachers, model))
+    values = {f.name: f.value for f in found.figures}
+    assert values["samples to learn from"] == values["translations"] == 0
+    assert values["samples by big"] > 0
+    assert not [name for name in values if "idle" in name]
+    assert values["samples in all"] == values["samples held out"] > 0
+
+
 def test_a_server_s_tokens_are_counted_and_no_memory_here() -> None:
     api = {"backend": "openai", "url": "http://x/v1", "most_tokens": 5000}
     found = plan(recipe(teachers={"api": api}), *_tiny(), by_words)

@@ -176,10 +176,16 @@ def test_under_low_limits_every_program_is_run(fake_runsc: Path, limits: Limits)
         assert {e.evaluation for e in box.run(programs(3), limits)} == {Evaluation.NONE}
 
 
+def kept_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program wants a CPU and never gets one."""
+    monkeypatch.setattr(Meter, "ready", lambda _: True)
+    monkeypatch.setattr(Meter, "wanted", lambda _: 0.0)
+
+
 def test_a_program_that_was_kept_from_running_is_run_again_in_peace(
     fake_runsc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Meter, "ready", lambda _: True)  # it never sleeps, and never gets a CPU
+    kept_from_running(monkeypatch)
     write(
         fake_runsc,
         "send({'ready': 1})\nn = 0\nwhile True:\n f = receive(); n += 1\n"
@@ -193,7 +199,7 @@ def test_a_program_that_was_kept_from_running_is_run_again_in_peace(
 def test_kept_from_running_twice_it_is_timed_out_and_the_detail_says_by_what(
     fake_runsc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Meter, "ready", lambda _: True)
+    kept_from_running(monkeypatch)
     write(
         fake_runsc,
         "send({'ready': 1})\nwhile True:\n f = receive(); receive()\n send({**" + ANSWER + ", 'cut': 'time'})",
