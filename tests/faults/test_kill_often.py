@@ -36,6 +36,19 @@ def test_twenty_kills_of_a_whole_run_change_nothing(tmp_path: Path) -> None:
     assert len(moments) >= 15
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_kills_of_a_run_with_a_teacher_change_nothing(tmp_path: Path) -> None:
+    teacher = {"teachers": {"big": {"base": "mmst:tiny"}}}
+    whole, killed = (Victim(tmp_path / name, whole=True, also=teacher) for name in ("whole", "killed"))
+    whole.finish()
+    moments = killed_often(killed, 10, seed=11, files=whole.written() // 10)
+    assert len(moments) >= 8
+    killed.finish()
+    assert any(".teacher:big." in place for place in whole.digests())
+    assert killed.digests() == whole.digests()
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("delays", [(0.0, 0.4, 1.2, 2.5)])
 def test_a_kill_at_any_moment_of_its_start_leaves_no_process(tmp_path: Path, delays: tuple[float, ...]) -> None:

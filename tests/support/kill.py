@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -51,10 +52,11 @@ step("report", arm="base", round=0)
 
 @dataclass
 class Victim:
-    """A run in a folder of its own; `command` and its further arguments start it, and start it again."""
+    """A run in a folder of its own, with these sections of the recipe besides its own."""
 
     folder: Path
     whole: bool
+    also: dict[str, Any] = field(default_factory=dict)
     config: Config = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +72,7 @@ class Victim:
             },
             train={"steps": 6, "batch_tokens": 256, "checkpoint_every": 2},
             loop={"rounds": 1, "min_new": 1},
+            **self.also,
         )
         self.recipe = self.folder / "small.yaml"
         self.recipe.write_text(yaml.safe_dump(to_data(self.config)))
@@ -101,7 +104,7 @@ class Victim:
         child.wait()
         return below
 
-    def left(self, below: dict[int, str], seconds: float = 5.0) -> list[str]:
+    def left(self, below: dict[int, str], seconds: float = 30.0) -> list[str]:
         """The processes of it that are there so many seconds after it was killed."""
         until = time.monotonic() + seconds
         while (found := self._there(below)) and time.monotonic() < until:
@@ -186,5 +189,6 @@ def killed_often(victim: Victim, kills: int, seed: int, files: int) -> list[tupl
             break
         below = victim.kill(child)
         moments.append((round(time.monotonic() - began, 2), victim.written()))
-        assert victim.left(below) == [], f"left by kill {number + 1}, after {moments[-1][0]} s"
+        left = victim.left(below)
+        assert left == [], f"left by kill {number + 1}, after {moments[-1][0]} s: {left}"
     return moments
