@@ -73,6 +73,7 @@ def seen_by(config: Config, name: str, round: int = 1) -> Taught:
     model = ModelConfig(base=t.base, trust_remote_code=t.trust_remote_code, dtype=t.dtype or config.model.dtype)
     fields = {f: getattr(config, f) for f in Config.__dataclass_fields__}
     fields |= {"model": model, "prompt": t.prompt or config.prompt, "sampling": sampling}
+    fields["methods"] = _taken(config, name)
     return Taught(**fields, by=name, of=config)
 
 
@@ -127,8 +128,19 @@ def rounds_of(config: Config, writer: str) -> int:
     return sum(writer in writers(config, number) for number in range(1, config.loop.rounds + 1))
 
 
+def _taken(config: Config, writer: str) -> tuple[str, ...]:
+    """The methods by which a teacher is asked: those of which an arm takes its solutions. All of them, if an arm
+    takes translations, which may come from any, or looks at who solved a problem."""
+    learning = [arm for arm in _learning(config) if not arm.writers or writer in arm.writers]
+    if any(arm.solved_by != "any" or arm.origins != ("own",) or not arm.methods for arm in learning):
+        return config.methods
+    taken = {name for arm in learning for name in arm.methods}
+    return tuple(name for name in config.methods if name in taken) or config.methods
+
+
 def _learning(config: Config) -> list[Arm]:
     """The arms of a run, and those that they are cut to, that learn from what is written."""
+    config = config.whole
     known = arms.of(config)
     named = [known[name] for name in (config.loop.arm, *config.loop.controls)]
     return [a for arm in named for a in (arm, *(known[name] for name in arm.equal_to)) if a.annotated != "only"]

@@ -78,6 +78,26 @@ def test_a_teacher_translates_if_an_arm_learns_from_it(arm: str, rewritten: bool
     assert teachers.translates(config)
 
 
+@pytest.mark.parametrize(
+    ("arm", "controls", "by"),
+    [
+        ({"methods": ["code"], "origins": ["own"]}, [], ("code",)),
+        ({"methods": ["code"], "origins": ["own"]}, ["own-text"], ("text", "code")),
+        ({"methods": ["code"], "origins": ["own"]}, ["code-to-text"], ("text", "code")),
+        ({"methods": ["code"], "origins": ["own"], "solved_by": "all"}, [], ("text", "code")),
+        ({"methods": ["code"]}, [], ("text", "code")),
+        ({"origins": ["own"]}, [], ("text", "code")),
+    ],
+)
+def test_a_teacher_writes_by_the_methods_that_an_arm_learns_from(
+    arm: dict[str, Any], controls: list[str], by: tuple[str, ...]
+) -> None:
+    arms = {"taught": {"writers": ["big"], **arm}}
+    config = recipe({"base": "/m"}, arms=arms, loop={"arm": "taught", "controls": controls})
+    seen = teachers.seen_by(config, "big")
+    assert seen.methods == by
+
+
 def test_an_arm_names_the_teachers_of_the_recipe_alone() -> None:
     with pytest.raises(ConfigError, match=r"arms.mine.writers names nobody .* self, big, got 'bgi'.*did you mean big"):
         recipe({"base": "/b"}, arms={"mine": {"writers": ["bgi"]}})
