@@ -47,7 +47,7 @@ class Row:
 
     What is read by `text` or `answer` becomes part of the problem; all the rest stays with it as it is (`further`).
     A field that is null, or NaN as some tools write it, is absent. In `repaired` fields a character was broken.
-    Where `unlabelled` problems are read, the gold answer may be absent.
+    Where `unlabelled` problems are read, the gold answer may be absent, or none that can be read.
     """
 
     where: str
@@ -109,21 +109,25 @@ class Row:
             self.fail(field, "must be a text or a number", "write it in quotes or leave it out")
         return str(value).strip()
 
+    def no_gold(self, field: str, what: str, remedy: str) -> str:
+        """Refuse the file because of its gold answer; where there need be none, this one counts as none: ""."""
+        return "" if self.unlabelled else self.fail(field, what, remedy)
+
     def unanswered(self, field: str) -> bool:
         """Whether the gold answer that stands in this field is absent, and may be."""
         return self.unlabelled and not self.has(field)
 
     def answer(self, field: str) -> str:
-        """A gold answer: a text, or a number, whose digits are kept; "" where it is absent and may be."""
+        """A gold answer: a text, or a number, whose digits are kept; "" where it is none and need not be one."""
         self.used.add(field)
         if self.unanswered(field):
             return ""
         value = self.fields.get(field)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             what = "is missing" if value is None else "must be a number or a text"
-            self.fail(field, what, "give the final answer alone, for example 7 or '7'")
+            return self.no_gold(field, what, "give the final answer alone, for example 7 or '7'")
         if isinstance(value, float) and not math.isfinite(value):
-            self.fail(field, "is not a finite number", "give the final answer alone, for example 7")
+            return self.no_gold(field, "is not a finite number", "give the final answer alone, for example 7")
         return str(value) if isinstance(value, (Digits, int, float)) else self.text(field)
 
     def options(self, field: str) -> dict[str, str]:

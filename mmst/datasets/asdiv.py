@@ -26,8 +26,8 @@ def problem(row: Row) -> Problem:
     """The problem in an element of `ASDiv.xml`, or in an object with its fields."""
     field = row.first("Answer", "answer")
     gold = "; ".join(re.sub(r"\s*\([^)]*\)", "", part).strip() for part in row.answer(field).split(";"))
-    if not gold.strip("; ") and not row.unanswered(field):
-        row.fail(field, "holds no answer outside its brackets", "write it as: 9 (apples)")
+    if not gold.strip("; "):
+        gold = row.no_gold(field, "holds no answer outside its brackets", "write it as: 9 (apples)")
     formula, _, _ = row.label(row.first("Formula", "formula")).partition("=")
     body, question = row.text(row.first("Body", "body")), row.text(row.first("Question", "question"))
     return make_problem(

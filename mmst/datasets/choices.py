@@ -27,9 +27,9 @@ def offered(question: str, options: Mapping[str, str]) -> str:
 
 
 def label_of(row: Row, field: str, gold: str, options: Mapping[str, str]) -> str:
-    """The label of the option that the gold answer names; refuses the row if it names none, or more than one."""
+    """The label of the option that the gold answer names; refuses its answer if it names none, or more than one."""
     if gold.strip().upper() in options:
         return gold.strip().upper()
-    return choice(options, gold) or row.fail(
+    return choice(options, gold) or row.no_gold(
         field, f"names none of the options {', '.join(options)}", "give the label of the right option"
     )

@@ -74,7 +74,7 @@ def _problem(problem: Reader, row: Row) -> Problem:
         if e.what.startswith(row.where):
             raise
         raise DataError(f"{row.where}: {e.what}", value=e.value, remedy=e.remedy or "correct the entry") from None
-    if row.repaired and "\ufffd" in made.answer:
+    if row.repaired and not row.unlabelled and "\ufffd" in made.answer:
         what = f"{row.where}: the answer contains half a character (a lone surrogate)"
         raise DataError(what, value=made.answer, remedy="write the whole character, or remove the entry")
     if not made.answer and not row.unlabelled:

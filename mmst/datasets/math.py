@@ -26,7 +26,7 @@ def problem(row: Row) -> Problem:
     gold = ", ".join(boxes) or stated
     if not gold and not row.unanswered("solution"):
         remedy = r"mark the final answer, e.g. \boxed{7}, or give it as 'answer'"
-        row.fail("solution", r"holds no \boxed{answer}", remedy)
+        row.no_gold("solution", r"holds no \boxed{answer}", remedy)
     if stated and compare(stated, gold).equal is not True:
         if compare(stated, gold).equal is False:
             ends_so = compare(stated, boxes[-1]).equal is True
@@ -38,7 +38,7 @@ def problem(row: Row) -> Problem:
         gold = stated
     elif len(boxes) > 1 and not stated:
         row.notes.append(f"field 'solution' boxes {len(boxes)} answers, taken as one: {gold!r}")
-    made = {"text": f"{without_blank_lines(solution)}\nThe answer is {gold}"} if solution.strip() else {}
+    made = {"text": f"{without_blank_lines(solution)}\nThe answer is {gold}"} if gold and solution.strip() else {}
     return make_problem(row.text(row.first("problem", "question")), gold, "math", family=_family(row), solutions=made)
 
 

@@ -27,7 +27,7 @@ def problem(row: Row) -> Problem:
     gold = label_of(row, "correct", row.answer("correct"), options)
     row.used.update(("options", "Rationale"))
     rationale = row.label("Rationale").strip(' "')
-    solutions = {"text": f"{rationale}\nThe answer is {gold}"} if rationale else {}
+    solutions = {"text": f"{rationale}\nThe answer is {gold}"} if rationale and gold else {}
     question = offered(row.text("Problem"), options)
     return make_problem(question, gold, "mathqa", family=row.label("category"), solutions=solutions, options=options)
 

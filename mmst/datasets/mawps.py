@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 
 from mmst.core.records import Problem
 from mmst.core.rows import Digits, Row
@@ -28,7 +29,7 @@ def problem(row: Row) -> Problem:
 
 def _first_shape(row: Row) -> Problem:
     given = [] if row.unanswered("lSolutions") else _list(row, "lSolutions")
-    gold = [Row(row.where, {"lSolutions": v}).answer("lSolutions") for v in given]
+    gold = [replace(row, fields={"lSolutions": v}).answer("lSolutions") for v in given]
     equations = _list(row, "lEquations") if row.has("lEquations") else []
     expression = _expression(equations[0]) if len(equations) == 1 and isinstance(equations[0], str) else ""
     answer = "; ".join(gold)
@@ -47,7 +48,11 @@ def _list(row: Row, field: str) -> list[object]:
     if isinstance(value, str) and value.strip().startswith("["):
         value = _in_cell(value.strip())
     if not isinstance(value, list) or not value:
-        row.fail(field, "must be a list that is not empty", f'"{field}": [27.0]')
+        what, remedy = "must be a list that is not empty", f'"{field}": [27.0]'
+        if field == "lSolutions":
+            row.no_gold(field, what, remedy)
+            return []
+        row.fail(field, what, remedy)
     if field == "lSolutions":
         row.used.add(field)
     return value

@@ -53,7 +53,7 @@ def _gold(row: Row) -> str:
     if not isinstance(row.fields["Answer"], Digits):
         gold = shortest(gold)
     if not re.fullmatch(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", gold):
-        row.fail("Answer", "must be a number", "for example 6 or 504.0")
+        return row.no_gold("Answer", "must be a number", "for example 6 or 504.0")
     return gold
 
 

@@ -77,7 +77,11 @@ def plan(
     a, done = model.shape, work(config, count, solved)
     row, example = done.longest, min(done.example, config.train.batch_tokens)
     parallel = _parallel(a, config, hardware, row)
-    asked = {name: _asked(config, name, taught.shape, hardware, done) for name, taught in teachers.items() if name in done.teachers}
+    asked = {
+        name: _asked(config, name, taught.shape, hardware, done)
+        for name, taught in teachers.items()
+        if name in done.teachers
+    }
     times = list(_time(a, config, hardware, done, parallel, asked))
     figures = [
         *_model(a, model.name),

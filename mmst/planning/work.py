@@ -74,7 +74,7 @@ class Work:
     example: int = 0
     """Tokens of the longest training prompt with a typical completion."""
     teachers: dict[str, Work] = field(default_factory=dict)
-    """What each teacher that an arm learns from writes, beside the run's own work; bytes and programs are counted there as well."""
+    """What each teacher that an arm learns from writes, beside the run's own work, which has its bytes and programs."""
 
 
 def work(config: Config, count: Count, solved: float) -> Work:

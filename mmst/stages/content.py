@@ -49,8 +49,9 @@ class Content(Source):
 
 
 def question(problem: Problem) -> Problem:
-    """What may be known of an unlabelled problem: its question. All else might give its answer away."""
-    return Problem(id=problem.id, question=problem.question, answer="", source=problem.source, split=problem.split)
+    """What may be known of an unlabelled problem: its question and options. All else might give its answer away."""
+    p = problem
+    return Problem(id=p.id, question=p.question, answer="", source=p.source, split=p.split, options=p.options)
 
 
 def _said(source: Source) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
 """Labels for problems without gold answers: their samples vote, and each is judged by the label that wins.
 
 A vote is an answer that a sample gave; one whose program printed something else when it was run again has none.
-The votes for an answer are those of all samples that the grader would call right if it were the gold one.
+The votes for an answer are those of all samples that the grader would call right if it were the gold one. Where a
+question offers options, only these can win, and the label is theirs.
 
     methods-agree  the answer with the most votes among those that samples of at least two methods gave
     majority       the answer with the most votes
@@ -12,7 +13,8 @@ are none, since a wrong label is worse than none. Labels depend on nothing but t
 
 Shards: `shard-…`, all checked samples, those of labelled problems judged by the label (`share` says by how large a
 vote); `train-…`, the problems to learn from, with the labels as their answers, by which translations are verified;
-`label-…`, what became of each problem. A gold answer that a file may hold is not known here (`measure_labels`).
+`label-…`, what became of each problem; `annotated-…`, those problems as they were. A gold answer that a file may
+hold is not known here (`measure_labels`).
 """
 
 from __future__ import annotations
@@ -32,13 +34,15 @@ from mmst.core.results import LabelCounts
 from mmst.core.stage import Job, Made, Stage, effective
 from mmst.core.stage_folder import sharded
 from mmst.core.stored import records
-from mmst.grading import settle
+from mmst.grading import choice, compare
 from mmst.stages.counting import Counting
 from mmst.stages.reads import CHECKED, Checked, Problems
 
 SHARD = 2048
 AGREE = 2
 """Methods that must give an answer for them to agree on it."""
+MOST_ASKED = 12
+"""Pairs of answers of a problem that algebra is asked about."""
 MAJORITY, RANDOM = "majority", "random"
 _GRADES = {True: Verdict.PASSED, False: Verdict.WRONG, None: Verdict.UNDECIDED}
 
@@ -84,8 +88,8 @@ class LabelProblems(Stage[LabelConfig]):
       mmst label -r my.yaml --problems stages/prepare/3f… --checked stages/verify/c1…
     """
 
-    name, version = "label", 1
-    writes: ClassVar = {"shard": CheckedSample, "train": Problem, "label": Label}
+    name, version = "label", 2
+    writes: ClassVar = {"shard": CheckedSample, "train": Problem, "label": Label, "annotated": Problem}
 
     def settings(self, config: Config, place: Place) -> LabelConfig:
         """The rule, and what it asks for."""
@@ -123,7 +127,8 @@ class LabelProblems(Stage[LabelConfig]):
             folder.write_records(shard, part)
             shards.append(shard)
         known = (*train, *(replace(p, answer=elections[p.id].label.answer) for p in unlabelled))
-        for prefix, made in (("train", known), ("label", labels)):
+        annotated = records(store, problems, Problem, "annotated-")  # to be demonstrated while translating
+        for prefix, made in (("train", known), ("label", labels), ("annotated", annotated)):
             for shard, items in sharded(made, SHARD, prefix):
                 folder.write_records(shard, items)
                 shards.append(shard)
@@ -140,19 +145,45 @@ class LabelProblems(Stage[LabelConfig]):
 
 def elect(problem: Problem, given: Given, rule: LabelConfig, decide: Decide) -> Election:
     """What the samples' answers make of a problem. Order-free: it depends on the votes alone."""
-    answers = given.answers
-    pairs = list(itertools.permutations(answers, 2))
-    found = settle(pairs, decide, [problem.question] * len(pairs))
-    same = {(a, a): True for a in answers} | {pair: c.equal for pair, c in zip(pairs, found, strict=True)}
-    outcome, answer, share = winner(problem.id, given.votes, same, rule)
     total = sum(given.votes.values(), Counter[str]())
+    answers, named = given.answers, {a: a for a in given.answers}
+    same: dict[tuple[str, str], bool | None]
+    if problem.options:
+        chosen = {a: choice(problem.options, a, problem.question) for a in answers}
+        same = {(a, b): _same_choice(chosen[a], chosen[b]) for a in answers for b in answers}
+        named = {a: label or a for a, label in chosen.items()}
+    else:
+        ranked = sorted(answers, key=lambda a: (-total[a], a))
+        same = {**equal(ranked, problem.question, decide), **{(a, a): True for a in answers}}
+    outcome, answer, share = winner(problem.id, given.votes, same, rule)
     votes = tuple(
         Votes(answer=a, by={name: votes[a] for name, votes in sorted(given.votes.items()) if votes[a]})
         for a in sorted(total, key=lambda a: (-total[a], a))
     )
     labelled = outcome is Labelling.LABELLED
-    label = Label(problem_id=problem.id, outcome=outcome, answer=answer if labelled else "", share=share, votes=votes)
+    written = named[answer] if labelled else ""
+    label = Label(problem_id=problem.id, outcome=outcome, answer=written, share=share, votes=votes)
     return Election(label, {a: _GRADES[same[answer, a]] for a in answers} if labelled else {})
+
+
+def _same_choice(one: str | None, other: str | None) -> bool | None:
+    """Whether two answers name the same option; None where it isn't known which, or none of them is meant."""
+    return one == other if one and other is not None else None
+
+
+def equal(answers: Sequence[str], question: str, decide: Decide) -> dict[tuple[str, str], bool | None]:
+    """Whether the second of any two answers is right if the first is; those with the most votes go first.
+
+    Algebra, which may take seconds, is asked about `MOST_ASKED` pairs, once for both orders; others stay unknown.
+    """
+    pairs = list(itertools.permutations(answers, 2))
+    found = {pair: compare(*pair, question).equal for pair in pairs}
+    undecided = [pair for pair in itertools.combinations(answers, 2) if None in (found[pair], found[pair[::-1]])]
+    for pair, verdict in zip(undecided, decide(undecided[:MOST_ASKED]) if undecided else (), strict=False):
+        for order in (pair, pair[::-1]):
+            if found[order] is None:
+                found[order] = verdict
+    return found
 
 
 def winner(
@@ -162,14 +193,16 @@ def winner(
     given = sum(votes.values(), Counter[str]())
     if not given:
         return Labelling.NONE, "", 0.0
-    backers = {a: frozenset(b for b in given if same[a, b]) for a in given}
-    count = {a: sum(given[b] for b in backers[a]) for a in given}
+    backers = {a: frozenset(b for b in given if same[a, b]) for a in given if same[a, a]}
+    count = {a: sum(given[b] for b in backers[a]) for a in backers}
+    if not count:
+        return Labelling.NONE, "", 0.0
 
     def best_first(answers: Iterable[str]) -> list[str]:
         return sorted(answers, key=lambda a: (-count[a], -given[a], len(a), a))
 
-    agreed = (a for a in given if sum(any(b in by for b in backers[a]) for by in votes.values()) >= AGREE)
-    ranked = best_first(given if rule.rule == MAJORITY else agreed)
+    agreed = (a for a in count if sum(any(b in by for b in backers[a]) for by in votes.values()) >= AGREE)
+    ranked = best_first(count if rule.rule == MAJORITY else agreed)
     if not ranked:
         return Labelling.ONE_SIDED, "", 0.0
     best, share = ranked[0], count[ranked[0]] / given.total()
@@ -178,7 +211,7 @@ def winner(
     if share < rule.least:
         return Labelling.BELOW, "", share
     if rule.rule == RANDOM:
-        different = {backers[a]: a for a in reversed(best_first(given))}.values()
+        different = {backers[a]: a for a in reversed(best_first(count))}.values()
         best = min(different, key=lambda a: (seed_of(problem_id, "label", a), a))
         share = count[best] / given.total()
     return Labelling.LABELLED, best, share

@@ -60,19 +60,21 @@ class MeasureLabels(Stage[Settings]):
         for source in job.settings.sources:
             for p in load(source, unlabelled=True):
                 gold.setdefault(p.id, p.answer)
-        questions = {p.id: p.question for p in records(store, labels, Problem, "train-")}
+        asked = {p.id: p for p in records(store, labels, Problem, "train-")}
         found = list(records(store, labels, Label, "label-"))
         known = [label for label in found if gold.get(label.problem_id)]
-        pairs = {(gold[x.problem_id], v.answer, questions[x.problem_id]) for x in known for v in x.votes}
-        pairs |= {(gold[x.problem_id], x.answer, questions[x.problem_id]) for x in known if x.answer}
-        ordered = sorted(pairs)
+        given = {(x.problem_id, answer) for x in known for answer in (x.answer, *(v.answer for v in x.votes)) if answer}
+        ordered = sorted(given)
+        pairs = [(gold[id], answer) for id, answer in ordered]
+        problems = [asked[id] for id, _ in ordered]
         with job.ports.algebra() as algebra, job.ports.progress.task("measure labels", len(known), "problems") as task:
-            compared = settle([(g, a) for g, a, _ in ordered], algebra.decide, [q for *_, q in ordered])
+            questions, options = [p.question for p in problems], [p.options for p in problems]
+            compared = settle(pairs, algebra.decide, questions, options)
             right = {pair: c.equal for pair, c in zip(ordered, compared, strict=True)}
             task.advance(len(known))
 
         def is_right(label: Label, answer: str) -> bool | None:
-            return right[gold[label.problem_id], answer, questions[label.problem_id]]
+            return right[label.problem_id, answer]
 
         measured = [
             MeasuredLabel(

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from mmst.datasets.importing import Imported, Repeats
 from mmst.datasets.near import NearIndex, grams
 from mmst.grading import equal
 from mmst.methods import method
+from mmst.stages.content import Content
 from tests.support.data import DATA, NO_DATA
 
 WORDS = st.lists(
@@ -88,6 +90,39 @@ def test_every_format_may_lack_its_answers_where_unlabelled_problems_are_read(tm
     assert [p.answer for p in found] == [""] * PUBLISHED[format][1]
     with pytest.raises(DataError):
         list(load(Source(format=format, path=str(path))))
+
+
+OPTIONS = {"A": "36", "B": "38"}
+CHOICES = [{"label": label, "text": text} for label, text in OPTIONS.items()]
+ANSWERS: dict[str, tuple[Callable[[object], str], list[object]]] = {
+    "gsm8k": (lambda a: json.dumps({"question": "Q?", "answer": a}), ["so 3\n#### 3", None, "so 3"]),
+    "svamp": (lambda a: json.dumps([SVAMP[0] | {"Answer": a}]), [51.0, None, [51.0]]),
+    "asdiv": (lambda a: ASDIV.replace("9 (apples)", str(a)), ["9 (apples)", "", "(apples)"]),
+    "mawps": (lambda a: json.dumps([MAWPS[0] | {"lSolutions": a}]), [[27.0], None, 27.0, [None]]),
+    "mawps-csv": (lambda a: CSV.replace(",6\n", f",{a}\n"), ["6", "", "six"]),
+    "math": (lambda a: json.dumps(MATH | {"solution": a}), [r"\boxed{7}", None, "It is 7."]),
+    "jsonl": (lambda a: json.dumps({"question": "Q?", "options": OPTIONS, "answer": a}), ["B", None, "", "42", {}]),
+    "mathqa": (
+        lambda a: json.dumps({"Problem": "P?", "options": "a ) 24 , b ) 120", "correct": a, "Rationale": "r"}),
+        ["a", None, "e"],
+    ),
+    "commonsenseqa": (
+        lambda a: json.dumps({"answerKey": a, "question": {"stem": "Where?", "choices": CHOICES}}),
+        ["A", None, "Z"],
+    ),
+    "strategyqa": (lambda a: json.dumps([{"question": "Is it?", "answer": a, "facts": ["So."]}]), [True, None, "hm"]),
+}
+"""A file of each format with any answer: one that can be read, none, and some that can't."""
+
+
+@pytest.mark.parametrize("format", ANSWERS)
+def test_unlabelled_problems_are_the_same_whatever_their_answer_is(tmp_path: Path, format: str) -> None:
+    written, answers = ANSWERS[format]
+    path, found = tmp_path / "problems", set[str]()
+    for answer in answers:
+        path.write_text(written(answer), encoding="utf-8")
+        found.add(Content.of_questions(Source(format=format, path=str(path))).sha256)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("format", PUBLISHED)

@@ -7,6 +7,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,56 @@ def test_outcomes_add_up_to_the_unlabelled_problems_and_verdicts_to_the_samples(
     made = engines.label({"train": [problem(99, "1")], "unlabelled": found}, checked).counted(LabelCounts)
     assert sum(made.outcomes.values()) == made.unlabelled == len(cases)
     assert sum(made.verify.total.verdicts.values()) == made.verify.total.asked == len(checked)
+
+
+OFFERED = {"A": "36", "B": "38", "C": "40"}
+
+
+def chosen(votes: Cast, rule: LabelConfig = AGREE, options: Mapping[str, str] = OFFERED) -> label.Election:
+    found = label.Given()
+    for c in cast(votes):
+        found.add(c)
+    return label.elect(replace(problem(), options=dict(options)), found, rule, Oracle().decide)
+
+
+def test_the_label_of_a_question_with_options_is_that_of_an_option_however_it_was_named() -> None:
+    made = chosen([("text", "B"), ("text", "B) 38"), ("code", "38"), ("code", "40")])
+    assert (made.label.outcome, made.label.answer, made.label.share) == (Labelling.LABELLED, "B", 0.75)
+    assert {a: v.value for a, v in made.verdicts.items()} == {
+        "B": "passed", "B) 38": "passed", "38": "passed", "40": "wrong",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", [AGREE, MAJORITY, LabelConfig(rule="random")])
+def test_what_names_no_option_cannot_win(rule: LabelConfig) -> None:
+    assert chosen([("text", "42"), ("code", "42"), ("text", "A or B"), ("code", "A or B")], rule).label.answer == ""
+
+
+def test_options_that_are_each_other_s_labels_get_no_label() -> None:
+    assert chosen([("text", "A"), ("code", "A")], options={"A": "B", "B": "A"}).label.answer == ""
+
+
+def test_algebra_is_asked_once_about_two_answers_and_of_the_most_frequent_ones_first() -> None:
+    asked = list[tuple[str, str]]()
+
+    def decide(pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        asked.extend(pairs)
+        return [None] * len(pairs)
+
+    equations = [f"x^2 = {n}" for n in range(2, 12)]
+    found = label.Given()
+    for c in cast([(method, a) for method in ("text", "code") for a in [*equations, equations[-1]]]):
+        found.add(c)
+    label.elect(problem(), found, AGREE, decide)
+    assert len({frozenset(pair) for pair in asked}) == len(asked) == label.MOST_ASKED
+    assert equations[-1] in asked[0]
+
+
+def test_annotated_problems_are_there_to_be_demonstrated_while_translating(tmp_path: Path) -> None:
+    engines, annotated = Wired(tmp_path), [replace(problem(5, "4"), solutions={"text": "The answer is 4"})]
+    agreed = cast([("text", "7"), ("code", "7")], 1)
+    made = engines.label({"unlabelled": [problem(1)], "annotated": annotated}, agreed)
+    assert list(records(engines.store, made, Problem, "annotated-")) == annotated
 
 
 def test_a_problem_without_any_sample_is_counted(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from mmst.core.config import parse
+from mmst.core.config import Source, parse
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import Label, Labelling, MeasuredLabel, Problem, Votes
 from mmst.core.results import Calibration, MeasuredLabelsCounts, PrepareCounts
 from mmst.core.stage_folder import StageFolder
 from mmst.core.stored import records
-from mmst.datasets import make_problem
-from mmst.stages import measure_labels, stage
+from mmst.datasets import load, make_problem
+from mmst.stages import content, measure_labels, stage
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Fakes, Oracle
 
@@ -81,6 +81,23 @@ def test_a_label_stands_beside_the_answer_that_was_kept_aside(tmp_path: Path) ->
     found = list(records(made.store, measured(made, {0: ("3", 0.75)}), MeasuredLabel))
     expected = MeasuredLabel(problem_id=PROBLEMS[0].id, answer="3", share=0.75, gold="3.0", right=True)
     assert found == [expected]
+
+
+def test_a_label_of_a_question_with_options_is_right_however_the_file_names_the_option(tmp_path: Path) -> None:
+    line = {"question": "How many?", "options": {"A": "36", "B": "38"}, "answer": "38"}
+    (tmp_path / "x.jsonl").write_text(json.dumps(line) + "\n")
+    source = {"format": "jsonl", "path": str(tmp_path / "x.jsonl")}
+    problems = {"unlabelled": [source], "test": [{"format": "generated", "count": 3}]}
+    made = Wired(parse({"problems": problems}), FolderStore(tmp_path / "store"))
+    [p] = load(Source(**source), unlabelled=True)
+    votes = (Votes(answer="B) 38", by={"text": 2}), Votes(answer="36", by={"code": 1}))
+    found = Label(problem_id=p.id, outcome=Labelling.LABELLED, answer="B", share=2 / 3, votes=votes)
+    folder = StageFolder.open(made.store, "label", version=1, config=0, inputs={})
+    folder.write_records("train-00000.jsonl", [content.question(p)])
+    folder.write_records("label-00000.jsonl", [found])
+    labelled = folder.finish(shards=["train-00000.jsonl", "label-00000.jsonl"])
+    counts = measure_labels.MeasureLabels().run(made, PLACE, {"labels": labelled}).counted(MeasuredLabelsCounts)
+    assert (counts.solved, counts.right, counts.wrong) == (1, 1, 0)
 
 
 def test_without_any_answer_nothing_is_measured(tmp_path: Path) -> None:
