@@ -33,6 +33,7 @@ from mmst.methods.values import bare
 
 SHIPPED = Shipped("method", Path(__file__).parent, LARGEST)
 _LABEL = re.compile(r"^[ \t]*([A-Za-z]+)(?:[ \t]?#?\d{1,4})?[ \t]?[:.)]", re.MULTILINE)
+_HEDGES = re.compile(r"\b(?:or|if|unless|except|not|cannot|without|maybe|perhaps|unsure|doubt\w*)\b|n['’]t\b|\?", re.I)
 _OURS = "question"
 """The label of a problem in our prompts: it ends a solution in every method."""
 
@@ -138,14 +139,23 @@ class _Words(_Filed):
         said = self._turn(text).said(text).strip()
         if self._answer == "stated":
             return answer_in(said)
-        value = said if self._answer == "whole" else said.rpartition("\n")[2]
-        return answer_in(value) or bare(value) or None
+        return _alone(said if self._answer == "whole" else said.rpartition("\n")[2])
 
     def _turn(self, text: str) -> Turn:
         def hidden(label: re.Match[str]) -> str:
             return "_" * len(label[0]) if label[1].casefold() in self._labels else label[0]
 
         return own_turn(_LABEL.sub(hidden, text) if self._labels else text)
+
+
+def _alone(text: str) -> str | None:
+    """The answer that a text is, read as if it stood after "The answer is"; None if the words around it hedge."""
+    if stated := answer_in(text):
+        return stated
+    if "\n" in text:
+        return bare(text) or None
+    found = answer_in(f"The answer is {text}")
+    return found if found and not _HEDGES.search(text.replace(found, "", 1)) else None
 
 
 def _labels(texts: Iterable[str]) -> set[str]:

@@ -19,8 +19,9 @@ from fractions import Fraction
 _NUMBER = r"(?>\$?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?%?)"
 _SIDE = rf"(?:{_NUMBER}|[-+*/×÷()−–]|(?<=[\d\s)])[xX](?=[\s(]{{0,9}}\$?\d)|[ \t])++"
 _CHAIN = re.compile(rf"(?<![\d%$+\-*/×÷()−– \t])(?<![\d \t)][xX]){_SIDE}(?:={_SIDE})++")
-_TOUCHES_BEFORE = re.compile(r"[\w.,:^\\/_%]$")
-_TOUCHES_AFTER = re.compile(r"^(?:[\w:^\\/]|[.,]\d)|^\s*[+*/×÷^(]")
+_TOUCHES_BEFORE = re.compile(r"[\w.,:^\\/_%]")
+_TOUCHES_AFTER = re.compile(r"[\w:^\\/]|[.,]\d")
+_GOES_ON = re.compile(r"\s*[+*/×÷^(]")
 _SIGNS = str.maketrans({"×": "*", "x": "*", "X": "*", "÷": "/", "−": "-", "–": "-", "$": "", ",": ""})
 _OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 _LONGEST = 300
@@ -33,20 +34,25 @@ def false_equations(text: str) -> tuple[str, ...]:
         if len(chain[0]) > _LONGEST:
             continue
         sides = chain[0].split("=")
-        before, after = text[: chain.start()], text[chain.end() :]
         for i, (left, right) in enumerate(itertools.pairwise(sides)):
-            if i == 0 and _cut_off(before, left):
+            if i == 0 and _cut_off(text, chain.start()):
                 continue
-            if i == len(sides) - 2 and _TOUCHES_AFTER.match(after if right == right.rstrip() else f" {after}"):
+            if i == len(sides) - 2 and _continues(text, chain.end()):
                 continue
             if _is_false(left, right):
                 found.append(f"{left.strip()} = {right.strip()}")
     return tuple(found)
 
 
-def _cut_off(before: str, left: str) -> bool:
-    """Whether what stands before belongs to the first side."""
-    return not left[:1].isspace() and _TOUCHES_BEFORE.search(before) is not None
+def _cut_off(text: str, start: int) -> bool:
+    """Whether what stands before a chain belongs to its first side."""
+    return start > 0 and not text[start].isspace() and _TOUCHES_BEFORE.match(text, start - 1) is not None
+
+
+def _continues(text: str, end: int) -> bool:
+    """Whether what stands after a chain belongs to its last side."""
+    apart = text[end - 1].isspace()
+    return bool(_GOES_ON.match(text, end)) or (not apart and bool(_TOUCHES_AFTER.match(text, end)))
 
 
 def _is_false(left: str, right: str) -> bool:

@@ -5,9 +5,10 @@
     openai    {"messages": [{"role": "user", "content"}, {"role": "assistant", "content"}]}; pairs: "input",
               "preferred_output", "non_preferred_output"
 
-An example is one that an arm was trained on and whose answer is the gold one. The rejected solution of a pair answers
-the same prompt, and its answer is another one than the gold: a program that ended badly or too late, or an answer that
-nobody could decide, says too little of the solution. No problem that was held out is ever among them.
+An example is one that an arm was trained on and whose answer is the gold one, or the label of an unlabelled problem;
+its lineage says which. The rejected solution of a pair answers the same prompt, and its answer is another one: a
+program that ended badly or too late, or an answer that nobody could decide, says too little of the solution. No problem
+that was held out is ever among them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
 
-from mmst.core.config import Config, PromptConfig
+from mmst.core.config import Config, LabelConfig, PromptConfig
 from mmst.core.errors import ConfigError, LeakError, UserError, did_you_mean
 from mmst.core.manifest import Manifest
 from mmst.core.method_files import MethodFile
 from mmst.core.ports import Store
-from mmst.core.records import CheckedSample, Example, Problem, Verdict, rank
+from mmst.core.records import CheckedSample, Example, Label, Labelling, Problem, Verdict, rank
 from mmst.core.stored import made, records
 from mmst.methods import method
 from mmst.methods.prompts import solve_messages
@@ -40,7 +41,11 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The training set of an arm in a round, and what it was chosen from."""
+    """The training set of an arm in a round, and what it was chosen from.
+
+    `messages`: prompts are filled-in chat templates, all of them, so that messages say the same. `rule` is that of the
+    run's labels.
+    """
 
     run: str
     round: int
@@ -49,6 +54,8 @@ class Source:
     problems: Manifest
     checked: tuple[Manifest, ...]
     prompt: PromptConfig
+    messages: bool = False
+    rule: str = ""
     files: tuple[MethodFile, ...] = ()
 
 
@@ -159,6 +166,8 @@ def _source(store: Store, run: str, state: StageState, config: Config) -> Source
         problems=inputs["problems"],
         checked=checked,
         prompt=config.prompt,
+        messages={*(config.trainset.prompts or (config.prompt.style,))} == {"chat"},
+        rule=(config.label or LabelConfig()).rule,
         files=config.filed,
     )
 
@@ -177,15 +186,15 @@ def rows(store: Store, source: Source, format: Format, counts: Counter[str], *, 
     """
     with ExitStack() as stack:
         questions = stack.enter_context(_Texts())
-        if source.prompt.style == "chat":
+        if source.messages:
             for problem in records(store, source.problems, Problem, LEARNT):
                 questions.put(problem.id, problem.question)
         wrong = stack.enter_context(_Texts())
-        about = _verdicts(store, source)
+        about, shares = _verdicts(store, source), _shares(store, source)
         rejected = _rejected(store, source, about, wrong, counts) if pairs else {}
         for example in _examples(store, source, about, counts):
             told, prompt = about[example.lineage[0]], _prompt(example, source, questions)
-            lineage = _lineage(source, example, told)
+            lineage = _lineage(source, example, told, shares.get(example.problem_id))
             if not pairs:
                 counts["examples"] += 1
                 yield Row(format.example(prompt, _whole(example.completion)), lineage)
@@ -237,6 +246,12 @@ def _verdicts(store: Store, source: Source) -> dict[str, _Told]:
     return about
 
 
+def _shares(store: Store, source: Source) -> dict[str, float]:
+    """Of the problems that were labelled, the share of the votes that their label has."""
+    found = (label for m in source.checked for label in records(store, m, Label, "label-"))
+    return {label.problem_id: label.share for label in found if label.outcome is Labelling.LABELLED}
+
+
 def _rejected(
     store: Store, source: Source, about: Mapping[str, _Told], texts: _Texts, counts: Counter[str]
 ) -> dict[bytes, list[_Told]]:
@@ -277,14 +292,15 @@ def _key(problem_id: str, by: str) -> bytes:
 
 
 def _prompt(example: Example, source: Source, questions: _Texts) -> Any:
-    """What the model was asked: the text, or in the style chat the messages that its template was filled with."""
-    if source.prompt.style != "chat":
+    """What the model is asked: the text, or in the style chat the messages that its template was filled with."""
+    if not source.messages:
         return _whole(example.prompt)
     question = _whole(questions.get(example.problem_id))
     return [dict(m) for m in solve_messages(method(example.method, source.files), question, source.prompt.phrasing)]
 
 
-def _lineage(source: Source, example: Example, told: _Told) -> dict[str, Any]:
+def _lineage(source: Source, example: Example, told: _Told, share: float | None) -> dict[str, Any]:
+    judged = {"judged_by": "gold"} if share is None else {"judged_by": source.rule, "share": share}
     return {
         "run": source.run,
         "round": source.round,
@@ -295,6 +311,7 @@ def _lineage(source: Source, example: Example, told: _Told) -> dict[str, Any]:
         "samples": list(example.lineage),
         "model": told.model,
         "verdict": str(told.verdict),
+        **judged,
     }
 
 

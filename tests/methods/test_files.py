@@ -80,6 +80,34 @@ def test_the_answer_is_where_the_file_says(answer: str, solution: str, found: st
     assert by.answer(by.solution(solution), None) == found
 
 
+@pytest.mark.parametrize("answer", ["last-line", "whole"])
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "7 is wrong",
+        "not 7",
+        "7?",
+        "7 (or 8)",
+        "7 if 8",
+        "I cannot say 7",
+        "It can't be 7",
+        "anything but 7",
+        "not sure, 7",
+    ],
+)
+def test_an_answer_that_is_denied_or_doubted_is_none(answer: str, solution: str) -> None:
+    found = made(mine(answer=answer)).answer(solution, None)
+    assert found is None or not equal("7", found)
+
+
+@pytest.mark.parametrize("answer", ["last-line", "whole"])
+@pytest.mark.parametrize(
+    "solution", ["7", "= 7", "**7 apples**", "It is 7.", "7 because 3 + 4 = 7", r"\boxed{7}", "So 7"]
+)
+def test_an_answer_alone_is_read_with_or_without_words_around_it(answer: str, solution: str) -> None:
+    assert equal("7", made(mine(answer=answer)).answer(solution, None) or "", "How many apples?")
+
+
 def test_a_printed_answer_is_what_the_program_printed() -> None:
     by = made(mine(answer="printed", same="python", shots=[["How many are 3 and 4?", "print(3 + 4)"]]))
     solution = by.solution("```python\nprint(3 + 4)\n```")

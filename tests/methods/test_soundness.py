@@ -70,6 +70,10 @@ def test_a_false_equation_is_found_as_it_is_written(text: str, found: str) -> No
     assert false_equations(text) == (found,)
 
 
+def test_an_equation_is_found_at_the_beginning_of_a_line() -> None:
+    assert false_equations("First, add 3.\n3 + 4 = 8") == ("3 + 4 = 8",)
+
+
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from("+-*"), st.integers(1, 99))
 def test_a_result_is_true_exactly_when_it_is(a: int, b: int, op: str, off: int) -> None:
     result = {"+": a + b, "-": a - b, "*": a * b}[op]
@@ -83,11 +87,11 @@ def test_no_text_is_too_odd(text: str) -> None:
     false_equations(text)
 
 
-@pytest.mark.parametrize("part", ["9", "9 ", "9,999,", "(", "1+", "x 1 ", "1=", "1 + 1 = 3 ", "$", "%"])
+@pytest.mark.parametrize("part", ["9", "9 ", "9,999,", "(", "1+", "x 1 ", "1=", "1 + 1 = 3 ", "1 + 1 = 3 a ", "$", "%"])
 def test_the_longest_completion_is_read_at_once(part: str) -> None:
     began = time.process_time()
-    false_equations(part * (100_000 // len(part)))
-    assert time.process_time() - began < 5
+    false_equations(part * (400_000 // len(part)))
+    assert time.process_time() - began < 20
 
 
 def test_the_worked_examples_of_the_method_are_sound() -> None:

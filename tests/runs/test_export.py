@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmst.core.errors import LeakError
-from mmst.core.records import CheckedSample, Verdict, from_data, to_data
+from mmst.core.records import CheckedSample, Label, Labelling, Verdict, Votes, from_data, to_data
 from mmst.core.stage_folder import shard_name
 from mmst.runs import export
 from tests.support.runs import Made
@@ -37,6 +37,7 @@ def test_every_verified_example_is_there_with_its_lineage(tmp_path: Path) -> Non
     assert lineage == {
         "round": 1, "arm": "mmst", "problem": "p-1", "method": "text", "origin": "translation",
         "samples": [other.sample.id, RIGHT.sample.id], "model": "sha256:base", "verdict": "passed",
+        "judged_by": "gold",
     }  # fmt: skip
 
 
@@ -135,6 +136,26 @@ def test_in_the_style_chat_the_messages_are_exported_not_the_filled_template(tmp
     assert asked["role"] == "user"
     assert asked["content"].endswith("Question: What is 1 and 1?")
     assert said == {"role": "assistant", "content": "print(2)"}
+
+
+def test_prompts_are_messages_if_all_examples_are_learned_under_a_chat_template(tmp_path: Path) -> None:
+    for name, style, under, messages in (
+        ("a", "plain", ["chat"], True),
+        ("b", "chat", ["plain"], False),
+        ("c", "chat", ["chat", "plain"], False),
+    ):
+        (row,) = exported(run(tmp_path / name, [RIGHT], style=style, trainset={"prompts": under}))[0]
+        assert isinstance(row.data["prompt"], list) == messages
+
+
+def test_what_a_label_judged_says_so_with_its_rule_and_share(tmp_path: Path) -> None:
+    votes = (Votes(answer="2", by={"code": 2}), Votes(answer="3", by={"text": 1}))
+    problems = {"unlabelled": [{"format": "generated", "count": 1}], "test": [{"format": "generated", "count": 1}]}
+    label = Label(problem_id="p-1", outcome=Labelling.LABELLED, answer="2", share=2 / 3, votes=votes)
+    made = run(tmp_path, [RIGHT, *WRONG], labels=[label], label={"rule": "majority"}, problems=problems)
+    for pairs in (False, True):
+        (row,) = exported(made, pairs=pairs)[0]
+        assert (row.lineage["judged_by"], row.lineage["share"]) == ("majority", 2 / 3)
 
 
 def test_half_a_character_is_replaced(tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ PROBLEMS = [
 ]
 
 
-def made_config(out: Path, style: str = "plain") -> Config:
+def made_config(out: Path, style: str = "plain", **sections: Any) -> Config:
     """The recipe of the made-up run."""
-    return parse(CONFIG | {"out": str(out), "prompt": {"style": style}})
+    return parse(CONFIG | {"out": str(out), "prompt": {"style": style}, **sections})
 
 
 def sample_of(problem: Problem, method: str, completion: str) -> Sample:
@@ -70,8 +70,8 @@ def report_of(round: int, arm: str, rate: float) -> Report:
 class Made:
     """Writes stages as part of the run."""
 
-    def __init__(self, out: Path, *, style: str = "plain") -> None:
-        self.config = made_config(out, style)
+    def __init__(self, out: Path, *, style: str = "plain", **sections: Any) -> None:
+        self.config = made_config(out, style, **sections)
         self.run = run_id(self.config)
         self.store: Store = FolderStore(out)
         record_config(self.store, self.config)

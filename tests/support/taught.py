@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmst.core.records import CheckedSample, Example, Problem, Split, Translation, Verdict, from_data, to_data
+from mmst.core.records import CheckedSample, Example, Label, Problem, Split, Translation, Verdict, from_data, to_data
 from mmst.core.stage_folder import shard_name
 from tests.support.runs import Made, sample_of
 
@@ -44,13 +44,13 @@ def example(c: CheckedSample) -> Example:
 
 def run(
     folder: Path, own: Sequence[CheckedSample], others: Sequence[CheckedSample] = (), *, chosen: Any = None,
-    heldout: Sequence[Problem] = (), style: str = "plain",
+    heldout: Sequence[Problem] = (), labels: Sequence[Label] = (), style: str = "plain", **sections: Any,
 ) -> Made:  # fmt: skip
-    made = Made(folder / "store", style=style)
+    made = Made(folder / "store", style=style, **sections)
     sets = {"train-00000.jsonl": PROBLEMS, "heldout-00000.jsonl": list(heldout)}
     inputs = {
         "problems": made.stage(0, "base", "prepare", sets),
-        "checked": made.stage(1, "mmst", "verify", {shard_name(0): list(own)}),
+        "checked": made.stage(1, "mmst", "verify", {shard_name(0): list(own), "label-00000.jsonl": list(labels)}),
         "translated": made.stage(1, "mmst", "verify-translations", {shard_name(0): list(others)}),
     }
     taught = chosen if chosen is not None else [c for c in (*own, *others) if c.passed]
