@@ -33,7 +33,7 @@ from mmst.methods.prompts import Render, solve_prompt, translate_prompt
 from mmst.stages import demonstrations
 from mmst.stages.demonstrations import Demonstrations
 from mmst.stages.reads import CHECKED, LEARNT, Checkpoint, Problems, Translated, Written
-from mmst.stages.selection import candidates, select
+from mmst.stages.selection import Candidate, candidates, looser, select
 
 SHARD = 4096
 
@@ -137,7 +137,10 @@ class BuildTrainset(Stage[Settings]):
         total = sum(e.records for source in sources for e in source.files if e.name.startswith(CHECKED))
         with ports.progress.task("training set", total, "samples") as task:
             pool = list(candidates(samples(), counts, task.advance, keep=arm.keep, sound=sound, files=filed))
-        chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance)
+        theirs: Sequence[Candidate] = ()
+        if keep := looser(arm, rivals):
+            theirs = list(candidates(samples(), Counter(), keep=keep, sound=sound, files=filed))
+        chosen, fates = select(pool, arm, rivals, settings.methods, settings.cap, settings.balance, theirs)
         new: Iterable[Example] = (example(c) for c in samples() if c.sample.id in chosen)
         if settings.prompts:
             new = under(new, records(ports.store, problems, Problem, LEARNT), prompts, render, filed, shown)

@@ -9,6 +9,7 @@ question: the same run with and without hidden answers has the same problems.
   are reported with their places (`contradictions`).
 - A training, annotated or unlabelled problem that stands in the test set stops the run (`LeakError`).
 - One that nearly does (word 5-grams, `problems.near_duplicate`) is left out and reported.
+- A worked example of a method file that stands there, or nearly does, stops the run as well: it would be shown, solved.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mmst.core.results import NearDuplicate, PrepareCounts, Prepared
 from mmst.core.sections import ROLES
 from mmst.core.stage import QUIET, Job, Made, Stage
 from mmst.core.stage_folder import sharded
-from mmst.datasets import found
+from mmst.datasets import found, problem_id
 from mmst.datasets.importing import Imported, Repeats, as_data
 from mmst.datasets.near import NearIndex
 from mmst.stages.content import Content, question
@@ -57,6 +58,8 @@ class Settings:
     unlabelled: tuple[Content, ...] = field(default=(), metadata=QUIET)
     near_duplicate: tuple[Near]
     """Alone in a list, as the keys have it from the first."""
+    shown: tuple[str, ...] = field(default=(), metadata=QUIET)
+    """The questions of the worked examples of method files, where prompts show such."""
 
 
 class Prepare(Stage[Settings]):
@@ -74,7 +77,8 @@ class Prepare(Stage[Settings]):
         """The content of the sources."""
         by_role = {UNLABELLED: Content.of_questions}
         sources = {role: tuple(map(by_role.get(role, Content.of), getattr(config.problems, role))) for role in ROLES}
-        return Settings(**sources, near_duplicate=(Near(share=config.problems.near_duplicate),))
+        shown = tuple(q for file in config.filed for q, _ in file.shots) if _shows_examples(config) else ()
+        return Settings(**sources, near_duplicate=(Near(share=config.problems.near_duplicate),), shown=shown)
 
     def added(self, config: Config) -> Mapping[str, Sequence[str]]:
         """Of problem formats."""
@@ -89,6 +93,7 @@ class Prepare(Stage[Settings]):
                 task.advance(note=f"{len(items[role])} {role}")
         loaded = {role: [item.problem for item in found] for role, found in items.items()}
         sets, near = clean(loaded, job.settings.near_duplicate[0].share)
+        refuse_shown(job.settings.shown, sets["heldout"], job.settings.near_duplicate[0].share)
         reported = noticed(items)
         shards = []
         for role, problems in sets.items():
@@ -201,6 +206,25 @@ def refuse_overlap(sets: dict[str, list[Problem]]) -> None:
             remedy=f"set `split: train` on the sources of {named} and `split: test` on "
             "those held out, or hold out another file",
         )
+
+
+def refuse_shown(questions: Iterable[str], heldout: Sequence[Problem], threshold: float) -> None:
+    """`LeakError` when a question that prompts show with its solution is a held-out one, or nearly is."""
+    index = NearIndex(threshold)
+    index.add(p.question for p in heldout)
+    ids = {p.id for p in heldout}
+    for asked in questions:
+        if problem_id(asked) in ids or index.nearest(asked) is not None:
+            raise LeakError(
+                "a worked example of a method file is of a held-out problem, and would be shown with its solution",
+                value=asked if len(asked) <= 100 else asked[:100] + "…",
+                remedy="put another problem in its place in the method file, or hold out another file",
+            )
+
+
+def _shows_examples(config: Config) -> bool:
+    prompts = [config.prompt, *(t.prompt for t in config.teachers.values() if t.prompt)]
+    return "few-shot" in {*config.trainset.prompts, *(p.style for p in prompts)}
 
 
 def drop_near(sets: dict[str, list[Problem]], threshold: float) -> list[NearDuplicate]:

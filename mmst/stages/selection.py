@@ -18,6 +18,9 @@ from mmst.core.records import CheckedSample, rank
 from mmst.methods import Method, method
 from mmst.methods.soundness import false_equations
 
+WIDER = ("passed", "unverified", "any")
+"""`Arm.keep`, each letting in what the one before does, and more."""
+
 
 class Candidate(NamedTuple):
     """A correct solution, as small as choosing needs it; `form` hashes what it says.
@@ -74,19 +77,25 @@ def form_of(by: Method, solution: str) -> bytes:
 
 
 def select(
-    pool: Sequence[Candidate], arm: Arm, rivals: Sequence[Arm], methods: Sequence[str], cap: int, balance: bool
+    pool: Sequence[Candidate],
+    arm: Arm,
+    rivals: Sequence[Arm],
+    methods: Sequence[str],
+    cap: int,
+    balance: bool,
+    theirs: Sequence[Candidate] = (),
 ) -> tuple[frozenset[str], dict[str, int]]:
     """The ids that an arm trains on, and the fate of the others as counts. Pure; order-free.
 
     Of solutions that say the same, an own sample is kept before a translation. The cap takes own
     samples and translations in turn, so that a problem's examples differ in where they come from.
-    `rivals` are the arms of `equal_to`.
+    `rivals` are the arms of `equal_to`, which choose from `theirs` where they take what the arm does not (`looser`).
     """
     usable = _usable(pool, arm, methods)
     distinct = _distinct(usable)
     capped = _capped(distinct, arm.per_problem or cap)
     # Before any is balanced: so two arms that name each other get the same counts.
-    others = [_capped(_distinct(_usable(pool, r, methods)), r.per_problem or cap) for r in rivals]
+    others = [_capped(_distinct(_usable(theirs or pool, r, methods)), r.per_problem or cap) for r in rivals]
     if others and arm.equal == "method":
         sizes = [Counter(c.method for c in other) for other in others]
         kept = _balanced(_cut(capped, {name: max(size[name] for size in sizes) for name in methods}), balance)
@@ -101,6 +110,12 @@ def select(
         "cut": len(capped) - len(kept),
     }
     return frozenset(c.id for c in kept), fates
+
+
+def looser(arm: Arm, rivals: Sequence[Arm]) -> str:
+    """The `Arm.keep` of the rivals that lets in more than the arm's own; "" if none does."""
+    widest = max((arm.keep, *(r.keep for r in rivals)), key=WIDER.index)
+    return widest if widest != arm.keep else ""
 
 
 def _usable(pool: Sequence[Candidate], arm: Arm, methods: Sequence[str]) -> Sequence[Candidate]:

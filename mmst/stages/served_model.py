@@ -6,16 +6,19 @@ declares: a name and a revision. Where it is does not count.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mmst.core.config import Config
-from mmst.core.errors import ConfigError
+from mmst.core.errors import ConfigError, SamplerError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Engines
 from mmst.core.results import Base
 from mmst.core.served import STAGE, Served, recorded_sha256
 from mmst.core.stage import QUIET, Job, Made, Stage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ class ServedModel(Stage[Settings]):
         """With what the server states; `ConfigError` when nobody says which model it serves."""
         if settings.served is None:
             return settings
-        known = replace(settings.served, digest=engines.served_digest())
+        known = replace(settings.served, digest=_stated(settings.served, engines))
         if not known.digest and not known.revision:
             raise ConfigError(
                 "the server does not state which model it serves, and no revision says it",
@@ -64,3 +67,14 @@ class ServedModel(Stage[Settings]):
         """Nothing is made: all that there is to say stands in the settings."""
         known, recorded = job.settings.served, job.settings.recorded
         return Made(result=known or Base(origin={"recorded": recorded}))
+
+
+def _stated(declared: Served, engines: Engines) -> str:
+    """The digest that the server states; "" of one that is gone and declared: what it wrote is still in the store."""
+    try:
+        return engines.served_digest()
+    except SamplerError as e:
+        if not declared.revision:
+            raise
+        log.warning("%s; it is taken for %s, as the recipe declares", e.what, declared)
+        return ""

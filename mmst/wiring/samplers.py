@@ -61,7 +61,7 @@ def openai(config: Config, store: Store, checkpoint: Manifest) -> AbstractContex
         dialect = _dialect(config, checkpoint_folder(store, checkpoint))
     if checkpoint.stage == STAGE:
         assert known is not None
-        return _asked(config, dialect, checkpoint=known.digest)
+        return _asked(config, dialect, checkpoint=known.digest, silent=not known.digest)
     files = digest_of(checkpoint.files)
     return _asked(config, dialect, checkpoint=checkpoint.digest, files=files, unstated=known is not None)
 

@@ -288,7 +288,7 @@ def test_a_method_file_is_in_the_keys_of_what_it_can_change(
     changed = override(filed, {"method_files": [STEPS_FILE | {"shots": shots}]})
     one, other = (run_all(parse(c), tmp_path / name, made) for c, name in ((filed, "first"), (changed, "second")))
     same = {step for step in one if one[step] == other[step]}
-    assert same == {"prepare", "base_model"}
+    assert same == {"base_model"}
     unused = override(filed, {"method_files": [STEPS_FILE, STEPS_FILE | {"name": "unused"}]})
     assert run_all(parse(unused), tmp_path / "unused", made) == one
 

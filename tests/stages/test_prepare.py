@@ -1,6 +1,7 @@
 """Gathering the problems of a run: clean sets, no leaks, the same digest for the same content."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,26 @@ def sets(tmp_path: Path) -> dict[str, Any]:
         "related": [file(tmp_path / "related.jsonl", ["What makes 8 - 1?"])],
         "annotated": [file(tmp_path / "annotated.jsonl", ["Say 9 - 2."], solutions={"text": "The answer is 7"})],
     }
+
+
+SHOWN = {
+    "name": "mine",
+    "answer": "stated",
+    "phrasings": [{"heading": "H:", "instruction": "i", "translation": "t"}],
+}
+
+
+@pytest.mark.parametrize("shot", ["Is 3 + 4 seven?", "is 3 + 4  SEVEN ?", SENTENCE.format(5, 6) + " Say it."])
+def test_a_worked_example_of_a_method_file_is_no_held_out_problem(
+    tmp_path: Path, sets: dict[str, Any], shot: str
+) -> None:
+    sets["test"].append(file(tmp_path / "near.jsonl", [SENTENCE.format(5, 6)]))
+    filed = [SHOWN | {"shots": [[shot, "The answer is 7"]]}]
+    for style in ("few-shot", "plain"):
+        recipe = {"problems": sets, "methods": ["text", "mine"], "method_files": filed, "prompt": {"style": style}}
+        made = Fakes(parse(recipe), FolderStore(tmp_path / style))
+        with pytest.raises(LeakError, match="worked example") if style == "few-shot" else nullcontext():
+            prepare.Prepare().run(made, PLACE, {})
 
 
 def test_only_annotated_problems_keep_their_solutions(tmp_path: Path, sets: dict[str, Any]) -> None:

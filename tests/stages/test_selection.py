@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst.core.arms import Arm, built_in
-from mmst.stages.selection import Candidate, select
+from mmst.stages.selection import Candidate, looser, select
 from mmst.stages.selection import candidates as candidates_of
 from tests.support.solutions import sample
 
@@ -120,6 +120,18 @@ def test_an_arm_is_cut_to_the_counts_of_another(pool: Any, cap: int, balance: bo
     rival = chosen(pool, "own-code", cap, balance)
     cut = chosen(pool, Arm(equal_to=("own-code",), equal=equal), cap, balance)
     assert len(cut) == len(rival) if equal == "method" else len(cut) <= len(rival)
+
+
+@pytest.mark.parametrize("equal", ["method", "total"])
+def test_an_arm_is_cut_to_what_a_rival_that_takes_wrong_solutions_has(equal: Any) -> None:
+    right = [candidate(n, problem=n) for n in range(8)]
+    wrong = [candidate(n, problem=n)._replace(passed=False) for n in range(20, 24)]
+    arm, rival = Arm(equal_to=("r",), equal=equal), Arm(keep="any", per_problem=1)
+    few, all_of_them = right[:2], [*right[:2], *wrong]
+    assert looser(arm, [rival]) == "any"
+    assert looser(rival, [arm]) == ""
+    kept, fates = select([*few, *right[2:]], arm, [rival], METHODS, 9, False, all_of_them)
+    assert (len(kept), sum(fates.values())) == (6, 2)
 
 
 def test_an_arm_may_take_fewer_solutions_of_a_problem_than_the_recipe() -> None:

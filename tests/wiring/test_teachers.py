@@ -120,6 +120,25 @@ def test_of_another_teacher_at_the_same_address_nothing_is_taken(
     assert not {s.id for s in made[0][1]} & {s.id for s in made[1][1]}
 
 
+def test_what_a_declared_server_wrote_is_found_when_it_is_gone(start: Callable[..., Fake], tmp_path: Path) -> None:
+    first = api(start(good), tmp_path, **REVISION)
+    made, _ = sampled(first)
+    gone = recipe(tmp_path, backend="openai", url="http://127.0.0.1:9/v1", **REVISION)
+    hasty = replace(gone, sampling=replace(gone.sampling, deadline=0.5))
+    assert sampled(hasty)[0] == made
+
+
+def test_a_server_that_was_gone_and_states_a_digest_when_it_is_asked_is_refused(
+    start: Callable[..., Fake], tmp_path: Path
+) -> None:
+    gone = recipe(tmp_path, backend="openai", url="http://127.0.0.1:9/v1", **REVISION)
+    who = step(replace(gone, sampling=replace(gone.sampling, deadline=0.5)), "served_model").ref
+    back = start(good, listing=stating("sha256:d1"))
+    with pytest.raises(SamplerError, match="did not when the run asked who it is"):
+        step(api(back, tmp_path, **REVISION), "sample", problems=prepared(gone), checkpoint=who)
+    assert back.bodies == []
+
+
 def test_a_server_that_nobody_says_anything_of_is_not_asked(start: Callable[..., Fake], tmp_path: Path) -> None:
     fake = start(good)
     with pytest.raises(ConfigError, match=r"does not state which model.*teachers\.big\.revision=COMMIT"):

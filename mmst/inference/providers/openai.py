@@ -55,6 +55,7 @@ class OpenAIServer:
         checkpoint: the digest of the checkpoint that the server must say it serves; empty for any.
         files: the digest of that checkpoint's files, which counts as well.
         unstated: whether it may say nothing about that.
+        silent: whether it must: it stated nothing when it was asked who it is.
         own: the folder for which it was started here, "" if it was not: its name where the server lists none, and
             then answers may carry any name.
         dialect: what is known of the model's start token and end of turn.
@@ -72,13 +73,14 @@ class OpenAIServer:
         checkpoint: str = "",
         files: str = "",
         unstated: bool = False,
+        silent: bool = False,
         own: str = "",
         answered: str = "",
         key: str = "",
         dialect: Dialect | None = None,
     ) -> None:
         self.url, self.model = url, model
-        self.checkpoint, self.files, self.unstated = checkpoint, files, unstated
+        self.checkpoint, self.files, self.unstated, self.silent = checkpoint, files, unstated, silent
         self.own, self.dialect = own, dialect or Dialect()
         self.chats = self.dialect.chat
         """Whether it is to be asked by the chat protocol whatever else it has."""
@@ -143,9 +145,15 @@ class OpenAIServer:
         self.server = Connection(self.url, self._key)
         self.trifles = Trifles(self._send, self.dialect, self.deadline)
         self.known = await self._found()
+        where = self.server.where
+        if self.silent and self.known:
+            raise SamplerError(
+                f"{where} states which checkpoint it serves, and did not when the run asked who it is",
+                value=words(self.known),
+                remedy="enter the same command again: what it wrote so far is stored under its name and revision",
+            )
         if not self.checkpoint or self.known in (self.checkpoint, self.files or self.checkpoint):
             return
-        where = self.server.where
         if self.known:
             raise SamplerError(
                 f"{where} serves another checkpoint than {self.checkpoint}: it says {words(self.known)}",
