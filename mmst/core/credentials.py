@@ -25,6 +25,8 @@ _REMEDIES = {
 _ELSE = "take it out; what needs it reads an environment variable, or a Kubernetes Secret that cluster.secrets names"
 _BARE = re.compile(r"([^\s/:@]+:[^\s/@]+)@[A-Za-z0-9.-]+(?::\d+)?(?:/\S*)?")
 """An address without `http://`: user:password@host."""
+_FLAG = re.compile(r"(?<!\S)--?([A-Za-z][\w-]*)[\s=]+([^\s$-]\S*)")
+"""An option of a command with its value, which no variable holds."""
 _ADDRESSES = re.compile(r"promote\.tracking_uri|(sampling|teachers\.[^.]*)\.url|out")
 
 
@@ -55,6 +57,9 @@ def _text(value: str, path: str) -> None:
             raise _error(path, redaction.NAMED, f"{name}={redaction.HIDDEN}")
     elif path.startswith(("cluster.node_selector", "cluster.tolerations")):
         return  # labels: their keys are names that people chose, and their values are 63 characters of anything
+    for flag in _FLAG.finditer(value) if path.endswith(".server") else ():
+        if redaction.says_secret(flag[1], flag[2]):
+            raise _error(path, redaction.NAMED, f"--{flag[1]} {redaction.HIDDEN}")
     if _ADDRESSES.fullmatch(path) and (bare := _BARE.fullmatch(value)):
         raise _error(path, redaction.ADDRESS, f"{redaction.HIDDEN}{value[bare.end(1) :]}")
     found = redaction.first(value)

@@ -29,11 +29,14 @@ _LABELLED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _DENIES = re.compile(
-    r"\b(?:not|\w+n't|cannot|no|nor|neither|never|none|wrong|false|incorrect|except|unless|but|or|either|both|maybe|perhaps|"
-    r"if|unsure|instead|rather|however|though|although)\b|[?/&]",
+    r"\b(?:not|\w+n't|cannot|no|nor|neither|never|none|wrong|false|incorrect|except|unless|but|or|either|both|maybe"
+    r"|perhaps|if|unsure|instead|rather|however|though|although|rul(?:e|es|ed|ing) (?:\w+ )?out"
+    r"|(?:eliminat|exclud|reject|discard|dismiss|doubt|unlikel|implausib|impossib|fail|contradict|violat|worst|least|invalid|mistak|err(?:or|on))\w*)\b"
+    r"|[?/&]",
     re.IGNORECASE,
 )
-_EXPLAINS = re.compile(r"(?:because|since|as|for|so|which|that|it|this|due)\b", re.IGNORECASE)
+_EXPLAINS = re.compile(r"(?:because|since|as|for|so|due)\b", re.IGNORECASE)
+_SAYS_OF_IT = re.compile(r"(?:which|that|it|this)\b", re.IGNORECASE)
 _WORD = re.compile(r"(?<!\w)-?\d+(?:[.,:/]\d+)*|[^\W_]+")
 _ARTICLE = re.compile(r"(?:an?|the)\s+(?=[^\W\d])", re.IGNORECASE)
 
@@ -52,7 +55,9 @@ def chosen(options: Mapping[str, str], answer: str, same: Same) -> str | None:
     label, apart, rest = _labelled(labels, text)
     if label and rest:
         by_rest, unsure = _by_text(options, rest, same)
-        explained = _EXPLAINS.match(rest) and not _DENIES.search(rest) and not _mentioned(options, rest) - {label}
+        mentioned = _mentioned(options, rest)
+        told = _EXPLAINS.match(rest) or (_SAYS_OF_IT.match(rest) and label in mentioned)
+        explained = told and not _DENIES.search(rest) and not mentioned - {label}
         if by_rest == {label} or (explained and not by_rest and not unsure):
             pass
         elif apart or (by_rest and not _ARTICLE.match(text)):  # "B) 40", "B, but 40", "B 40"

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from mmst import wiring
 from mmst.core import plugins, teachers
-from mmst.core.config import Config, Source
+from mmst.core.config import Config, Source, run_id
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ConfigError, DataError, SetupError
 from mmst.core.sections import ROLES
+from mmst.core.stored import made, pointers
 from mmst.datasets import PUBLISHED, located
 from mmst.kubernetes.quota import MOST_TASKS, tasks
 from mmst.models.sources import model_files
@@ -117,15 +118,35 @@ def machine(config: Config) -> list[Diagnostic]:
 
 
 def engines(config: Config) -> None:
-    """The servers that are named answer, and the sandbox starts."""
+    """The servers that are named answer, but for those of teachers who have written all; the sandbox starts."""
     for seen in teachers.views(config):
         with teachers.about(seen):
-            model_server(seen)
+            try:
+                model_server(seen)
+            except ConfigError:
+                if not has_written(seen):
+                    raise
     tracking = preflight_machine.tracking(config.promote.tracking_uri)
     if not tracking.ok:
         raise SetupError(f"MLflow: {tracking.found}", why=tracking.why, remedy=tracking.remedy)
     if config.check.sandbox == "gvisor":
         wiring.gvisor(config.check.packages)
+
+
+def has_written(seen: Config) -> bool:
+    """Whether a run holds all that a teacher writes in it, so that its server is not asked again.
+
+    One that stated a digest is asked for it again: without a declared revision nobody knows whose that was.
+    """
+    if seen.teacher is None or not seen.sampling.revision:
+        return False
+    store, last = wiring.connect(seen.whole).store, "translate" if teachers.translates(seen) else "sample"
+    written = {
+        place.round
+        for place, ref, _ in pointers(store, run_id(seen.whole))
+        if (place.arm, place.step) == (teachers.place_of(seen.writer), last) and made(store, ref) is not None
+    }
+    return written >= {n for n in range(1, seen.loop.rounds + 1) if seen.writer in teachers.writers(seen.whole, n)}
 
 
 def model_server(config: Config) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mmst.inference.providers.openai import OpenAIServer
     from mmst.inference.providers.openai_dialect import Dialect
 
+GONE = 30.0
+"""Seconds after which a server that need not be there is taken for gone."""
 Factory = Callable[[Config, Store, Manifest], AbstractContextManager[Sampler]]
 """The sampler of a checkpoint (`checkpoint_folder` fetches it), for as long as the context is open."""
 
@@ -67,12 +69,16 @@ def openai(config: Config, store: Store, checkpoint: Manifest) -> AbstractContex
 
 
 def served_digest(config: Config) -> str:
-    """The digest that the server of `sampling.url` states of what it serves; "" where it states none."""
-    with _asked(config, None) as there:
+    """The digest that the server of `sampling.url` states of what it serves; "" where it states none.
+
+    One that may be gone, since the recipe declares who it is, is not waited for as long as for an answer.
+    """
+    s = config.sampling
+    with _asked(config, None, deadline=min(s.deadline, GONE) if s.revision else s.deadline) as there:
         return there.known
 
 
-def _asked(config: Config, dialect: Dialect | None, **expected: Any) -> OpenAIServer:
+def _asked(config: Config, dialect: Dialect | None, deadline: float = 0.0, **expected: Any) -> OpenAIServer:
     from mmst import wiring
     from mmst.inference.providers.openai import OpenAIServer
     from mmst.inference.providers.openai_dialect import Dialect
@@ -85,7 +91,7 @@ def _asked(config: Config, dialect: Dialect | None, **expected: Any) -> OpenAISe
         s.url,
         s.served_model,
         concurrency=s.concurrency,
-        deadline=s.deadline,
+        deadline=deadline or s.deadline,
         answered=s.answered_model,
         key=wiring.api_key(s.api_key_env),
         dialect=dialect,

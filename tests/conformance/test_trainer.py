@@ -52,7 +52,7 @@ def test_two_ranks_leave_the_folder_that_the_consolidated_model_is(tmp_path: Pat
 @pytest.mark.parametrize(
     "settings",
     [
-        {"zero": 2, "offload": "optimizer"},
+        pytest.param({"zero": 2, "offload": "optimizer"}, marks=pytest.mark.slow),
         pytest.param({"zero": 1, "offload": "optimizer"}, marks=pytest.mark.slow),
         # Offloaded, ZeRO-3 sums the norm for clipping in another order: weights differ by 3e-8.
         pytest.param({"zero": 3, "offload": "optimizer", "clip": 0.0}, marks=pytest.mark.slow),
@@ -103,7 +103,7 @@ def test_a_worker_that_fails_is_quoted(tmp_path: Path) -> None:
         Torchrun(1).train(spec)
 
 
-@pytest.mark.parametrize("damage", ["weights", "figures", "lost"])
+@pytest.mark.parametrize("damage", ["weights", *(pytest.param(d, marks=pytest.mark.slow) for d in ("figures", "lost"))])
 def test_a_finished_model_that_is_damaged_before_it_is_taken_is_made_again(tmp_path: Path, damage: Any) -> None:
     """What a run that was killed between training and storing left is not taken up unread."""
     spec = task(tmp_path, steps=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -158,6 +159,14 @@ def test_a_credential_of_a_teacher_is_refused(teacher: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"teachers\.big.*teachers\.NAME\.api_key_env=KEY") as refused:
         recipe(teacher)
     assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("flag", ["--api-key hunter2pw", "--api-key=hunter2pw", "--hf-token abcdefgh12"])
+def test_a_credential_in_the_command_of_a_server_is_refused_and_not_shown(flag: str) -> None:
+    with pytest.raises(ConfigError, match=r"teachers\.big\.server holds a secret") as refused:
+        recipe({"base": "/m", "backend": "server", "server": f"serve {{model}} {{port}} {flag}"})
+    assert not {"hunter2pw", "abcdefgh12"} & set(re.split(r"[\s'=,.]", str(refused.value)))
+    recipe({"base": "/m", "backend": "server", "server": "serve {model} {port} --api-key $KEY --max-tokens 512"})
 
 
 @pytest.mark.parametrize("name", ["self", "any", "Big", "7b", "a.b", "a b", "-a", "", "x" * 41])

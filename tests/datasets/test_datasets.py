@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ GSM8K = {"question": "Ann bakes 3 rows of 8 buns. She eats 2. How many are left?
          "answer": "She bakes 3*8=<<3*8=24>>24 buns.\n\nShe has 24-2=<<24-2=22>>22 left.\n#### 22"}  # fmt: skip
 SVAMP = [{"ID": "chal-1", "Body": "Each pack costs 76 dollars.", "Question": "What is it at 25 off?",
           "Equation": "( 76.0 - 25.0 )", "Answer": 51.0, "Type": "Subtraction"}]  # fmt: skip
-MAWPS = [
+MAWPS: list[dict[str, Any]] = [
     {"iIndex": 1, "sQuestion": "Joan had 70 shells and gave 43 away. How many has she?",
      "lEquations": ["X=(70.0-43.0)"], "lSolutions": [27.0]},
     {"id": "2", "original_text": "Tom has 4 cats and 5 dogs . How many pets ?", "equation": "x=4+5", "ans": "9"},
@@ -94,7 +95,7 @@ def test_every_format_may_lack_its_answers_where_unlabelled_problems_are_read(tm
 
 OPTIONS = {"A": "36", "B": "38"}
 CHOICES = [{"label": label, "text": text} for label, text in OPTIONS.items()]
-ANSWERS: dict[str, tuple[Callable[[object], str], list[object]]] = {
+ANSWERS: dict[str, tuple[Callable[[Any], str], list[Any]]] = {
     "gsm8k": (lambda a: json.dumps({"question": "Q?", "answer": a}), ["so 3\n#### 3", None, "so 3"]),
     "svamp": (lambda a: json.dumps([SVAMP[0] | {"Answer": a}]), [51.0, None, [51.0]]),
     "asdiv": (lambda a: ASDIV.replace("9 (apples)", str(a)), ["9 (apples)", "", "(apples)"]),

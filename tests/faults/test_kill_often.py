@@ -10,6 +10,7 @@ from tests.support.kill import Victim, killed_often, wait_for_stage
 pytestmark = [pytest.mark.gvisor]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_five_kills_of_the_stages_change_nothing(tmp_path: Path) -> None:
     whole, killed = Victim(tmp_path / "whole", whole=False), Victim(tmp_path / "killed", whole=False)

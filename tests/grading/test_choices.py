@@ -39,7 +39,9 @@ def test_words_behind_a_number_are_those_of_the_question() -> None:
     [
         "A or B", "B or A", "A and B", "A, B", "(A) or (B)", "B/C", "38 or 40", "B) 40", "B, but 40", "not B", "B?",
         "B is wrong", "B because A is smaller", "B because 36 is too small", "C) 38", "maybe B or C",
-        "B unless it rains",
+        "B unless it rains", "B, which I rule out", "B this is ruled out", "B, as eliminated",
+        "B since I eliminated it", "B which is the worst option", "B for I doubt it", "B, that is the least likely",
+        "B, which fits", "B it fails",
     ],
 )  # fmt: skip
 def test_an_answer_that_names_more_than_one_or_takes_it_back_is_never_right(answer: str) -> None:

@@ -86,7 +86,7 @@ def test_a_label_stands_beside_the_answer_that_was_kept_aside(tmp_path: Path) ->
 def test_a_label_of_a_question_with_options_is_right_however_the_file_names_the_option(tmp_path: Path) -> None:
     line = {"question": "How many?", "options": {"A": "36", "B": "38"}, "answer": "38"}
     (tmp_path / "x.jsonl").write_text(json.dumps(line) + "\n")
-    source = {"format": "jsonl", "path": str(tmp_path / "x.jsonl")}
+    source: dict[str, Any] = {"format": "jsonl", "path": str(tmp_path / "x.jsonl")}
     problems = {"unlabelled": [source], "test": [{"format": "generated", "count": 3}]}
     made = Wired(parse({"problems": problems}), FolderStore(tmp_path / "store"))
     [p] = load(Source(**source), unlabelled=True)

@@ -21,13 +21,14 @@ from mmst.core.served import Served
 from mmst.core.stored import load, records
 from mmst.core.teachers import place_of
 from mmst.models import model_folder
+from mmst.preflight import recipe as preflight
 from mmst.runner import run_stage
 from mmst.wiring import connect
 from tests.support.openai_stub import Answer, Fake, chat, completion, starting
 from tests.support.serving import serving
 
 GENERATED = {"format": "generated", "seed": 5, "count": 60}
-REVISION = {"served_model": "m", "revision": "1"}
+REVISION: dict[str, Any] = {"served_model": "m", "revision": "1"}
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def start() -> Iterator[Callable[..., Fake]]:
         yield begin
 
 
-def recipe(out: Path, **teacher: Any) -> Config:
+def recipe(out: Path, sections: dict[str, Any] | None = None, **teacher: Any) -> Config:
     problems = {
         "train": [GENERATED | {"split": "train", "limit": 4}],
         "test": [GENERATED | {"limit": 2, "split": "test"}],
@@ -49,6 +50,7 @@ def recipe(out: Path, **teacher: Any) -> Config:
             "check": {"sandbox": "subprocess"},
             "translate": {"n": 1, "sources": 1},
             "teachers": {"big": teacher},
+            **(sections or {}),
         }
     )
 
@@ -126,6 +128,19 @@ def test_what_a_declared_server_wrote_is_found_when_it_is_gone(start: Callable[.
     gone = recipe(tmp_path, backend="openai", url="http://127.0.0.1:9/v1", **REVISION)
     hasty = replace(gone, sampling=replace(gone.sampling, deadline=0.5))
     assert sampled(hasty)[0] == made
+
+
+UNTRANSLATED = {"arms": {"taught": {"writers": ["big"], "origins": ["own"]}}, "loop": {"arm": "taught"}}
+
+
+def test_a_run_goes_on_without_a_declared_server_that_has_written_all(
+    start: Callable[..., Fake], tmp_path: Path
+) -> None:
+    gone = recipe(tmp_path, UNTRANSLATED, backend="openai", url="http://127.0.0.1:9/v1", **REVISION)
+    with pytest.raises(ConfigError, match="no model server answers"):
+        preflight.engines(gone)
+    sampled(recipe(tmp_path, UNTRANSLATED, backend="openai", url=start(good).url, **REVISION))
+    preflight.engines(gone)
 
 
 def test_a_server_that_was_gone_and_states_a_digest_when_it_is_asked_is_refused(
