@@ -1,4 +1,4 @@
-"""The parts that training pods and model server pods have in common. Pure."""
+"""The parts that pods of several kinds have in common. Pure."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def confined() -> Object:
         "runAsNonRoot": True,
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def sandboxed(settings: ClusterConfig) -> Object:
+    """What every pod of the sandbox namespace says, else it is refused (manifests/base/sandbox-admission.yaml)."""
+    return {
+        "runtimeClassName": settings.runtime_class,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "dnsPolicy": "None",  # else /etc/resolv.conf would tell programs the namespace
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        **({"imagePullSecrets": [{"name": s} for s in settings.pull_secrets]} if settings.pull_secrets else {}),
     }
 
 

@@ -15,7 +15,7 @@ from mmst.core.config import Config
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ClusterError, SetupError
 from mmst.core.teachers import served_in_cluster
-from mmst.kubernetes import pods
+from mmst.kubernetes import pod_parts, pods
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import (
     ACCESS_REVIEW,
@@ -118,7 +118,7 @@ def gvisor(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
         found = f"no RuntimeClass {c.runtime_class}"
         yield Diagnostic(what="gVisor", ok=False, found=found, why=why, remedy=remedy, needed=needed)
         return
-    spec = _probe(config, c.checker_image, ["python3", "-c", DMESG]) | {"runtimeClassName": c.runtime_class}
+    spec = sandbox_probe(config, ["python3", "-c", DMESG])
     sandbox = cluster.beside(c.sandbox_namespace)
     (trouble, log), *_ = _tried(sandbox, {"gvisor": spec}).values()
     ok = "Starting gVisor" in log
@@ -170,12 +170,8 @@ def images(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
     if served_in_cluster(config) and c.server_runtime == "mmst":
         here["server"] = c.server_image
     there = {"checker": c.checker_image} if config.check.sandbox == "gvisor_job" else {}
-    specs = {name: _probe(config, image, ["true"]) for name, image in here.items()}
-    in_gvisor = {"runtimeClassName": c.runtime_class}
-    tried = _tried(cluster, specs)
-    tried |= _tried(
-        cluster.beside(c.sandbox_namespace), {n: _probe(config, i, ["true"]) | in_gvisor for n, i in there.items()}
-    )
+    tried = _tried(cluster, {name: _probe(config, image, ["true"]) for name, image in here.items()})
+    tried |= _tried(cluster.beside(c.sandbox_namespace), {name: sandbox_probe(config, ["true"]) for name in there})
     for name, (trouble, _) in tried.items():
         image = (here | there)[name]
         remedy = "push it there (docs/images.md), or correct cluster."
@@ -229,6 +225,11 @@ def _probe(config: Config, image: str, command: Sequence[str]) -> Object:
         ],
         **({"imagePullSecrets": [{"name": s} for s in c.pull_secrets]} if c.pull_secrets else {}),
     }
+
+
+def sandbox_probe(config: Config, command: Sequence[str]) -> Object:
+    """The same of the checker image, as the sandbox namespace takes it."""
+    return _probe(config, config.cluster.checker_image, command) | pod_parts.sandboxed(config.cluster)
 
 
 def _tried(cluster: Cluster, specs: Mapping[str, Object]) -> dict[str, tuple[Trouble | None, str]]:
