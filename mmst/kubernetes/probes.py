@@ -131,6 +131,41 @@ def gvisor(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
     yield Diagnostic(what="gVisor", ok=ok, found=found, why=why, remedy=remedy, needed=needed)
 
 
+def walls(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
+    """The sandbox namespace would take a pod as checks have it, and refuses each that is more. None is created."""
+    where, spec = config.cluster.sandbox_namespace, sandbox_probe(config, ["true"])
+    sandbox, meta = cluster.beside(where), {"name": f"preflight-{uuid.uuid4().hex[:12]}"}
+
+    def refusal(tried: Object) -> str:
+        return sandbox.refusal(POD, {"metadata": meta, "spec": tried})
+
+    let_in: list[str] = []
+    if said := refusal(spec):  # else every refusal could have this reason
+        found, remedy = f"{where} takes no pod at all: {said}", "correct what it names; manifests/ makes the namespace"
+    else:
+        tried = breaches(spec)
+        let_in = [what for what, pod in tried.items() if not refusal(pod)]
+        found = f"{where} {'lets in' if let_in else 'refuses'} pods {', '.join(let_in or tried)}"
+        remedy = f"apply manifests/, and `kubectl label namespace {where} mmst.dev/sandbox=true`"
+    yield Diagnostic(
+        what="walls", ok=not said and not let_in, found=found,
+        why="programs that the model writes get no credentials and no way out",
+        remedy=remedy, needed=config.check.sandbox == "gvisor_job",
+    )  # fmt: skip
+
+
+def breaches(spec: Object) -> dict[str, Object]:
+    """Pods that no sandbox namespace may take, each for one reason, which Pod Security alone does not refuse."""
+    [container] = spec["containers"]
+    return {
+        "without gVisor": spec | {"runtimeClassName": None},
+        "with a token": spec | {"automountServiceAccountToken": True},
+        "with a Secret": spec | {"containers": [container | {"envFrom": [{"secretRef": {"name": "preflight"}}]}]},
+        "with a claim": spec | {"volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "preflight"}}]},
+        "with their node's names": spec | {"dnsPolicy": "Default", "dnsConfig": None},
+    }
+
+
 def kserve(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
     """KServe's controller exists and is ready."""
     labels = {"control-plane": "kserve-controller-manager"}
