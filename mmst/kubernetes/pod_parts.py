@@ -10,13 +10,15 @@ from mmst.kubernetes.kinds import Object
 SCRATCH = "MMST_SCRATCH"
 
 
-def environment(settings: ClusterConfig) -> Object:
-    """`env` and `envFrom` of a container: the release's variables and Secrets."""
+def variables(settings: ClusterConfig) -> list[Object]:
+    """`env` of a container: the release's variables."""
     pairs = [item.split("=", 1) for item in settings.env]
-    return {
-        "env": [{"name": name, "value": value} for name, value in pairs],
-        "envFrom": [{"secretRef": {"name": name}} for name in settings.secrets],
-    }
+    return [{"name": name, "value": value} for name, value in pairs]
+
+
+def credentials(settings: ClusterConfig) -> list[Object]:
+    """`envFrom` of a container that reads the store itself: the Secrets for that, and no others."""
+    return [{"secretRef": {"name": name}} for name in settings.secrets]
 
 
 def resources(settings: ClusterConfig, cpu: str, memory: str, gpus: int) -> Object:

@@ -40,14 +40,21 @@ PATIENCE = 180.0
 """Seconds that a probe may take: it may have to pull an image of some GB."""
 
 SUBJECT_REVIEW = Kind("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False)
-DEPLOYMENTS = Kind("apps/v1", "Deployment", "deployments", namespaced=False)
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+WEBHOOK = Kind(
+    "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
+KSERVE, KSERVE_WEBHOOK = "kserve-controller-manager", "inferenceservice.serving.kserve.io"
 ACCOUNT = "mmst-stage"
 
 READ = ("get", "list", "watch")
 WRITE = (*READ, "create", "patch", "delete")
 HERE: tuple[tuple[Kind | str, Sequence[str]], ...] = (
     (PYTORCH_JOB, WRITE), (TRAIN_JOB, WRITE), (INFERENCE_SERVICE, WRITE), (POD, READ), ("pods/log", ("get",)),
-    ("events", ("create",)), ("configmaps", ("get",)),
+    ("events", ("create",)), ("configmaps:mmst-settings", ("get",)),
 )  # fmt: skip
 SANDBOX: tuple[tuple[Kind | str, Sequence[str]], ...] = (
     (JOB, WRITE), ("configmaps", WRITE), (POD, READ), ("pods/log", ("get",)), ("events", ("list",)),
@@ -167,13 +174,13 @@ def breaches(spec: Object) -> dict[str, Object]:
 
 
 def kserve(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """KServe's controller exists and is ready."""
-    labels = {"control-plane": "kserve-controller-manager"}
-    found = list(cluster.list(DEPLOYMENTS, labels))
-    ready = sum(d.get("status", {}).get("readyReplicas", 0) for d in found)
-    where = ", ".join(f"{d['metadata']['namespace']}/{d['metadata']['name']}" for d in found)
+    """KServe's controller exists and is ready: its own webhook says in which namespace it is."""
+    hook = cluster.get(WEBHOOK, KSERVE_WEBHOOK)
+    where = hook["webhooks"][0]["clientConfig"]["service"]["namespace"] if hook else ""
+    found = cluster.beside(where).get(DEPLOYMENT, KSERVE) if hook else None
+    ready = found.get("status", {}).get("readyReplicas", 0) if found else 0
     yield Diagnostic(
-        what="KServe", ok=ready > 0, found=f"{where}: {ready} ready" if found else "no controller",
+        what="KServe", ok=ready > 0, found=f"{where}/{KSERVE}: {ready} ready" if found else "no controller",
         why="serves the checkpoints that are sampled, and the champion",
         remedy="install KServe, or find out why it is down",
         needed=served_in_cluster(config),
@@ -220,12 +227,17 @@ def images(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
 
 
 def _allowed(cluster: Cluster, account: str, namespace: str, thing: Kind | str, verb: str) -> tuple[bool, str]:
-    """Whether the account (or else we) may do something, and which of the two was checked."""
-    group, resource, sub = "", str(thing), ""
+    """Whether the account (or else we) may do something, and which of the two was checked.
+
+    `thing` is a kind, a `resource/subresource`, or a `resource:name`.
+    """
+    group, resource = "", str(thing)
     if isinstance(thing, Kind):
         group, resource = thing.api.rpartition("/")[0], thing.plural
     resource, _, sub = resource.partition("/")
+    resource, _, name = resource.partition(":")
     wanted = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": sub}
+    wanted["name"] = name
     try:
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.split(':')[2]}", "system:authenticated"]
         spec = {"user": account, "groups": groups, "resourceAttributes": wanted}
