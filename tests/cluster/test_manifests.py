@@ -13,10 +13,23 @@ import pytest
 
 from mmst.core.config import ClusterConfig, parse
 from mmst.core.ports import Limits, Program
+from mmst.core.quantities import quantity
 from mmst.kubernetes import probes
 from mmst.sandbox.providers import kubernetes_job_objects
 from mmst.sandbox.work import Work
-from tests.cluster.cluster import OVERLAYS, SCENARIOS, Cluster, Object, eventually, overlay, render, unique
+from tests.cluster.cluster import (
+    CHART,
+    OVERLAYS,
+    SCENARIOS,
+    Cluster,
+    Object,
+    eventually,
+    hold,
+    overlay,
+    render,
+    run,
+    unique,
+)
 from tests.cluster.conftest import MakeNamespace
 
 pytestmark = pytest.mark.cluster
@@ -66,6 +79,47 @@ def test_no_object_is_both_in_the_chart_and_in_the_manifests() -> None:
     assert len(once_a_cluster) > 8
     assert len(once_a_release) > 30
     assert not once_a_cluster & once_a_release
+
+
+def printed(page: Path) -> list[str]:
+    """The commands that a page prints for an installation, but for those that need a node."""
+    text = page.read_text(encoding="utf-8").partition("\n## Install\n")[2].partition("\n\nThe chart")[0]
+    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines() if line.startswith("    ")]
+    return [line for line in lines if not line.startswith("helm test")]
+
+
+def test_what_the_docs_print_installs_a_release(cluster: Cluster, installed: None, repo_root: Path) -> None:
+    commands = printed(repo_root / "docs/cluster.md")
+    assert [command.split()[:2] for command in commands] == [
+        ["kubectl", "apply"], ["kubectl", "create"], ["helm", "install"],
+    ]  # fmt: skip
+    cluster.needs(render(repo_root / "docs/examples/values.yaml"))
+    quota = next(o for o in overlay(repo_root / "manifests/overlays/kind") if o["kind"] == "ResourceQuota")
+    hold(cluster, quota)
+    most = claim("100Ti")
+    assert eventually(lambda: "exceeded quota" in cluster.create(most, "--dry-run=server", check=False))
+    try:
+        for command in commands:
+            run("bash", "-c", f"cd {repo_root} && {command}")
+        assert cluster.there(claim("1Gi"))
+    finally:
+        cluster.kubectl("delete", "secret", "mmst-s3", "--namespace=mmst", "--ignore-not-found", check=False)
+        run("helm", "uninstall", "mmst", "--namespace=mmst", check=False)
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.name)
+def test_a_release_with_the_chart_s_own_volume_fits_into_the_quota(path: Path) -> None:
+    [volume] = [o for o in render(CHART / "ci/default-values.yaml") if o["kind"] == "PersistentVolumeClaim"]
+    [quota] = [o for o in overlay(path) if o["kind"] == "ResourceQuota"]
+    wanted = volume["spec"]["resources"]["requests"]["storage"]
+    assert quantity(wanted) <= quantity(quota["spec"]["hard"]["requests.storage"])
+
+
+def claim(size: str) -> Object:
+    """The claim of a release, of another size."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    meta = {"name": "mmst-scratch", "namespace": "mmst"}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec}
 
 
 def test_a_check_pod_is_let_into_the_sandbox_namespace(cluster: Cluster, installed: None) -> None:
