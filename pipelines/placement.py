@@ -33,9 +33,10 @@ def place(task: Any, stage: str, config: Config) -> Any:
         task.set_env_variable(name, value)
     for field in ("name", "uid", "namespace"):
         kubernetes.use_field_path_as_env(task, f"POD_{field.upper()}", f"metadata.{field}")
-    if c.secrets:
+    secrets = (*c.secrets, *c.stage_secrets)
+    if secrets:
         task.set_env_variable("MMST_SECRETS", SECRETS)  # kfp has no envFrom: `mmst.runner.run_stage` reads the files
-    for secret in c.secrets:
+    for secret in secrets:
         kubernetes.use_secret_as_volume(task, secret, mount_path=f"{SECRETS}/{secret}")
     if c.volume:
         kubernetes.mount_pvc(task, pvc_name=c.volume, mount_path=c.mount)

@@ -22,7 +22,7 @@ def preflight(
         typer.Option(
             "--only",
             metavar="NAME,…",
-            help="Parts: api, permissions, gvisor, storage, mlflow, kserve, quota, images, kfp.",
+            help="Parts: api, permissions, gvisor, walls, storage, mlflow, kserve, quota, images, kfp.",
             show_default="all",
         ),
     ] = "",

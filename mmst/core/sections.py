@@ -390,10 +390,9 @@ class ClusterConfig:
     server_image: str = option(f"mmst/server:{__version__}", "image of MMST's model server")
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = option("IfNotPresent", "imagePullPolicy of all pods")
     pull_secrets: tuple[str, ...] = option((), "Secrets for pulling images")
-    secrets: tuple[str, ...] = option(
-        (), "Secrets whose keys become environment variables of stages, training and servers"
-    )
-    env: tuple[str, ...] = option((), "further environment variables of the same pods, as NAME=value")
+    secrets: tuple[str, ...] = option((), "Secrets whose keys become environment variables of stages and servers")
+    stage_secrets: tuple[str, ...] = option((), "further Secrets, whose keys become variables of stages alone")
+    env: tuple[str, ...] = option((), "environment variables of stages, training and servers, as NAME=value")
     volume: str = option("mmst-scratch", "volume claim shared by stages and training (ReadWriteMany)")
     mount: str = option("/mnt/mmst", "where that volume is mounted")
     queue: str = option("", "Kueue LocalQueue for training and checks (empty: none)")

@@ -84,6 +84,15 @@ class Cluster:
             if found is not None:
                 return found, False
 
+    def refusal(self, kind: Kind, body: Object) -> str:
+        """Why the server would not create an object, in its own words; empty if it would. Nothing is created."""
+        whole = {"apiVersion": kind.api, "kind": kind.kind, **body}
+        try:
+            self._api.json("POST", self.path(kind), whole, query={"fieldValidation": "Strict", "dryRun": "All"})
+        except Refused as e:
+            return str(e)
+        return ""
+
     def review(self, kind: Kind, spec: Object) -> Object:
         """The server's answer to a review, which is an object without a name."""
         return self._api.json("POST", self.path(kind), {"apiVersion": kind.api, "kind": kind.kind, "spec": spec})

@@ -1,4 +1,4 @@
-"""The parts that training pods and model server pods have in common. Pure."""
+"""The parts that pods of several kinds have in common. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from mmst.kubernetes.kinds import Object
 SCRATCH = "MMST_SCRATCH"
 
 
-def environment(settings: ClusterConfig) -> Object:
-    """`env` and `envFrom` of a container: the release's variables and Secrets."""
+def variables(settings: ClusterConfig) -> list[Object]:
+    """`env` of a container: the release's variables."""
     pairs = [item.split("=", 1) for item in settings.env]
-    return {
-        "env": [{"name": name, "value": value} for name, value in pairs],
-        "envFrom": [{"secretRef": {"name": name}} for name in settings.secrets],
-    }
+    return [{"name": name, "value": value} for name, value in pairs]
+
+
+def credentials(settings: ClusterConfig) -> list[Object]:
+    """`envFrom` of a container that reads the store itself: the Secrets for that, and no others."""
+    return [{"secretRef": {"name": name}} for name in settings.secrets]
 
 
 def resources(settings: ClusterConfig, cpu: str, memory: str, gpus: int) -> Object:
@@ -34,6 +36,18 @@ def confined() -> Object:
         "runAsNonRoot": True,
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def sandboxed(settings: ClusterConfig) -> Object:
+    """What every pod of the sandbox namespace says, else it is refused (manifests/base/sandbox-admission.yaml)."""
+    return {
+        "runtimeClassName": settings.runtime_class,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "dnsPolicy": "None",  # else /etc/resolv.conf would tell programs the namespace
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        **({"imagePullSecrets": [{"name": s} for s in settings.pull_secrets]} if settings.pull_secrets else {}),
     }
 
 

@@ -15,7 +15,7 @@ from mmst.core.config import Config
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ClusterError, SetupError
 from mmst.core.teachers import served_in_cluster
-from mmst.kubernetes import pods
+from mmst.kubernetes import pod_parts, pods
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import (
     ACCESS_REVIEW,
@@ -40,14 +40,21 @@ PATIENCE = 180.0
 """Seconds that a probe may take: it may have to pull an image of some GB."""
 
 SUBJECT_REVIEW = Kind("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False)
-DEPLOYMENTS = Kind("apps/v1", "Deployment", "deployments", namespaced=False)
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+WEBHOOK = Kind(
+    "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
+KSERVE, KSERVE_WEBHOOK = "kserve-controller-manager", "inferenceservice.serving.kserve.io"
 ACCOUNT = "mmst-stage"
 
 READ = ("get", "list", "watch")
 WRITE = (*READ, "create", "patch", "delete")
 HERE: tuple[tuple[Kind | str, Sequence[str]], ...] = (
     (PYTORCH_JOB, WRITE), (TRAIN_JOB, WRITE), (INFERENCE_SERVICE, WRITE), (POD, READ), ("pods/log", ("get",)),
-    ("events", ("create",)), ("configmaps", ("get",)),
+    ("events", ("create",)), ("configmaps:mmst-settings", ("get",)),
 )  # fmt: skip
 SANDBOX: tuple[tuple[Kind | str, Sequence[str]], ...] = (
     (JOB, WRITE), ("configmaps", WRITE), (POD, READ), ("pods/log", ("get",)), ("events", ("list",)),
@@ -118,7 +125,7 @@ def gvisor(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
         found = f"no RuntimeClass {c.runtime_class}"
         yield Diagnostic(what="gVisor", ok=False, found=found, why=why, remedy=remedy, needed=needed)
         return
-    spec = _probe(config, c.checker_image, ["python3", "-c", DMESG]) | {"runtimeClassName": c.runtime_class}
+    spec = sandbox_probe(config, ["python3", "-c", DMESG])
     sandbox = cluster.beside(c.sandbox_namespace)
     (trouble, log), *_ = _tried(sandbox, {"gvisor": spec}).values()
     ok = "Starting gVisor" in log
@@ -131,14 +138,49 @@ def gvisor(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
     yield Diagnostic(what="gVisor", ok=ok, found=found, why=why, remedy=remedy, needed=needed)
 
 
-def kserve(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
-    """KServe's controller exists and is ready."""
-    labels = {"control-plane": "kserve-controller-manager"}
-    found = list(cluster.list(DEPLOYMENTS, labels))
-    ready = sum(d.get("status", {}).get("readyReplicas", 0) for d in found)
-    where = ", ".join(f"{d['metadata']['namespace']}/{d['metadata']['name']}" for d in found)
+def walls(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
+    """The sandbox namespace would take a pod as checks have it, and refuses each that is more. None is created."""
+    where, spec = config.cluster.sandbox_namespace, sandbox_probe(config, ["true"])
+    sandbox, meta = cluster.beside(where), {"name": f"preflight-{uuid.uuid4().hex[:12]}"}
+
+    def refusal(tried: Object) -> str:
+        return sandbox.refusal(POD, {"metadata": meta, "spec": tried})
+
+    let_in: list[str] = []
+    if said := refusal(spec):  # else every refusal could have this reason
+        found, remedy = f"{where} takes no pod at all: {said}", "correct what it names; manifests/ makes the namespace"
+    else:
+        tried = breaches(spec)
+        let_in = [what for what, pod in tried.items() if not refusal(pod)]
+        found = f"{where} {'lets in' if let_in else 'refuses'} pods {', '.join(let_in or tried)}"
+        remedy = f"apply manifests/, and `kubectl label namespace {where} mmst.dev/sandbox=true`"
     yield Diagnostic(
-        what="KServe", ok=ready > 0, found=f"{where}: {ready} ready" if found else "no controller",
+        what="walls", ok=not said and not let_in, found=found,
+        why="programs that the model writes get no credentials and no way out",
+        remedy=remedy, needed=config.check.sandbox == "gvisor_job",
+    )  # fmt: skip
+
+
+def breaches(spec: Object) -> dict[str, Object]:
+    """Pods that no sandbox namespace may take, each for one reason, which Pod Security alone does not refuse."""
+    [container] = spec["containers"]
+    return {
+        "without gVisor": spec | {"runtimeClassName": None},
+        "with a token": spec | {"automountServiceAccountToken": True},
+        "with a Secret": spec | {"containers": [container | {"envFrom": [{"secretRef": {"name": "preflight"}}]}]},
+        "with a claim": spec | {"volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "preflight"}}]},
+        "with their node's names": spec | {"dnsPolicy": "Default", "dnsConfig": None},
+    }
+
+
+def kserve(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
+    """KServe's controller exists and is ready: its own webhook says in which namespace it is."""
+    hook = cluster.get(WEBHOOK, KSERVE_WEBHOOK)
+    where = hook["webhooks"][0]["clientConfig"]["service"]["namespace"] if hook else ""
+    found = cluster.beside(where).get(DEPLOYMENT, KSERVE) if hook else None
+    ready = found.get("status", {}).get("readyReplicas", 0) if found else 0
+    yield Diagnostic(
+        what="KServe", ok=ready > 0, found=f"{where}/{KSERVE}: {ready} ready" if found else "no controller",
         why="serves the checkpoints that are sampled, and the champion",
         remedy="install KServe, or find out why it is down",
         needed=served_in_cluster(config),
@@ -170,12 +212,8 @@ def images(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
     if served_in_cluster(config) and c.server_runtime == "mmst":
         here["server"] = c.server_image
     there = {"checker": c.checker_image} if config.check.sandbox == "gvisor_job" else {}
-    specs = {name: _probe(config, image, ["true"]) for name, image in here.items()}
-    in_gvisor = {"runtimeClassName": c.runtime_class}
-    tried = _tried(cluster, specs)
-    tried |= _tried(
-        cluster.beside(c.sandbox_namespace), {n: _probe(config, i, ["true"]) | in_gvisor for n, i in there.items()}
-    )
+    tried = _tried(cluster, {name: _probe(config, image, ["true"]) for name, image in here.items()})
+    tried |= _tried(cluster.beside(c.sandbox_namespace), {name: sandbox_probe(config, ["true"]) for name in there})
     for name, (trouble, _) in tried.items():
         image = (here | there)[name]
         remedy = "push it there (docs/images.md), or correct cluster."
@@ -189,12 +227,17 @@ def images(cluster: Cluster, config: Config) -> Iterator[Diagnostic]:
 
 
 def _allowed(cluster: Cluster, account: str, namespace: str, thing: Kind | str, verb: str) -> tuple[bool, str]:
-    """Whether the account (or else we) may do something, and which of the two was checked."""
-    group, resource, sub = "", str(thing), ""
+    """Whether the account (or else we) may do something, and which of the two was checked.
+
+    `thing` is a kind, a `resource/subresource`, or a `resource:name`.
+    """
+    group, resource = "", str(thing)
     if isinstance(thing, Kind):
         group, resource = thing.api.rpartition("/")[0], thing.plural
     resource, _, sub = resource.partition("/")
+    resource, _, name = resource.partition(":")
     wanted = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": sub}
+    wanted["name"] = name
     try:
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.split(':')[2]}", "system:authenticated"]
         spec = {"user": account, "groups": groups, "resourceAttributes": wanted}
@@ -229,6 +272,11 @@ def _probe(config: Config, image: str, command: Sequence[str]) -> Object:
         ],
         **({"imagePullSecrets": [{"name": s} for s in c.pull_secrets]} if c.pull_secrets else {}),
     }
+
+
+def sandbox_probe(config: Config, command: Sequence[str]) -> Object:
+    """The same of the checker image, as the sandbox namespace takes it."""
+    return _probe(config, config.cluster.checker_image, command) | pod_parts.sandboxed(config.cluster)
 
 
 def _tried(cluster: Cluster, specs: Mapping[str, Object]) -> dict[str, tuple[Trouble | None, str]]:

@@ -17,7 +17,7 @@ from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ConfigError, MmstError
 from mmst.preflight import machine
 
-PARTS = ("api", "permissions", "gvisor", "storage", "mlflow", "kserve", "quota", "images", "kfp")
+PARTS = ("api", "permissions", "gvisor", "walls", "storage", "mlflow", "kserve", "quota", "images", "kfp")
 
 
 def examine(config: Config, only: Sequence[str] = (), endpoint: str = "") -> Iterator[Diagnostic]:

@@ -311,7 +311,7 @@ def api_key(variable: str) -> str:
     key = os.environ.get(variable, "").strip()
     if not re.fullmatch(r"[!-~]{1,4096}", key):
         what = "contains characters that no key has" if key else "is not set"
-        remedy = f"export {variable}=…; on a cluster, a Secret with this key in cluster.secrets"
+        remedy = f"export {variable}=…; on a cluster, a Secret with this key in cluster.stage_secrets"
         raise SetupError(
             f"the environment variable {variable} {what}", why="sampling.api_key_env names it", remedy=remedy
         )

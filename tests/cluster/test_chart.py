@@ -172,6 +172,8 @@ def test_mlflow_accepts_the_name_of_its_service() -> None:
         ("env={HTTP_PROXY=http://user:pass@proxy}", "/env/0"),
         ("mlflow.address=http://user:pass@mlflow", "/mlflow/address"),
         ("secrets={AWS_SECRET_ACCESS_KEY=abc}", "/secrets/0"),
+        ("stageSecrets={MLFLOW_TRACKING_PASSWORD=abc}", "/stageSecrets/0"),
+        ("serviceAccountAnnotations.all.a=b", "/serviceAccountAnnotations"),
         ("mlflow.database.uri=postgresql://user:pass@db/mlflow", "/mlflow/database"),
     ],
 )
@@ -225,6 +227,34 @@ def test_every_value_is_explained() -> None:
         if line.strip() and not explained:
             silent.append(line)
     assert [line for line in silent if not line.endswith(":")] == []  # the parts of a section are explained one by one
+
+
+def test_a_role_in_the_cloud_is_given_to_one_service_account() -> None:
+    accounts = of("ServiceAccount", render(CHART / "ci/kueue-values.yaml"))
+    roles = {o["metadata"]["name"]: list(o["metadata"].get("annotations", {}).values()) for o in accounts}
+    assert len(roles) == 6
+    named = {name: role for name, [role] in ((n, r) for n, r in roles.items() if r)}
+    assert set(named) == {"mmst-stage", "mmst-server"}
+    assert named["mmst-stage"] != named["mmst-server"]
+
+
+SECRETS = ("--set", "secrets={store},stageSecrets={hub}")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "kind", "name", "held"),
+    [
+        ("small-cpu", "InferenceService", "champion", {"store"}),
+        ("mlflow-in-chart", "Deployment", "mmst-mlflow", {"store", "mmst-mlflow-db"}),
+        ("mlflow-in-chart", "Deployment", "mmst-rollout", {"store", "hub"}),
+        ("default", "Pod", "mmst-test-storage", {"store", "hub"}),
+        ("default", "ServiceAccount", "mmst-server", {"store"}),
+        ("retrain-only", "Job", "", set()),
+    ],
+)
+def test_each_pod_holds_the_secrets_that_it_needs(scenario: str, kind: str, name: str, held: set[str]) -> None:
+    [found] = of(kind, render(CHART / f"ci/{scenario}-values.yaml", *SECRETS), name)
+    assert {secret for secret in ("store", "hub", "mmst-mlflow-db") if f"'name': '{secret}'" in str(found)} == held
 
 
 def test_no_scenario_holds_a_secret() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +19,21 @@ from mmst.kubernetes import probes
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import POD, QUOTA, RUNTIME_CLASS, Kind, Object
 from mmst.preflight.cluster import examine
-from tests.cluster.release import release
+from tests.cluster.cluster import eventually, objects
+from tests.cluster.release import ACCOUNT, NAMESPACE, release
 
 pytestmark = pytest.mark.cluster
 
 ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles")
+POLICY = Kind(
+    "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False
+)
+POLICY_BINDING = Kind(
+    "admissionregistration.k8s.io/v1",
+    "ValidatingAdmissionPolicyBinding",
+    "validatingadmissionpolicybindings",
+    namespaced=False,
+)
 BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 
 
@@ -119,6 +130,43 @@ def test_a_probe_that_never_starts_is_no_gvisor_and_is_deleted(here: Cluster, ru
 def staying(where: Cluster) -> list[str]:
     """The pods that nobody has deleted."""
     return [p["metadata"]["name"] for p in where.list(POD) if "deletionTimestamp" not in p["metadata"]]
+
+
+@pytest.fixture
+def guarded(here: Cluster, runtime_class: str, repo_root: Path) -> Iterator[Config]:
+    """The admission policy under a name of its own, for namespaces with the label `walled`: NAME, and for none yet."""
+    config = released(here.namespace, [f"cluster.runtime_class={runtime_class}"])
+    name = config.cluster.sandbox_namespace
+    text = (repo_root / "manifests/base/sandbox-admission.yaml").read_text(encoding="utf-8")
+    policy, binding, *_ = objects(text.replace("== 'gvisor'", f"== '{runtime_class}'"))
+    binding["spec"].update(policyName=name, matchResources={"namespaceSelector": {"matchLabels": {"walled": name}}})
+    for kind, o in ((POLICY, policy), (POLICY_BINDING, binding)):
+        here.create(kind, {"metadata": {"name": name}, "spec": o["spec"]})
+    yield config
+    for kind in (POLICY_BINDING, POLICY):
+        here.delete(kind, name)
+
+
+def test_a_namespace_without_its_label_has_no_wall_and_that_is_said(here: Cluster, guarded: Config) -> None:
+    sandbox, every = guarded.cluster.sandbox_namespace, probes.breaches(probes.sandbox_probe(guarded, []))
+    (found,) = examine(guarded, ["walls"])
+    assert not found.ok
+    assert found.needed
+    assert found.found == f"{sandbox} lets in pods {', '.join(every)}"
+    assert f"kubectl label namespace {sandbox} mmst.dev/sandbox=true" in found.remedy
+    here.patch(NAMESPACE, sandbox, {"metadata": {"labels": {"walled": sandbox}}})
+    assert eventually(lambda: all(f.ok for f in examine(guarded, ["walls"])))
+    (found,) = examine(guarded, ["walls"])
+    assert found.found == f"{sandbox} refuses pods {', '.join(every)}"
+    assert staying(here.beside(sandbox)) == []
+
+
+def test_a_namespace_that_takes_no_pod_proves_no_wall(here: Cluster, guarded: Config) -> None:
+    here.beside(guarded.cluster.sandbox_namespace).delete(ACCOUNT, "default")
+    (found,) = examine(guarded, ["walls"])
+    assert not found.ok
+    assert "takes no pod at all" in found.found
+    assert "serviceaccount" in found.found
 
 
 def test_images_that_cannot_be_pulled_are_named_and_no_probe_is_left(

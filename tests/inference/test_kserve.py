@@ -15,7 +15,12 @@ from mmst.inference.providers.kserve_objects import CHECKPOINT, inference_servic
 from mmst.kubernetes.scheduling import Turn
 from mmst.serving.champion_service import changed
 
-CLUSTER = ClusterConfig(env=("AWS_ENDPOINT_URL=http://s3:9000",), secrets=("mmst-s3",), tolerations=("gpu:NoSchedule",))
+CLUSTER = ClusterConfig(
+    env=("AWS_ENDPOINT_URL=http://s3:9000",),
+    secrets=("mmst-s3",),
+    stage_secrets=("mmst-mlflow",),
+    tolerations=("gpu:NoSchedule",),
+)
 BLOOM = dataclasses.replace(CLUSTER, server_runtime="vllm", server_gpus=8, server_memory="400Gi", shm_gib=16.0)
 
 
@@ -71,6 +76,7 @@ def test_bloom_is_served_by_vllm_on_eight_gpus_from_the_bucket() -> None:
     assert "--tensor-parallel-size=8" in model["args"]
     assert f"--model_name={model_name(checkpoint())}" in model["args"]
     assert model["resources"]["limits"]["nvidia.com/gpu"] == "8"
+    assert "envFrom" not in model  # KServe's initializer has fetched the files
     assert predictor["volumes"] == [{"name": "devshm", "emptyDir": {"medium": "Memory", "sizeLimit": "16384Mi"}}]
     assert "containers" not in predictor
 

@@ -139,11 +139,12 @@ def test_a_training_job_is_named_by_what_is_trained() -> None:
     assert len(names) == 3
 
 
-def test_training_pods_hold_no_token_and_get_credentials_by_reference_only() -> None:
-    settings = replace(SETTINGS, secrets=("mmst-s3",), env=("AWS_REGION=x",))
+def test_training_pods_hold_no_token_and_no_secret() -> None:
+    settings = replace(SETTINGS, secrets=("mmst-s3",), stage_secrets=("mmst-hub",), env=("AWS_REGION=x",))
     pod = job("pytorchjob", "x", "s", settings, 1, "run")["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
-    assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": "mmst-s3"}}]
+    assert "mmst-s3" not in str(pod)
+    assert "mmst-hub" not in str(pod)
     assert {"name": "AWS_REGION", "value": "x"} in pod["containers"][0]["env"]
 
 

@@ -13,6 +13,7 @@ from mmst.core.config import Config, parse
 from mmst.core.diagnostic import Diagnostic
 from mmst.core.errors import ClusterError, ConfigError, SetupError
 from mmst.kubernetes import probes
+from mmst.kubernetes.kinds import Kind, Object
 from mmst.kubernetes.pods import Trouble
 from mmst.kubernetes.quota import demand, exceeded
 from mmst.preflight import cluster as preflight_cluster
@@ -196,3 +197,30 @@ def test_a_checker_image_that_cannot_be_pulled_is_not_blamed_on_gvisor(monkeypat
     (found,) = probes.gvisor(There(), parse(IN_CLUSTER))  # type: ignore[arg-type]
     assert (found.ok, found.found) == (False, "image: checker:1 (ErrImagePull)")
     assert found.remedy == "see that the image exists there"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "said"),
+    [
+        (1, "models/kserve-controller-manager: 1 ready"),
+        (0, "models/kserve-controller-manager: 0 ready"),
+        (None, "no controller"),
+    ],
+)
+def test_kserve_s_controller_is_looked_for_where_its_webhook_is(replicas: int | None, said: str) -> None:
+    class There:
+        def __init__(self, namespace: str = "mmst") -> None:
+            self.namespace = namespace
+
+        def get(self, kind: Kind, name: str) -> Object | None:
+            if kind.namespaced:
+                assert (self.namespace, name) == ("models", "kserve-controller-manager")
+                return None if replicas is None else {"status": {"readyReplicas": replicas}}
+            assert name == "inferenceservice.serving.kserve.io"
+            return {"webhooks": [{"clientConfig": {"service": {"namespace": "models"}}}]}
+
+        def beside(self, namespace: str) -> There:
+            return There(namespace)
+
+    (found,) = probes.kserve(There(), parse(IN_CLUSTER))  # type: ignore[arg-type]
+    assert (found.ok, found.found) == (replicas == 1, said)

@@ -53,14 +53,18 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* Environment of every pod that touches the store or the registry: Secrets by reference, then plain variables. */}}
-{{- define "mmst.env" -}}
-{{- with .Values.secrets }}
+{{/* Secrets as environment: include "mmst.envFrom" LIST */}}
+{{- define "mmst.envFrom" -}}
+{{- with . }}
 envFrom:
   {{- range . }}
   - secretRef: {name: {{ . }}}
   {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* The plain variables of every pod that touches the store or the registry. */}}
+{{- define "mmst.env" -}}
 env:
   - {name: HOME, value: /tmp}
   {{- range .Values.env }}

@@ -91,9 +91,9 @@ def _ours(checkpoint: Manifest, *, store: str, shared: bool, model: str, dtype: 
     def probe(path: str, seconds: int, failures: int) -> Object:
         return {"httpGet": {"path": path, "port": PORT}, "periodSeconds": seconds, "failureThreshold": failures}
 
-    around = pod_parts.environment(cluster)
+    given = pod_parts.variables(cluster)
     own = {} if cluster.server_gpus else {"OMP_NUM_THREADS": str(pod_parts.threads(cluster.server_cpu, 1))}
-    set_already = {item["name"] for item in around["env"]}  # a name twice is refused
+    set_already = {item["name"] for item in given}  # a name twice is refused
     return {
         "name": CONTAINER,
         "image": cluster.server_image,
@@ -105,8 +105,8 @@ def _ours(checkpoint: Manifest, *, store: str, shared: bool, model: str, dtype: 
             f"--name={model}",
             f"--dtype={dtype}",
         ],
-        "env": [{"name": k, "value": v} for k, v in own.items() if k not in set_already] + around["env"],
-        "envFrom": around["envFrom"],
+        "env": [{"name": k, "value": v} for k, v in own.items() if k not in set_already] + given,
+        "envFrom": pod_parts.credentials(cluster),
         "ports": [{"containerPort": PORT, "protocol": "TCP"}],
         "resources": _resources(cluster),
         "securityContext": {**pod_parts.confined(), "readOnlyRootFilesystem": True},
@@ -134,7 +134,7 @@ def _vllm(files: str, *, shared: bool, model: str, dtype: str, cluster: ClusterC
             f"--dtype={dtype}",
             f"--tensor-parallel-size={max(1, cluster.server_gpus)}",
         ],
-        **pod_parts.environment(cluster),
+        "env": pod_parts.variables(cluster),  # KServe's initializer fetches the files, with its account's Secrets
         "resources": _resources(cluster),
     }
 

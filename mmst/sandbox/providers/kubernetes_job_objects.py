@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 
 from mmst.core.config import ClusterConfig
+from mmst.kubernetes import pod_parts
 from mmst.kubernetes.kinds import COMPONENT, MANAGED, RUN, Object
 from mmst.kubernetes.pods import OOM_EXIT_CODES
 from mmst.sandbox.guest.cleanup import TMP_MIB
@@ -90,12 +91,8 @@ def check_job(name: str, shards: Sequence[Sequence[Work]], cluster: ClusterConfi
         ],
     }
     pod = {
-        "runtimeClassName": cluster.runtime_class,
+        **pod_parts.sandboxed(cluster),
         "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "dnsPolicy": "None",  # else /etc/resolv.conf would tell programs the namespace
-        "dnsConfig": {"nameservers": ["127.0.0.1"]},
         "activeDeadlineSeconds": int(seconds),
         "terminationGracePeriodSeconds": 1,
         "containers": [container],
@@ -104,7 +101,6 @@ def check_job(name: str, shards: Sequence[Sequence[Work]], cluster: ClusterConfi
             {"name": "nothing", "emptyDir": {"sizeLimit": "1Mi"}},
             {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": f"{TMP_MIB}Mi"}},
         ],
-        **({"imagePullSecrets": [{"name": s} for s in cluster.pull_secrets]} if cluster.pull_secrets else {}),
     }
     queue = {"kueue.x-k8s.io/queue-name": cluster.queue} if cluster.queue else {}
     return {

@@ -1,7 +1,7 @@
 """One training job in two forms, PyTorchJob (v1) and TrainJob (v2), and one reading of their status. Pure.
 
 Both set PET_* variables, so one `torchrun -m mmst.training.worker` serves both; their pods share the
-volume on which the specification, the examples and the checkpoints lie.
+volume on which the specification, the examples and the checkpoints lie, and so need no Secret.
 API: kubeflow.org/v1 PyTorchJob (training-operator 1.9), trainer.kubeflow.org/v1alpha1 TrainJob
 (Trainer 2.2 and later: `runtimePatches`).
 """
@@ -71,8 +71,7 @@ def pytorch_job(name: str, spec: str, settings: ClusterConfig, ranks: int, run: 
 def train_job(name: str, spec: str, settings: ClusterConfig, ranks: int, run: str) -> Object:
     """The same as a TrainJob on the runtime `torch-distributed`.
 
-    A patch of its pods takes few keys; `envFrom` is not among them, so the release's Secrets do not
-    reach the worker, which reads and writes the shared volume only.
+    A patch of its pods takes few keys.
     """
     pod = _pod(spec, settings, ranks, "node")
     [container] = pod.pop("containers")
@@ -122,7 +121,6 @@ def status(found: Object) -> tuple[str, str]:
 def _pod(spec: str, settings: ClusterConfig, ranks: int, container: str) -> Object:
     shm, shm_mount = pod_parts.shared_memory(settings)
     scratch, scratch_mount = pod_parts.shared_volume(settings)
-    around = pod_parts.environment(settings)
     each = ranks // settings.trainer_nodes
     own = {
         "HOME": "/tmp",
@@ -141,8 +139,7 @@ def _pod(spec: str, settings: ClusterConfig, ranks: int, container: str) -> Obje
                 "image": settings.trainer_image,
                 "imagePullPolicy": settings.pull_policy,
                 "command": command(spec),
-                "env": [{"name": k, "value": v} for k, v in own.items()] + around["env"],
-                "envFrom": around["envFrom"],
+                "env": [{"name": k, "value": v} for k, v in own.items()] + pod_parts.variables(settings),
                 "resources": pod_parts.resources(
                     settings, settings.trainer_cpu, settings.trainer_memory, settings.trainer_gpus
                 ),
