@@ -28,6 +28,7 @@ from mmst.cli import (
     stages,
     submit,
 )
+from mmst.core import extras
 from mmst.core.errors import ConfigError, MmstError, StoreError
 from mmst.core.process import stop_on_signals
 from mmst.core.redaction import redacted
@@ -163,7 +164,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        code = app(arguments, prog_name="mmst", standalone_mode=False)
+        with extras.named():
+            code = app(arguments, prog_name="mmst", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as e:
         if isinstance(e.__context__, BrokenPipeError):  # click has made this of it

@@ -10,7 +10,6 @@ import typer
 
 from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
-from mmst.core.extras import needed
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
@@ -112,8 +111,8 @@ def reached(endpoint: str, config: Config) -> Kubeflow:
             remedy="set --endpoint URL or KFP_ENDPOINT; `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8888:80` "
             "makes it http://localhost:8888",
         )
-    with needed("pipeline", "the pipeline cannot be loaded"):
-        from mmst.pipelines.kubeflow import Kubeflow
+    from mmst.pipelines.kubeflow import Kubeflow
+
     return Kubeflow(endpoint, config)
 
 

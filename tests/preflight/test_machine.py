@@ -1,5 +1,6 @@
 """Doctor and early checks: what is missing is named with its remedy, before anything expensive."""
 
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,6 +13,7 @@ import pytest
 from mmst import wiring
 from mmst.core.config import Config, parse
 from mmst.core.errors import ConfigError, DataError, MmstError, ModelError, SetupError
+from mmst.core.extras import install
 from mmst.preflight import machine, recipe
 
 
@@ -105,7 +107,7 @@ def test_this_machine_has_some_memory() -> None:
 
 def test_a_package_that_is_not_installed_says_how_to_get_it() -> None:
     finding = machine.package("no-such-package", "model", "for something", True)
-    assert (finding.ok, finding.remedy) == (False, "in the checkout of MMST: pip install '.[model]'")
+    assert (finding.ok, finding.remedy) == (False, install("model"))
 
 
 def test_gvisor_that_cannot_start_is_a_finding_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +251,7 @@ def test_a_missing_package_stops_the_run_with_the_extra_to_install(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "PACKAGES", (("no-such-package", "model", "sampling", True),))
-    with pytest.raises(SetupError, match=r"pip install '\.\[model\]'"):
+    with pytest.raises(SetupError, match=re.escape(install("model"))):
         recipe.check(config(tmp_path))
 
 
