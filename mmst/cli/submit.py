@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
+from mmst.core import addresses
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
 
 if TYPE_CHECKING:
@@ -19,10 +20,22 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 5.0
 
+
+def _endpoint(url: str) -> str:
+    if url:
+        addresses.web(url, "--endpoint", "http://localhost:8888")
+    return url
+
+
 Endpoint = Annotated[
     str,
     typer.Option(
-        "--endpoint", metavar="URL", help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT", show_default="none"
+        "--endpoint",
+        metavar="URL",
+        help="Address of Kubeflow Pipelines.",
+        envvar="KFP_ENDPOINT",
+        show_default="none",
+        callback=_endpoint,
     ),
 ]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmst import models
-from mmst.core import plugins
+from mmst.core import addresses, plugins
 from mmst.core.config import RECHECK, CheckConfig, ClusterConfig, Config, TrainConfig, run_id
 from mmst.core.errors import MmstError, SetupError
 from mmst.core.manifest import Manifest
@@ -50,6 +50,7 @@ def connect(config: Config, progress: Progress | None = None) -> Wired:
 
 def open_store(uri: str) -> Store:
     """A folder, or a bucket for `s3://bucket/prefix`."""
+    addresses.store(uri)
     if uri.startswith("s3://"):
         from mmst.storage.s3 import S3Store
 
