@@ -28,7 +28,7 @@ from mmst.cli import (
     stages,
     submit,
 )
-from mmst.core import extras
+from mmst.core import foreign
 from mmst.core.errors import ConfigError, MmstError, StoreError
 from mmst.core.process import stop_on_signals
 from mmst.core.redaction import redacted
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        with extras.named():
+        with foreign.named():
             code = app(arguments, prog_name="mmst", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as e:
