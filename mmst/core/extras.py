@@ -22,7 +22,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "model": (
             "tokenizers, sampling and training",
-            ("torch", "transformers", "safetensors", "peft", "huggingface_hub"),
+            ("torch", "transformers", "safetensors", "peft", "tokenizers", "huggingface_hub"),
         ),
         "gguf": ("models in GGUF files", ("gguf",)),
         "ctranslate2": ("sampling.backend=ctranslate2", ("ctranslate2",)),

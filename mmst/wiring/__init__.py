@@ -122,9 +122,14 @@ def release_settings(namespace: str) -> str:
 
 
 def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
-    """How many tokens texts are for a model folder's tokenizer, its own start and end tokens left out."""
-    from mmst.inference.folder import load_tokenizer
+    """How many tokens texts are for a model folder's tokenizer, its own start and end tokens left out.
 
+    transformers, which takes seconds to load, is only asked where the folder has no tokenizer.json.
+    """
+    from mmst.inference.folder import counter, load_tokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        return counter(folder / "tokenizer.json")
     tokenizer = load_tokenizer(folder)
     return lambda texts: [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 

@@ -102,6 +102,14 @@ def test_help_loads_no_heavy_package() -> None:
     assert not {"torch", "transformers", "kfp", "mlflow", "kserve", "boto3", "numpy", "yaml"} & set(loaded)
 
 
+def test_a_plan_loads_no_library_of_models() -> None:
+    """torch and transformers take seconds; a tokenizer alone does not."""
+    code = "import sys; from mmst.cli import app; app.main(['plan', 'demo']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "tokens" in done.stdout
+    assert not {"torch", "transformers", "kfp", "mlflow"} & set(done.stdout.split())
+
+
 def test_the_version_is_printed(mmst: Run) -> None:
     assert mmst("--version") == (0, f"{__version__}\n", "")
 
