@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from mmst import __version__, recipes, wiring
 from mmst.cli import app
+from mmst.cli.overview import summary
 from mmst.core.errors import MmstError, SetupError
 from mmst.core.manifest import Manifest
 from mmst.observe import console
@@ -92,6 +94,14 @@ def test_the_main_help_states_every_exit_code() -> None:
     assert {code for code in range(256) if f" {code} " in text.replace("\n", " ")} == codes | {0, app.NOBODY_READS}
 
 
+def test_the_main_help_says_what_every_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = CliRunner().invoke(app.app, ["--help"]).output
+    for name in ALL:
+        about = summary(ALL[name].help)
+        assert re.search(rf"│ {name} +{re.escape(about)} ", text), name
+
+
 def kinds(kind: type[MmstError]) -> list[type[MmstError]]:
     return [kind, *(k for sub in kind.__subclasses__() for k in kinds(sub))]
 
@@ -99,7 +109,8 @@ def kinds(kind: type[MmstError]) -> list[type[MmstError]]:
 def test_help_loads_no_heavy_package() -> None:
     code = "import sys; from mmst.cli import app; app.main(['--help']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "transformers", "kfp", "mlflow", "kserve", "boto3", "numpy", "yaml"} & set(loaded)
+    heavy = {"torch", "transformers", "kfp", "mlflow", "kserve", "boto3", "numpy", "yaml", "pygments"}
+    assert not {*heavy, "mmst.core.stage"} & set(loaded)
 
 
 def test_a_plan_loads_no_library_of_models() -> None:
