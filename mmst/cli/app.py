@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mmst.cli import (
+    compare,
     experiment,
     export,
     grade,
@@ -138,7 +139,16 @@ def options(
 SET_UP = "Recipes, servers, set-up"
 SINGLE = "Single stages, each reads the output of the one before"
 PANELS: dict[str, tuple[Any, ...]] = {
-    "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, export.export, stages.report),
+    "Whole runs": (
+        plan.plan,
+        run.run,
+        experiment.experiment,
+        look.status,
+        look.show,
+        compare.compare,
+        export.export,
+        stages.report,
+    ),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
     SINGLE: tuple(stages.NAMES),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
