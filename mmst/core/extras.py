@@ -27,7 +27,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "gguf": ("models in GGUF files", ("gguf",)),
         "ctranslate2": ("sampling.backend=ctranslate2", ("ctranslate2",)),
         "deepspeed": ("train.zero_stage", ("deepspeed",)),
-        "serve": ("mmst serve", ("kserve", "starlette", "uvicorn")),
+        "serve": ("mmst serve", ("kserve", "starlette", "uvicorn", "prometheus_client", "httptools", "orjson")),
         "registry": ("tracking and the model registry", ("mlflow", "pandas")),
         "s3": ("runs in a bucket", ("boto3", "botocore")),
         "http": ("sampling from a server", ("httptools", "orjson")),
@@ -38,7 +38,11 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
 )
 """pyproject.toml's extras: what each is for, and the packages of it that MMST imports."""
 
-_OF = {package: extra for extra, (_, packages) in EXTRAS.items() for package in packages}
+_OF = {
+    **{package: "serve" for package in EXTRAS["serve"][1]},
+    **{package: extra for extra, (_, packages) in EXTRAS.items() for package in packages if extra != "serve"},
+}
+"""The extra that is asked for where a package is missing; what several have is of the one that more commands need."""
 
 
 def install(extra: str) -> str:
@@ -84,6 +88,8 @@ def named() -> Iterator[None]:
 def needed(extra: str, what: str) -> Iterator[None]:
     """`SetupError` that says `what` is lacking when an import within fails, and which extra has it.
 
+    Where a package of another extra fails, that one is named.
+
     >>> with needed("cluster", "the Kubernetes client is missing"):
     ...     import a_client_that_is_not_there
     Traceback (most recent call last):
@@ -93,7 +99,9 @@ Remedy: pip install ...[cluster]...
     try:
         yield
     except ImportError as e:
-        raise SetupError(what, why=str(e), remedy=install(extra)) from None
+        package = _blamed(e)
+        other = lacking(e) if package not in EXTRAS[extra][1] else None
+        raise other or SetupError(what, why=str(e), remedy=install(extra)) from None
 
 
 def _blamed(error: ImportError) -> str | None:

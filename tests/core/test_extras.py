@@ -59,6 +59,13 @@ def test_a_package_that_does_not_load_says_why() -> None:
     assert said.value.remedy == extras.install("gguf")
 
 
+@pytest.mark.parametrize(("package", "extra"), [("kserve", "serve"), ("orjson", "serve"), ("torch", "model")])
+def test_what_is_needed_for_one_extra_and_is_of_another_is_named_with_that(package: str, extra: str) -> None:
+    with pytest.raises(SetupError) as said, extras.needed("serve", "the server cannot be loaded"):
+        raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+    assert said.value.remedy == extras.install(extra)
+
+
 @pytest.mark.parametrize("name", ["mmst.no_such_module", "no_such_package", None])
 def test_another_import_that_fails_is_left_as_it_is(name: str | None) -> None:
     with pytest.raises(ImportError, match="it broke"), extras.named():
