@@ -8,6 +8,7 @@ compiler has a process of its own.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import tempfile
 from pathlib import Path
 
 from mmst.core.config import Config, from_text, to_text
-from mmst.core.errors import ConfigError
+from mmst.core.errors import ConfigError, MmstError, SetupError
+from mmst.core.extras import named
 from mmst.core.output import Output, find
 
 VERSION_CHARACTERS = 12
@@ -43,6 +45,8 @@ def _compile(path: Path, config: Config, *manifest: str) -> None:
     environment = os.environ | {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", __name__, str(path), *manifest]
     done = subprocess.run(command, input=to_text(config), capture_output=True, text=True, env=environment)
+    if done.returncode == SetupError.exit_code:
+        raise MmstError.from_data(json.loads(path.read_bytes()))
     if done.returncode:
         *_, said = done.stderr.strip().splitlines() or ["it said nothing"]
         raise ConfigError(f"kfp cannot compile this recipe ({said})", remedy="correct its section `cluster`")
@@ -74,4 +78,9 @@ def main(file: str, version: str = "", namespace: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        with named():
+            main(*sys.argv[1:])
+    except SetupError as e:
+        Path(sys.argv[1]).write_text(json.dumps(e.to_data()), encoding="utf-8")
+        sys.exit(e.exit_code)

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mmst.cli import (
+    compare,
     experiment,
     export,
     grade,
@@ -28,6 +29,7 @@ from mmst.cli import (
     stages,
     submit,
 )
+from mmst.core import foreign
 from mmst.core.errors import ConfigError, MmstError, StoreError
 from mmst.core.process import stop_on_signals
 from mmst.core.redaction import redacted
@@ -80,6 +82,15 @@ class Commands(TyperGroup):
         super().__init__(**settings)
         self.commands = Listed(commands)  # type: ignore[assignment]
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """See `click.Group.format_help`: typer's own takes several times as long, for it loads every command."""
+        from mmst.cli import overview
+
+        options_shown = [found for p in self.get_params(ctx) if (found := p.get_help_record(ctx))]
+        panels = {panel: [_summary(command) for command in listed] for panel, listed in PANELS.items()}
+        panels[SET_UP] += [(name, str(group.info.help)) for name, group in GROUPS.items()]
+        overview.show("mmst [OPTIONS] COMMAND [ARGS]…", options.__doc__ or "", options_shown, panels, EPILOG)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """See `click.Group.resolve_command`."""
         if args and (new := RENAMED.get(args[0])):
@@ -125,13 +136,23 @@ def options(
         os.environ["MMST_DEBUG"] = "1"
 
 
+SET_UP = "Recipes, servers, set-up"
 SINGLE = "Single stages, each reads the output of the one before"
 PANELS: dict[str, tuple[Any, ...]] = {
-    "Whole runs": (plan.plan, run.run, experiment.experiment, look.status, look.show, export.export, stages.report),
+    "Whole runs": (
+        plan.plan,
+        run.run,
+        experiment.experiment,
+        look.status,
+        look.show,
+        compare.compare,
+        export.export,
+        stages.report,
+    ),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
     SINGLE: tuple(stages.NAMES),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
-    "Recipes, servers, set-up": (run.recipes, run.methods, run.compile, machine.serve, rollout.rollout, machine.doctor),
+    SET_UP: (run.recipes, run.methods, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }
 """The commands by panel of the help: a function, or the name of one that is made later."""
 GROUPS = {"problems": look.problems, "model": model.model}
@@ -142,12 +163,20 @@ def _name(command: Any) -> str:
     return str(command.__name__.replace("_", "-"))
 
 
+def _summary(command: Any) -> tuple[str, str]:
+    from mmst.cli.overview import summary
+
+    if isinstance(command, str):
+        return command, stages.SUMMARIES[command]
+    return _name(command), summary(command.__doc__)
+
+
 for panel, commands in PANELS.items():
     for command in commands:
         if not isinstance(command, str):
             app.command(_name(command), rich_help_panel=panel)(command)
 for name, group in GROUPS.items():
-    app.add_typer(group, name=name, rich_help_panel="Recipes, servers, set-up")
+    app.add_typer(group, name=name, rich_help_panel=SET_UP)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -163,7 +192,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        code = app(arguments, prog_name="mmst", standalone_mode=False)
+        with foreign.named():
+            code = app(arguments, prog_name="mmst", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as e:
         if isinstance(e.__context__, BrokenPipeError):  # click has made this of it

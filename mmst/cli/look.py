@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from mmst.cli.options import DEFAULT_OUT, ClusterNamespace, Json, RunName, Store
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mmst.core.errors import MmstError
     from mmst.core.records import Problem
     from mmst.runs.summary import RunSummary
 
@@ -46,7 +47,10 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
             raise ConfigError(
                 "there is no such store", value=out, remedy="set --out to the folder that holds your runs"
             )
-        _list_runs(store.uri, [summary.summarise(store, name) for name in summary.runs(store)], json)
+        found_runs, broken = summary.summaries(store)
+        _list_runs(store.uri, found_runs, broken, json)
+        for error in broken.values():
+            raise error
         return
     found = summary.summarise(store, summary.find_run(store, run))
     working = under_way.look(logs_folder(store.uri, found.run))
@@ -96,7 +100,7 @@ def show(
     emit(told, json, *tell(told))
 
 
-def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
+def _list_runs(uri: str, found: list[RunSummary], broken: Mapping[str, MmstError], json: bool) -> None:
     from rich.table import Table
 
     from mmst.observe.console import escape
@@ -104,7 +108,7 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
     table = Table("run", "title", "rounds", "stages complete", "last decision", box=None, header_style="bold")
     if any(s.served for s in found):
         table.add_column("answered in the base's place")
-    rows = []
+    rows = list[dict[str, object]]()
     for s in found:
         states = [state for r in s.rounds for state in r.stages]
         complete = sum(state.complete for state in states)
@@ -116,6 +120,9 @@ def _list_runs(uri: str, found: list[RunSummary], json: bool) -> None:
         table.add_row(*cells[: len(table.columns)])
         row = {"run": s.run, "title": title, "rounds": rounds, "complete": complete, "begun": len(states)}
         rows.append(row | ({"served": served} if served else {}))
+    for name, error in broken.items():
+        table.add_row(escape(name), "cannot be read; `mmst status` with its name says why")
+        rows.append({"run": name, "error": str(error)})
     empty = f"No runs in {uri}. `mmst run --recipe demo` starts one; --out selects another store."
     emit(rows, json, table if rows else empty)
 

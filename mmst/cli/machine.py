@@ -82,7 +82,7 @@ def serve(
     from mmst.core.process import stop_on_signals
     from mmst.core.stored import load
     from mmst.core.weights import checkpoint_folder
-    from mmst.models import model_folder
+    from mmst.models import model_folder, whole
     from mmst.models.sources import model_files
     from mmst.wiring import open_store
 
@@ -104,4 +104,5 @@ def serve(
         folder, digest = model_folder(str(checkpoint_folder(opened, manifest, cache / manifest.key))), manifest.digest
     else:
         folder = model_files(model or "mmst:tiny").folder
+        whole.check(folder)
     start(str(folder), name=name or folder.name, port=port, host=host, dtype=dtype, checkpoint=digest)

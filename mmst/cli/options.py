@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmst.core import credentials
+from mmst.core import addresses, credentials
 from mmst.core.errors import ConfigError, StoreError
 from mmst.observe.terminal import say_json
 
@@ -26,6 +26,7 @@ DEFAULT_OUT = "mmst-out"
 def _store(uri: str) -> str:
     """Check the address of a store: it must not be a file or contain a credential."""
     credentials.refuse(uri, "out")
+    addresses.store(uri, "--out")
     if uri == "-" or (uri and "://" not in uri and Path(uri).exists() and not Path(uri).is_dir()):
         raise ConfigError("--out must be a folder or s3://bucket/prefix", value=uri, remedy="--out runs")
     return uri

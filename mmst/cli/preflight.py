@@ -41,6 +41,7 @@ def preflight(
     """
     from mmst.preflight import cluster as preflight_cluster
 
-    config = configured(recipe, settings, cluster=cluster) if recipe else released(cluster, settings)
     parts = [name.strip() for name in only.split(",") if name.strip()]
+    preflight_cluster.check_parts(parts, endpoint)
+    config = configured(recipe, settings, cluster=cluster) if recipe else released(cluster, settings)
     report_findings(preflight_cluster.examine(config, parts, endpoint), json, "in this cluster")

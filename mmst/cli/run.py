@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
-from mmst.core.extras import needed
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
@@ -51,14 +50,13 @@ def run_here(config: Config) -> None:
     from mmst.core import disk, locks, private
     from mmst.core.config import run_id
     from mmst.observe import progress
+    from mmst.pipelines import local
     from mmst.preflight import recipe as preflight_recipe
     from mmst.runs import summary
     from mmst.wiring import open_store
 
     preflight_recipe.check(config)
     summary.record_config(open_store(config.out), config)
-    with needed("pipeline", "the pipeline cannot be loaded"):
-        from mmst.pipelines import local
     name = run_id(config)
     folder = logs_folder(config.out, name)
 
@@ -104,11 +102,10 @@ def compile(
     """
     from mmst.core import output
     from mmst.observe.console import escape
+    from mmst.pipelines.compile import compile_to
 
     config = configured(recipe, settings, out, cluster)
     place = output.find(file, option="--file")
-    with needed("pipeline", "the pipeline cannot be loaded"):
-        from mmst.pipelines.compile import compile_to
     compile_to(place, config, namespace=config.cluster.namespace if manifest else "")
     emit(str(file), False, escape(place.shown), aside=place.to_stdout)
 

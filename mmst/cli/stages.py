@@ -26,6 +26,21 @@ _FIRST = {at: step for step, at in reversed(STEPS.items())}
 """Where a stage is declared → the first step that it is, which is its name."""
 NAMES = {step.replace("_", "-"): step for step, at in STEPS.items() if step == _FIRST[at] and step not in WITHIN}
 """The commands of single stages, in the order of a run, each with its stage's name."""
+SUMMARIES = {
+    "prepare": "Import or generate the recipe's problems; find duplicates and overlaps.",
+    "base-model": "Put the model that everything starts from into the store.",
+    "served-model": "State who a teacher is: the model of a server, or a file of completions.",
+    "sample": "Draw solutions of the problems from a model, by every method.",
+    "verify": "Run the programs in the sandbox and compare every answer with the gold one.",
+    "label": "Label problems without gold answers by the votes of their samples, and judge the samples by the labels.",
+    "measure-labels": "Compare labels with the answers that the files of the unlabelled problems hold, if they do.",
+    "translate": "Let the model rewrite correct solutions of one method into the others.",
+    "build-trainset": "Choose the training examples from verified solutions and translations.",
+    "train": "Fine-tune a model on a training set.",
+    "evaluate": "Measure a model: accuracy per method and task with 95 % intervals.",
+    "promote": "Decide whether a model becomes the champion, and carry that out in the registry.",
+}
+"""The beginning of each one's help, so that the list of all commands loads no stage."""
 
 Round = Annotated[int, typer.Option("--round", min=0, help="Which round of the run it counts as (0: the base model).")]
 Arm = Annotated[

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings, configured, console, emit
+from mmst.core import addresses
 from mmst.core.errors import ConfigError, MmstError, PlatformError, SetupError, Stopped
-from mmst.core.extras import needed
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
@@ -20,10 +20,22 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 5.0
 
+
+def _endpoint(url: str) -> str:
+    if url:
+        addresses.web(url, "--endpoint", "http://localhost:8888")
+    return url
+
+
 Endpoint = Annotated[
     str,
     typer.Option(
-        "--endpoint", metavar="URL", help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT", show_default="none"
+        "--endpoint",
+        metavar="URL",
+        help="Address of Kubeflow Pipelines.",
+        envvar="KFP_ENDPOINT",
+        show_default="none",
+        callback=_endpoint,
     ),
 ]
 
@@ -112,8 +124,8 @@ def reached(endpoint: str, config: Config) -> Kubeflow:
             remedy="set --endpoint URL or KFP_ENDPOINT; `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8888:80` "
             "makes it http://localhost:8888",
         )
-    with needed("pipeline", "the pipeline cannot be loaded"):
-        from mmst.pipelines.kubeflow import Kubeflow
+    from mmst.pipelines.kubeflow import Kubeflow
+
     return Kubeflow(endpoint, config)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmst.core import consistency, credentials, plugins
+from mmst.core import addresses, consistency, credentials, plugins
 from mmst.core.arms import Arm
 from mmst.core.codec import Misfit, digest, spelt, to_data, validated
 from mmst.core.consistency import SEE
@@ -119,8 +119,19 @@ def parse(data: Mapping[str, Any]) -> Config:
     credentials.refuse(data)
     config = parse_stored(data)
     check_name(config.name, "name")
+    _check_addresses(config)
     plugins.check(config)
     return config
+
+
+def _check_addresses(config: Config) -> None:
+    """`ConfigError` for an address that no store, model server or tracking server can have."""
+    addresses.store(config.out)
+    asked = {"sampling": config.sampling.url} | {f"teachers.{n}": t.url for n, t in config.teachers.items()}
+    for key, url in asked.items():
+        if url:
+            addresses.web(url, f"{key}.url", "http://127.0.0.1:8080/openai/v1")
+    addresses.tracking(config.promote.tracking_uri, "promote.tracking_uri")
 
 
 NAME_LONGEST = 54

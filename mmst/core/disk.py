@@ -22,6 +22,8 @@ REMEDIES = {
     errno.ENOTDIR: _FILE_FOR_FOLDER,
     errno.EEXIST: _FILE_FOR_FOLDER,
     errno.EISDIR: "a folder stands where a file is needed: move it away or choose another folder with --out",
+    errno.ELOOP: "a symbolic link leads to itself: mend it, or choose another folder with --out",
+    errno.ENAMETOOLONG: "choose a shorter name with --out",
     errno.EIO: "the disk cannot read or write it: look at the kernel's log, and move the folder to another disk",
     errno.ESTALE: "the network file system lost it: mount it again; the same command then continues",
 }

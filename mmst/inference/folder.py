@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,6 +91,20 @@ def framing(folder: Path, trust: bool = False) -> Framing:
         "" if end is None else CHATML[1],
         None if end == tokenizer.eos_token_id else end,
     )
+
+
+def counter(file: Path) -> Callable[[Sequence[str]], list[int]]:
+    """How many tokens texts are for a tokenizer.json, its own start and end tokens left out; or `ModelError`."""
+    from tokenizers import Tokenizer
+
+    json_object(file)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as e:  # tokenizers raises nothing narrower
+        raise ModelError(f"cannot load the tokenizer in {file} ({first_line(e)})", remedy=SAVE) from e
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return lambda texts: [len(e) for e in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
 def load_tokenizer(folder: Path, trust: bool = False) -> Any:

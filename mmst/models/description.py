@@ -33,13 +33,9 @@ def describe(folder: Path) -> Description:
     config = json_object(folder / "config.json")
     inner = config.get("text_config")
     text: dict[str, Any] = inner if isinstance(inner, dict) else {}
-    tokenizer = folder / "tokenizer_config.json"
-    template = (folder / "chat_template.jinja").is_file() or (
-        tokenizer.is_file() and bool(json_object(tokenizer).get("chat_template"))
-    )
     parameters, dtypes = 0, set[str]()
     for path in sorted(folder.glob("*.safetensors")):
-        for name, tensor in _header(path).items():
+        for name, tensor in header(path).items():
             if name != "__metadata__":
                 parameters += math.prod(whole(size) for size in tensor["shape"])
                 dtypes.add(str(tensor["dtype"]))
@@ -52,8 +48,16 @@ def describe(folder: Path) -> Description:
         parameters=parameters,
         dtypes=tuple(sorted(dtypes)),
         context=min(limits, default=0),
-        chat_template=template,
+        chat_template=has_template(folder),
         licence=_licence(folder),
+    )
+
+
+def has_template(folder: Path) -> bool:
+    """Whether the folder's tokenizer has a chat template."""
+    tokenizer = folder / "tokenizer_config.json"
+    return (folder / "chat_template.jinja").is_file() or (
+        tokenizer.is_file() and bool(json_object(tokenizer).get("chat_template"))
     )
 
 
@@ -65,7 +69,7 @@ def whole(value: object) -> int:
     return value if type(value) is int and value > 0 else 0
 
 
-def _header(path: Path) -> dict[str, Any]:
+def header(path: Path) -> dict[str, Any]:
     """The names, types and shapes of a safetensors file's tensors."""
     try:
         with path.open("rb") as f:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmst.models import description, gguf, hub, model_folder
+from mmst.models import description, gguf, hub, model_folder, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,7 @@ def describe(name: str) -> tuple[description.Description, Mapping[str, str]]:
     if file := _gguf(name):
         return gguf.describe(file), {}
     files = model_files(name)
+    whole.check(files.folder)
     return description.describe(files.folder), files.origin
 
 

@@ -20,13 +20,18 @@ from mmst.preflight import machine
 PARTS = ("api", "permissions", "gvisor", "walls", "storage", "mlflow", "kserve", "quota", "images", "kfp")
 
 
-def examine(config: Config, only: Sequence[str] = (), endpoint: str = "") -> Iterator[Diagnostic]:
-    """The findings of all or some parts, one by one; Kubeflow is checked if an `endpoint` is named."""
+def check_parts(only: Sequence[str], endpoint: str = "") -> None:
+    """`ConfigError` for a part that does not exist, or cannot be checked so."""
     unknown = [name for name in only if name not in PARTS]
     if unknown:
         raise ConfigError("--only names an unknown part", value=unknown[0], remedy=f"parts: {', '.join(PARTS)}")
     if "kfp" in only and not endpoint:
         raise ConfigError("--only kfp needs an address", remedy="--endpoint URL or KFP_ENDPOINT")
+
+
+def examine(config: Config, only: Sequence[str] = (), endpoint: str = "") -> Iterator[Diagnostic]:
+    """The findings of all or some parts, one by one; Kubeflow is checked if an `endpoint` is named."""
+    check_parts(only, endpoint)
     ours: dict[str, Callable[[], Iterable[Diagnostic]]] = {
         "storage": lambda: storage(config.out),
         "mlflow": lambda: mlflow(config),

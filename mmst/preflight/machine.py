@@ -139,6 +139,7 @@ def package(name: str, extra: str, why: str, needed: bool) -> Diagnostic:
     try:
         version = importlib.metadata.version(name)
         ok = importlib.util.find_spec(name) is not None
+        version = version if ok else f"{version}, of which only the metadata is there"
     except (importlib.metadata.PackageNotFoundError, ValueError):
         version, ok = "not installed", False
     return Diagnostic(what=name, ok=ok, found=version, why=why, remedy=install(extra), needed=needed)

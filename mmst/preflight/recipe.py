@@ -16,6 +16,7 @@ from mmst.core.sections import ROLES
 from mmst.core.stored import made, pointers
 from mmst.datasets import PUBLISHED, located
 from mmst.kubernetes.quota import MOST_TASKS, tasks
+from mmst.models import whole
 from mmst.models.sources import model_files
 from mmst.preflight import machine as preflight_machine
 from mmst.stages import champion
@@ -34,8 +35,9 @@ def check(config: Config) -> None:
         with teachers.about(seen):
             recorded_file(seen)
             if seen.writer and seen.model.base:
-                model_files(seen.model.base)
+                whole.check(model_files(seen.model.base).folder, chat=seen.prompt.style == "chat")
     folder = model_files(config.model.base).folder
+    whole.check(folder, chat=config.prompt.style == "chat")
     if config.train.lora_rank and config.train.lora_targets:
         wiring.check_adapters(folder, config)
     champion.check_name(config.promote.name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmst import stages
 from mmst.core import config as configuration
-from mmst.core import metrics, private, teachers
+from mmst.core import foreign, metrics, private, teachers
 from mmst.core.errors import MmstError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.process import end_with_owner, stop_on_signals
@@ -56,7 +56,7 @@ def launch(
         parsed = configuration.from_text(config)
         name = configuration.run_id(parsed)
         logs.begin(run=name, stage=step or stage, round=round, arm=arm)
-        with metrics.handed_over(name, stage, place.key):
+        with foreign.named(), metrics.handed_over(name, stage, place.key):
             if stage == "prepare":
                 summary.record_config(open_store(parsed.out), parsed)
                 events.started(name)

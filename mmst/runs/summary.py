@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from mmst.core import sealed
 from mmst.core.config import Config, parse_stored, run_id, to_text
-from mmst.core.errors import UserError, did_you_mean
+from mmst.core.errors import DamagedError, MmstError, UserError, did_you_mean
 from mmst.core.manifest import ENTRY, Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.records import Decision, Report
@@ -206,6 +206,17 @@ def summarise(store: Store, run: str) -> RunSummary:
     rounds = tuple(_round(number, tuple(found)) for number, found in sorted(by_round.items()))
     found = RunSummary(run=run, config=config, rounds=rounds)
     return replace(found, notes=tuple(_notes(found)))
+
+
+def summaries(store: Store) -> tuple[list[RunSummary], dict[str, MmstError]]:
+    """All runs of a store, and why some of them cannot be read, by name; `StoreError` if the store itself cannot."""
+    found, broken = list[RunSummary](), dict[str, MmstError]()
+    for name in runs(store):
+        try:
+            found.append(summarise(store, name))
+        except (UserError, DamagedError) as e:
+            broken[name] = e
+    return found, broken
 
 
 def _round(number: int, found: tuple[StageState, ...]) -> RoundSummary:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmst import models
-from mmst.core import plugins
+from mmst.core import addresses, plugins
 from mmst.core.config import RECHECK, CheckConfig, ClusterConfig, Config, TrainConfig, run_id
 from mmst.core.errors import MmstError, SetupError
 from mmst.core.manifest import Manifest
@@ -50,6 +50,7 @@ def connect(config: Config, progress: Progress | None = None) -> Wired:
 
 def open_store(uri: str) -> Store:
     """A folder, or a bucket for `s3://bucket/prefix`."""
+    addresses.store(uri)
     if uri.startswith("s3://"):
         from mmst.storage.s3 import S3Store
 
@@ -121,9 +122,14 @@ def release_settings(namespace: str) -> str:
 
 
 def token_counter(folder: Path) -> Callable[[Sequence[str]], list[int]]:
-    """How many tokens texts are for a model folder's tokenizer, its own start and end tokens left out."""
-    from mmst.inference.folder import load_tokenizer
+    """How many tokens texts are for a model folder's tokenizer, its own start and end tokens left out.
 
+    transformers, which takes seconds to load, is only asked where the folder has no tokenizer.json.
+    """
+    from mmst.inference.folder import counter, load_tokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        return counter(folder / "tokenizer.json")
     tokenizer = load_tokenizer(folder)
     return lambda texts: [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 

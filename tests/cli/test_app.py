@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 
 from mmst import __version__, recipes, wiring
 from mmst.cli import app
+from mmst.cli.overview import summary
 from mmst.core.errors import MmstError, SetupError
 from mmst.core.manifest import Manifest
 from mmst.observe import console
@@ -72,7 +75,7 @@ def test_every_stage_of_the_flow_is_a_command() -> None:
         "report",
         "served-model",
     }
-    others = {"experiment", "plan", "run", "status", "show", "recipes", "compile", "doctor", "serve"}
+    others = {"experiment", "plan", "run", "status", "show", "compare", "recipes", "compile", "doctor", "serve"}
     alone = {"check-programs", "rerun", "grade", "extract", "labels", "methods", "export"}
     cluster = {"preflight", "submit", "trigger", "rollout"}
     assert stages | others | alone | cluster == set(COMMANDS)
@@ -91,6 +94,14 @@ def test_the_main_help_states_every_exit_code() -> None:
     assert {code for code in range(256) if f" {code} " in text.replace("\n", " ")} == codes | {0, app.NOBODY_READS}
 
 
+def test_the_main_help_says_what_every_command_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = CliRunner().invoke(app.app, ["--help"]).output
+    for name in ALL:
+        about = summary(ALL[name].help)
+        assert re.search(rf"│ {name} +{re.escape(about)} ", text), name
+
+
 def kinds(kind: type[MmstError]) -> list[type[MmstError]]:
     return [kind, *(k for sub in kind.__subclasses__() for k in kinds(sub))]
 
@@ -98,7 +109,16 @@ def kinds(kind: type[MmstError]) -> list[type[MmstError]]:
 def test_help_loads_no_heavy_package() -> None:
     code = "import sys; from mmst.cli import app; app.main(['--help']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "transformers", "kfp", "mlflow", "kserve", "boto3", "numpy", "yaml"} & set(loaded)
+    heavy = {"torch", "transformers", "kfp", "mlflow", "kserve", "boto3", "numpy", "yaml", "pygments"}
+    assert not {*heavy, "mmst.core.stage"} & set(loaded)
+
+
+def test_a_plan_loads_no_library_of_models() -> None:
+    """torch and transformers take seconds; a tokenizer alone does not."""
+    code = "import sys; from mmst.cli import app; app.main(['plan', 'demo']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "tokens" in done.stdout
+    assert not {"torch", "transformers", "kfp", "mlflow"} & set(done.stdout.split())
 
 
 def test_the_version_is_printed(mmst: Run) -> None:
@@ -181,6 +201,18 @@ def test_status_of_a_run_shows_stages_accuracy_and_decision(mmst: Run, made: Mad
     for expected in ("verify-translations", "in progress, 1 shards", "50.0 [45.0, 55.0]", "annotated-only (control)"):
         assert expected in out
     assert "Round 1 promoted: better by 10.0 points" in out
+
+
+def test_status_lists_the_others_beside_a_run_that_cannot_be_read(mmst: Run, made: Made) -> None:
+    made.whole()
+    broken = made.config.out + "/runs/broken-1"
+    shutil.copytree(f"{made.config.out}/runs/{made.run}", broken)
+    (Path(broken) / "config.json").write_text("{")
+    code, out, err = mmst("status", "--out", made.config.out, "--json")
+    rows = {row["run"]: row for row in json.loads(out)}
+    assert (code, rows[made.run]["title"], "error" in rows[made.run]) == (4, made.config.title, False)
+    assert "config.json" in rows["broken-1"]["error"]
+    assert "config.json" in err
 
 
 def test_status_as_json_holds_reports_and_funnel(mmst: Run, made: Made) -> None:
@@ -390,6 +422,46 @@ def test_a_store_is_no_file(mmst: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert f"--out must be a folder or s3://bucket/prefix, got '{out}'" in err
     assert (tmp_path / "file").read_text() == "precious"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+NAMES = [
+    "plan X",
+    "run -r X",
+    "experiment X",
+    "plan demo --hardware X",
+    "status -o X",
+    "show r -o X",
+    "export r -o X --format trl --to e",
+    "export r --format trl --to X",
+    "report r -o X",
+    "check-programs X --out v",
+    "check-programs p --out X",
+    "grade X --out g",
+    "grade p --out X",
+    "extract --method text X --out a",
+    "extract --method X p --out a",
+    "methods X",
+    "compile -r demo --file X",
+    "problems import gsm8k X --to o",
+    "problems import jsonl p --to X",
+    "model show X",
+    "model import X --to q",
+]
+"""Commands that take a name of something: X."""
+ODD = ["x" * 300, "caf\udce9.x", "loop", "p/x"]
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+@pytest.mark.parametrize("line", NAMES)
+def test_a_name_that_cannot_be_used_is_no_fault_of_ours(
+    mmst: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p").write_text('{"id": 1, "program": "", "gold": "1", "answer": "1", "solution": "1"}\n')
+    (tmp_path / "loop").symlink_to("loop")
+    code, _, err = mmst(*(name if word == "X" else word for word in line.split()))
+    assert code in (0, 2, 4), err
+    assert code == 0 or "Remedy:" in err, err
 
 
 STAGE_THAT_WAITS = """

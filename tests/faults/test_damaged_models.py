@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmst.core.errors import ModelError
-from mmst.models import SHIPPED
+from mmst.models import SHIPPED, whole
 
 JSON = {
     "cut": b'{"model_type": "lla',
@@ -40,6 +40,22 @@ def test_a_damaged_configuration_is_a_model_error(name: str, damage: str, folder
     (folder / name).write_bytes(JSON[damage])
     with pytest.raises(ModelError, match=rf"{name}.*Remedy"):
         load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("damage", JSON)
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_damaged_configuration_is_found_before_anything_is_loaded(name: str, damage: str, folder: Path) -> None:
+    (folder / name).write_bytes(JSON[damage])
+    with pytest.raises(ModelError, match=rf"{name}.*Remedy"):
+        whole.check(folder)
+
+
+@pytest.mark.parametrize("damage", WEIGHTS)
+def test_damaged_weights_are_found_before_anything_is_loaded(damage: str, folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(WEIGHTS[damage](path.read_bytes()))
+    with pytest.raises(ModelError, match=r"model\.safetensors .*Remedy"):
+        whole.check(folder)
 
 
 @pytest.mark.parametrize("damage", WEIGHTS)

@@ -9,8 +9,10 @@ pytest.importorskip("transformers")
 
 from tokenizers.processors import TemplateProcessing
 
-from mmst.inference.folder import framing, load_tokens
+from mmst.core.errors import ModelError
+from mmst.inference.folder import counter, framing, load_tokenizer, load_tokens
 from mmst.inference.sequences import sequences_of
+from mmst.models import model_folder
 from tests.support.serving import request_of
 from tests.support.tiny_models import tiny_tokenizer
 
@@ -81,3 +83,26 @@ def test_a_start_token_is_one_that_the_tokenizer_adds_by_itself(tmp_path: Path) 
     begun = framing(folder_of(adds, tmp_path / "adds"))
     assert (begun.start, begun.start_tokens) == ("<s>", len(named("1")["input_ids"]) + 1)
     assert framing(folder_of(named, tmp_path / "named")).start == ""
+
+
+TEXTS = ["", "1", " 1", "Ann has 12 apples.\nHow many?", "print ( a // 2 )", "naïve 🙂", "<s>Text:</s>", "x" * 3000]
+
+
+@pytest.fixture(params=["shipped", "tiny"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "shipped":
+        return model_folder("mmst:tiny")
+    tiny_tokenizer().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_tokens_are_counted_as_transformers_does(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    expected = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in TEXTS]
+    assert counter(folder / "tokenizer.json")(TEXTS) == expected
+
+
+def test_a_tokenizer_that_is_none_is_a_model_error(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="cannot load the tokenizer"):
+        counter(tmp_path / "tokenizer.json")

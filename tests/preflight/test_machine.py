@@ -1,5 +1,7 @@
 """Doctor and early checks: what is missing is named with its remedy, before anything expensive."""
 
+import re
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,16 +14,14 @@ import pytest
 from mmst import wiring
 from mmst.core.config import Config, parse
 from mmst.core.errors import ConfigError, DataError, MmstError, ModelError, SetupError
+from mmst.core.extras import install
+from mmst.models import model_folder
 from mmst.preflight import machine, recipe
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    return folder
+    return Path(shutil.copytree(model_folder("mmst:tiny"), tmp_path / "model"))
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +105,7 @@ def test_this_machine_has_some_memory() -> None:
 
 def test_a_package_that_is_not_installed_says_how_to_get_it() -> None:
     finding = machine.package("no-such-package", "model", "for something", True)
-    assert (finding.ok, finding.remedy) == (False, "in the checkout of MMST: pip install '.[model]'")
+    assert (finding.ok, finding.remedy) == (False, install("model"))
 
 
 def test_gvisor_that_cannot_start_is_a_finding_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,11 +245,24 @@ def test_packages_are_asked_for_only_where_the_recipe_needs_them(
     assert more - plain == {"peft", "deepspeed"}
 
 
+def test_a_model_that_is_cut_off_is_named_before_anything_runs(tmp_path: Path, model: Path) -> None:
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=r"model\.safetensors is cut off"):
+        recipe.check(config(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_a_template_cannot_chat(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(ModelError, match="needs a chat template"):
+        recipe.check(config(tmp_path, prompt={"style": "chat"}))
+
+
 def test_a_missing_package_stops_the_run_with_the_extra_to_install(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "PACKAGES", (("no-such-package", "model", "sampling", True),))
-    with pytest.raises(SetupError, match=r"pip install '\.\[model\]'"):
+    with pytest.raises(SetupError, match=re.escape(install("model"))):
         recipe.check(config(tmp_path))
 
 

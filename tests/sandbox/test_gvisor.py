@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -57,6 +58,18 @@ def test_a_runsc_that_starts_nothing_is_a_setup_error_with_its_words(fake_runsc:
     write(fake_runsc, "sys.exit('cannot create namespaces')")
     with pytest.raises(SetupError, match="cannot create namespaces"):
         gvisor.available()
+
+
+def test_a_tmpdir_that_is_not_there_is_not_handed_on(
+    fake_runsc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    write(fake_runsc, "import os; sys.exit(os.environ['TMPDIR'])")
+    with pytest.raises(SetupError) as said:
+        gvisor.available()
+    assert tempfile.gettempdir() in said.value.why
+    assert "nowhere" not in said.value.why
 
 
 def test_another_platform_is_taken_when_the_default_fails(fake_runsc: Path) -> None:

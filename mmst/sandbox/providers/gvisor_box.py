@@ -53,6 +53,7 @@ class Box:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env=os.environ | {"TMPDIR": tempfile.gettempdir()},  # runsc does not start where $TMPDIR is not there
             start_new_session=True,
             # gVisor does not always tell those inside that their stdin is closed.
             preexec_fn=functools.partial(die_with_parent, os.getpid()),
