@@ -64,6 +64,8 @@ def installed_chart(chart: Path, folder: Path) -> Iterator[dict[str, str]]:
             yield {**environment, **CREDENTIALS, "MLFLOW_TRACKING_URI": mlflow}
         finally:
             helm("uninstall", "mmst", "--wait")
+            for job in list(cluster.list(JOB)):  # a claim stays for as long as a pod that used it, ended or not
+                cluster.delete(JOB, job["metadata"]["name"])
             for kind, name in ((CLAIM, "mmst-scratch"), (SECRET, "mmst-s3"), (VOLUME, "mmst-scratch")):
                 cluster.delete(kind, name)
             gone(cluster, CLAIM, "mmst-scratch")

@@ -54,7 +54,7 @@ RECIPE: dict[str, Any] = {
     },
 }
 HERE = {"check": {"sandbox": "subprocess"}, "sampling": {"backend": "local"}}
-THREE_AT_ONCE = "cluster: {server_cpu: 400m, server_memory: 1500Mi}"
+THREE_AT_ONCE = "cluster: {server_cpu: 400m, server_memory: 1500Mi, start_timeout: 900.0}"
 """Model servers of which a node with two cores has room for three."""
 WRITERS = (SELF, *RECIPE["teachers"])
 TRANSLATING = (SELF, "big")
