@@ -279,12 +279,15 @@ class Wired:
 
     def cleanup(self, run: str) -> None:
         """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""
+        from mmst.inference.providers import kserve
         from mmst.kubernetes import kinds as kube
 
         here = cluster(self.config.cluster.namespace)
-        for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB, kube.INFERENCE_SERVICE):
+        for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB):
             if here.has(kind):
                 here.delete_owned(kind, {kube.RUN: run})
+        if here.has(kube.INFERENCE_SERVICE):
+            kserve.end(here, run)
         for kind in (kube.JOB, kube.CONFIG_MAP):
             here.beside(self.config.cluster.sandbox_namespace).delete_owned(kind, {kube.RUN: run})
 

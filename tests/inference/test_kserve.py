@@ -12,6 +12,7 @@ from mmst.core.errors import ConfigError, ModelError, SamplerError
 from mmst.core.manifest import Manifest
 from mmst.inference.providers import kserve
 from mmst.inference.providers.kserve_objects import CHECKPOINT, inference_service, model_name, sampling_service
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, RUN
 from mmst.kubernetes.scheduling import Turn
 from mmst.serving.champion_service import changed
 
@@ -186,3 +187,46 @@ def test_a_store_that_fails_is_tried_again_and_then_the_platforms_trouble() -> N
 
 def test_a_pod_on_its_way_out_is_nobodys_trouble() -> None:
     kserve.look_at_pods(Pods(crashed(2), deletionTimestamp="now"), "s", 60.0, Turn([]))  # type: ignore[arg-type]
+
+
+class Held:
+    """A cluster with a service of the run `mine`, and the pods that own it: (name, run, phase)."""
+
+    def __init__(self, *pods: tuple[str, str, str]) -> None:
+        self.pods = {
+            name: {"metadata": {"name": name, "uid": f"u-{name}", "labels": {RUN: run}}, "status": {"phase": phase}}
+            for name, run, phase in pods
+        }
+        owners = [kserve.reference(pod) for pod in self.pods.values()]
+        self.service: dict[str, Any] | None = {"metadata": {"name": "s", "ownerReferences": owners}}
+
+    def list(self, kind: Any, labels: Any) -> list[Any]:
+        return [self.service] if self.service and labels[RUN] == "mine" else []
+
+    def get(self, kind: Any, name: str) -> Any:
+        return self.service if kind is INFERENCE_SERVICE else self.pods.get(name)
+
+    def delete_at(self, kind: Any, read: Any) -> bool:
+        self.service = None
+        return True
+
+
+def left(*pods: tuple[str, str, str], gone: tuple[str, ...] = ()) -> bool:
+    """Whether the service is there after the clean-up of the run `mine`, some of its owners being gone."""
+    cluster = Held(*pods)
+    for name in gone:
+        del cluster.pods[name]
+    kserve.end(cluster, "mine")  # type: ignore[arg-type]
+    return cluster.service is not None
+
+
+def test_the_end_of_a_run_takes_no_server_from_a_stage_of_another() -> None:
+    assert left(("a", "mine", "Running"), ("b", "other", "Running"))
+    assert left(("b", "other", "Pending"))
+
+
+def test_the_end_of_a_run_deletes_what_its_killed_stages_and_those_of_others_left() -> None:
+    assert not left()
+    assert not left(("a", "mine", "Running"))
+    assert not left(("b", "other", "Failed"))
+    assert not left(("b", "other", "Running"), gone=("b",))

@@ -3,8 +3,8 @@
 Stages that sample the same checkpoint at the same time share its service. Owner references to the stages' pods
 record which stages use it. (Annotations would work too, but KServe copies them to the server's pods and thereby
 restarts them.) The last stage deletes the service. If a stage was killed, the run's clean-up deletes the service by
-its label, and so does Kubernetes once the stages' pods are deleted. A process outside the cluster does not share:
-its service has a name of its own.
+its label unless a stage of another run uses it (`end`), and so does Kubernetes once the stages' pods are deleted. A
+process outside the cluster does not share: its service has a name of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmst.core.errors import ClusterError, ModelError, PlatformError, SamplerErr
 from mmst.inference.providers.kserve_objects import CHECKPOINT, CONTAINER
 from mmst.kubernetes import pods
 from mmst.kubernetes.client import Cluster
-from mmst.kubernetes.kinds import INFERENCE_SERVICE, POD, Object
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, MANAGED, POD, RUN, Object
 from mmst.kubernetes.scheduling import Turn
 
 SERVED_BY = "serving.kserve.io/inferenceservice"
@@ -94,6 +94,16 @@ def leave(cluster: Cluster, name: str, holder: Object | None) -> None:
             return
         if _own(cluster, found, others) if others else cluster.delete_at(INFERENCE_SERVICE, found):
             return
+
+
+def end(cluster: Cluster, run: str) -> None:
+    """Delete what a run left, but not a service that a stage of another run uses."""
+    own = own_pod(cluster) or {}
+    for name in [s["metadata"]["name"] for s in cluster.list(INFERENCE_SERVICE, {**MANAGED, RUN: run})]:
+        while (found := cluster.get(INFERENCE_SERVICE, name)) is not None:
+            others = (o for o in _owners(found) if o["uid"] != own.get("uid"))
+            if any(_of_another_run(cluster, o, run) for o in others) or cluster.delete_at(INFERENCE_SERVICE, found):
+                break
 
 
 def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> str:
@@ -200,6 +210,14 @@ def _last_end(pod: Object) -> tuple[int, int]:
 
 def _takes_requests(pod: Object) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
+
+
+def _of_another_run(cluster: Cluster, owner: Object, run: str) -> bool:
+    """Whether an owner is a pod that still runs, and not for this run."""
+    pod = cluster.get(POD, owner["name"])
+    if pod is None or pod["metadata"]["uid"] != owner["uid"] or pods.finished(pod):
+        return False
+    return bool(pod["metadata"].get("labels", {}).get(RUN) != run)
 
 
 def _own(cluster: Cluster, service: Object, owners: list[Object]) -> bool:

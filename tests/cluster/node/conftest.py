@@ -11,6 +11,7 @@ import pytest
 
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import CLAIM, POD, RUNTIME_CLASS, Kind
+from tests.cluster.node.installation import installed_chart
 from tests.cluster.node.sandboxes import GVISOR
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
@@ -84,3 +85,10 @@ def web(open_namespace: Cluster) -> tuple[str, int]:
         if any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())):
             return status["podIP"], 8080
     raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="module")
+def release(installed: None, repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The chart in namespace mmst, with S3 and MLflow servers on the node; the environment that reaches them."""
+    with installed_chart(repo_root / "helm/mmst", tmp_path_factory.mktemp("release")) as environment:
+        yield environment

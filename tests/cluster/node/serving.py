@@ -58,6 +58,13 @@ def stored(store: Store, folder: Path, key: object) -> Manifest:
     return stage.finish(files=entries)
 
 
+def gone(cluster: Cluster, kind: Kind, name: str) -> None:
+    """Wait until an object is no longer there: the next one may have its name."""
+    for state, _ in cluster.follow(kind, fields=f"metadata.name={name}"):
+        if name not in state:
+            return
+
+
 def resolve_services(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process, outside the cluster, find `NAME.NAMESPACE.svc…` by the service's own address."""
     ask = socket.getaddrinfo

@@ -19,10 +19,10 @@ from mmst.inference.providers.kserve_objects import model_name, sampling_service
 from mmst.inference.providers.openai import OpenAIServer
 from mmst.inference.providers.transformers import LocalModel
 from mmst.kubernetes.client import Cluster
-from mmst.kubernetes.kinds import INFERENCE_SERVICE, POD, Object
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, POD, RUN, Object
 from mmst.wiring import open_store
 from tests.cluster.node.conftest import namespace
-from tests.cluster.node.serving import ACCOUNT, resolve_services, s3_for_pods, settings, stored
+from tests.cluster.node.serving import ACCOUNT, gone, resolve_services, s3_for_pods, settings, stored
 from tests.support.s3_server import CREDENTIALS
 from tests.support.serving import request_of
 from tests.support.tiny_models import tiny_model
@@ -112,9 +112,23 @@ def test_a_service_whose_stages_were_killed_goes_with_their_pods(
     kserve.join(here, made, kserve.reference(holding_pod(here, "killed")))
     here.delete(POD, "killed")
     name = made["metadata"]["name"]
-    for state, _ in here.follow(INFERENCE_SERVICE, fields=f"metadata.name={name}"):
-        if name not in state:
-            break
+    gone(here, INFERENCE_SERVICE, name)
+
+
+def test_the_end_of_a_run_leaves_a_service_that_a_stage_of_another_run_uses(
+    here: Cluster, checkpoint: Manifest, cluster_config: ClusterConfig
+) -> None:
+    made = service(checkpoint, dataclasses.replace(cluster_config, server_memory="1200Mi"))
+    for run in ("test", "other"):
+        kserve.join(here, made, kserve.reference(holding_pod(here, f"of-{run}", {RUN: run})))
+    name = made["metadata"]["name"]
+    kserve.end(here, "test")
+    assert "deletionTimestamp" not in (here.get(INFERENCE_SERVICE, name) or {})["metadata"]
+    here.delete(POD, "of-other")
+    gone(here, POD, "of-other")
+    kserve.end(here, "test")
+    left = here.get(INFERENCE_SERVICE, name)
+    assert left is None or "deletionTimestamp" in left["metadata"]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +178,9 @@ def test_a_service_of_another_checkpoint_is_refused(
         pass
 
 
-def holding_pod(cluster: Cluster, name: str) -> Object:
+def holding_pod(cluster: Cluster, name: str, labels: dict[str, str] | None = None) -> Object:
     container = {"name": "stage", "image": "local/pause:1", "imagePullPolicy": "IfNotPresent"}
-    body = {"metadata": {"name": name}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 0}}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    body = {"metadata": {"name": name, "labels": labels or {}}, "spec": spec}
     made, _ = cluster.create(POD, body)
     return made

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from mmst.core import private
 from mmst.core.config import ClusterConfig
 from mmst.core.errors import SetupError, TrainingError, UserError
 from mmst.core.ports import TrainSpec
@@ -22,6 +23,13 @@ from tests.support.training import task
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 SETTINGS = ClusterConfig(trainer_nodes=2, trainer_cpu="300m", trainer_memory="3Gi", start_timeout=120.0, shm_gib=0.25)
 TWO: dict[str, Any] = {"steps": 12, "batch_tokens": 256, "ranks": 2, "zero": 3, "checkpoint_every": 3}
+
+
+@pytest.fixture(autouse=True)
+def for_the_pods_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a release stages and training run as one user; this process is another than the pods', and both read."""
+    monkeypatch.setattr(private, "FILE", 0o666)
+    monkeypatch.setattr(private, "FOLDER", 0o777)
 
 
 def trainer(where: tuple[Cluster, Path], **changes: object) -> TrainingJobs:
