@@ -19,13 +19,12 @@ from mmst import __version__
 from mmst.kubernetes import pod_parts, pods
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import CLAIM, COMPONENT, JOB, MANAGED, POD, Kind, Object
-from tests.cluster.node.serving import gone, s3_for_pods
+from tests.cluster.node.serving import SECRET, gone, s3_for_pods
 from tests.support.s3_server import CREDENTIALS, free_port
 
 NAMESPACE = "mmst"
 SCRATCH = Path("/mnt/mmst")
 """The volume of the release, which lies at the same place on this machine."""
-SECRET = Kind("v1", "Secret", "secrets")
 VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
 OF_JOB = "batch.kubernetes.io/job-name"
 

@@ -22,6 +22,7 @@ from tests.support.s3_server import CREDENTIALS, s3_server
 
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+SECRET = Kind("v1", "Secret", "secrets")
 
 
 @contextlib.contextmanager
@@ -34,12 +35,16 @@ def s3_for_pods(cluster: Cluster) -> Iterator[str]:
 
 
 def settings(cluster: Cluster, s3: str, **changes: Any) -> ClusterConfig:
-    """How servers are to run in a test's namespace."""
-    env = [f"{name}={value}" for name, value in CREDENTIALS.items() if not value.startswith("/")]
+    """How servers are to run in a test's namespace, which gets a Secret with the keys of the store."""
+    there = {name: value for name, value in CREDENTIALS.items() if not value.startswith("/")}
+    keys = {name: there.pop(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    cluster.create(SECRET, {"metadata": {"name": "s3"}, "stringData": keys})
+    env = [f"{name}={value}" for name, value in there.items()]
     given: dict[str, Any] = {
         "namespace": cluster.namespace,
         "server_image": f"mmst/server:{__version__}",
         "pull_policy": "IfNotPresent",
+        "secrets": ("s3",),
         "env": (*env, f"AWS_ENDPOINT_URL={s3}", "OMP_NUM_THREADS=1"),
         "volume": "",
         "server_cpu": "1",
