@@ -89,6 +89,12 @@ def _check_engine(config: Config) -> None:
         raise ConfigError(
             "sampling.backend=recorded needs sampling.recorded", remedy="--set sampling.recorded=completions.jsonl"
         )
+    if s.backend == "kserve" and config.model.trust_remote_code:
+        raise ConfigError(
+            "a model server in the cluster runs no code that comes with a model",
+            value="model.trust_remote_code",
+            remedy="sampling.backend=local, which samples in the stage's own pod; or a model that transformers knows",
+        )
     _check_dtype(config)
     _check_server(s)
 

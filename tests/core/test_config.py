@@ -104,6 +104,10 @@ def test_a_negative_count_names_key_value_and_bound(path: str, value: int) -> No
         ({"methods": ["text", "text"]}, "each method once"),
         ({"sampling.backend": "openai"}, r"needs sampling\.url"),
         ({"sampling.backend": "recorded"}, r"needs sampling\.recorded"),
+        (
+            {"sampling.backend": "kserve", "model.trust_remote_code": "mine"},
+            "in the cluster runs no code.*backend=local",
+        ),
         ({"train.offload": "optimizer"}, "needs ZeRO, got 'optimizer'.*train.zero=2"),
         ({"train.offload": "parameters", "train.ranks": 2}, "needs train.zero=3, got 2"),
         ({"train.export": "both"}, "train.lora_rank is 0, got 'both'.*train.lora_rank=16"),
