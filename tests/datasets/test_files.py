@@ -233,7 +233,7 @@ def test_a_file_that_may_not_be_read_is_a_user_error(tmp_path: Path, monkeypatch
 def test_parquet_without_pyarrow_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = parquet(PLAIN)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(SetupError, match=r"pip install '\.\[parquet\]'"):
+    with pytest.raises(SetupError, match=r"pip install .*\[parquet\]"):
         imported(tmp_path, "jsonl", data)
 
 

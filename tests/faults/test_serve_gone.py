@@ -21,7 +21,7 @@ from tests.support.serving import NAME, Served, serving
 pytestmark = pytest.mark.server
 
 DRAIN = 3
-STEP = 5.0
+STEP = 15.0
 """Seconds in which a step is over on a busy machine, with the look at the figures."""
 
 

@@ -135,7 +135,7 @@ def _runs(pid: int) -> bool:
 
 def test_without_sympy_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SetupError, match=r"pip install '\.\[grade\]'"):
+    with pytest.raises(SetupError, match=r"pip install .*\[grade\]"):
         SympyAlgebra().decide([("x^2=4", r"\pm 2")])
 
 

@@ -175,6 +175,7 @@ SPECIAL: dict[str, list[Any]] = {
     "loop.arm": ["no-translation"],
     "loop.controls": [["annotated-only"]],
     "sampling.api_key_env": ["KEY"],
+    "sampling.url": ["http://elsewhere"],
     "teachers": [{"big": {"base": "mmst:tiny"}}],
     "sampling.backend": plugins.names(plugins.SAMPLERS),
     "check.sandbox": plugins.names(plugins.SANDBOXES),
