@@ -54,7 +54,7 @@ READ = ("get", "list", "watch")
 WRITE = (*READ, "create", "patch", "delete")
 HERE: tuple[tuple[Kind | str, Sequence[str]], ...] = (
     (PYTORCH_JOB, WRITE), (TRAIN_JOB, WRITE), (INFERENCE_SERVICE, WRITE), (POD, READ), ("pods/log", ("get",)),
-    ("events", ("create",)), ("configmaps:mmst-settings", ("get",)),
+    ("events", ("create", "list")), ("configmaps:mmst-settings", ("get",)),
 )  # fmt: skip
 SANDBOX: tuple[tuple[Kind | str, Sequence[str]], ...] = (
     (JOB, WRITE), ("configmaps", WRITE), (POD, READ), ("pods/log", ("get",)), ("events", ("list",)),

@@ -89,6 +89,7 @@ ALLOWED: dict[str, list[Right]] = {
         *(("release", "pods", verb) for verb in READ),
         ("release", "pods/log", "get"),
         ("release", "events", "create"),
+        ("release", "events", "list"),
         ("release", "configmaps/mmst-settings", "get"),
         ("release", "configmaps/kfp-launcher", "get"),
         ("release", "workflowtaskresults.argoproj.io", "create"),

@@ -1,8 +1,12 @@
-"""Rollout under the real KServe controller, with requests flowing: forward, and back from what must not serve."""
+"""Rollout under the real KServe controller, with requests flowing: forward, and back from what must not serve.
+
+It has the rights of `mmst-rollout` in a release, and no others.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,20 +29,39 @@ from mmst.kubernetes.kinds import CONFIG_MAP, INFERENCE_SERVICE, POD
 from mmst.registry.mlflow import MlflowRegistry
 from mmst.serving.registry_versions import ServingVersions
 from mmst.serving.rollout import FAILED, NEXT, SERVING, SINCE, STABLE, Rollout, Step
+from tests.cluster import cluster as server
 from tests.cluster.node.conftest import namespace
-from tests.cluster.node.serving import ACCOUNT, resolve_services, s3_for_pods, settings, stored
+from tests.cluster.node.serving import resolve_services, s3_for_pods, settings, stored
 from tests.support.s3_server import CREDENTIALS
 from tests.support.tiny_models import tiny_model
 
 QUESTIONS = [f"Question: Ann has {i} apples and buys {2 * i}.\nText:\n" for i in range(12)]
+DEFAULT = server.CHART / "ci/default-values.yaml"
+POLICY = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def here() -> Iterator[Cluster]:
-    with namespace("rollout-test") as cluster:
-        cluster.create(ACCOUNT, {"metadata": {"name": "mmst-server"}})
-        yield cluster
+def here(cluster: server.Cluster) -> Iterator[Cluster]:
+    """A namespace with the accounts, roles and admission policy of a release."""
+    with namespace("rollout-test") as there:
+        rendered = server.render(DEFAULT, "--set", "secrets={s3}", namespace=there.namespace)
+        kinds = ("ServiceAccount", "Role", "RoleBinding", *POLICY)
+        wanted = [o for o in rendered if o["kind"] in kinds and "namespace" not in o["metadata"]]
+        cluster.create_all(wanted, namespace=there.namespace)
+        yield there
+        cluster.delete(o for o in wanted if o["kind"] in POLICY)
+
+
+def connect_as(account: str, here: Cluster, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever connects from now on is this service account."""
+    kubectl = server.Cluster().kubectl
+    token = kubectl("create", "token", account, "--namespace", here.namespace).stdout.strip()
+    mine = json.loads(kubectl("config", "view", "--raw", "--flatten", "--minify", "--output=json").stdout)
+    mine["users"] = [{"name": user["name"], "user": {"token": token}} for user in mine["users"]]
+    file = folder / f"{account}.kubeconfig"
+    file.write_text(json.dumps(mine))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
 
 
 class Release:
@@ -156,6 +179,7 @@ def test_forward_and_back_with_requests_flowing_and_none_lost(
         config = parse({"out": "s3://mmst/run", "promote": promote, "sampling": {"deadline": 60.0}})
         release = Release(dataclasses.replace(config, cluster=settings(here, s3, server_cpu="300m")), tmp_path)
         install(here, release.config)
+        connect_as("mmst-rollout", here, tmp_path, monkeypatch)
         first, second, third = (release.model(seed) for seed in (1, 2, 3))
         broken = tmp_path / "broken"
         broken.mkdir()
