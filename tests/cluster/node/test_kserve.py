@@ -137,7 +137,7 @@ def test_the_end_of_a_run_leaves_a_service_that_a_stage_of_another_run_uses(
         ({"server_image": "mmst/no-such-image:1", "pull_policy": "Never"}, "image"),
         ({"server_memory": "40Mi"}, "out of memory"),
         ({"server_cpu": "900", "start_timeout": 5.0}, "unschedulable"),
-        ({"env": (), "secrets": (), "start_timeout": 120.0}, "crash"),
+        ({"env": (), "secrets": (), "start_timeout": 240.0}, "crash"),  # its starts took more than 120 s on a busy node
     ],
 )
 def test_a_server_that_cannot_start_is_a_named_error_with_a_remedy(
