@@ -72,8 +72,12 @@ def seen_by(config: Config, name: str, round: int = 1) -> Taught:
     )
     model = ModelConfig(base=t.base, trust_remote_code=t.trust_remote_code, dtype=t.dtype or config.model.dtype)
     fields = {f: getattr(config, f) for f in Config.__dataclass_fields__}
-    fields |= {"model": model, "prompt": t.prompt or config.prompt, "sampling": sampling}
-    fields["methods"] = _taken(config, name)
+    fields |= {
+        "model": model,
+        "prompt": t.prompt or config.prompt,
+        "sampling": sampling,
+        "methods": _taken(config, name),
+    }
     return Taught(**fields, by=name, of=config)
 
 
@@ -123,9 +127,9 @@ def writers(config: Config, round: int) -> tuple[str, ...]:
     return (SELF, *there) if arms.SELF in wanted or not there else there
 
 
-def rounds_of(config: Config, writer: str) -> int:
-    """In how many rounds of a run somebody writes solutions."""
-    return sum(writer in writers(config, number) for number in range(1, config.loop.rounds + 1))
+def rounds_of(config: Config, writer: str) -> tuple[int, ...]:
+    """The rounds of a run in which somebody writes solutions."""
+    return tuple(number for number in range(1, config.loop.rounds + 1) if writer in writers(config, number))
 
 
 def _taken(config: Config, writer: str) -> tuple[str, ...]:

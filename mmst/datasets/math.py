@@ -24,7 +24,7 @@ def problem(row: Row) -> Problem:
     solution = row.text("solution", "" if stated or row.unanswered("solution") else None)
     boxes = answers_in_boxes(solution)
     gold = ", ".join(boxes) or stated
-    if not gold and not row.unanswered("solution"):
+    if not gold:
         remedy = r"mark the final answer, e.g. \boxed{7}, or give it as 'answer'"
         row.no_gold("solution", r"holds no \boxed{answer}", remedy)
     if stated and compare(stated, gold).equal is not True:

@@ -28,8 +28,7 @@ def problem(row: Row) -> Problem:
 
 
 def _first_shape(row: Row) -> Problem:
-    given = [] if row.unanswered("lSolutions") else _list(row, "lSolutions")
-    gold = [replace(row, fields={"lSolutions": v}).answer("lSolutions") for v in given]
+    gold = [replace(row, fields={"lSolutions": v}).answer("lSolutions") for v in _list(row, "lSolutions")]
     equations = _list(row, "lEquations") if row.has("lEquations") else []
     expression = _expression(equations[0]) if len(equations) == 1 and isinstance(equations[0], str) else ""
     answer = "; ".join(gold)
@@ -48,11 +47,9 @@ def _list(row: Row, field: str) -> list[object]:
     if isinstance(value, str) and value.strip().startswith("["):
         value = _in_cell(value.strip())
     if not isinstance(value, list) or not value:
-        what, remedy = "must be a list that is not empty", f'"{field}": [27.0]'
-        if field == "lSolutions":
-            row.no_gold(field, what, remedy)
-            return []
-        row.fail(field, what, remedy)
+        refuse = row.no_gold if field == "lSolutions" else row.fail
+        refuse(field, "must be a list that is not empty", f'"{field}": [27.0]')
+        return []
     if field == "lSolutions":
         row.used.add(field)
     return value

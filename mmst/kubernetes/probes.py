@@ -236,8 +236,14 @@ def _allowed(cluster: Cluster, account: str, namespace: str, thing: Kind | str, 
         group, resource = thing.api.rpartition("/")[0], thing.plural
     resource, _, sub = resource.partition("/")
     resource, _, name = resource.partition(":")
-    wanted = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": sub}
-    wanted["name"] = name
+    wanted = {
+        "namespace": namespace,
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": sub,
+        "name": name,
+    }
     try:
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.split(':')[2]}", "system:authenticated"]
         spec = {"user": account, "groups": groups, "resourceAttributes": wanted}

@@ -161,7 +161,7 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     n, m, k, arms, rounds = done.problems, len(config.methods), config.sampling.k, _arms(config), config.loop.rounds
     for role in ("train", "heldout", "annotated", *(["unlabelled"] if n["unlabelled"] else [])):
         yield figure(f"problems, {role}", n[role], "problems", "counted: the recipe's sources, cleaned as in the run")
-    each = f"{counted(rounds_of(config, SELF), 'round')} x {n['train'] + n['unlabelled']:,} problems x {m} methods"
+    each = f"{counted(len(rounds_of(config, SELF)), 'round')} x {n['train'] + n['unlabelled']:,} problems x {m} methods"
     yield figure("samples to learn from", done.samples["train"], "samples", f"{each} x {k}")
     drawn = 1 + config.evaluate.k
     some = any(source.methods for source in (*config.problems.test, *config.problems.related))
@@ -170,7 +170,7 @@ def _work(config: Config, done: Work) -> Iterator[Figure]:
     yield figure("samples held out", done.samples["heldout"], "samples", formula)
     for name, own in done.teachers.items():
         teacher = config.teachers[name]
-        formula = f"in {counted(rounds_of(config, name), 'round')}, translations too; by its own k and prompt"
+        formula = f"in {counted(len(rounds_of(config, name)), 'round')}, translations too; by its own k and prompt"
         yield figure(f"samples by {name}", sum(own.samples.values()), "samples", formula)
         limit = f"; a stage stops at {teacher.most_tokens:,} (most_tokens)" if teacher.most_tokens else ""
         formula = f"its samples x tokens of a completion{limit}"
@@ -226,7 +226,7 @@ def _time(
     yield figure("core-hours of checking", check / 3600, formula, "core-hours")
     yield figure("checking", took["checking"], f"{check:,.1f} core-s / {workers} at once")
     if hardware.measured:
-        written = rounds_of(config, SELF) + sum(rounds_of(config, name) for name in teachers)
+        written = sum(len(rounds_of(config, name)) for name in (SELF, *teachers))
         stages = 1 + 2 * rounds * arms + 2 * written
         took["starting"] = stages * hardware.measured.start_s
         yield figure("starting", took["starting"], f"{stages} stages with a model x {hardware.measured.start_s:g} s")

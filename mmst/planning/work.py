@@ -85,7 +85,7 @@ def work(config: Config, count: Count, solved: float) -> Work:
     sets, _ = prepare.clean(loaded, config.problems.near_duplicate)
     learnt = [*sets["train"], *sets["unlabelled"]]
     rounds, names, known = config.loop.rounds, (config.loop.arm, *config.loop.controls), arms.of(config)
-    alone = rounds_of(config, SELF)
+    alone = len(rounds_of(config, SELF))
     render: Render | None = _joined if config.prompt.style == "chat" else None
     shown = demonstrations.of(sets["annotated"], config.prompt, config.near, config.methods)
     done = Work({name: len(problems) for name, problems in sets.items()}, typical, solved)
@@ -107,7 +107,7 @@ def work(config: Config, count: Count, solved: float) -> Work:
     annotated = sum(map(_bytes, examples))
     new = _new_examples(done, config, learnt, render, shown)
     for name in config.teachers:
-        if not (times := rounds_of(config, name)):
+        if not (times := len(rounds_of(config, name))):
             continue
         seen = seen_by(config, name)
         theirs = demonstrations.of(sets["annotated"], seen.prompt, seen.near, seen.methods)

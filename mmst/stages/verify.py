@@ -192,8 +192,8 @@ def judge(
             verdict = _GRADES[grading.compare(problem.answer, answer, problem.question, problem.options).equal]
         if problem.options:  # one spelling, so that samples that name the same option agree
             answer = grading.choice(problem.options, answer, problem.question) or answer
-    if problem.answer and answer is not None:
-        detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {problem.answer[:80]}"
+        if problem.answer:
+            detail = "" if verdict is Verdict.PASSED else f"answered {answer[:80]}, gold {problem.answer[:80]}"
     return CheckedSample(
         sample=sample, verdict=verdict, solution=solution, answer=answer, detail=detail, contradicted=contradicted
     )
