@@ -15,7 +15,7 @@ SEVERAL = 8
 """After so many times the limit in wall time a program is over, however little CPU time it got."""
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _WINDOW = 0.2
-"""Seconds in which processes are looked at to tell those that sleep from those that are held up."""
+"""Seconds, at least, in which processes are looked at to tell those that sleep from those that are held up."""
 _SHORT = 0.02
 """Seconds of it that tell nothing."""
 
@@ -100,15 +100,16 @@ class Allowance:
         return self._used + self._slept
 
     def _watch(self, now: float) -> None:
-        """How long it slept since the last window began: nothing of it ran, or waited for a CPU."""
-        if self._since and now < self._since + _WINDOW:
+        """How long it slept since the last window began: nothing of it ran, or waited for a CPU.
+
+        While a thread could run, its wait so far stands in no account, so that the window stays open.
+        """
+        if self._since and (now < self._since + _WINDOW or self._meter.ready()):
             return
         since, before = self._since, self._wanted
         self._since, self._wanted = now, self._meter.wanted()
-        if since:
-            slept = now - since - (self._wanted - before)
-            if slept > _SHORT and not (self._meter.ready() and self._wanted - before < _SHORT):
-                self._slept += slept
+        if since and (slept := now - since - (self._wanted - before)) > _SHORT:
+            self._slept += slept
 
 
 def _scheduled(task: str) -> float:

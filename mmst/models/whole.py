@@ -107,20 +107,31 @@ def _stated(config: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, int]:
 
 
 def _check_tokenizer(folder: Path, shapes: Mapping[str, list[int]]) -> None:
-    """No token's number is beyond the embedding."""
+    """No token of the vocabulary is beyond the embedding, and no added one that prompts and answers are made of.
+
+    Others may be: the text models of Gemma 3 have 262,144 rows and an `<image_soft_token>` of that number.
+    """
     path, (rows, _) = folder / "tokenizer.json", _embedding(shapes)
     if not path.is_file():
         return
     data = json_object(path)
-    model = data.get("model")
+    model, added = data.get("model"), data.get("added_tokens")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    added = data.get("added_tokens")
-    ids = [t.get("id") for t in added if isinstance(t, dict)] if isinstance(added, list) else []
-    if isinstance(vocabulary, dict):
-        ids += vocabulary.values()
-    elif isinstance(vocabulary, list):
+    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    if isinstance(vocabulary, list):
         ids.append(len(vocabulary) - 1)
+    tokens = [t for t in added if isinstance(t, dict)] if isinstance(added, list) else []
+    used = _template(folder) if tokens else ""
+    ids += [t.get("id") for t in tokens if isinstance(text := t.get("content"), str) and text in used]
     most = max((n for n in ids if type(n) is int), default=-1)
     if rows and most >= rows:
         what = f"{path} is another model's: it has a token {most:,}, and the weights have {rows:,} tokens"
         raise ModelError(what, remedy="use the tokenizer that was saved with these weights")
+
+
+def _template(folder: Path) -> str:
+    """The chat template and the tokens that begin and end a text; empty where there are none."""
+    config, template = folder / "tokenizer_config.json", folder / "chat_template.jinja"
+    stated = json_object(config) if config.is_file() else {}
+    texts = [str(stated.get(key, "")) for key in ("chat_template", "bos_token", "eos_token")]
+    return "\n".join([*texts, template.read_text("utf-8", "replace") if template.is_file() else ""])

@@ -105,6 +105,18 @@ def test_who_waits_for_a_cpu_does_not_sleep(clock: list[float], monkeypatch: pyt
         assert allowance.look() > 0
 
 
+def test_a_wait_that_is_booked_only_when_it_ends_is_no_sleep(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel books a wait for a CPU when it is over: each of these is seen when a quarter of it is booked."""
+    booked, given = [False], Given()
+    monkeypatch.setattr(Given, "ready", lambda _: not booked[0])
+    allowance = Allowance(given, 2.0)
+    for _ in range(30):
+        for part in (0.1, 0.3):
+            clock[0] += 0.2
+            given.asked_for, booked[0] = given.asked_for + part, part == 0.3
+            assert allowance.look() > 0
+
+
 def test_in_the_end_the_clock_decides_and_the_story_says_so(clock: list[float]) -> None:
     given = Given()
     allowance = Allowance(given, 2.0)

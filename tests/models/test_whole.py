@@ -72,7 +72,14 @@ def more_layers(folder: Path) -> None:
 
 
 def other_tokenizer(folder: Path) -> None:
-    change(folder / "tokenizer.json", added_tokens=[{"id": 151_643, "content": "<|end|>"}])
+    vocabulary = {"<unk>": 0, "the": 151_643}
+    change(folder / "tokenizer.json", model={"type": "BPE", "vocab": vocabulary, "merges": []})
+
+
+def a_turn_that_never_got_a_row(folder: Path) -> None:
+    """Chat tokens added by somebody who did not resize the embedding."""
+    change(folder / "tokenizer.json", added_tokens=[{"id": 151_645, "content": "<|im_end|>"}])
+    change(folder / "tokenizer_config.json", chat_template="{{ messages[0].content }}<|im_end|>")
 
 
 def no_configuration(folder: Path) -> None:
@@ -92,6 +99,7 @@ def no_configuration(folder: Path) -> None:
         (other_vocabulary, "config.json: vocab_size is 32,000, and the weights have"),
         (more_layers, "config.json: num_hidden_layers is 48, and the weights have"),
         (other_tokenizer, "tokenizer.json is another model's: it has a token 151,643"),
+        (a_turn_that_never_got_a_row, "tokenizer.json is another model's: it has a token 151,645"),
         (no_configuration, "config.json contains no JSON object"),
     ],
 )
@@ -102,6 +110,16 @@ def test_a_folder_that_does_not_fit_is_refused(folder: Path, harm: Callable[[Pat
     assert said in str(refused.value)
     assert refused.value.remedy
     assert "\n" not in str(refused.value)
+
+
+def test_a_token_that_no_text_is_made_of_may_be_beyond_the_embedding(folder: Path) -> None:
+    """The text models of Gemma 3: 262,144 rows, and a token of that number for the images of their larger sisters."""
+    beyond = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    tokens = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    tokens.append({**tokens[0], "id": beyond, "content": "<image_soft_token>"})
+    change(folder / "tokenizer.json", added_tokens=tokens)
+    change(folder / "tokenizer_config.json", image_token="<image_soft_token>")
+    whole.check(folder)
 
 
 def test_a_chat_needs_a_template(folder: Path) -> None:
