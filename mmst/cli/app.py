@@ -28,6 +28,7 @@ from mmst.cli import (
     run,
     stages,
     submit,
+    view,
 )
 from mmst.core import foreign
 from mmst.core.errors import ConfigError, MmstError, StoreError
@@ -145,6 +146,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
         experiment.experiment,
         look.status,
         look.show,
+        view.view,
         compare.compare,
         export.export,
         stages.report,

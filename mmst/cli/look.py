@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmst.cli.options import DEFAULT_OUT, ClusterNamespace, Json, RunName, StoreOut, emit, released
+from mmst.cli.options import DEFAULT_OUT, ClusterNamespace, Json, RunName, StoreOut, emit, released, there
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,7 +33,6 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
     """
     from mmst.cli import tables
     from mmst.cli.run import logs_folder
-    from mmst.core.errors import ConfigError
     from mmst.core.records import to_data
     from mmst.observe import under_way
     from mmst.runs import summary
@@ -42,11 +41,7 @@ def status(run: RunName = "", out: StoreOut = DEFAULT_OUT, cluster: ClusterNames
     release = released(cluster) if cluster else None
     store = open_store(release.out if release and out == DEFAULT_OUT else out)
     if not run:
-        folder = out.removeprefix("file://")
-        if out != DEFAULT_OUT and "://" not in folder and not Path(folder).expanduser().is_dir():
-            raise ConfigError(
-                "there is no such store", value=out, remedy="set --out to the folder that holds your runs"
-            )
+        there(out)
         found_runs, broken = summary.summaries(store)
         _list_runs(store.uri, found_runs, broken, json)
         for error in broken.values():

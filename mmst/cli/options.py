@@ -87,6 +87,13 @@ ClusterNamespace = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for scripts.")]
 
 
+def there(out: str) -> None:
+    """`ConfigError` for a folder that is not there, unless it is the default, which the first run makes."""
+    folder = out.removeprefix("file://")
+    if out != DEFAULT_OUT and "://" not in folder and not Path(folder).expanduser().is_dir():
+        raise ConfigError("there is no such store", value=out, remedy="set --out to the folder that holds your runs")
+
+
 def configured(recipe: str, settings: list[str], out: str = "", cluster: str = "") -> Config:
     """The recipe with an installed release's settings, `--set` and `--out` applied, in this order."""
     from mmst import recipes

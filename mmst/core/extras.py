@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "cluster": ("Kubernetes", ("kubernetes", "urllib3")),
         "grade": ("answers that take algebra to compare", ("sympy",)),
         "parquet": ("Parquet files", ("pyarrow",)),
+        "view": ("mmst view", ("duckdb", "jinja2", "markupsafe", "starlette", "uvicorn")),
     }
 )
 """pyproject.toml's extras: what each is for, and the packages of it that MMST imports."""

@@ -3,7 +3,7 @@
 Everything is shown through events, so a stage in a child process looks like one in this process:
 
     {"event": "start", "id": "812.0", "place": "01.mmst.sample", "name": "sample", "total": 3200, "unit": "samples"}
-    {"event": "advance", "id": "812.0", "done": 64, "found": 0, "note": ""}
+    {"event": "advance", "id": "812.0", "done": 64, "found": 0, "seconds": 0.9, "note": ""}
     {"event": "end", "id": "812.0", "done": 3200, "found": 0, "seconds": 41.2, "ok": true}
 
 `found` is the part of `done` that an earlier, stopped run had done.
@@ -112,13 +112,12 @@ class Reporter:
         task = _Reported(self.display, f"{os.getpid()}.{next(self._ids)}", unit)
         start = {"event": "start", "id": task.id, "place": self.place, "name": name, "total": total, "unit": unit}
         self.display.show(start)
-        started, ok = time.monotonic(), False
+        ok = False
         try:
             yield task
             ok = True
         finally:
-            seconds = round(time.monotonic() - started, 3)
-            self.display.show({**task.counts("end"), "seconds": seconds, "ok": ok})
+            self.display.show({**task.counts("end"), "ok": ok})
 
 
 class _Reported:
@@ -126,7 +125,7 @@ class _Reported:
 
     def __init__(self, display: Display, id: str, unit: str) -> None:
         self.display, self.id, self.unit, self.done, self.before = display, id, unit, 0, 0
-        self.last = 0.0
+        self.started, self.last = time.monotonic(), 0.0
         self.lock = threading.Lock()
 
     def advance(self, n: int = 1, note: str = "") -> None:
@@ -145,7 +144,8 @@ class _Reported:
 
     def counts(self, event: str) -> dict[str, Any]:
         """The common content of every event after the start."""
-        return {"event": event, "id": self.id, "done": self.done, "found": self.before}
+        seconds = round(time.monotonic() - self.started, 3)
+        return {"event": event, "id": self.id, "done": self.done, "found": self.before, "seconds": seconds}
 
     def _show(self, note: str) -> None:
         if (now := time.monotonic()) - self.last >= EVENT_EVERY:

@@ -16,12 +16,22 @@ EVENTS = "events.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """The latest state of a stage: `done` of `total`; `running` while the run's process exists."""
+    """The latest state of a stage: `done` of `total`; `running` while the run's process exists.
+
+    `rate` is how many a second, 0 where that is not known; `note` is what it says besides.
+    """
 
     done: int
     total: int
     unit: str
     running: bool
+    rate: float = 0.0
+    note: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take at this rate; None where it is not known."""
+        return (self.total - self.done) / self.rate if self.rate and self.running else None
 
     def __str__(self) -> str:
         word = "in progress," if self.running else "stopped at"
@@ -37,9 +47,27 @@ def look(folder: Path) -> dict[str, Work]:
             if event["event"] == "start":
                 places[event["id"]] = event["place"], event
             place, start = places[event["id"]]
+            done, seconds = int(event.get("done", 0)), float(event.get("seconds", 0))
             found[place] = Work(
-                done=int(event.get("done", 0)), total=int(start["total"]), unit=str(start["unit"]), running=running
+                done=done,
+                total=int(start["total"]),
+                unit=str(start["unit"]),
+                running=running,
+                rate=(done - int(event.get("found", 0))) / seconds if seconds else 0.0,
+                note=str(event.get("note", "")),
             )
+    return found
+
+
+def losses(folder: Path) -> dict[str, dict[int, float]]:
+    """The loss by step of each place that was trained, as far as the folder of logs has them."""
+    found, places = dict[str, dict[int, float]](), dict[str, str]()
+    for event in _events(folder / EVENTS):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            if event["event"] == "start":
+                places[event["id"]] = event["place"]
+            elif (note := event.get("note", "")).startswith("loss "):
+                found.setdefault(places[event["id"]], {})[int(event["done"])] = float(note.removeprefix("loss "))
     return found
 
 

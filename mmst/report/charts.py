@@ -5,7 +5,7 @@ Colours are CSS classes (`mmst/report.css`), so that light and dark share one dr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmst.report.content import safe
@@ -79,6 +79,31 @@ def accuracy_chart(series: Sequence[Series], top: float, label: str) -> str:
                     f"{percent(p.value)}</text>"
                 )
     return "".join([*parts, "</svg>"])
+
+
+def loss_chart(losses: Mapping[int, float], label: str) -> str:
+    """The training loss by step, from 0 up."""
+    steps = sorted(losses)
+    first, last, top = steps[0], max(steps[-1], steps[0] + 1), max(losses.values()) or 1.0
+
+    def x(step: int) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (step - first) / (last - first)
+
+    def y(value: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top)
+
+    parts = [f'<svg class="chart m0" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{safe(label)}">']
+    for i in range(5):
+        at = y(top * i / 4)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{top * i / 4:.2g}</text>')
+    for step, anchor in ((first, "start"), (last, "end")):
+        parts.append(
+            f'<text class="tick" x="{x(step):.1f}" y="{HEIGHT - 9}" text-anchor="{anchor}">step {step:,}</text>'
+        )
+    line = " ".join(f"{x(step):.1f},{y(losses[step]):.1f}" for step in steps)
+    parts.append(f'<polyline class="line" points="{line}"/>')
+    return "".join([*parts, f"<title>{safe(label)}: {losses[steps[-1]]:.3f} at step {steps[-1]:,}</title></svg>"])
 
 
 def legend_mark(s: Series) -> str:

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from mmst.core.config import Config
 from mmst.core.errors import UserError
@@ -18,6 +18,15 @@ from mmst.runs.summary import StageState, recorded_config, stages
 from mmst.stages.reads import CHECKED, LEARNT, PROBLEMS
 
 R = TypeVar("R")
+
+
+class Lines(Protocol):
+    """What reads a stage's records of one problem; `lines_about` is one."""
+
+    def __call__(
+        self, store: Store, manifest: Manifest | None, kind: type[R], problem_id: str, prefix: str = ""
+    ) -> Iterator[R]:
+        """The records in shards whose names start with `prefix`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +62,17 @@ class Story:
     rounds: tuple[RoundStory, ...]
 
 
-def story(store: Store, run: str, problem_id: str = "", index: int | None = None) -> Story:
+def lines_about(
+    store: Store, manifest: Manifest | None, kind: type[R], problem_id: str, prefix: str = ""
+) -> Iterator[R]:
+    """A stage's records of one problem, in shards whose names start with `prefix`.
+
+    Other lines are skipped unread, so it is quick for millions.
+    """
+    return _lines(store, manifest, kind, json.dumps(problem_id).encode(), prefix)
+
+
+def story(store: Store, run: str, problem_id: str = "", index: int | None = None, lines: Lines = lines_about) -> Story:
     """The story of a problem by id, by its place among the problems sampled for training, or of a telling one.
 
     Without either, it is one that a translation taught; else the first. Complete stages only.
@@ -63,9 +82,9 @@ def story(store: Store, run: str, problem_id: str = "", index: int | None = None
     if prepared is None:
         raise UserError(f"run {run} has no problems yet", remedy=f"mmst status {run}")
     wanted = problem_id or ("" if index is not None else _telling(store, found))
-    part, problem = _problem(store, prepared, wanted, index or 0)
+    part, problem = _problem(store, prepared, wanted, index or 0, lines)
     by_round = itertools.groupby(found, key=lambda s: s.place.round)
-    rounds = [_round(store, number, list(states), problem.id) for number, states in by_round]
+    rounds = [_round(store, number, list(states), problem.id, lines) for number, states in by_round]
     told = tuple(r for r in rounds if r.samples or r.outcomes)
     return Story(run=run, problem=problem, part=part, rounds=told)
 
@@ -86,16 +105,6 @@ def find_sample(store: Store, run: str, sample_id: str) -> tuple[CheckedSample, 
     return next(iter(found.values())), recorded
 
 
-def lines_about(
-    store: Store, manifest: Manifest | None, kind: type[R], problem_id: str, prefix: str = ""
-) -> Iterator[R]:
-    """A stage's records of one problem, in shards whose names start with `prefix`.
-
-    Other lines are skipped unread, so it is quick for millions.
-    """
-    return _lines(store, manifest, kind, json.dumps(problem_id).encode(), prefix)
-
-
 def _lines(store: Store, manifest: Manifest | None, kind: type[R], needle: bytes, prefix: str = "") -> Iterator[R]:
     if manifest is None:
         return
@@ -105,10 +114,10 @@ def _lines(store: Store, manifest: Manifest | None, kind: type[R], needle: bytes
             yield from (from_json(kind, line) for line in data.split(b"\n") if needle in line)
 
 
-def _problem(store: Store, prepared: Manifest, problem_id: str, index: int) -> tuple[str, Problem]:
+def _problem(store: Store, prepared: Manifest, problem_id: str, index: int, lines: Lines) -> tuple[str, Problem]:
     if problem_id:
         for prefix in PROBLEMS:
-            for problem in records(store, prepared, Problem, prefix):
+            for problem in lines(store, prepared, Problem, problem_id, prefix):
                 if problem.id == problem_id:
                     return prefix.removesuffix("-"), problem
         raise UserError("no problem of the run has this id", value=problem_id, remedy="mmst show RUN --index 0")
@@ -129,10 +138,10 @@ def _telling(store: Store, found: list[StageState]) -> str:
     return ""
 
 
-def _round(store: Store, number: int, states: list[StageState], problem_id: str) -> RoundStory:
+def _round(store: Store, number: int, states: list[StageState], problem_id: str, lines: Lines) -> RoundStory:
     def about(step: str, kind: type[R], prefix: str = "") -> dict[str, tuple[R, ...]]:
         by_arm = {
-            s.place.arm: tuple(lines_about(store, s.manifest, kind, problem_id, prefix))
+            s.place.arm: tuple(lines(store, s.manifest, kind, problem_id, prefix))
             for s in states
             if s.place.step == step
         }

@@ -50,6 +50,7 @@ model show mmst:tiny
 model show m.gguf
 model import m.gguf --to q
 serve mmst:tiny --host 203.0.113.1
+view --host 203.0.113.1
 """
 """Commands that end soon whatever is installed: what they name is missing, or no server answers them."""
 
@@ -148,6 +149,7 @@ NEEDS = {
     "problems import gsm8k x.parquet": "parquet",
     "model import": "gguf",
     "serve": "serve",
+    "view": "view",
 }
 """The extra that a command asks for where none is installed."""
 

@@ -100,6 +100,7 @@ def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmst.preflight.machine.examine", lambda out: [])
     monkeypatch.setattr("mmst.core.weights.checkpoint_folder", lambda *_: folder)
     monkeypatch.setattr("mmst.inference.server.app.serve", lambda *_, **__: None)
+    monkeypatch.setattr("mmst.view.server.serve", lambda *_, **__: None)
     shipped = models.model_folder("mmst:tiny")
     monkeypatch.setattr(models, "model_folder", lambda model: shipped)
     monkeypatch.setattr("mmst.models.hub.snapshot", lambda model: (shipped, "me/small", "0" * 40))

@@ -105,7 +105,9 @@ def test_who_waits_for_a_cpu_does_not_sleep(clock: list[float], monkeypatch: pyt
         assert allowance.look() > 0
 
 
-def test_a_wait_that_is_booked_only_when_it_ends_is_no_sleep(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_that_is_booked_only_when_it_ends_is_no_sleep(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kernel books a wait for a CPU when it is over: each of these is seen when a quarter of it is booked."""
     booked, given = [False], Given()
     monkeypatch.setattr(Given, "ready", lambda _: not booked[0])

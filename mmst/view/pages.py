@@ -1,0 +1,182 @@
+"""What each page shows, from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from mmst.core.config import to_text
+from mmst.core.errors import UserError
+from mmst.core.ports import Store
+from mmst.observe import under_way
+from mmst.report import page as report
+from mmst.report.accuracy import accuracy, families
+from mmst.report.charts import loss_chart
+from mmst.report.content import Content
+from mmst.report.stage import collect
+from mmst.runs import label_errors, problem_history, summary
+from mmst.runs.compare import BASE, compare
+from mmst.runs.summary import RunSummary, StageState
+from mmst.view.index import Filter, Index
+
+A_PAGE = 50
+"""Samples a page."""
+PATIENCE = 2.0
+"""Seconds after which a page says that samples are still being read for the first time."""
+LISTED = 200
+"""Problems that a comparison lists a side."""
+_SECTIONS: tuple[tuple[str, str, Callable[[Content], Iterator[str]]], ...] = (
+    ("decision", "Decision", report.decision),
+    ("accuracy", "Accuracy", accuracy),
+    ("way", "From samples to examples", report.way),
+    ("labels", "Labels by vote", report.labels),
+    ("verdicts", "Verdicts", report.verdicts),
+    ("families", "Who solves what", families),
+    ("cost", "Time", report.cost),
+    ("notes", "Caveats", report.notes),
+)
+
+
+class Pages:
+    """The pages of a store. May be used by several threads."""
+
+    def __init__(self, store: Store, logs: Callable[[str], Path], cache: Path | None = None) -> None:
+        self._store, self._logs = store, logs
+        self._index = Index(store, cache)
+        self._reader = ThreadPoolExecutor(thread_name_prefix="index")
+
+    def close(self) -> None:
+        """No more pages will be asked for."""
+        self._index.close()
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    def runs(self) -> dict[str, Any]:
+        """All runs."""
+        found, broken = summary.summaries(self._store)
+        rows = [{"run": s, "state": self._state(s), "config": s.config, "decision": s.decision} for s in found]
+        return {"uri": self._store.uri, "rows": rows, "broken": broken}
+
+    def run(self, name: str) -> dict[str, Any]:
+        """A run: what goes on, and the sections of its report. While it goes, the page comes anew by itself."""
+        found = self._summary(name)
+        folder = self._logs(found.run)
+        working = under_way.look(folder)
+        stages = [
+            {"stage": s, "work": None if s.complete else working.get(s.place.key)}
+            for r in found.rounds
+            for s in r.stages
+        ]
+        curves = [(key, Markup(loss_chart(points, key))) for key, points in under_way.losses(folder).items()]
+        sections = list[tuple[str, str, Markup]]()
+        head = Markup("")
+        if found.config is not None:
+            content = collect(self._store, found, found.config)
+            head = Markup("".join(report.opening(content)))
+            made = ((anchor, title, "".join(parts(content))) for anchor, title, parts in _SECTIONS)
+            sections = [(anchor, title, Markup(html)) for anchor, title, html in made if html]
+        live = any(w.running for w in working.values())
+        return {
+            "run": found.run,
+            "config": found.config,
+            "opening": head,
+            "stages": stages,
+            "curves": curves,
+            "sections": sections,
+            "live": live,
+        }
+
+    def recipe(self, name: str) -> dict[str, Any]:
+        """The recipe with all its hyperparameters."""
+        found = self._summary(name)
+        if found.config is None:
+            raise UserError(f"the recipe of run {found.run} was not recorded")
+        return {"run": found.run, "config": found.config, "text": to_text(found.config)}
+
+    def samples(self, name: str, wanted: Filter, page: int) -> dict[str, Any]:
+        """A page of the samples that are wanted, and how many there are of each kind."""
+        run = summary.find_run(self._store, name)
+        reading = self._reader.submit(self._index.samples, self._stages(run))
+        try:
+            table = reading.result(PATIENCE)
+        except TimeoutError:
+            return {"run": run, "found": None}
+        found = table.page(wanted, page, A_PAGE)
+        pages = max(-(-found.total // A_PAGE), 1)
+        return {
+            "run": run,
+            "wanted": wanted,
+            "asked": wanted.query(),
+            "found": found,
+            "page": min(page, pages),
+            "pages": pages,
+        }
+
+    def lines(self, name: str, wanted: Filter) -> Iterator[bytes]:
+        """The samples that are wanted, as the store has them."""
+        run = summary.find_run(self._store, name)
+        return self._index.samples(self._stages(run)).lines(wanted)
+
+    def problem(self, name: str, problem: str) -> dict[str, Any]:
+        """A problem's way through a run."""
+        run = summary.find_run(self._store, name)
+        lines = self._index.about(self._stages(run))
+        found = problem_history.story(self._store, run, problem, lines=lines)
+        taught = {
+            r.round: {id for examples in r.trained.values() for e in examples for id in e.lineage[:1]}
+            for r in found.rounds
+        }
+        return {"story": found, "taught": taught}
+
+    def labels(self, name: str) -> dict[str, Any]:
+        """Gold answers that are probably wrong."""
+        run = summary.find_run(self._store, name)
+        return {"run": run, "disputed": label_errors.of_run(self._store, run), "fewest": label_errors.FEWEST}
+
+    def compare(self, first: str, second: str) -> dict[str, Any]:
+        """Two arms or runs, problem by problem; without both, only the choice of them."""
+        found, _ = summary.summaries(self._store)
+        sides = [f"{s.run}/{arm}" for s in found for arm in _measured(s)]
+        compared = compare(self._store, first, second) if first and second else None
+        questions = dict[str, str]()
+        if compared is not None:
+            wanted = {id for p in compared.paired for id in (*p.gained[:LISTED], *p.lost[:LISTED])}
+            questions = self._index.samples(self._stages(compared.first.run)).questions(wanted)
+        return {
+            "sides": sides,
+            "first": first,
+            "second": second,
+            "compared": compared,
+            "questions": questions,
+            "listed": LISTED,
+        }
+
+    def _summary(self, name: str) -> RunSummary:
+        return summary.summarise(self._store, summary.find_run(self._store, name))
+
+    def _stages(self, run: str) -> list[StageState]:
+        return list(summary.stages(self._store, run))
+
+    def _state(self, found: RunSummary) -> str:
+        """What a list says of a run: what is under way, or how far it is."""
+        working = under_way.look(self._logs(found.run))
+        states = [s for r in found.rounds for s in r.stages]
+        going = [(s, w) for s in states if not s.complete and (w := working.get(s.place.key)) and w.running]
+        if going:
+            stage, work = going[-1]
+            return f"{stage.place.title}: {work}"
+        complete = sum(s.complete for s in states)
+        return f"{complete} of {len(states)} begun stages complete"
+
+
+def _measured(found: RunSummary) -> Iterator[str]:
+    arms = (
+        s.place.arm if r.round else BASE
+        for r in found.rounds
+        for s in r.stages
+        if s.place.step == "evaluate" and s.complete
+    )
+    yield from dict.fromkeys(arms)

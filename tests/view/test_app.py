@@ -1,0 +1,198 @@
+"""The pages over HTTP: what they show, who may ask, and that model output is text."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from mmst.core import locks
+from mmst.view.app import HEADERS, application
+from mmst.view.server import LOOPBACK
+from tests.support.runs import Made
+from tests.view.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def client(run: Run, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    folder = tmp_path_factory.mktemp("app")
+    app = application(run.store, lambda name: folder / name, hosts=LOOPBACK, cache=folder / "cache")
+    return TestClient(app, base_url="http://127.0.0.1:8765")
+
+
+def pages(run: Run) -> list[str]:
+    at = f"/runs/{run.name}"
+    compared = f"/compare?first={run.name}/base&second={run.name}/mmst"
+    problem = f"{at}/problems/p-train-00003"
+    return ["/", at, f"{at}/samples", f"{at}/labels", f"{at}/recipe", problem, "/compare", compared]
+
+
+def test_every_page_is_there_and_every_link_on_it_too(client: TestClient, run: Run) -> None:
+    seen, todo = set[str](), ["/"]
+    while todo and len(seen) < 120:
+        address = todo.pop(0)
+        answer = client.get(address)
+        assert answer.status_code == 200, (address, answer.text)
+        seen.add(address)
+        if answer.headers["content-type"].startswith("text/html"):
+            links = (
+                link.replace("&amp;", "&").partition("#")[0] for link in re.findall(r'href="(/[^"]*)"', answer.text)
+            )
+            todo += [link for link in dict.fromkeys(links) if link not in seen and link not in todo]
+    assert set(pages(run)) - {f"/compare?first={run.name}/base&second={run.name}/mmst"} <= seen | {pages(run)[5]}
+
+
+def test_what_a_model_wrote_is_never_markup(client: TestClient, run: Run) -> None:
+    hostile = 0
+    for address in [*pages(run), f"/runs/{run.name}/samples?text=<script>&verdict=<b>"]:
+        text = client.get(address).text
+        assert "<script" not in text
+        assert "<img" not in text
+        assert "<b>&lt;" not in text or "verdict=<b>" not in text
+        assert "\u202e" not in text
+        hostile += "&lt;script&gt;" in text
+    assert hostile >= 2
+
+
+def test_every_answer_forbids_scripts_and_other_hosts(client: TestClient, run: Run) -> None:
+    for address in [*pages(run), "/nothing", "/style.css", f"/runs/{run.name}/samples.jsonl"]:
+        headers = client.get(address).headers
+        assert {name: headers[name] for name in HEADERS} == HEADERS
+        assert not re.search(r"https?://", client.get(address).text.replace("http://www.w3.org/2000/svg", ""))
+
+
+def test_nothing_in_the_store_is_changed(client: TestClient, run: Run) -> None:
+    def state() -> dict[Path, int]:
+        return {p: p.stat().st_mtime_ns for p in run.folder.rglob("*")}
+
+    before = state()
+    for address in [*pages(run), f"/runs/{run.name}/samples.jsonl"]:
+        client.get(address)
+    assert state() == before
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert client.request(method, "/").status_code == 405
+
+
+def test_samples_are_filtered_and_downloaded(client: TestClient, run: Run) -> None:
+    asked = {"verdict": "passed", "method": "code", "kind": "sample", "round": "1"}
+    wanted = [
+        c.sample.id
+        for s, c in run.samples()
+        if c.passed and c.sample.method == "code" and s.place.round == 1 and s.place.step == "verify"
+    ]
+    text = client.get(f"/runs/{run.name}/samples", params=asked).text
+    assert f"<b>{len(wanted)}</b> samples" in text
+    assert re.findall(r"<code>(s-[^<]*)</code>", text) == wanted[:50]
+    answer = client.get(f"/runs/{run.name}/samples.jsonl", params=asked)
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert [json.loads(line)["sample"]["id"] for line in answer.text.splitlines()] == wanted
+
+
+def test_a_problem_shows_translations_beside_their_sources(client: TestClient, run: Run) -> None:
+    id = next(c.sample.problem_id for s, c in run.samples() if s.place.step == "verify-translations")
+    text = client.get(f"/runs/{run.name}/problems/{id}").text
+    assert "was translated to" in text
+    assert "<mark>" in text
+
+
+def test_two_arms_are_compared_problem_by_problem(client: TestClient, run: Run) -> None:
+    text = client.get(f"/compare?first={run.name}/base&second={run.name}").text
+    assert "Only the first solves" in text
+    assert f"/runs/{run.name}/problems/p-test-" in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/runs/none", "/runs/none/samples", "/runs/none/samples.jsonl", "/runs/{run}/problems/p-none", "/nothing",
+     "/compare?first=none&second=none", "/runs/%2e%2e/recipe", "/runs/{run}/problems/<b>"],
+)  # fmt: skip
+def test_what_is_not_there_is_said_in_one_line(client: TestClient, run: Run, address: str) -> None:
+    answer = client.get(address.format(run=run.name))
+    assert answer.status_code == 404
+    assert "Not found" in answer.text
+    assert "<b>" not in answer.text
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "9" * 30, "999999"])
+def test_a_page_that_is_not_there_is_the_nearest_one(client: TestClient, run: Run, page: str) -> None:
+    assert client.get(f"/runs/{run.name}/samples?page={page}").status_code == 200
+
+
+def test_a_damaged_store_is_named_and_the_other_runs_are_shown(tmp_path: Path) -> None:
+    made = Made(tmp_path / "out")
+    name = made.whole()
+    client = TestClient(application(made.store, lambda run: tmp_path / run, cache=tmp_path / "cache"))
+    manifest = next((tmp_path / "out").glob("stages/evaluate/*/manifest.json"))
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    assert (answer := client.get(f"/runs/{name}")).status_code == 502
+    assert "manifest.json" in answer.text
+    assert client.get("/").status_code == 200
+    assert "cannot be read" in client.get("/").text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""])
+def test_another_name_for_this_machine_is_refused(client: TestClient, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8765", "LOCALHOST:1", "[::1]:8765", "localhost"])
+def test_the_loopback_names_are_answered(client: TestClient, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status_code == 200
+
+
+def test_a_ticket_opens_once_and_stays_as_a_cookie(run: Run, tmp_path: Path) -> None:
+    app = application(run.store, lambda name: tmp_path / name, ticket="secret", cache=tmp_path / "cache")
+    client = TestClient(app, base_url="http://view.example")
+    for address in ("/", "/style.css", f"/runs/{run.name}/samples.jsonl", "/?ticket=", "/?ticket=wrong", "/?ticket=é"):
+        assert client.get(address).status_code == 403
+    answer = client.get("/compare?ticket=secret&first=a", follow_redirects=False)
+    assert answer.headers["location"] == "/compare?first=a"
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    assert client.get("/").status_code == 200
+    assert "secret" not in client.get("/").text
+
+
+def test_a_ticket_never_leads_to_another_host(run: Run, tmp_path: Path) -> None:
+    app = application(run.store, lambda name: tmp_path / name, ticket="secret", cache=tmp_path / "cache")
+    client = TestClient(app, base_url="http://view.example")
+    for address in ("//evil.example/?ticket=secret", "/\\evil.example?ticket=secret"):
+        location = client.get(f"http://view.example{address}", follow_redirects=False).headers["location"]
+        assert location.startswith("/")
+        assert not location.startswith(("//", "/\\"))
+
+
+def test_a_run_that_goes_on_shows_how_far_it_is_and_comes_anew(tmp_path: Path) -> None:
+    made = Made(tmp_path / "out")
+    name = made.whole()
+    made.stage(1, "mmst", "train", finish=False)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    events = [
+        {"event": "start", "id": "1.0", "place": "01.mmst.train", "name": "train", "total": 40, "unit": "steps"},
+        *(
+            {"event": "advance", "id": "1.0", "done": i, "found": 0, "seconds": 2 * i, "note": f"loss {1 / i:.3f}"}
+            for i in range(1, 11)
+        ),
+    ]
+    (logs / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+    client = TestClient(application(made.store, lambda run: logs, cache=tmp_path / "cache"))
+    with locks.held(logs / locks.RUN):
+        text = client.get(f"/runs/{name}").text
+        assert "train (round 1, mmst): in progress, 10 of 40 steps" in client.get("/").text
+    assert 'http-equiv="refresh"' in text
+    assert "in progress, 10 of 40 steps" in text
+    assert "<td>0.5</td>" in text
+    assert "60 s left" in text
+    assert "0.100 at step 10" in text
+    assert 'http-equiv="refresh"' not in client.get(f"/runs/{name}").text
+
+
+def test_who_waits_for_the_first_look_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmst.view.pages.PATIENCE", 0.0)
+    client = TestClient(application(run.store, lambda name: tmp_path / name, cache=tmp_path / "cache"))
+    assert "read for the first time" in client.get(f"/runs/{run.name}/samples").text
+    monkeypatch.setattr("mmst.view.pages.PATIENCE", 60.0)
+    assert "640" in client.get(f"/runs/{run.name}/samples").text
