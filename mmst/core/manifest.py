@@ -14,7 +14,9 @@ C = TypeVar("C", covariant=True)
 
 ENTRY = ".entry"
 """`shard-00000.jsonl.entry` holds the `FileEntry` of the file beside it, from the moment that this is whole."""
-BESIDE = {"manifest.json", "timing.json"}
+LOSSES = "losses.json"
+"""The loss by step, beside a train stage's manifest: only to be shown, as times are."""
+BESIDE = {"manifest.json", "timing.json", LOSSES}
 """What a complete stage's folder holds besides the files that its manifest lists."""
 
 

@@ -12,11 +12,19 @@ from typing import Any, TypeVar
 
 from mmst.core import sealed
 from mmst.core.errors import UserError
-from mmst.core.manifest import FileEntry, Manifest, Place
+from mmst.core.manifest import LOSSES, FileEntry, Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.records import sha256
 
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """The steps that were seen, and the loss of each."""
+
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,13 @@ def timing(store: Store, prefix: str) -> Mapping[str, float]:
     if not all(type(v) in (int, float) and 0 <= v < 1e15 for v in found.values()):
         raise sealed.damaged(store, name, "holds what is no number of seconds or tokens", remedy)
     return found
+
+
+def losses(store: Store, prefix: str) -> Mapping[int, float]:
+    """The loss by step of the train stage at `stages/train/<key>`; empty where it was not kept."""
+    name, remedy = f"{prefix}/{LOSSES}", "delete it: only the curve that is shown is lost"
+    found = sealed.read_as(store, name, Losses, remedy)
+    return dict(zip(found.steps, found.losses, strict=False)) if found else {}
 
 
 def records(store: Store, manifest: Manifest, kind: type[R], prefix: str | tuple[str, ...] = "") -> Iterator[R]:

@@ -29,7 +29,8 @@ class Content:
 
     `sizes` are the prepare stage's counts, when it is complete; `funnels` {round: {method: {step: count}}}; `verdicts`
     {method: {verdict: samples}} of round `round`; `solvers` {round: {"task/family": {"code+text":
-    problems}}}; samples and pairs are selections of that round. `label_changes` {round: against the round before}.
+    problems}}}; samples and pairs are selections of that round. `label_changes` {round: against the round before};
+    `losses` {(round, arm): {step: loss}}.
     """
 
     summary: RunSummary
@@ -42,6 +43,7 @@ class Content:
     samples: Sequence[Specimen]
     pairs: Sequence[tuple[Specimen, CheckedSample]]
     label_changes: Mapping[int, LabelChanges] = field(default_factory=dict)
+    losses: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)
 
 
 def safe(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmst.core.records import CheckedSample, Labelling, Verdict
 from mmst.core.stats import wilson
 from mmst.report.accuracy import accuracy, families
-from mmst.report.charts import percent, stacked
+from mmst.report.charts import loss_chart, percent, stacked
 from mmst.report.content import Content, Specimen, css_class, method_title, safe, table
 from mmst.runs.summary import FUNNEL, LabelSummary
 
@@ -34,6 +34,7 @@ def page(content: Content) -> str:
         ("families", "Who solves what", families(content)),
         ("samples", "Real samples", samples(content)),
         ("translations", "Translations", translations(content)),
+        ("loss", "Training loss", loss(content)),
         ("cost", "Time", cost(content)),
         ("notes", "Caveats", notes(content)),
     )
@@ -229,6 +230,17 @@ def translations(content: Content) -> Iterator[str]:
             f'<article class="pair">{_question(source)}<div>{_solution(content, source.checked)}'
             f'<span class="arrow" aria-hidden="true">→</span>{_solution(content, translated)}</div></article>'
         )
+
+
+def loss(content: Content) -> Iterator[str]:
+    """The training loss by step, of each arm and round."""
+    if content.losses:
+        charts = (
+            f"<figure><figcaption>{safe(arm)}, round {number}</figcaption>"
+            f"{loss_chart(found, f'{arm}, round {number}: training loss by step')}</figure>"
+            for (number, arm), found in content.losses.items()
+        )
+        yield f'<div class="charts">{"".join(charts)}</div>'
 
 
 def cost(content: Content) -> Iterator[str]:

@@ -24,7 +24,7 @@ from mmst.core.records import CheckedSample, Outcome, Problem, rank, to_data
 from mmst.core.results import PrepareCounts, ReportCounts, TrainsetCounts, VerifyCounts
 from mmst.core.stage import WHERE, Job, Made, Stage
 from mmst.core.stage_folder import StageFolder
-from mmst.core.stored import records
+from mmst.core.stored import losses, records
 from mmst.report.content import Content, Specimen
 from mmst.report.page import page
 from mmst.runs.label_changes import label_changes
@@ -121,6 +121,12 @@ def collect(store: Store, summary: RunSummary, config: Config) -> Content:
         funnels={r.round: funnels(r, config.methods) for r in summary.rounds if r.funnel},
         verdicts=by_method(latest.checked if latest else (), config.methods),
         label_changes=label_changes(store, summary.rounds),
+        losses={
+            (r.round, s.place.arm): found
+            for r in summary.rounds
+            for s in r.stages
+            if s.place.step == "train" and s.complete and (found := losses(store, s.ref))
+        },
         solvers={r.round: solvers(store, r.stage("evaluate")) for r in summary.rounds if _complete(r, "evaluate")},
         samples=[Specimen(problem=problems.get(c.sample.problem_id), checked=c) for c in samples],
         pairs=[(Specimen(problem=problems.get(s.sample.problem_id), checked=s), t) for s, t in pairs],

@@ -7,24 +7,26 @@ gets the same number of steps and tokens.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from mmst.core import private
+from mmst.core import private, sealed
 from mmst.core.config import Config, TrainConfig
 from mmst.core.errors import UserError
 from mmst.core.hashes import file_entries
-from mmst.core.manifest import Place
+from mmst.core.manifest import LOSSES, Place
 from mmst.core.ports import TrainSpec
 from mmst.core.records import Example, from_data, seed_of, to_data, to_json
 from mmst.core.results import TrainCounts, Trained
 from mmst.core.results import Trainset as Chosen
 from mmst.core.stage import Job, Made, Stage, effective
-from mmst.core.stored import records
+from mmst.core.stored import Losses, records
 from mmst.core.weights import checkpoint_folder
 from mmst.models import trusted
 from mmst.stages.reads import Checkpoint, Trainset
@@ -85,11 +87,16 @@ class Train(Stage[Settings]):
             settings=to_data(t),
             trust_remote_code=bool(settings.trust_remote_code),
         )
-        with ports.progress.task("train", t.steps, "steps") as task:
+        curve = scratch / "losses.jsonl"
+        with (
+            ports.progress.task("train", t.steps, "steps") as task,
+            open(curve, "a", encoding="utf-8", opener=private.opener, buffering=1) as seen,
+        ):
             before: int | None = None
 
             def on_step(step: int, loss: float) -> None:
                 nonlocal before
+                seen.write(f"{json.dumps([step, loss])}\n")
                 if before is None and step > 1:  # a checkpoint's, or of a job that works already
                     task.found(step)
                 else:
@@ -97,6 +104,7 @@ class Train(Stage[Settings]):
                 before = step
 
             figures = ports.trainer().train(spec, on_step)
+        sealed.write(ports.store, f"{job.folder.prefix}/{LOSSES}", to_json(_losses(curve)))
         files = file_entries(Path(spec.out))
         for entry in files:
             job.folder.put_file(entry.name, Path(spec.out) / entry.name)
@@ -106,6 +114,17 @@ class Train(Stage[Settings]):
             result=from_data(Trained, {"arm": chosen.arm, **figures}),
             measured={"tokens": figures["tokens"]},
         )
+
+
+def _losses(curve: Path) -> Losses:
+    """The loss by step, of this process and those that were stopped before it; a step done again counts once."""
+    found = dict[int, float]()
+    for line in curve.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):  # a line that a kill cut off
+            step, loss = json.loads(line)
+            found[step] = loss
+    steps = sorted(found)
+    return Losses(steps=tuple(steps), losses=tuple(found[step] for step in steps))
 
 
 def _used(t: TrainConfig) -> TrainConfig:

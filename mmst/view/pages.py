@@ -36,6 +36,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Content], Iterator[str]]], ...] = (
     ("labels", "Labels by vote", report.labels),
     ("verdicts", "Verdicts", report.verdicts),
     ("families", "Who solves what", families),
+    ("loss", "Training loss", report.loss),
     ("cost", "Time", report.cost),
     ("notes", "Caveats", report.notes),
 )
@@ -70,7 +71,12 @@ class Pages:
             for r in found.rounds
             for s in r.stages
         ]
-        curves = [(key, Markup(loss_chart(points, key))) for key, points in under_way.losses(folder).items()]
+        open_ones = {s.place.key for r in found.rounds for s in r.stages if not s.complete}
+        curves = [
+            (key, Markup(loss_chart(points, key)))
+            for key, points in under_way.losses(folder).items()
+            if key in open_ones
+        ]
         sections = list[tuple[str, str, Markup]]()
         head = Markup("")
         if found.config is not None:

@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmst.core.config import parse
-from mmst.core.errors import ModelError, UserError
+from mmst.core.errors import ModelError, TrainingError, UserError
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import TrainSpec
 from mmst.core.records import Example, from_json
 from mmst.core.results import Trained
 from mmst.core.results import Trainset as Chosen
 from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import losses
 from mmst.core.weights import checkpoint_folder
 from mmst.stages import train
 from mmst.stages.train import annotated_share, enough, epochs, order
@@ -124,6 +125,29 @@ def test_the_stage_is_the_folder_that_the_trainer_wrote(tmp_path: Path) -> None:
     assert (checkpoint_folder(engines.store, made) / "model.safetensors").read_bytes() == b"weights"
     assert made.result(Trained) == Trained(arm="mmst", loss=0.5, tokens=99, steps=3, dropped=0, threads=2)
     assert not Path(engines.made.spec.scratch).exists()
+
+
+def test_the_losses_of_a_stopped_training_and_the_one_that_continues_it_are_kept(tmp_path: Path) -> None:
+    class Stopping(Trainer):
+        """Is killed after step 4, and goes on from its checkpoint of step 2."""
+
+        tries = 0
+
+        def train(self, spec: TrainSpec, on_step: OnStep = lambda step, loss: None) -> dict[str, float]:
+            self.tries += 1
+            for step in range(1, 5) if self.tries == 1 else range(3, 7):
+                on_step(step, step / 10 + self.tries)
+            if self.tries == 1:
+                raise TrainingError("killed")
+            return super().train(spec)
+
+    engines = Engines(tmp_path)
+    engines.made = Stopping()
+    with pytest.raises(TrainingError):
+        engines.train(new=[example(1)])
+    made = engines.train(new=[example(1)])
+    assert losses(engines.store, made.ref) == {1: 1.1, 2: 1.2, 3: 2.3, 4: 2.4, 5: 2.5, 6: 2.6}
+    assert not any("losses" in entry.name for entry in made.files)
 
 
 ADAPTER = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from mmst.core import locks
+from mmst.core import locks, sealed
+from mmst.core.manifest import LOSSES
+from mmst.core.records import to_json
+from mmst.core.stored import Losses
 from mmst.view.app import HEADERS, application
 from mmst.view.server import LOOPBACK
 from tests.support.runs import Made
@@ -188,6 +191,15 @@ def test_a_run_that_goes_on_shows_how_far_it_is_and_comes_anew(tmp_path: Path) -
     assert "60 s left" in text
     assert "0.100 at step 10" in text
     assert 'http-equiv="refresh"' not in client.get(f"/runs/{name}").text
+
+
+def test_the_losses_of_a_finished_training_are_shown(tmp_path: Path) -> None:
+    made = Made(tmp_path / "out")
+    trained = made.stage(1, "mmst", "train")
+    assert trained is not None
+    sealed.write(made.store, f"{trained.ref}/{LOSSES}", to_json(Losses(steps=(1, 2), losses=(0.9, 0.25))))
+    client = TestClient(application(made.store, lambda run: tmp_path / run, cache=tmp_path / "cache"))
+    assert "0.250 at step 2" in client.get(f"/runs/{made.run}").text
 
 
 def test_who_waits_for_the_first_look_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
