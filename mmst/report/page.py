@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mmst.core.records import CheckedSample, Labelling, Verdict
+from mmst.core.config import Config
+from mmst.core.records import CheckedSample, Labelling, Verdict, to_data
 from mmst.core.stats import wilson
+from mmst.core.visible import json_text
 from mmst.report.accuracy import accuracy, families
 from mmst.report.charts import loss_chart, percent, stacked
 from mmst.report.content import Content, Specimen, css_class, method_title, safe, table
+from mmst.runs.compare import flat
 from mmst.runs.summary import FUNNEL, LabelSummary
 
 STYLE = Path(__file__).with_name("report.css")
@@ -37,6 +40,7 @@ def page(content: Content) -> str:
         ("loss", "Training loss", loss(content)),
         ("cost", "Time", cost(content)),
         ("notes", "Caveats", notes(content)),
+        ("recipe", "Recipe", recipe(content)),
     )
     made = [(anchor, name, "".join(parts)) for anchor, name, parts in sections]
     footer = f"Run <code>{safe(content.summary.run)}</code>."
@@ -270,6 +274,17 @@ def notes(content: Content) -> Iterator[str]:
         "the same problems.",
     ]
     yield f"<ul>{''.join(f'<li>{safe(note)}</li>' for note in said)}</ul>"
+
+
+def recipe(content: Content) -> Iterator[str]:
+    """The recipe with all its keys, folded up."""
+    yield f"<details><summary>all keys and their values</summary>{keys(content.config)}</details>"
+
+
+def keys(config: Config) -> str:
+    """A recipe's keys, as `--set` names them, with their values."""
+    rows = [f"<tr><td>{safe(key)}</td><td>{safe(json_text(value))}</td></tr>" for key, value in flat(to_data(config))]
+    return table("<th>key</th><th>value</th>", rows, "keys")
 
 
 def _question(s: Specimen) -> str:

@@ -131,13 +131,13 @@ def _differences(one: RunSummary, other: RunSummary) -> Iterator[Difference]:
     """The keys that can change results and differ; none where a run's recipe was not recorded."""
     if one.config is None or other.config is None:
         return
-    first, second = dict(_flat(what_counts(one.config))), dict(_flat(what_counts(other.config)))
+    first, second = dict(flat(what_counts(one.config))), dict(flat(what_counts(other.config)))
     for key in dict.fromkeys([*first, *second]):
         if first.get(key) != second.get(key):
             yield Difference(key=key, first=first.get(key), second=second.get(key))
 
 
-def _flat(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def flat(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The values of nested mappings and lists of mappings, by their paths."""
     if isinstance(data, Mapping):
         parts: Sequence[tuple[Any, Any]] = list(data.items())
@@ -147,4 +147,4 @@ def _flat(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, data
         return
     for name, value in parts:
-        yield from _flat(value, f"{path}.{name}" if path else str(name))
+        yield from flat(value, f"{path}.{name}" if path else str(name))

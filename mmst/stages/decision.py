@@ -72,7 +72,7 @@ def decide(challenger: Evaluated, champion: Evaluated | None, rule: PromoteConfi
         holds = mean >= -rule.tolerance
         checks.append(
             f"{task}, {method}: {_points(mean)} ({change.count(1)} gained, {change.count(-1)} lost of {len(change)} "
-            f"problems); may lose {100 * rule.tolerance:.1f}: {_word(holds)}"
+            f"problems); not below {-100 * rule.tolerance:+.1f}: {_word(holds)}"
         )
         if not holds:
             worse.append(f"{method} on {task} by {abs(100 * mean):.1f} points")

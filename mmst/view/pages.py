@@ -9,7 +9,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mmst.core.config import to_text
 from mmst.core.errors import UserError
 from mmst.core.ports import Store
 from mmst.observe import under_way
@@ -100,7 +99,7 @@ class Pages:
         found = self._summary(name)
         if found.config is None:
             raise UserError(f"the recipe of run {found.run} was not recorded")
-        return {"run": found.run, "config": found.config, "text": to_text(found.config)}
+        return {"run": found.run, "keys": Markup(report.keys(found.config))}
 
     def samples(self, name: str, wanted: Filter, page: int) -> dict[str, Any]:
         """A page of the samples that are wanted, and how many there are of each kind."""

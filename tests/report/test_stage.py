@@ -85,9 +85,21 @@ def test_it_shows_every_part(made: Any) -> None:
         "Who solves what",
         "Real samples",
         "Translations",
+        "Training loss",
         "Time",
         "Caveats",
+        "Recipe",
     ]
+
+
+def test_the_recipe_is_there_with_all_its_keys(made: Any) -> None:
+    text = Page(made[3]).text
+    for key, value in (("loop.rounds", "2"), ("problems.train.0.count", "40"), ("train.lr", "0.0")):
+        assert re.search(rf"{re.escape(key)}\s*{value}", text), key
+
+
+def test_each_training_has_its_curve(made: Any) -> None:
+    assert made[3].count("0.500 at step 2") == 6  # three arms, two rounds
 
 
 def test_accuracies_stand_beside_their_controls_with_intervals(made: Any) -> None:

@@ -7,11 +7,24 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mmst.core import stats
+from mmst.core import sealed, stats
 from mmst.core.config import parse, run_id
-from mmst.core.manifest import Manifest, Place
-from mmst.core.records import CheckedSample, Decision, Outcome, Problem, Report, Sample, Score, Split, Verdict, to_data
+from mmst.core.manifest import LOSSES, Manifest, Place
+from mmst.core.records import (
+    CheckedSample,
+    Decision,
+    Outcome,
+    Problem,
+    Report,
+    Sample,
+    Score,
+    Split,
+    Verdict,
+    to_data,
+    to_json,
+)
 from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import Losses
 from mmst.runs.summary import record_config
 from mmst.storage.folder import FolderStore
 from tests.support.fakes import Fakes
@@ -127,7 +140,8 @@ def make_run(e: Fakes, *, problems: int = 40, heldout: int = 60, rounds: int = 2
                 stage("build_trainset", round, arm, checked=check),
                 counts={"new": 37, "new.text.own": 20, "new.code.own": 9, "new.code.translation": 8, "annotated": 24},
             )
-            finish(stage("train", round, arm, checked=check))
+            trained = finish(stage("train", round, arm, checked=check))
+            sealed.write(store, f"{trained.ref}/{LOSSES}", to_json(Losses(steps=(1, 2), losses=(0.9, 0.5))))
             measured = evaluate(round, arm, 0.5 + 0.08 * round if arm == "mmst" else 0.53)
         decision = Decision(
             promote=round == 1,
