@@ -42,7 +42,8 @@ Event = Mapping[str, Any]
 EVENTS = "MMST_EVENTS"
 PLACE = "MMST_PLACE"
 EVENT_EVERY = 0.2
-PLAIN_EVERY = 5.0
+PLAIN_FIRST, PLAIN_EVERY = 2.0, 60.0
+"""Seconds of a task after which a log has the first line of it, and then another one."""
 
 
 class Display(Protocol):
@@ -182,12 +183,12 @@ class _Running:
     total: int
     unit: str
     started: float
-    shown: float
+    due: float
     bar: TaskID | None = None
 
 
 class Plain:
-    """Lines for logs: one every `PLAIN_EVERY` seconds of work, and one at the end."""
+    """Lines for logs: one soon, one a minute, and one at the end."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -200,8 +201,8 @@ class Plain:
             self.running[event["id"]] = _started(event, now)
         elif (task := self.running.get(event["id"])) is None:
             return
-        elif event["event"] == "advance" and now - task.shown >= PLAIN_EVERY:
-            task.shown = now
+        elif event["event"] == "advance" and now >= task.due:
+            task.due = now + PLAIN_EVERY
             of = f"/{task.total}" if task.total else ""
             parts = [task.label, f"{event['done']}{of} {task.unit}", *_pace(task, event, now), _note(event)]
             self._print("  ".join(filter(None, parts)))
@@ -305,7 +306,7 @@ def _started(event: Event, now: float) -> _Running:
         label = place.step if place.step.startswith(label) else f"{place.step}: {label}"
         where = f"round {place.round}  {place.arm:<14}"
     label = one_line(redacted(f"{label:<22} {where}".rstrip()), 200)
-    return _Running(label, int(event["total"]), one_line(str(event["unit"]), 40), now, now)
+    return _Running(label, int(event["total"]), one_line(str(event["unit"]), 40), now, now + PLAIN_FIRST)
 
 
 def _finished(task: _Running, event: Event) -> str:
