@@ -18,6 +18,7 @@ from mmst.cli import (
     experiment,
     export,
     grade,
+    init,
     look,
     machine,
     model,
@@ -154,7 +155,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
     SINGLE: tuple(stages.NAMES),
     "Verdicts alone": (programs.check_programs, programs.rerun, grade.grade, grade.extract, grade.labels),
-    SET_UP: (run.recipes, run.methods, run.compile, machine.serve, rollout.rollout, machine.doctor),
+    SET_UP: (init.init, run.recipes, run.methods, run.compile, machine.serve, rollout.rollout, machine.doctor),
 }
 """The commands by panel of the help: a function, or the name of one that is made later."""
 GROUPS = {"problems": look.problems, "model": model.model}

@@ -75,7 +75,20 @@ def test_every_stage_of_the_flow_is_a_command() -> None:
         "report",
         "served-model",
     }
-    others = {"experiment", "plan", "run", "status", "show", "compare", "recipes", "compile", "doctor", "serve", "view"}
+    others = {
+        "experiment",
+        "plan",
+        "run",
+        "status",
+        "show",
+        "compare",
+        "recipes",
+        "compile",
+        "doctor",
+        "serve",
+        "view",
+        "init",
+    }
     alone = {"check-programs", "rerun", "grade", "extract", "labels", "methods", "export"}
     cluster = {"preflight", "submit", "trigger", "rollout"}
     assert stages | others | alone | cluster == set(COMMANDS)
