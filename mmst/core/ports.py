@@ -283,10 +283,14 @@ class Registry(Protocol):
         *,
         params: Mapping[str, str],
         metrics: Mapping[str, float],
+        curves: Mapping[str, Mapping[int, float]],
         artifacts: Mapping[str, bytes],
         tags: Mapping[str, str],
     ) -> str:
-        """Log one round (step = round) of the run named `run`; returns the MLflow run id."""
+        """Log one round of the run named `run`; returns the MLflow run id.
+
+        The step of a metric is the round; `curves` are metrics by steps of their own.
+        """
 
     def register(
         self,

@@ -79,6 +79,7 @@ class MlflowRegistry:
         *,
         params: Mapping[str, str],
         metrics: Mapping[str, float],
+        curves: Mapping[str, Mapping[int, float]],
         artifacts: Mapping[str, bytes],
         tags: Mapping[str, str],
     ) -> str:
@@ -93,6 +94,7 @@ class MlflowRegistry:
             # The same time for the same round: a point that is logged twice is stored once.
             at = found.info.start_time + 1000 * round
             points = [Metric(name, value, at, round) for name, value in metrics.items()]
+            points += [Metric(name, v, at, step) for name, curve in curves.items() for step, v in curve.items()]
             pairs = [Param(name[:250], _short(value, _LONGEST_PARAM)) for name, value in params.items()]
             labels = [RunTag(name, _short(value, _LONGEST_TAG)) for name, value in tags.items()]
             for i in range(0, max(len(points), len(pairs)), 100):

@@ -20,7 +20,7 @@ from mmst.core.records import Decision, Outcome, Report, to_json
 from mmst.core.results import Measured, Promoted
 from mmst.core.stage import Job, Made, Reads, Stage, effective
 from mmst.core.stage_folder import StageFolder
-from mmst.core.stored import records
+from mmst.core.stored import losses, pointers, records
 from mmst.core.weights import checkpoint_folder
 from mmst.stages import champion as champions
 from mmst.stages.champion import ALL_METHODS, follow
@@ -186,6 +186,7 @@ def _log(
             base.round,
             params=run.params,
             metrics=dict(_metrics(base)),
+            curves={},
             artifacts={"report.json": to_json(base).encode()},
             tags=tags,
         )
@@ -197,6 +198,7 @@ def _log(
         report.round,
         params=run.params,
         metrics=metrics,
+        curves=_curves(ports.store, run.run, report.round),
         artifacts={
             "report.json": to_json(report).encode(),
             "decision.json": to_json(decision).encode(),
@@ -205,6 +207,13 @@ def _log(
         tags=tags | {f"mmst.decision.{report.round:02d}": decision.reason},
     )
     done.finish()
+
+
+def _curves(store: Store, run: str, round: int) -> dict[str, Mapping[int, float]]:
+    """The training losses of the round's arms, by step."""
+    trained = ((place, ref) for place, ref, _ in pointers(store, run) if place.step == "train" and place.round == round)
+    found = {f"{place.arm}.round-{round:02d}.loss": losses(store, ref) for place, ref in trained}
+    return {name: curve for name, curve in found.items() if curve}
 
 
 def _report(evaluation: Manifest) -> Report:

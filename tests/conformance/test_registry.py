@@ -78,6 +78,7 @@ def log(registry: MlflowRegistry, round: int, **metrics: float) -> str:
         round,
         params={"sampling.k": "4", "long": "x" * 9000},
         metrics=metrics,
+        curves={},
         artifacts={"report.json": json.dumps(metrics).encode()},
         tags={"mmst.recipe": "demo"},
     )
@@ -95,6 +96,14 @@ def test_a_round_is_logged_at_its_step_with_parameters_artifacts_and_tags(regist
     assert run.data.params["sampling.k"] == "4"
     assert run.data.tags["mmst.recipe"] == "demo"
     assert [f.path for f in client(registry).list_artifacts(run_id, "round-01")] == ["round-01/report.json"]
+
+
+def test_a_curve_is_logged_by_its_own_steps(registry: MlflowRegistry) -> None:
+    curve = {step: 1 / step for step in range(1, 251)}
+    curves = {"mmst.round-01.loss": curve}
+    run_id = registry.log_round("run-1", 1, params={}, metrics={}, curves=curves, artifacts={}, tags={})
+    history = client(registry).get_metric_history(run_id, "mmst.round-01.loss")
+    assert {point.step: point.value for point in history} == curve
 
 
 def test_a_round_that_is_logged_twice_stands_there_once(registry: MlflowRegistry) -> None:
@@ -168,7 +177,7 @@ def test_an_alias_to_a_version_that_is_not_there_is_a_registry_error(registry: M
 
 def test_names_with_quotes_are_found_again(registry: MlflowRegistry) -> None:
     def logged() -> str:
-        return registry.log_round("it's", 1, params={}, metrics={"m": 1.0}, artifacts={}, tags={})
+        return registry.log_round("it's", 1, params={}, metrics={"m": 1.0}, curves={}, artifacts={}, tags={})
 
     assert logged() == logged()
 
@@ -236,7 +245,7 @@ def test_the_champion_answers_questions_in_a_clean_process(registry: MlflowRegis
 def test_processes_that_start_at_once_on_no_database_all_succeed(tmp_path: Path) -> None:
     code = (
         "import sys; from mmst.registry.mlflow import MlflowRegistry as R;"
-        "print(R(sys.argv[1]).log_round('run-1', 1, params={}, metrics={'m': 1.0}, artifacts={}, tags={}))"
+        "print(R(sys.argv[1]).log_round('run-1', 1, params={}, metrics={'m': 1.0}, curves={}, artifacts={}, tags={}))"
     )
     command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/new.db"]
     started = [

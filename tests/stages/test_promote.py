@@ -13,12 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmst.core import sealed
 from mmst.core.config import PromoteConfig
 from mmst.core.errors import ConfigError
-from mmst.core.manifest import Manifest
+from mmst.core.manifest import LOSSES, Manifest, Place
 from mmst.core.ports import Champion
-from mmst.core.records import Decision, Outcome, Report, from_data, to_data
+from mmst.core.records import Decision, Outcome, Report, from_data, to_data, to_json
 from mmst.core.results import Promoted
+from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import Losses
 from mmst.stages import champion as champions
 from mmst.stages import promote
 from mmst.stages.champion import follow
@@ -460,6 +463,17 @@ def test_the_round_is_logged_with_its_controls_and_the_base_at_its_own_round(tmp
     assert logged["main.text.low"] < 0.5 < logged["main.text.high"]
     assert rounds["test-run/1"]["params"]["sampling.k"] == "4"
     assert json.loads(rounds["test-run/1"]["artifacts"]["decision.json"])["promote"]
+
+
+def test_the_round_is_logged_with_the_losses_of_all_its_arms(tmp_path: Path) -> None:
+    w = world(tmp_path)
+    for round, arm, loss in ((1, "mmst", 0.25), (1, "own-code", 0.5), (2, "mmst", 0.125)):
+        at = Place(run="test-run", round=round, arm=arm, step="train")
+        trained = StageFolder.open(w.store, "train", version=1, config=[round, arm], inputs={}, place=at).finish()
+        sealed.write(w.store, f"{trained.ref}/{LOSSES}", to_json(Losses(steps=(1,), losses=(loss,))))
+    promoted(w, "a", 50)
+    curves = {"mmst.round-01.loss": {"1": 0.25}, "own-code.round-01.loss": {"1": 0.5}}
+    assert w.made.read()["rounds"]["test-run/1"]["curves"] == curves
 
 
 def test_another_run_that_shares_the_decision_is_logged_too(tmp_path: Path) -> None:
