@@ -7,9 +7,10 @@
         Ann has 3 …   text    3 + 4 = 7 .\\nThe answer is 7  7
         Ann has 3 …   code    print(3 + 4)                  7
 
-A list of questions, or a table with a column `question`, gives a row per question and method; with
-a column `method` too, a row per row. Programs run in gVisor. Where that is missing they are not
-run: `answer` is None and `reason` says why. Only a consumer who asks for it runs them unconfined:
+A question, a list of questions, or a table with a column `question` (a DataFrame, a mapping of columns, or a list of
+mappings) gives a row per question and method; with a column `method` too, a row per row. The weights are loaded and
+the sandbox is started by the first call, and kept for those after it. Programs run in gVisor. Where that is missing
+they are not run: `answer` is None and `reason` says why. Only a consumer who asks for it runs them unconfined:
 
     mlflow.pyfunc.load_model(uri, model_config={"check": {"sandbox": "subprocess"}})
 
@@ -22,10 +23,13 @@ command line does, it connects the providers through `wiring`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mmst import wiring
 from mmst.core.config import Config, parse
@@ -42,6 +46,8 @@ from mmst.registry import reference
 
 if TYPE_CHECKING:
     import pandas
+
+T = TypeVar("T")
 
 COLUMNS = ("question", "method", "solution", "answer", "reason")
 
@@ -64,6 +70,10 @@ class Solver:
         self.config = config
         self._checkpoint = Manifest(stage="registry", key="", inputs={}, files=(), location=str(folder))
         self._engines = wiring.connect(config, Quiet())
+        self._alone = threading.Lock()
+        self._sampler = _Kept(lambda: self._engines.sampler(self._checkpoint))
+        self._sandbox = _Kept(self._engines.sandbox)
+        weakref.finalize(self, _close, self._sampler.stack, self._sandbox.stack)
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> pandas.DataFrame:
         """A DataFrame with `COLUMNS` for a list of questions or a table; called by MLflow."""
@@ -91,15 +101,16 @@ class Solver:
             )
             for i, (question, by) in enumerate(asked)
         ]
-        with self._engines.sampler(self._checkpoint) as sampler:
-            completions = sampler.sample(requests, lambda _: None)
+        with self._alone:
+            completions = self._sampler.opened().sample(requests, lambda _: None) if requests else []
         solutions = [method(by, files).solution(c[0].text) for (_, by), c in zip(asked, completions, strict=True)]
         programs = {
             str(i): Program(id=str(i), source=solution)
             for i, ((_, by), solution) in enumerate(zip(asked, solutions, strict=True))
             if method(by, files).executes and solution and not completions[i][0].failure
         }
-        executed, trouble = self._execute(list(programs.values()))
+        with self._alone:
+            executed, trouble = self._execute(list(programs.values()))
         answers = []
         for i, ((question, by), solution) in enumerate(zip(asked, solutions, strict=True)):
             done, reason, failure = executed.get(str(i)), "", completions[i][0].failure
@@ -122,26 +133,82 @@ class Solver:
         c = self.config.check
         limits = Limits(timeout=c.timeout, memory_mib=c.memory_mib, output_kib=c.output_kib)
         try:
-            with self._engines.sandbox() as box:
-                return {e.id: e for e in box.run(programs, limits)}, ""
+            return {e.id: e for e in self._sandbox.opened().run(programs, limits)}, ""
         except MmstError as e:
+            self._sandbox.stack.close()
             return {}, f"program not run: {e}"
 
     def _asked(self, data: Any) -> list[tuple[str, str]]:
-        if hasattr(data, "columns"):
-            if "question" not in data.columns:
-                raise DataError("the table has no column 'question'", value=list(data.columns))
-            questions = [str(q) for q in data["question"]]
-            if "method" in data.columns:
-                return list(zip(questions, (self._known(str(m)) for m in data["method"]), strict=True))
-        else:
-            questions = [data] if isinstance(data, str) else [str(q) for q in data]
-        return [(question, by) for question in questions for by in self.config.methods]
+        return [
+            (question, by)
+            for question, named in _rows(data)
+            for by in (self.config.methods if named is None else (self._known(named),))
+        ]
 
     def _known(self, name: str) -> str:
         if name not in self.config.methods:
             raise ConfigError("this model was not trained for this method", value=name, remedy=str(self.config.methods))
         return name
+
+
+class _Kept(Generic[T]):
+    """What is opened when it is first asked for, and stays open; after `stack.close()`, it is opened anew."""
+
+    def __init__(self, make: Callable[[], contextlib.AbstractContextManager[T]]) -> None:
+        self.stack = contextlib.ExitStack()
+        self._make = make
+        self._found: list[T] = []
+
+    def opened(self) -> T:
+        if not self._found:
+            self._found.append(self.stack.enter_context(self._make()))
+            self.stack.callback(self._found.clear)
+        return self._found[0]
+
+
+def _close(*stacks: contextlib.ExitStack) -> None:
+    for stack in stacks:
+        stack.close()
+
+
+def _rows(data: Any) -> Iterator[tuple[str, str | None]]:
+    """Question and, where one is named, method of each row; `DataError` for anything that is no question."""
+    if hasattr(data, "columns"):
+        data = {str(name): list(data[name]) for name in data.columns}
+    if isinstance(data, str):
+        data = [data]
+    if isinstance(data, Mapping):
+        yield from _columns(data)
+        return
+    if not isinstance(data, Iterable):
+        raise DataError("predict takes questions, or a table with a column 'question'", value=data)
+    for i, row in enumerate(data):
+        if isinstance(row, Mapping):
+            yield from _columns(row, f"row {i}: ")
+        else:
+            yield _text(row, f"row {i}"), None
+
+
+def _columns(table: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, str | None]]:
+    if "question" not in table:
+        raise DataError(f"{where}the table has no column 'question'", value=list(table))
+    questions = _listed(table["question"])
+    methods = _listed(table["method"]) if "method" in table else None
+    if methods is not None and len(methods) != len(questions):
+        raise DataError(f"{where}there are {len(questions)} questions and {len(methods)} methods")
+    for i, question in enumerate(questions):
+        at = f"{where}question {i}" if len(questions) > 1 else f"{where}question"
+        yield _text(question, at), None if methods is None else _text(methods[i], at.replace("question", "method"))
+
+
+def _listed(column: Any) -> list[Any]:
+    return list(column) if isinstance(column, Iterable) and not isinstance(column, str) else [column]
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{where} is no text", value=value)
+    return str(value)
 
 
 def folder(version: Path | str) -> Path:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pandas
 import pytest
 
 from mmst import pyfunc, wiring
-from mmst.core.errors import ConfigError, DataError, SetupError
+from mmst.core.errors import ConfigError, DataError, SandboxError, SetupError
 from mmst.core.ports import Completion, Request
 from mmst.sandbox.providers.subprocess import SubprocessSandbox
 
@@ -25,10 +27,13 @@ class Scripted:
     def __init__(self, writes: dict[str, str], sandbox: bool = True) -> None:
         self.writes, self.has_sandbox = writes, sandbox
         self.asked: list[Request] = []
+        self.opened: list[str] = []
 
     @contextlib.contextmanager
     def sampler(self, checkpoint: Any) -> Iterator[Scripted]:
+        self.opened.append("sampler")
         yield self
+        self.opened.append("sampler closed")
 
     def sample(self, requests: Sequence[Request], *told: Callable[[int], None]) -> list[list[Completion]]:
         self.asked += requests
@@ -38,8 +43,10 @@ class Scripted:
     def sandbox(self) -> Iterator[SubprocessSandbox]:
         if not self.has_sandbox:
             raise SetupError("gVisor is not installed", remedy="install runsc")
+        self.opened.append("sandbox")
         with SubprocessSandbox(workers=1) as box:
             yield box
+        self.opened.append("sandbox closed")
 
 
 @pytest.fixture
@@ -90,6 +97,79 @@ def test_what_cannot_be_asked_is_said(solver: Any) -> None:
         solver()[0].predict(pandas.DataFrame({"q": ["a"]}))
     with pytest.raises(ConfigError, match="not trained for this method"):
         solver()[0].predict(pandas.DataFrame({"question": ["a"], "method": ["poetry"]}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "Sum?",
+        ["Sum?"],
+        ("Sum?",),
+        pandas.Series(["Sum?"]),
+        numpy.array(["Sum?"]),
+        {"question": "Sum?"},
+        {"question": ["Sum?"]},
+        {"question": numpy.array(["Sum?"])},
+        [{"question": "Sum?"}],
+        pandas.DataFrame({"question": ["Sum?"], "id": [7]}),
+    ],
+)
+def test_questions_come_in_every_form_that_mlflow_hands_over(solver: Any, data: Any) -> None:
+    found = solver()[0].predict(data)
+    assert list(zip(found["question"], found["method"], strict=True)) == [("Sum?", "text"), ("Sum?", "code")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"question": ["a", "b"], "method": ["code", "text"]},
+        [{"question": "a", "method": "code"}, {"question": "b", "method": "text"}],
+    ],
+)
+def test_each_row_may_name_its_method(solver: Any, data: Any) -> None:
+    assert list(solver()[0].predict(data)["method"]) == ["code", "text"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"q": ["a"]}, "no column 'question', got ['q']"),
+        ([{"q": "a"}], "row 0: the table has no column 'question'"),
+        (["a", 7], "row 1 is no text, got 7"),
+        ([["a"]], "row 0 is no text"),
+        ({"question": ["a", None]}, "question 1 is no text"),
+        (pandas.DataFrame({"question": ["a", float("nan")]}), "question 1 is no text"),
+        ({"question": ["a"], "method": ["code", "text"]}, "1 questions and 2 methods"),
+        ({"question": ["a"], "method": [1]}, "method is no text"),
+        (7, "predict takes questions"),
+        (None, "predict takes questions"),
+    ],
+)
+def test_what_is_no_question_is_refused_in_one_line(solver: Any, data: Any, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        solver()[0].predict(data)
+    assert said in str(refused.value)
+
+
+def test_weights_and_sandbox_are_opened_once_and_closed_with_the_model(solver: Any) -> None:
+    model, engines = solver()
+    assert engines.opened == []
+    for _ in range(3):
+        model.predict(["Sum?"])
+    assert engines.opened == ["sampler", "sandbox"]
+    del model
+    gc.collect()
+    assert sorted(engines.opened) == ["sampler", "sampler closed", "sandbox", "sandbox closed"]
+
+
+def test_a_sandbox_that_failed_is_started_anew(solver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, engines = solver()
+    model.predict(["Sum?"])
+    with monkeypatch.context() as broken:
+        broken.setattr(SubprocessSandbox, "run", lambda *_: (_ for _ in ()).throw(SandboxError("it died")))
+        assert "it died" in model.predict(["Sum?"])["reason"][1]
+    assert list(model.predict(["Sum?"])["answer"]) == ["7", "7"]
+    assert engines.opened.count("sandbox") == 2
 
 
 def test_no_questions_give_an_empty_table_with_the_same_columns(solver: Any) -> None:
