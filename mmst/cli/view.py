@@ -29,8 +29,10 @@ def view(
     """
     from mmst.cli.run import logs_folder
     from mmst.core.extras import needed
+    from mmst.core.process import stop_on_signals
     from mmst.wiring import open_store
 
+    stop_on_signals("nothing is shown any more")
     with needed("view", "the web application cannot be loaded"):
         from mmst.view import server
     there(out)

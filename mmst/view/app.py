@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,10 +23,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mmst.core.errors import MmstError, UserError
 from mmst.core.ports import Store
 from mmst.core.redaction import redacted
-from mmst.core.visible import replaced
+from mmst.core.visible import json_text, replaced
+from mmst.observe import terminal
 from mmst.report.page import STYLE
 from mmst.view.diff import differing
-from mmst.view.index import Filter
+from mmst.view.index import COLUMNS, Filter
+from mmst.view.later import NotYet
 from mmst.view.pages import Pages
 
 POLICY = (
@@ -77,6 +79,8 @@ def application(
         run = request.path_params["run"]
         lines: Iterator[bytes] = pages.lines(run, _filter(request))
         name = {"content-disposition": f'attachment; filename="{_plain(run)}-samples.jsonl"'}
+        if request.method == "HEAD":
+            return Response(media_type="application/x-ndjson", headers=name)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=name)
 
     def compare(request: Request) -> dict[str, Any]:
@@ -86,39 +90,42 @@ def application(
         sheets = (STYLE, Path(__file__).with_name("view.css"))
         return Response("".join(s.read_text(encoding="utf-8") for s in sheets), media_type="text/css")
 
+    def under_way(request: Request, error: Exception) -> Response:
+        return HTMLResponse(show("reading.html", request, {}), 503, {"retry-after": "1"})
+
     def failed(request: Request, error: Exception) -> Response:
         status, said = 500, "an unexpected error; the terminal in which `mmst view` runs says more"
+        if not isinstance(error, MmstError | HTTPException):
+            terminal.warn(f"{request.url.path}: unexpected {type(error).__name__}: {error}")
         if isinstance(error, HTTPException):
             status, said = error.status_code, error.detail
         elif isinstance(error, MmstError):
             status, said = (404 if isinstance(error, UserError) else 502), redacted(str(error))
         return HTMLResponse(show("error.html", request, {"status": status, "said": said}), status)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
-        pages.close()
-
     app = Starlette(
-        lifespan=lifespan,
         routes=[
             Route("/", page("runs.html", lambda _: pages.runs())),
             Route("/compare", page("compare.html", compare)),
-            Route("/runs/{run}", page("run.html", lambda r: pages.run(r.path_params["run"]))),
+            Route(
+                "/runs/{run}",
+                page("run.html", lambda r: pages.run(r.path_params["run"], r.query_params.get("stages") == "all")),
+            ),
             Route("/runs/{run}/recipe", page("recipe.html", lambda r: pages.recipe(r.path_params["run"]))),
             Route("/runs/{run}/labels", page("labels.html", lambda r: pages.labels(r.path_params["run"]))),
             Route("/runs/{run}/samples", page("samples.html", samples)),
             Route("/runs/{run}/samples.jsonl", download),
             Route(
-                "/runs/{run}/problems/{problem}",
+                "/runs/{run}/problems/{problem:path}",
                 page("problem.html", lambda r: pages.problem(r.path_params["run"], r.path_params["problem"])),
             ),
             Route("/style.css", style),
             Route("/icon.svg", lambda _: Response(ICON, media_type="image/svg+xml")),
         ],
-        exception_handlers={MmstError: failed, HTTPException: failed, Exception: failed},
+        exception_handlers={NotYet: under_way, MmstError: failed, HTTPException: failed, Exception: failed},
     )
     app.add_middleware(Guard, ticket=ticket, hosts=hosts)
+    app.state.close = pages.close
     return app
 
 
@@ -153,11 +160,16 @@ class Guard:
             others = [(name, value) for name, value in request.query_params.multi_items() if name != "ticket"]
             path = "/" + request.url.path.lstrip("/\\")  # a path that begins with two leads to another host
             answer = RedirectResponse(f"{path}?{urlencode(others)}" if others else path)
-            answer.set_cookie(COOKIE, self._ticket, httponly=True, samesite="strict")
+            # Lax, not strict: else a link in a chat leads to a page that refuses itself.
+            answer.set_cookie(self._cookie(request), self._ticket, httponly=True, samesite="lax")
             return answer
-        if self._is(request.cookies.get(COOKIE, "")):
+        if self._is(request.cookies.get(self._cookie(request), "")):
             return None
         return PlainTextResponse("open the address with ?ticket=… that `mmst view` printed\n", 403)
+
+    def _cookie(self, request: Request) -> str:
+        """Its name. Browsers send a host's cookies to all of its ports."""
+        return f"{COOKIE}-{request.url.port or 80}"
 
     def _is(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._ticket.encode())
@@ -171,7 +183,20 @@ def _host(headers: Headers) -> str:
 
 def _filter(request: Request) -> Filter:
     asked = request.query_params
-    return Filter(**{name: asked[name] for name in _FIELDS if name in asked})
+    return Filter(**{name: _chosen(name, asked[name]) for name in _FIELDS if name in asked})
+
+
+def _chosen(name: str, value: str) -> str:
+    """What a choice of the form stands for (`in_form`)."""
+    try:
+        return str(json.loads(f'"{value}"')) if name in COLUMNS else value
+    except ValueError:
+        return value
+
+
+def in_form(value: str) -> str:
+    """A value as a form sends it unchanged: what browsers change, and what cannot be seen, is escaped as in JSON."""
+    return json_text(value)[1:-1]
 
 
 def _number(request: Request, name: str, least: int) -> int:
@@ -195,6 +220,8 @@ def _templates() -> Callable[[str, Request, dict[str, Any]], str]:
     )
     environment.filters["address"] = lambda query: urlencode(query)
     environment.filters["words"] = lambda name: str(name).replace("_", " ")
+    environment.filters["in_form"] = in_form
+    environment.filters["path"] = lambda text: quote(str(text), safe="")
     environment.globals["differing"] = differing
 
     def show(template: str, request: Request, content: dict[str, Any]) -> str:

@@ -6,7 +6,10 @@ and every later question is DuckDB's over these files. They are a cache: whateve
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,7 +20,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from mmst.core import private
-from mmst.core.errors import Stopped
+from mmst.core.errors import ConfigError, Stopped, StoreError
 from mmst.core.manifest import Manifest
 from mmst.core.ports import Store
 from mmst.core.records import CheckedSample, digest, from_json
@@ -39,13 +42,19 @@ COLUMNS = ("kind", "round", "arm", "method", "verdict", "task", "family", "write
 """What has few values, of which one is chosen."""
 MOST_SHOWN = 2000
 """Characters of a solution that a list of samples shows."""
+_WORK = "making-"
+"""How what is not finished is called, before its process's number."""
 _VERSION = 1
 """Of the files' columns."""
-_SETTINGS = {"memory_limit": "1GB", "preserve_insertion_order": "true", "autoinstall_known_extensions": "false"}
-_BLOCK = 64 << 20
+_SETTINGS = {"memory_limit": "2GB", "preserve_insertion_order": "true", "autoinstall_known_extensions": "false"}
+_BLOCK = 32 << 20
 """Bytes of records that are read at a time."""
-_ROWS = 16_384
-"""Rows that Parquet keeps together: fewer are found sooner, more take less space."""
+_TOGETHER = 16_384
+"""The most rows that Parquet keeps together: fewer are found sooner, more take less space."""
+_BYTES_TOGETHER = 16 << 20
+"""Bytes of records from which on there are fewer: each thread has so much, several times over, in memory."""
+_DOWNLOADED = 1000
+"""Records that are downloaded at a time."""
 
 _READ = "read_ndjson_objects($files, maximum_object_size = $longest)"
 
@@ -123,18 +132,64 @@ class Page:
     rows: Sequence[Mapping[str, Any]]
 
 
+class Database:
+    """DuckDB in memory. May be used by several threads, each with a cursor of its own."""
+
+    def __init__(self, spill: Path) -> None:
+        self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(spill)})
+        self._cursors = set[duckdb.DuckDBPyConnection]()
+        self.closed = False
+
+    @contextlib.contextmanager
+    def cursor(self, files: Collection[Path] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor to query these files; they are deleted, to be made again, when one cannot be read."""
+        self.check()
+        with self._connection.cursor() as cursor:
+            self._cursors.add(cursor)
+            try:
+                yield cursor
+            except duckdb.InterruptException:
+                raise Stopped("the samples were not read to their end") from None
+            except duckdb.OutOfMemoryException as e:
+                what = "the samples take more memory than `mmst view` may have"
+                raise StoreError(what, why=str(e).partition("\n")[0], remedy="ask for fewer at once") from e
+            except duckdb.Error as e:
+                if not files or isinstance(
+                    e, duckdb.BinderException | duckdb.ParserException | duckdb.CatalogException
+                ):
+                    raise
+                for file in files:
+                    file.unlink(missing_ok=True)
+                remedy = "ask again: they are read anew from the store"
+                raise StoreError("the tables of samples were lost or damaged", why=str(e)[:200], remedy=remedy) from e
+            finally:
+                self._cursors.discard(cursor)
+
+    def check(self) -> None:
+        """`Stopped` when it is closed."""
+        if self.closed:
+            raise Stopped("the samples were not read to their end")
+
+    def close(self) -> None:
+        """Stop whatever is under way."""
+        self.closed = True
+        for cursor in list(self._cursors):
+            cursor.interrupt()
+
+
 class Index:
     """The tables of a store's runs. May be used by several threads."""
 
     def __init__(self, store: Store, folder: Path | None = None) -> None:
         self._store = store
-        self._folder = private.folder((folder or private.cache() / "view") / f"v{_VERSION}")
-        self._making, self._closed = threading.Lock(), False
-        self._database = duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(self._folder / "tmp")})
+        self._folder = _own(folder or private.cache_path() / "view")
+        self._locks, self._lock = dict[Path, threading.Lock](), threading.Lock()
+        self._whole = set[Path]()
+        self._database = Database(self._folder / f"{_WORK}{os.getpid()}-spill")
 
     def close(self) -> None:
-        """Stop reading samples, soon."""
-        self._closed = True
+        """Stop reading samples."""
+        self._database.close()
 
     def samples(self, stages: Sequence[StageState]) -> Samples:
         """The checked samples of a run's complete stages. What is new of them is read first."""
@@ -161,7 +216,7 @@ class Index:
                 return
             checked = kind is CheckedSample
             file = self._samples(manifest, problems) if checked else self._lines(manifest, prefix)
-            with self._database.cursor() as cursor:
+            with self._database.cursor([file]) as cursor:
                 query = f"SELECT line FROM read_parquet({_quoted(file)}) WHERE problem = ?"
                 found: list[tuple[str]] = cursor.execute(query, [problem_id]).fetchall()
             yield from (from_json(kind, line) for (line,) in found)
@@ -181,27 +236,46 @@ class Index:
     def _samples(self, manifest: Manifest, problems: Path | None) -> Path:
         path = self._file(digest([manifest.digest, problems.name if problems else ""]))
         joined = f"read_parquet({_quoted(problems)})" if problems else _NO_PROBLEMS
-        query = f"SELECT * EXCLUDE (place) FROM ({_SAMPLES}) LEFT JOIN {joined} USING (problem) ORDER BY place"
+        once = "* EXCLUDE (place) REPLACE (nullif(solution, completion) AS solution)"
+        query = f"SELECT {once} FROM ({_SAMPLES}) LEFT JOIN {joined} USING (problem) ORDER BY place"
         return self._made(path, manifest, (CHECKED,), query, "*")
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name.removeprefix('sha256:')}.parquet"
 
     def _made(self, path: Path, manifest: Manifest, prefix: tuple[str, ...], query: str, columns: str) -> Path:
-        """The Parquet file of a result, made where it is not there."""
-        with self._making:
-            if not path.is_file():
-                with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-                    work, parts = Path(folder), list[str]()
+        """The Parquet file of a result, made where it is not there, or is not whole."""
+        with self._lock:
+            lock = self._locks.setdefault(path, threading.Lock())
+        if path in self._whole and path.is_file():
+            return path
+        with lock:
+            if not self._is_whole(path):
+                private.folder(self._folder)
+                with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{_WORK}{os.getpid()}-") as folder:
+                    work, parts, rows = Path(folder), list[str](), _TOGETHER
                     for lines in self._blocks(manifest, prefix, work):
-                        if self._closed:
-                            raise Stopped("the samples were not read to their end")
+                        self._database.check()
                         parts.append(str(work / f"{len(parts):06d}.parquet"))
-                        self._read(query, lines, Path(parts[-1]))
+                        rows = min(rows, self._read(query, lines, Path(parts[-1])))
                     whole = f"SELECT {columns} FROM read_parquet($files)"
-                    self._write(whole, {"files": parts}, work / "whole.parquet")
+                    self._write(whole, {"files": parts}, work / "whole.parquet", rows)
+                    with (work / "whole.parquet").open("rb") as file:
+                        os.fsync(file.fileno())
                     (work / "whole.parquet").replace(path)
+            self._whole.add(path)
         return path
+
+    def _is_whole(self, path: Path) -> bool:
+        """Whether the file is there, to its end."""
+        if not path.is_file():
+            return False
+        try:
+            with self._database.cursor() as cursor:
+                cursor.execute(f"SELECT count(*) FROM read_parquet({_quoted(path)})").fetchall()
+        except duckdb.Error:
+            return False
+        return True
 
     def _blocks(self, manifest: Manifest, prefix: tuple[str, ...], folder: Path) -> Iterator[Path]:
         """The records in files of about `_BLOCK` bytes, one at least; every shard's hash is compared first."""
@@ -218,20 +292,23 @@ class Index:
         if size or not any_yet:
             yield path
 
-    def _read(self, query: str, lines: Path, to: Path) -> None:
+    def _read(self, query: str, lines: Path, to: Path) -> int:
+        """Make a part of the table; how many of its rows are to be kept together."""
         with lines.open("rb") as file:
-            longest = max((len(line) for line in file), default=0)
-        values = {"files": [str(lines)], "longest": max(1 << 20, 2 * longest)}
+            sizes = [len(line) for line in file]
+        rows = max(min(_BYTES_TOGETHER * len(sizes) // max(sum(sizes), 1), _TOGETHER), 64)
+        values = {"files": [str(lines)], "longest": max(1 << 20, 2 * max(sizes, default=0))}
         try:
-            self._write(query, values, to)
+            self._write(query, values, to, rows)
         except duckdb.InvalidInputException:  # half a surrogate pair, which a model may have written
             mended = lines.with_suffix(".mended")
             with lines.open("rb") as file, mended.open("wb") as other:
                 other.writelines(map(_mended, file))
-            self._write(query, values | {"files": [str(mended)]}, to)
+            self._write(query, values | {"files": [str(mended)]}, to, rows)
+        return rows
 
-    def _write(self, query: str, values: Mapping[str, Any], to: Path) -> None:
-        options = f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS})"
+    def _write(self, query: str, values: Mapping[str, Any], to: Path, rows: int) -> None:
+        options = f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows})"
         with self._database.cursor() as cursor:
             cursor.execute(f"COPY ({query}) TO {_quoted(to)} {options}", dict(values))
 
@@ -239,14 +316,15 @@ class Index:
 class Samples:
     """The checked samples of one run, in the order in which they were drawn."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, tables: Sequence[Table], problems: Path | None) -> None:
+    def __init__(self, database: Database, tables: Sequence[Table], problems: Path | None) -> None:
         self._database, self._tables, self._problems = database, tables, problems
+        self._files = [t.file for t in tables] + ([problems] if problems else [])
 
     def page(self, wanted: Filter, page: int, size: int) -> Page:
         """The samples of one page (1 is the first; the last one, where there are fewer)."""
         if not self._tables:
             return Page(total=0, counts={}, rows=())
-        with self._database.cursor() as cursor:
+        with self._database.cursor(self._files) as cursor:
             source = self._with_text(cursor, wanted.text)
             total, counts = _counts(cursor, source, wanted)
             page = max(min(page, -(-total // size)), 1)
@@ -258,27 +336,31 @@ class Samples:
             return Page(total=total, counts=counts, rows=[*self._rows(cursor, keys)])
 
     def lines(self, wanted: Filter) -> Iterator[bytes]:
-        """The records as the store has them, a line each, with where in the run they stand."""
-        with self._database.cursor() as cursor:
-            source = self._with_text(cursor, wanted.text) if self._tables else ""
-            for part, table in enumerate(self._tables):
+        """The records as the store has them, a line each, with where in the run they stand; many lines at a time."""
+        for part, table in enumerate(self._tables):
+            head = json.dumps({"round": table.round, "arm": table.arm, "kind": table.kind}, ensure_ascii=False)
+            with self._database.cursor(self._files) as cursor:
                 where, values = _where(wanted)
-                keys = f"SELECT place FROM {source} {where or 'WHERE true'} AND part = {part}"
+                source = self._with_text(cursor, wanted.text)
+                query = f"SELECT place FROM {source} {where or 'WHERE true'} AND part = {part} ORDER BY place"
+                places = cursor.execute(query, values).fetchnumpy()["place"]
+            for i in range(0, len(places), _DOWNLOADED):
+                some = places[i : i + _DOWNLOADED]
                 query = (
                     f"SELECT line FROM read_parquet({_quoted(table.file)}, file_row_number = true) "
-                    f"WHERE file_row_number IN ({keys}) ORDER BY file_row_number"
+                    f"WHERE file_row_number BETWEEN {some[0]} AND {some[-1]} AND list_contains(?, file_row_number) "
+                    "ORDER BY file_row_number"
                 )
-                head = json.dumps({"round": table.round, "arm": table.arm, "kind": table.kind}, ensure_ascii=False)
-                found = cursor.execute(query, values)
-                while rows := found.fetchmany(1000):
-                    yield from (f"{head[:-1]}, {line[1:]}\n".encode("utf-8", "replace") for (line,) in rows)
+                with self._database.cursor(self._files) as cursor:
+                    rows = cursor.execute(query, [some.tolist()]).fetchall()
+                yield "".join(f"{head[:-1]}, {line[1:]}\n" for (line,) in rows).encode("utf-8", "replace")
 
     def questions(self, problems: Collection[str]) -> dict[str, str]:
         """The questions of these problems."""
         if not self._problems or not problems:
             return {}
         query = f"SELECT problem, question FROM read_parquet({_quoted(self._problems)}) WHERE list_contains(?, problem)"
-        with self._database.cursor() as cursor:
+        with self._database.cursor(self._files) as cursor:
             return dict(cursor.execute(query, [list(problems)]).fetchall())
 
     def _with_text(self, cursor: duckdb.DuckDBPyConnection, text: str) -> str:
@@ -303,7 +385,7 @@ class Samples:
 
     def _rows(self, cursor: duckdb.DuckDBPyConnection, keys: Sequence[tuple[int, int]]) -> Iterator[dict[str, Any]]:
         columns = (
-            f"id, problem, method, verdict, answer, left(solution, {MOST_SHOWN}) AS solution, "
+            f"id, problem, method, verdict, answer, left(coalesce(solution, completion), {MOST_SHOWN}) AS solution, "
             "left(detail, 500) AS detail, tokens, writer, source, question, gold"
         )
         for part in dict.fromkeys(part for part, _ in keys):
@@ -345,6 +427,23 @@ def _where(wanted: Filter) -> tuple[str, list[str]]:
     """The condition, but for the text."""
     asked = {name: value for name, value in wanted.query().items() if name != "text"}
     return f"WHERE {' AND '.join(f'{name} = ?' for name in asked)}" if asked else "", list(asked.values())
+
+
+def _own(folder: Path) -> Path:
+    """The folder of the tables; what a process left that was killed while it made some is swept away."""
+    if any(c in str(folder) for c in "*?["):
+        what = "the folder of the tables must have none of * ? [ in its name"
+        raise ConfigError(what, value=str(folder), remedy="set XDG_CACHE_HOME to another folder")
+    try:
+        found = private.folder(folder / f"v{_VERSION}")
+        for left in found.glob(f"{_WORK}*"):
+            pid = left.name.removeprefix(_WORK).partition("-")[0]
+            if not Path("/proc", pid).exists():
+                shutil.rmtree(left, ignore_errors=True)
+    except OSError as e:
+        remedy = "set XDG_CACHE_HOME to a folder that can be written"
+        raise ConfigError(f"the tables cannot be kept in {folder}: {e.strerror}", remedy=remedy) from e
+    return found
 
 
 def _quoted(text: object) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,11 @@ from mmst.report.stage import collect
 from mmst.runs import label_errors, problem_history, summary
 from mmst.runs.compare import BASE, compare
 from mmst.runs.summary import RunSummary, StageState
-from mmst.view.index import Filter, Index
+from mmst.view.index import Filter, Index, Samples
+from mmst.view.later import Later
 
 A_PAGE = 50
 """Samples a page."""
-PATIENCE = 2.0
-"""Seconds after which a page says that samples are still being read for the first time."""
 LISTED = 200
 """Problems that a comparison lists a side."""
 _SECTIONS: tuple[tuple[str, str, Callable[[Content], Iterator[str]]], ...] = (
@@ -46,13 +44,12 @@ class Pages:
 
     def __init__(self, store: Store, logs: Callable[[str], Path], cache: Path | None = None) -> None:
         self._store, self._logs = store, logs
-        self._index = Index(store, cache)
-        self._reader = ThreadPoolExecutor(thread_name_prefix="index")
+        self._index, self._later = Index(store, cache), Later()
 
     def close(self) -> None:
         """No more pages will be asked for."""
         self._index.close()
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        self._later.close()
 
     def runs(self) -> dict[str, Any]:
         """All runs."""
@@ -60,7 +57,7 @@ class Pages:
         rows = [{"run": s, "state": self._state(s), "config": s.config, "decision": s.decision} for s in found]
         return {"uri": self._store.uri, "rows": rows, "broken": broken}
 
-    def run(self, name: str) -> dict[str, Any]:
+    def run(self, name: str, all_stages: bool = False) -> dict[str, Any]:
         """A run: what goes on, and the sections of its report. While it goes, the page comes anew by itself."""
         found = self._summary(name)
         folder = self._logs(found.run)
@@ -92,6 +89,7 @@ class Pages:
             "curves": curves,
             "sections": sections,
             "live": live,
+            "all_stages": all_stages,
         }
 
     def recipe(self, name: str) -> dict[str, Any]:
@@ -104,12 +102,7 @@ class Pages:
     def samples(self, name: str, wanted: Filter, page: int) -> dict[str, Any]:
         """A page of the samples that are wanted, and how many there are of each kind."""
         run = summary.find_run(self._store, name)
-        reading = self._reader.submit(self._index.samples, self._stages(run))
-        try:
-            table = reading.result(PATIENCE)
-        except TimeoutError:
-            return {"run": run, "found": None}
-        found = table.page(wanted, page, A_PAGE)
+        found = self._samples(self._stages(run)).page(wanted, page, A_PAGE)
         pages = max(-(-found.total // A_PAGE), 1)
         return {
             "run": run,
@@ -122,14 +115,14 @@ class Pages:
 
     def lines(self, name: str, wanted: Filter) -> Iterator[bytes]:
         """The samples that are wanted, as the store has them."""
-        run = summary.find_run(self._store, name)
-        return self._index.samples(self._stages(run)).lines(wanted)
+        return self._samples(self._stages(summary.find_run(self._store, name))).lines(wanted)
 
     def problem(self, name: str, problem: str) -> dict[str, Any]:
         """A problem's way through a run."""
         run = summary.find_run(self._store, name)
-        lines = self._index.about(self._stages(run))
-        found = problem_history.story(self._store, run, problem, lines=lines)
+        stages = self._stages(run)
+        self._samples(stages)
+        found = problem_history.story(self._store, run, problem, lines=self._index.about(stages))
         taught = {
             r.round: {id for examples in r.trained.values() for e in examples for id in e.lineage[:1]}
             for r in found.rounds
@@ -139,7 +132,9 @@ class Pages:
     def labels(self, name: str) -> dict[str, Any]:
         """Gold answers that are probably wrong."""
         run = summary.find_run(self._store, name)
-        return {"run": run, "disputed": label_errors.of_run(self._store, run), "fewest": label_errors.FEWEST}
+        key = ("labels", *_made(self._stages(run)))
+        disputed = self._later.get(key, lambda: label_errors.of_run(self._store, run))
+        return {"run": run, "disputed": disputed, "fewest": label_errors.FEWEST}
 
     def compare(self, first: str, second: str) -> dict[str, Any]:
         """Two arms or runs, problem by problem; without both, only the choice of them."""
@@ -149,11 +144,13 @@ class Pages:
         questions = dict[str, str]()
         if compared is not None:
             wanted = {id for p in compared.paired for id in (*p.gained[:LISTED], *p.lost[:LISTED])}
-            questions = self._index.samples(self._stages(compared.first.run)).questions(wanted)
+            questions = self._samples(self._stages(compared.first.run)).questions(wanted)
+            first, second = (f"{s.run}/{s.arm if s.round else BASE}" for s in (compared.first, compared.second))
+        own = {s.run: f"{s.run}/{s.rounds[-1].main_arm}" for s in found if s.rounds}
         return {
             "sides": sides,
-            "first": first,
-            "second": second,
+            "first": own.get(first, first),
+            "second": own.get(second, second),
             "compared": compared,
             "questions": questions,
             "listed": LISTED,
@@ -165,6 +162,10 @@ class Pages:
     def _stages(self, run: str) -> list[StageState]:
         return list(summary.stages(self._store, run))
 
+    def _samples(self, stages: Sequence[StageState]) -> Samples:
+        """The run's samples; `NotYet` while they are being read."""
+        return self._later.get(("samples", *_made(stages)), lambda: self._index.samples(stages))
+
     def _state(self, found: RunSummary) -> str:
         """What a list says of a run: what is under way, or how far it is."""
         working = under_way.look(self._logs(found.run))
@@ -175,6 +176,11 @@ class Pages:
             return f"{stage.place.title}: {work}"
         complete = sum(s.complete for s in states)
         return f"{complete} of {len(states)} begun stages complete"
+
+
+def _made(stages: Sequence[StageState]) -> Iterator[str]:
+    """What the stages have made, as a key."""
+    yield from (f"{s.place.name} {s.ref}" for s in stages if s.complete)
 
 
 def _measured(found: RunSummary) -> Iterator[str]:

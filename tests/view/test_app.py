@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,12 @@ from starlette.testclient import TestClient
 
 from mmst.core import locks, sealed
 from mmst.core.manifest import LOSSES
-from mmst.core.records import to_json
+from mmst.core.records import CheckedSample, Verdict, to_json
+from mmst.core.stage_folder import shard_name
 from mmst.core.stored import Losses
 from mmst.view.app import HEADERS, application
 from mmst.view.server import LOOPBACK
-from tests.support.runs import Made
+from tests.support.runs import PROBLEMS, Made, sample_of
 from tests.view.conftest import Run
 
 
@@ -167,6 +171,57 @@ def test_a_ticket_never_leads_to_another_host(run: Run, tmp_path: Path) -> None:
         assert not location.startswith(("//", "/\\"))
 
 
+def test_the_sides_that_were_compared_are_named_and_stay_chosen(client: TestClient, run: Run) -> None:
+    for first, second in (("", "/base"), ("/no-translation", "/mmst")):
+        text = client.get(f"/compare?first={run.name}{first}&second={run.name}{second}").text
+        chosen = [f"{run.name}{arm or '/mmst'}" for arm in (first, second)]
+        assert re.findall(r"<option selected>([^<]*)", text) == chosen
+        arms = [c.partition("/")[2] for c in chosen]
+        assert re.findall(r"<b>[^<]*</b>, (\S+) after round (\d)", text) == [
+            (a, "0" if a == "base" else "2") for a in arms
+        ]
+    assert re.findall(r"<option selected>([^<]*)", client.get(f"/compare?first={run.name}").text) == [
+        f"{run.name}/mmst"
+    ]
+
+
+@pytest.mark.parametrize("family", ["new\nline", "zero\u200bwidth", 'quo"te\\', "\x1b[1m", "<b>", "é"])
+def test_a_choice_finds_its_samples_whatever_its_name(tmp_path: Path, family: str) -> None:
+    made = Made(tmp_path / "out")
+    problem = replace(PROBLEMS[0], family=family)
+    made.stage(0, "base", "prepare", {"train-00000.jsonl": [problem, PROBLEMS[1]]})
+    own = [sample_of(p, "text", "1") for p in (problem, PROBLEMS[1])]
+    checked = [CheckedSample(sample=s, verdict=Verdict.WRONG, solution="1", answer="1") for s in own]
+    made.stage(1, "mmst", "verify", {shard_name(0): checked})
+    client = TestClient(application(made.store, lambda run: tmp_path / run, cache=tmp_path / "cache"))
+    form = client.get(f"/runs/{made.run}/samples").text
+    (value,) = re.findall(r'<select name="family">.*?<option value="([^"]+)"', form, re.DOTALL)
+    found = client.get(f"/runs/{made.run}/samples", params={"family": html.unescape(value)}).text
+    assert "<b>1</b> sample" in found
+
+
+def test_a_head_of_a_download_reads_nothing(client: TestClient, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.get(f"/runs/{run.name}/samples")
+    monkeypatch.setattr("mmst.view.index.Samples._with_text", None)
+    assert client.head(f"/runs/{run.name}/samples.jsonl").status_code == 200
+
+
+def test_an_error_that_comes_late_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(tmp_path / "out")
+    name = made.whole()
+    shard = next((tmp_path / "out").glob("stages/verify/*/shard-*.jsonl"))
+    shard.write_bytes(shard.read_bytes().replace(b"passed", b"wrong!"))
+    monkeypatch.setattr("mmst.view.later.PATIENCE", 0.0)
+    client = TestClient(application(made.store, lambda run: tmp_path / run, cache=tmp_path / "cache"))
+    answers = list[tuple[int, str]]()
+    for _ in range(50):
+        answer = client.get(f"/runs/{name}/samples")
+        answers.append((answer.status_code, answer.text))
+        time.sleep(0.1)
+    assert {status for status, _ in answers} == {502, 503}
+    assert all(shard.name in text for status, text in answers if status == 502)
+
+
 def test_a_run_that_goes_on_shows_how_far_it_is_and_comes_anew(tmp_path: Path) -> None:
     made = Made(tmp_path / "out")
     name = made.whole()
@@ -203,8 +258,10 @@ def test_the_losses_of_a_finished_training_are_shown(tmp_path: Path) -> None:
 
 
 def test_who_waits_for_the_first_look_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmst.view.pages.PATIENCE", 0.0)
+    monkeypatch.setattr("mmst.view.later.PATIENCE", 0.0)
     client = TestClient(application(run.store, lambda name: tmp_path / name, cache=tmp_path / "cache"))
-    assert "read for the first time" in client.get(f"/runs/{run.name}/samples").text
-    monkeypatch.setattr("mmst.view.pages.PATIENCE", 60.0)
+    for page in ("samples", "samples.jsonl", "problems/p-train-00000"):
+        answer = client.get(f"/runs/{run.name}/{page}")
+        assert (answer.status_code, "read for the first time" in answer.text) == (503, True)
+    monkeypatch.setattr("mmst.view.later.PATIENCE", 60.0)
     assert "640" in client.get(f"/runs/{run.name}/samples").text

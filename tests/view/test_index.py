@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmst.core.errors import DamagedError
+from mmst.core.errors import ConfigError, DamagedError, Stopped, StoreError
 from mmst.core.records import CheckedSample, Problem, Sample, Split, Verdict, to_data
 from mmst.core.stage_folder import shard_name
 from mmst.runs import problem_history
 from mmst.runs.summary import StageState, stages
-from mmst.view.index import COLUMNS, KINDS, Filter, Index, Samples
+from mmst.view.index import _SETTINGS, COLUMNS, KINDS, Filter, Index, Samples
 from tests.support.report_run import HOSTILE
 from tests.support.runs import PROBLEMS, Made, sample_of
 from tests.view.conftest import Run
@@ -100,7 +104,7 @@ def test_a_page_and_its_counts_are_those_of_all_records(
 def test_what_is_downloaded_is_what_the_store_has(run: Run, samples: Samples, asked: dict[str, str]) -> None:
     page = samples.page(Filter(**asked), 1, 10_000)
     stored = {(str(s.place.round), s.place.arm, c.sample.id): to_data(c) for s, c in run.samples()}
-    for line, row in zip(samples.lines(Filter(**asked)), page.rows, strict=True):
+    for line, row in zip(b"".join(samples.lines(Filter(**asked))).splitlines(), page.rows, strict=True):
         data = json.loads(line)
         assert data["sample"]["id"] == row["id"]
         place = str(data.pop("round")), data.pop("arm"), data["sample"]["id"]
@@ -179,3 +183,66 @@ def test_a_damaged_shard_is_named_and_leaves_no_table(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match=shard.name):
         index.samples(list(stages(made.store, made.run)))
     assert len(list((tmp_path / "cache").rglob("*.parquet"))) == 1  # the problems
+
+
+def test_a_table_that_was_cut_off_or_lost_is_made_again(run: Run, tmp_path: Path) -> None:
+    whole = Index(run.store, tmp_path).samples(run.stages).page(Filter(), 1, 9)
+    for path in tmp_path.rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:-100])
+    index = Index(run.store, tmp_path)
+    assert index.samples(run.stages).page(Filter(), 1, 9) == whole
+    shutil.rmtree(tmp_path)
+    assert index.samples(run.stages).page(Filter(), 1, 9) == whole
+
+
+def test_a_table_that_is_damaged_inside_is_said_once_and_made_again(run: Run, tmp_path: Path) -> None:
+    index = Index(run.store, tmp_path)
+    samples = index.samples(run.stages)
+    whole = samples.page(Filter(), 1, 9)
+    for path in tmp_path.rglob("*.parquet"):
+        data = bytearray(path.read_bytes())
+        data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
+        path.write_bytes(data)
+    with pytest.raises(StoreError, match="read anew"):
+        samples.page(Filter(text="a"), 1, 9)
+    assert index.samples(run.stages).page(Filter(), 1, 9) == whole
+
+
+def test_what_a_killed_process_left_is_swept_away(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "v1" / "making-999999999-x").mkdir(parents=True)
+    (tmp_path / "v1" / f"making-{os.getpid()}-x").mkdir()
+    Index(run.store, tmp_path)
+    assert [p.name for p in (tmp_path / "v1").iterdir()] == [f"making-{os.getpid()}-x"]
+
+
+@pytest.mark.parametrize("name", ["it's", "a b", "é", "100%"])
+def test_the_folder_may_have_any_name(run: Run, tmp_path: Path, name: str) -> None:
+    assert Index(run.store, tmp_path / name).samples(run.stages).page(Filter(), 1, 9).total > 0
+
+
+def test_a_folder_that_cannot_be_is_named_with_its_variable(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "g*", tmp_path / "file" / "view"):
+        with pytest.raises(ConfigError, match="XDG_CACHE_HOME"):
+            Index(run.store, folder)
+
+
+def test_nothing_is_read_after_it_is_closed(run: Run, tmp_path: Path) -> None:
+    index = Index(run.store, tmp_path)
+    index.close()
+    with pytest.raises(Stopped):
+        index.samples(run.stages)
+
+
+def test_long_completions_need_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_SETTINGS, "memory_limit", "640MB")
+    made = Made(tmp_path / "out")
+    made.stage(0, "base", "prepare", {"train-00000.jsonl": PROBLEMS})
+    luck = random.Random(1)
+    texts = [luck.randbytes(8000).hex() for _ in range(4000)]
+    own = [replace(sample_of(PROBLEMS[0], "text", text), id=f"s-{i}") for i, text in enumerate(texts)]
+    checked = [CheckedSample(sample=s, verdict=Verdict.WRONG, solution=s.completion, answer=None) for s in own]
+    made.stage(1, "mmst", "verify", {shard_name(i): checked[500 * i : 500 * i + 500] for i in range(8)})
+    samples = Index(made.store, tmp_path / "cache").samples(list(stages(made.store, made.run)))
+    assert samples.page(Filter(text=texts[3999]), 1, 9).total == 1
+    assert sum(data.count(b"\n") for data in samples.lines(Filter())) == 4000

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.report_run import engines, make_run
 from tests.view.conftest import Run
 
 
@@ -59,13 +61,33 @@ def test_it_answers_at_the_address_that_it_prints_until_it_is_ended(
     assert next(tmp_path.glob("mmst/view")).stat().st_mode & 0o077 == 0
 
 
+def test_another_loopback_address_is_answered_by_its_own_name(run: Run, tmp_path: Path) -> None:
+    port = str(free_port())
+    with viewing("--out", str(run.folder), "--port", port, "--host", "127.0.0.2", cache=tmp_path) as (_, address):
+        assert status(address) == 200
+
+
+def test_it_ends_soon_though_somebody_downloads_slowly(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    name = make_run(engines(folder), problems=3000, heldout=4, rounds=1)
+    with viewing("--out", str(folder), "--port", str(free_port()), cache=tmp_path) as (process, address):
+        while status(f"{address}runs/{name}/samples") == 503:
+            time.sleep(0.2)
+        with socket.create_connection(("127.0.0.1", int(address.split(":")[2].strip("/")))) as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.sendall(f"GET /runs/{name}/samples.jsonl HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert slow.recv(100).startswith(b"HTTP/1.1 200")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(15) == 130
+
+
 def test_other_machines_need_the_ticket_that_it_prints(run: Run, tmp_path: Path) -> None:
     port = free_port()
     with viewing("--out", str(run.folder), "--port", str(port), "--host", "0.0.0.0", cache=tmp_path) as (_, address):
         assert status(f"http://127.0.0.1:{port}/") == 403
-        assert re.fullmatch(rf"http://0\.0\.0\.0:{port}/\?ticket=\S{{32}}", address)
+        assert re.fullmatch(rf"http://{socket.gethostname()}:{port}/\?ticket=\S{{32}}", address)
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with opener.open(address.replace("0.0.0.0", "127.0.0.1"), timeout=30) as answer:
+        with opener.open(address.replace(socket.gethostname(), "127.0.0.1"), timeout=30) as answer:
             assert run.name in answer.read().decode()
 
 
@@ -75,6 +97,7 @@ def test_other_machines_need_the_ticket_that_it_prints(run: Run, tmp_path: Path)
         (["--port", "{taken}"], "cannot listen there"),
         (["--host", "203.0.113.1"], "cannot listen there"),
         (["--host", "no.such.host.invalid"], "cannot listen there"),
+        (["--host", ""], "--host must be an address"),
         (["--out", "nowhere"], "there is no such store"),
     ],
 )
