@@ -27,9 +27,9 @@ from mmst.core.visible import json_text, replaced
 from mmst.observe import terminal
 from mmst.report.page import STYLE
 from mmst.view.diff import differing
-from mmst.view.index import COLUMNS, Filter
 from mmst.view.later import NotYet
 from mmst.view.pages import Pages
+from mmst.view.samples import COLUMNS, Filter
 
 POLICY = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; form-action 'self'; base-uri 'none'; "

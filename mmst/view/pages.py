@@ -19,8 +19,9 @@ from mmst.report.stage import collect
 from mmst.runs import label_errors, problem_history, summary
 from mmst.runs.compare import BASE, compare
 from mmst.runs.summary import RunSummary, StageState
-from mmst.view.index import Filter, Index, Samples
+from mmst.view.index import Index
 from mmst.view.later import Later
+from mmst.view.samples import Filter, Samples
 
 A_PAGE = 50
 """Samples a page."""

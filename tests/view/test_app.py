@@ -202,7 +202,7 @@ def test_a_choice_finds_its_samples_whatever_its_name(tmp_path: Path, family: st
 
 def test_a_head_of_a_download_reads_nothing(client: TestClient, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     client.get(f"/runs/{run.name}/samples")
-    monkeypatch.setattr("mmst.view.index.Samples._with_text", None)
+    monkeypatch.setattr("mmst.view.samples.Samples._with_text", None)
     assert client.head(f"/runs/{run.name}/samples.jsonl").status_code == 200
 
 

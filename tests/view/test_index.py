@@ -20,7 +20,9 @@ from mmst.core.records import CheckedSample, Problem, Sample, Split, Verdict, to
 from mmst.core.stage_folder import shard_name
 from mmst.runs import problem_history
 from mmst.runs.summary import StageState, stages
-from mmst.view.index import _SETTINGS, COLUMNS, KINDS, Filter, Index, Samples
+from mmst.view.database import SETTINGS
+from mmst.view.index import KINDS, Index
+from mmst.view.samples import COLUMNS, Filter, Samples
 from tests.support.report_run import HOSTILE
 from tests.support.runs import PROBLEMS, Made, sample_of
 from tests.view.conftest import Run
@@ -161,7 +163,7 @@ def test_a_run_without_samples_has_an_empty_page(tmp_path: Path) -> None:
 
 
 def test_many_shards_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmst.view.index._BLOCK", 2000)
+    monkeypatch.setattr("mmst.view.tables._BLOCK", 2000)
     made = Made(tmp_path / "out")
     problems = [
         Problem(id=f"p-{i}", question=f"{i}?", answer="1", source="made", split=Split.TRAIN) for i in range(200)
@@ -235,7 +237,7 @@ def test_nothing_is_read_after_it_is_closed(run: Run, tmp_path: Path) -> None:
 
 
 def test_long_completions_need_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_SETTINGS, "memory_limit", "640MB")
+    monkeypatch.setitem(SETTINGS, "memory_limit", "640MB")
     made = Made(tmp_path / "out")
     made.stage(0, "base", "prepare", {"train-00000.jsonl": PROBLEMS})
     luck = random.Random(1)
