@@ -200,7 +200,7 @@ def test_progress_lets_nothing_through(text: str, live: bool) -> None:
     start = {"event": "start", "id": "1", "place": f"01.{text}.sample", "name": text, "total": 2, "unit": text}
     display.show(start)
     if not live:
-        display.running["1"].shown = -100.0
+        display.running["1"].due = -100.0
     display.show({"event": "advance", "id": "1", "done": 1, "note": f"{text}\nmmst: forged"})
     display.show({"event": "end", "id": "1", "done": 2, "seconds": 0.1, "ok": True})
     display.close()
