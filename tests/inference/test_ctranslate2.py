@@ -1,6 +1,7 @@
 """CTranslate2: its samples are each request's own, and those of `local` in the same numbers; refusals."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -217,9 +218,13 @@ def test_a_damaged_conversion_is_made_again(
 
 
 def test_only_the_checkpoints_used_last_are_kept(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_time = os.utime
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(ctranslate2_convert, "KEPT", 1)
     monkeypatch.setattr(ctranslate2_convert, "_convert", lambda f, to, d: (to.mkdir(), (to / "model.bin").touch()))
+    monkeypatch.setattr(
+        os, "utime", lambda path, *_, **__: set_time(path, (1, 1))
+    )  # within a tick of the file system's clock
     converted(folder, "float32")
     used = converted(folder, "int8")
     assert [path for path in (tmp_path / "mmst").glob("ctranslate2-*") if path.is_dir()] == [used]

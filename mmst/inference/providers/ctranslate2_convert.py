@@ -98,8 +98,9 @@ def _remove(there: Path) -> None:
 
 def _forget(used: Path) -> None:
     """Remove the converted checkpoints that were not among the last ones used, and what killed conversions left."""
-    kept = sorted(used.parent.glob(f"{LIKE}*-*"), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT:]
-    for folder in (*kept, *used.parent.glob(f".{LIKE}*")):
+    # The one in use is apart: two that are used within a tick of the file system's clock have the same time.
+    others = [path for path in used.parent.glob(f"{LIKE}*-*") if path != used]
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for folder in (*others[KEPT - 1 :], *used.parent.glob(f".{LIKE}*")):
         with contextlib.suppress(OSError):
-            if folder != used:
-                shutil.rmtree(folder)
+            shutil.rmtree(folder)
