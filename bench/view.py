@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 from mmst.core.config import parse, run_id
 from mmst.core.manifest import Manifest, Place
 from mmst.core.records import CheckedSample, Problem, Sample, Split, Verdict
-from mmst.core.stage_folder import StageFolder, shard_name
+from mmst.core.stage_folder import StageFolder, sharded
 from mmst.runs.summary import record_config
 from mmst.storage.folder import FolderStore
 from mmst.view.app import application
@@ -124,21 +124,10 @@ def stage(
     place = Place(run=run, round=round, arm=arm, step=step)
     folder = StageFolder.open(store, step, version=1, config=[step], inputs=inputs, place=place)
     names = list[str]()
-    for block in blocks(records):
-        names.append(shard_name(len(names), prefix))
-        folder.write_records(names[-1], block)
+    for name, block in sharded(records, SHARD, prefix):
+        names.append(name)
+        folder.write_records(name, block)
     return folder.finish(shards=names)
-
-
-def blocks(records: Iterator[object]) -> Iterator[list[object]]:
-    block = list[object]()
-    for record in records:
-        block.append(record)
-        if len(block) == SHARD:
-            yield block
-            block = []
-    if block:
-        yield block
 
 
 def problems(count: int) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ Colours are CSS classes (`mmst/report.css`), so that light and dark share one dr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmst.report.content import safe
@@ -47,12 +47,7 @@ def accuracy_chart(series: Sequence[Series], top: float, label: str) -> str:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top)
 
     parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{safe(label)}">']
-    for i in range(5):
-        at = y(top * i / 4)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(
-            f'<text class="tick" x="{LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{100 * top * i / 4:g}</text>'
-        )
+    parts += _grid(y, top, lambda value: f"{100 * value:g}")
     for round in rounds:
         at, name = LEFT + slot * (rounds.index(round) + 0.5), f"round {round}" if round else "base"
         parts.append(f'<text class="tick" x="{at:.1f}" y="{HEIGHT - 9}" text-anchor="middle">{name}</text>')
@@ -93,10 +88,7 @@ def loss_chart(losses: Mapping[int, float], label: str) -> str:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top)
 
     parts = [f'<svg class="chart m0" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{safe(label)}">']
-    for i in range(5):
-        at = y(top * i / 4)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{top * i / 4:.2g}</text>')
+    parts += _grid(y, top, lambda value: f"{value:.2g}")
     for step, anchor in ((first, "start"), (last, "end")):
         parts.append(
             f'<text class="tick" x="{x(step):.1f}" y="{HEIGHT - 9}" text-anchor="{anchor}">step {step:,}</text>'
@@ -104,6 +96,15 @@ def loss_chart(losses: Mapping[int, float], label: str) -> str:
     line = " ".join(f"{x(step):.1f},{y(losses[step]):.1f}" for step in steps)
     parts.append(f'<polyline class="line" points="{line}"/>')
     return "".join([*parts, f"<title>{safe(label)}: {losses[steps[-1]]:.3f} at step {steps[-1]:,}</title></svg>"])
+
+
+def _grid(y: Callable[[float], float], top: float, word: Callable[[float], str]) -> Iterator[str]:
+    """Five lines from 0 to `top`, each with its value."""
+    for i in range(5):
+        value = top * i / 4
+        at = y(value)
+        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        yield f'<text class="tick" x="{LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{word(value)}</text>'
 
 
 def legend_mark(s: Series) -> str:

@@ -6,7 +6,7 @@ scripts and requests besides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mmst.core.config import Config
@@ -28,24 +28,29 @@ FUNNEL_NAMES = ("asked", "passed", "translated", "passed again", "kept")
 def page(content: Content) -> str:
     """The whole page."""
     title = safe(content.config.title or content.config.name)
-    sections = (
-        ("decision", "Decision", decision(content)),
-        ("accuracy", "Accuracy", accuracy(content)),
-        ("way", "From samples to examples", way(content)),
-        ("labels", "Labels by vote", labels(content)),
-        ("verdicts", "Verdicts", verdicts(content)),
-        ("families", "Who solves what", families(content)),
-        ("samples", "Real samples", samples(content)),
-        ("translations", "Translations", translations(content)),
-        ("loss", "Training loss", loss(content)),
-        ("cost", "Time", cost(content)),
-        ("notes", "Caveats", notes(content)),
-        ("recipe", "Recipe", recipe(content)),
-    )
-    made = [(anchor, name, "".join(parts)) for anchor, name, parts in sections]
+    made = sections(content)
     footer = f"Run <code>{safe(content.summary.run)}</code>."
     style = STYLE.read_text(encoding="utf-8")
     return document(title, "".join(opening(content)), made, style, footer)
+
+
+def sections(content: Content, without: Collection[str] = ()) -> list[tuple[str, str, str]]:
+    """The page's sections as (anchor, name, body), but for those `without`; a body may be empty."""
+    all_of_them: tuple[tuple[str, str, Callable[[Content], Iterator[str]]], ...] = (
+        ("decision", "Decision", decision),
+        ("accuracy", "Accuracy", accuracy),
+        ("way", "From samples to examples", way),
+        ("labels", "Labels by vote", labels),
+        ("verdicts", "Verdicts", verdicts),
+        ("families", "Who solves what", families),
+        ("samples", "Real samples", samples),
+        ("translations", "Translations", translations),
+        ("loss", "Training loss", loss),
+        ("cost", "Time", cost),
+        ("notes", "Caveats", notes),
+        ("recipe", "Recipe", recipe),
+    )
+    return [(anchor, name, "".join(part(content))) for anchor, name, part in all_of_them if anchor not in without]
 
 
 def document(title: str, opening: str, sections: Iterable[tuple[str, str, str]], style: str, footer: str) -> str:

@@ -80,16 +80,21 @@ def compare(store: Store, first: str, second: str) -> Comparison:
     )
 
 
-def _measured(store: Store, name: str) -> tuple[RunSummary, StageState]:
-    """The run, and the last evaluation of the arm that is named."""
-    name, _, arm = name.partition("/")
-    run = summarise(store, find_run(store, name))
-    found = {
+def measured(run: RunSummary) -> dict[str, StageState]:
+    """The last evaluation of each arm that was measured, the base among them."""
+    return {
         s.place.arm if r.round else BASE: s
         for r in run.rounds
         for s in r.stages
         if s.place.step == "evaluate" and s.complete
     }
+
+
+def _measured(store: Store, name: str) -> tuple[RunSummary, StageState]:
+    """The run, and the last evaluation of the arm that is named."""
+    name, _, arm = name.partition("/")
+    run = summarise(store, find_run(store, name))
+    found = measured(run)
     own = next((r.main_arm for r in reversed(run.rounds) if r.main_arm in found), BASE)
     if (arm or own) not in found:
         remedy = f"one of {', '.join(found)}" if found else "wait until the run has measured a model (`mmst status`)"

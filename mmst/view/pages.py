@@ -12,12 +12,10 @@ from mmst.core.errors import UserError
 from mmst.core.ports import Store
 from mmst.observe import under_way
 from mmst.report import page as report
-from mmst.report.accuracy import accuracy, families
 from mmst.report.charts import loss_chart
-from mmst.report.content import Content
 from mmst.report.stage import collect
 from mmst.runs import label_errors, problem_history, summary
-from mmst.runs.compare import BASE, compare
+from mmst.runs.compare import BASE, compare, measured
 from mmst.runs.summary import RunSummary, StageState
 from mmst.view.index import Index
 from mmst.view.later import Later
@@ -27,17 +25,8 @@ A_PAGE = 50
 """Samples a page."""
 LISTED = 200
 """Problems that a comparison lists a side."""
-_SECTIONS: tuple[tuple[str, str, Callable[[Content], Iterator[str]]], ...] = (
-    ("decision", "Decision", report.decision),
-    ("accuracy", "Accuracy", accuracy),
-    ("way", "From samples to examples", report.way),
-    ("labels", "Labels by vote", report.labels),
-    ("verdicts", "Verdicts", report.verdicts),
-    ("families", "Who solves what", families),
-    ("loss", "Training loss", report.loss),
-    ("cost", "Time", report.cost),
-    ("notes", "Caveats", report.notes),
-)
+_APART = ("samples", "translations", "recipe")
+"""Sections of the report that have pages of their own here."""
 
 
 class Pages:
@@ -79,7 +68,7 @@ class Pages:
         if found.config is not None:
             content = collect(self._store, found, found.config)
             head = Markup("".join(report.opening(content)))
-            made = ((anchor, title, "".join(parts(content))) for anchor, title, parts in _SECTIONS)
+            made = report.sections(content, without=_APART)
             sections = [(anchor, title, Markup(html)) for anchor, title, html in made if html]
         live = any(w.running for w in working.values())
         return {
@@ -140,7 +129,7 @@ class Pages:
     def compare(self, first: str, second: str) -> dict[str, Any]:
         """Two arms or runs, problem by problem; without both, only the choice of them."""
         found, _ = summary.summaries(self._store)
-        sides = [f"{s.run}/{arm}" for s in found for arm in _measured(s)]
+        sides = [f"{s.run}/{arm}" for s in found for arm in measured(s)]
         compared = compare(self._store, first, second) if first and second else None
         questions = dict[str, str]()
         if compared is not None:
@@ -182,13 +171,3 @@ class Pages:
 def _made(stages: Sequence[StageState]) -> Iterator[str]:
     """What the stages have made, as a key."""
     yield from (f"{s.place.name} {s.ref}" for s in stages if s.complete)
-
-
-def _measured(found: RunSummary) -> Iterator[str]:
-    arms = (
-        s.place.arm if r.round else BASE
-        for r in found.rounds
-        for s in r.stages
-        if s.place.step == "evaluate" and s.complete
-    )
-    yield from dict.fromkeys(arms)

@@ -89,13 +89,15 @@ class Samples:
 
     def lines(self, wanted: Filter) -> Iterator[bytes]:
         """The records as the store has them, a line each, with where in the run they stand; many lines at a time."""
+        if not self._tables:
+            return
+        with self._database.cursor(self._files) as cursor:
+            where, values = _where(wanted)
+            query = f"SELECT part, place FROM {self._with_text(cursor, wanted.text)} {where} ORDER BY part, place"
+            keys = cursor.execute(query, values).fetchnumpy()
         for part, table in enumerate(self._tables):
             head = json.dumps({"round": table.round, "arm": table.arm, "kind": table.kind}, ensure_ascii=False)
-            with self._database.cursor(self._files) as cursor:
-                where, values = _where(wanted)
-                source = self._with_text(cursor, wanted.text)
-                query = f"SELECT place FROM {source} {where or 'WHERE true'} AND part = {part} ORDER BY place"
-                places = cursor.execute(query, values).fetchnumpy()["place"]
+            places = keys["place"][keys["part"] == part]
             for i in range(0, len(places), _DOWNLOADED):
                 some = places[i : i + _DOWNLOADED]
                 query = (
