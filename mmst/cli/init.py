@@ -44,8 +44,7 @@ def init(
 
       mmst init gsm8k/train.jsonl --model hub:Qwen/Qwen2.5-0.5B@main --to mine.yaml
     """
-    from mmst import recipes
-    from mmst.core import output
+    from mmst.core import output, yaml
     from mmst.core.config import parse
     from mmst.core.errors import ConfigError, DataError
     from mmst.datasets.detect import detect
@@ -71,10 +70,10 @@ def init(
     )
     style, context, missing = _asked(model)
     text = draft(to.stem, sources, model, style, context)
+    parse(yaml.parse(text, str(to)))
     place = output.find(to, option="--to")
     with place.writing() as sink:
         sink.write(text.encode())
-    parse(recipes.read(str(to)))
     if not held:
         missing.append("no --test: a part of the problems is held out, and the others are learnt from")
     if not others:
