@@ -26,6 +26,7 @@ from mmst.experiments.definition import Experiment, load
 from mmst.experiments.findings import Verdict, overlaps
 from mmst.experiments.inference import holm, mean_difference, rank_correlation, spearman
 from mmst.experiments.outcomes import Item, Outcomes
+from mmst.experiments.written import Written, experiments
 from mmst.storage.folder import FolderStore
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -331,6 +332,18 @@ def test_everything_is_written_and_says_the_same(tmp_path: Path, store: FolderSt
     written = results.write(experiment, store, (1, 2))
     read = {n: store.read(f"experiments/{experiment.id}/{n}") or b"" for n in ("page.html", "results.json", "arms.csv")}
     data = json.loads(read["results.json"])
+    assert list(experiments(store)) == [
+        (
+            experiment.id,
+            Written(
+                id=experiment.id,
+                title=experiment.title or experiment.name,
+                seeds=2,
+                problems=len(written.outcomes.items),
+                verdicts=tuple(f.verdict for f in written.findings),
+            ),
+        )
+    ]
     assert [c["verdict"] for c in data["claims"]] == [f.verdict for f in written.findings]
     assert b"it follows disagreement" in read["page.html"]
     assert b"<script" not in read["page.html"]
