@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmst.core import locks
+from mmst.core import locks, stage_folder
 from mmst.core.config import parse, run_id
 from mmst.core.manifest import Place
 from mmst.core.ports import Champion
@@ -153,12 +152,12 @@ def test_killed_on_the_way_it_goes_on(store: FolderStore, monkeypatch: pytest.Mo
     class Killed(BaseException):
         pass
 
-    class Kill(Quiet):
-        def task(self, name: str, total: int, unit: str) -> Iterator[None]:  # type: ignore[override]
-            raise Killed
+    def kill(*_: object) -> bool:
+        raise Killed
 
-    with pytest.raises(Killed):
-        clean(store, plan(store, ["a"]), Kill())
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(stage_folder, "remove", kill)
+        clean(store, plan(store, ["a"]), Quiet())
     assert runs(store) == []
     assert len(refs(store)) == 4
     clean(store, plan(store), Quiet())
