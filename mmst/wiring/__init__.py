@@ -7,7 +7,6 @@ packages that add them.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from mmst.core.ports import Algebra, Message, Progress, Registry, Sampler, Sandb
 from mmst.core.provenance import Provenance
 from mmst.core.redaction import remember
 from mmst.core.served import asks_server
+from mmst.core.stored import load
 from mmst.core.weights import checkpoint_folder
 from mmst.observe import progress as progress_module
 from mmst.retrain.trigger import Records
@@ -208,29 +208,26 @@ class Wired:
         with added.sampler(name)(self.config, self.store, checkpoint) as sampler:
             yield sampler
 
-    def rollout(self, tell: Callable[[str], None]) -> Rollout:
-        """What moves the namespace's champion to the registry's; see `mmst.serving.rollout`."""
+    def rollout(self, model: str, tell: Callable[[str], None]) -> Rollout:
+        """What moves the namespace's champion to that of a registered model; see `mmst.serving.rollout`."""
         from mmst.registry.mlflow import MlflowRegistry
         from mmst.serving.champion_service import ChampionServices
         from mmst.serving.registry_versions import ServingVersions
 
         config, registry = self.config, self.registry()
         assert isinstance(registry, MlflowRegistry)
-        services = ChampionServices(
-            cluster(config.cluster.namespace),
-            config.cluster,
-            self.store,
-            "float32" if config.model.dtype == "int8" else config.model.dtype,  # no model server takes int8
-            functools.partial(samplers.asking, config),
-        )
-        versions = ServingVersions(registry, config.promote.name, self.store, tell)
+        versions = ServingVersions(registry, model, self.store, tell)
+
+        def ask(url: str, model: str, version: Version) -> contextlib.AbstractContextManager[Sampler]:
+            checkpoint = load(self.store, version.ref)
+            dialect = samplers.rendered(versions.recipe(version), self.store, checkpoint)
+            return samplers.asking(config, url, model, version.checkpoint, dialect)
 
         def check(version: Version, sampler: Sampler) -> str:
-            from mmst.runs.summary import recorded_config
+            return smoke_test(self.store, version, sampler, versions.recipe(version).filed)
 
-            recipe = recorded_config(self.store, version.run)
-            return smoke_test(self.store, version, sampler, recipe.filed if recipe else ())
-
+        here = cluster(config.cluster.namespace)
+        services = ChampionServices(here, config.cluster, self.store, versions.recipe, ask)
         return Rollout(services, versions, check, tell)
 
     def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:

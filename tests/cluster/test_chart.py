@@ -148,13 +148,15 @@ def test_mlflow_accepts_the_name_of_its_service() -> None:
             "serving.champion.storageUri: serving.runtime=vllm",
         ),
         (
-            "serving.champion.enabled=true,serving.champion.checkpoint=stages/train/1,rollout.enabled=true",
+            "serving.champion.enabled=true,serving.champion.checkpoint=stages/train/1,rollout.enabled=true,rollout.model=m",
             "serving.champion.enabled: with rollout.enabled the InferenceService would have two owners",
         ),
         (
             "serving.champion.localModelCache.enabled=true",
             "serving.champion.localModelCache.enabled: only a champion that is served by vllm",
         ),
+        ("rollout.enabled=true", "rollout.model: the rollout follows a registered model, and none is named"),
+        ("rollout.model=a/b", "/rollout/model"),
         ("mlflow.enabled=true", "mlflow.address: mlflow.enabled runs a server of its own"),
         ("mlflow.address=", "mlflow.address: stages run in many pods and need one registry"),
         ("mlflow.address=,mlflow.enabled=true", "mlflow.database.secret: the tracking server keeps its records"),

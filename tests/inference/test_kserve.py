@@ -127,7 +127,7 @@ def test_a_service_serves_a_checkpoint_only_when_no_pod_of_another_is_left() -> 
                     for digest, ready, going in pods
                 ]
 
-        return kserve.serves_only(Cluster(), "s", "new")  # type: ignore[arg-type]
+        return kserve.serves_only(Cluster(), "s", {CHECKPOINT: "new"})  # type: ignore[arg-type]
 
     assert found(("new", "True", False))
     assert not found()

@@ -29,6 +29,9 @@
 {{- if and (eq $serving.runtime "vllm") (lt (int $serving.gpus) 1) -}}
 {{- include "mmst.refuse" (list "serving.gpus" "serving.runtime=vllm needs GPUs" "--set serving.gpus=8 (BLOOM-176B in bfloat16: 8 of 80 GB), or serving.runtime=mmst") -}}
 {{- end -}}
+{{- if and $v.rollout.enabled (not $v.rollout.model) -}}
+{{- include "mmst.refuse" (list "rollout.model" "the rollout follows a registered model, and none is named" "--set rollout.model=NAME, the promote.name of the recipe that trains it (demo: mmst-demo; without the key: mmst)") -}}
+{{- end -}}
 {{- if $champion.enabled -}}
 {{- if $v.rollout.enabled -}}
 {{- include "mmst.refuse" (list "serving.champion.enabled" "with rollout.enabled the InferenceService would have two owners" "switch one off: champion pins a model, rollout follows the registry") -}}
