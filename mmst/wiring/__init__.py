@@ -67,6 +67,13 @@ def cluster(namespace: str) -> Cluster:
     return Cluster.connect(namespace)
 
 
+def execution() -> str:
+    """The execution of a run that this process belongs to; empty outside of one. See `kubernetes.users`."""
+    from mmst.kubernetes.kinds import EXECUTION
+
+    return os.environ.get(EXECUTION, "")
+
+
 def records(namespace: str) -> Records:
     """The records of `mmst trigger` in a namespace."""
     from mmst.retrain.configmap_records import ConfigMapRecords
@@ -250,7 +257,8 @@ class Wired:
         if t.launcher != "local":
             from mmst.training.providers.kubernetes_job import TrainingJobs
 
-            jobs = TrainingJobs(cluster(c.namespace), c, form=t.launcher, ranks=t.ranks, run=run_id(self.config))
+            here, run = cluster(c.namespace), run_id(self.config)
+            jobs = TrainingJobs(here, c, form=t.launcher, ranks=t.ranks, run=run, execution=execution())
             return Configured(jobs, t)
         from mmst.training.providers.torchrun import Torchrun
 
@@ -275,18 +283,22 @@ class Wired:
             registry.rehearse(self.config.promote.name, run_id(self.config))
 
     def cleanup(self, run: str) -> None:
-        """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""
+        """Delete what this execution of a run left in the cluster: check Jobs, their inputs, training jobs, servers.
+
+        What another execution of the same run uses stays.
+        """
         from mmst.inference.providers import kserve
         from mmst.kubernetes import kinds as kube
+        from mmst.kubernetes import users
 
         here = cluster(self.config.cluster.namespace)
-        for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB):
-            if here.has(kind):
-                here.delete_owned(kind, {kube.RUN: run})
+        sandbox = here.beside(self.config.cluster.sandbox_namespace)
+        training = [(here, kind) for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB) if here.has(kind)]
+        for where, kind in (*training, (sandbox, kube.JOB), (sandbox, kube.CONFIG_MAP)):
+            for found in list(where.list(kind, {**kube.MANAGED, kube.RUN: run})):
+                users.leave(where, kind, found["metadata"]["name"], execution())
         if here.has(kube.INFERENCE_SERVICE):
-            kserve.end(here, run)
-        for kind in (kube.JOB, kube.CONFIG_MAP):
-            here.beside(self.config.cluster.sandbox_namespace).delete_owned(kind, {kube.RUN: run})
+            kserve.end(here, run, execution())
 
 
 class Configured:

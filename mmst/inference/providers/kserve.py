@@ -21,7 +21,7 @@ from mmst.core.errors import ClusterError, ModelError, PlatformError, SamplerErr
 from mmst.inference.providers.kserve_objects import CONTAINER
 from mmst.kubernetes import pods
 from mmst.kubernetes.client import Cluster
-from mmst.kubernetes.kinds import INFERENCE_SERVICE, MANAGED, POD, RUN, Object
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, KFP_RUN, MANAGED, POD, RUN, Object
 from mmst.kubernetes.scheduling import Turn
 
 SERVED_BY = "serving.kserve.io/inferenceservice"
@@ -96,13 +96,15 @@ def leave(cluster: Cluster, name: str, holder: Object | None) -> None:
             return
 
 
-def end(cluster: Cluster, run: str) -> None:
-    """Delete what a run left, but not a service that a stage of another run uses."""
+def end(cluster: Cluster, run: str, execution: str = "") -> None:
+    """Delete what an execution of a run left, but not a service that a stage of another one uses."""
     own = own_pod(cluster) or {}
     for name in [s["metadata"]["name"] for s in cluster.list(INFERENCE_SERVICE, {**MANAGED, RUN: run})]:
         while (found := cluster.get(INFERENCE_SERVICE, name)) is not None:
             others = (o for o in _owners(found) if o["uid"] != own.get("uid"))
-            if any(_of_another_run(cluster, o, run) for o in others) or cluster.delete_at(INFERENCE_SERVICE, found):
+            if any(_of_another(cluster, o, run, execution) for o in others) or cluster.delete_at(
+                INFERENCE_SERVICE, found
+            ):
                 break
 
 
@@ -212,12 +214,13 @@ def _takes_requests(pod: Object) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
 
 
-def _of_another_run(cluster: Cluster, owner: Object, run: str) -> bool:
-    """Whether an owner is a pod that still runs, and not for this run."""
+def _of_another(cluster: Cluster, owner: Object, run: str, execution: str) -> bool:
+    """Whether an owner is a pod that still runs, and not for this execution of this run."""
     pod = cluster.get(POD, owner["name"])
     if pod is None or pod["metadata"]["uid"] != owner["uid"] or pods.finished(pod):
         return False
-    return bool(pod["metadata"].get("labels", {}).get(RUN) != run)
+    labels = pod["metadata"].get("labels", {})
+    return (labels.get(RUN), labels.get(KFP_RUN, "")) != (run, execution)
 
 
 def _own(cluster: Cluster, service: Object, owners: list[Object]) -> bool:
