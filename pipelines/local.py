@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from mmst.core import config as configuration
 from mmst.core import private
 from mmst.core.errors import MmstError, PlatformError, Stopped
 from mmst.core.process import adopt, descendants, end_descendants, end_with_owner, owned
+from mmst.kubernetes.kinds import EXECUTION
 from mmst.observe.under_way import EVENTS
 
 FAILURE = "failure-"
@@ -45,6 +47,7 @@ def run(config: configuration.Config, folder: Path, show: Callable[[Path], Abstr
     private.write(events, "")
     environment = os.environ | owned()
     environment |= {"MMST_EVENTS": str(events), "MMST_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"}
+    environment |= {EXECUTION: uuid.uuid4().hex}
     with show(events), open(log, "ab", opener=private.opener) as output:
         child = subprocess.Popen(
             [sys.executable, "-m", __name__, str(folder / "kfp")],

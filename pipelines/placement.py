@@ -11,6 +11,7 @@ from typing import Any
 from kfp import kubernetes
 
 from mmst.core.config import Config, run_id
+from mmst.kubernetes.kinds import EXECUTION, KFP_RUN
 from mmst.kubernetes.quota import STAGE_CPU, STAGE_MEMORY
 
 CPU = ("500m", STAGE_CPU)
@@ -33,6 +34,7 @@ def place(task: Any, stage: str, config: Config) -> Any:
         task.set_env_variable(name, value)
     for field in ("name", "uid", "namespace"):
         kubernetes.use_field_path_as_env(task, f"POD_{field.upper()}", f"metadata.{field}")
+    kubernetes.use_field_path_as_env(task, EXECUTION, f"metadata.labels['{KFP_RUN}']")
     secrets = (*c.secrets, *c.stage_secrets)
     if secrets:
         task.set_env_variable("MMST_SECRETS", SECRETS)  # kfp has no envFrom: `mmst.runner.run_stage` reads the files

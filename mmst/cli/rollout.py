@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmst.cli.options import ClusterNamespace, Settings, configured
+from mmst.cli.options import ClusterNamespace, Settings, released
 from mmst.core.errors import PlatformError, SetupError
 from mmst.observe.terminal import say
 
@@ -17,10 +17,10 @@ EVERY = 30
 
 def rollout(
     cluster: ClusterNamespace,
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="The registered model: promote.name of its recipes.")
+    ],
     settings: Settings,
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="The recipe whose promote.name and model.dtype apply.")
-    ] = "demo",
     once: Annotated[bool, typer.Option("--once", help="End when there is nothing more to do.")] = False,
 ) -> None:
     """Serve the champion: start it beside the current server, test it on real problems, switch, record it.
@@ -30,13 +30,15 @@ def rollout(
 
     Examples:
 
-      mmst rollout --cluster mmst
+      mmst rollout --cluster mmst --model mmst-demo
 
-      mmst rollout --cluster mmst --once
+      mmst rollout --cluster mmst --model mmst-demo --once
     """
+    from mmst.stages.champion import check_name
     from mmst.wiring import connect
 
-    roll = connect(configured(recipe, settings, cluster=cluster)).rollout(say)
+    check_name(model, "--model")
+    roll = connect(released(cluster, settings)).rollout(model, say)
     said = ""
     while True:
         try:

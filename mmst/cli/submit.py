@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mmst.core.config import Config
     from mmst.kubernetes.run_status import Seen
     from mmst.pipelines.kubeflow import Kubeflow
-    from mmst.retrain.trigger import Run
+    from mmst.retrain.trigger import Triggered
 
 LOOK_EVERY = 5.0
 
@@ -67,10 +67,9 @@ def submit(
     for_cluster(config)
     kubeflow, name = reached(endpoint, config), run_id(config)
     _, version = kubeflow.publish()
-    found = standing(kubeflow.named(name), version)
-    run = found.id if found else kubeflow.create(name)
-    said = f"found ({found.state})" if found else "submitted"
-    result = {"name": name, "run": run, "version": version, "link": kubeflow.link(run), "found": bool(found)}
+    done = attached(kubeflow, config, version)
+    run, said = done.run, "submitted" if done.made else f"found ({done.state})"
+    result = {"name": name, "run": run, "version": version, "link": kubeflow.link(run), "found": not done.made}
     if not json:
         emit(result, False, f"{name}  {said}\n{kubeflow.link(run)}")
     if wait:
@@ -99,14 +98,16 @@ def trigger(
       mmst trigger --recipe retrain.yaml --cluster mmst --endpoint http://ml-pipeline.kubeflow:8888
     """
     from mmst import wiring
+    from mmst.core.config import run_id
     from mmst.preflight.recipe import for_cluster
     from mmst.retrain import trigger as triggers
 
     config = configured(recipe, settings, out, cluster)
     for_cluster(config)
     kubeflow = reached(endpoint, config)
-    kubeflow.publish()
-    done = triggers.ensure(triggers.name_of(config), wiring.records(config.cluster.namespace), kubeflow, time)
+    _, version = kubeflow.publish()
+    records, submitted = wiring.records(config.cluster.namespace), run_id(config)
+    done = triggers.ensure(triggers.name_of(config), records, kubeflow, time, submitted=submitted, version=version)
     state = done.state or f"no longer in Kubeflow; `kubectl delete configmap {done.name}` lets it run again"
     said = f"{done.name}  {'submitted' if done.made else 'found'} ({state})"
     emit(
@@ -129,10 +130,22 @@ def reached(endpoint: str, config: Config) -> Kubeflow:
     return Kubeflow(endpoint, config)
 
 
-def standing(runs: list[Run], version: str) -> Run | None:
-    """The run to attach to: one in progress, else the last that succeeded with this very graph."""
-    live = [r for r in runs if r.live]
-    return next(reversed(live or [r for r in runs if r.state == "SUCCEEDED" and r.version == version]), None)
+def attached(kubeflow: Kubeflow, config: Config, version: str) -> Triggered:
+    """The run of this recipe that stands, or a new one; under the lease of `mmst trigger` where that can be had."""
+    from mmst import wiring
+    from mmst.core.config import run_id
+    from mmst.retrain import trigger as triggers
+
+    name, submitted = triggers.name_of(config), run_id(config)
+    try:
+        records = wiring.records(config.cluster.namespace)
+        records.read(name)
+    except (SetupError, PlatformError):
+        # From here only Kubeflow can be reached: whoever submits the same in the same second makes a second run.
+        found = triggers.standing([*kubeflow.named(name), *kubeflow.named(submitted)], version)
+        run = found.id if found else kubeflow.create(submitted)
+        return triggers.Triggered(name=name, run=run, state=found.state if found else "", made=not found)
+    return triggers.attach(name, records, kubeflow, time, submitted=submitted, version=version)
 
 
 def watch(kubeflow: Kubeflow, config: Config, run: str, *, quiet: bool = False) -> str:

@@ -13,6 +13,11 @@ ERROR = "mmst.dev/error"
 """Annotation of the Event of a failed stage: the error as JSON (`errors.MmstError.to_data`)."""
 """The label that everything made at run time carries."""
 RUN, COMPONENT = "mmst.dev/run", "app.kubernetes.io/component"
+KFP_RUN = "pipeline/runid"
+"""The label that Kubeflow Pipelines puts on all pods of a run, including its own drivers."""
+
+EXECUTION = "MMST_EXECUTION"
+"""The environment variable with the id of the execution that a process belongs to: Kubeflow's of its run, or ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from mmst.kubernetes.kinds import (
     EVENT,
     INFERENCE_SERVICE,
     JOB,
+    KFP_RUN,
     POD,
     PYTORCH_JOB,
     RUN,
@@ -31,8 +32,6 @@ from mmst.kubernetes.scheduling import held
 
 QUIET = 60.0
 """Seconds that a pod or model server may take to start before this counts as a problem."""
-KFP_RUN = "pipeline/runid"
-"""The label that Kubeflow Pipelines puts on all pods of a run, including its own drivers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

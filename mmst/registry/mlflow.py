@@ -129,7 +129,7 @@ class MlflowRegistry:
             if found is None:
                 self._create_model(client, name)
                 run_id = self._run(client, run).info.run_id
-                at = f"candidates/{checkpoint[7:23]}"
+                at = _folder(checkpoint)
                 if isinstance(source, Path):
                     _upload(client, run_id, source, f"{at}/checkpoint")
                 self._describe(client, run_id, at, answering, reference)
@@ -145,6 +145,28 @@ class MlflowRegistry:
             return str(found.version)
 
         return self.call(version)
+
+    def answering(self, name: str, version: str) -> dict[str, Any]:
+        """What `register` was given of how the model is asked; `RegistryError` where a version has none of it."""
+        of = f"version {version} of '{name}'"
+
+        def read(client: Any) -> Any:
+            from mlflow.models import Model
+
+            found = client.get_model_version(name, version)
+            with tempfile.TemporaryDirectory() as folder:
+                at = f"{_folder(found.tags.get('mmst.checkpoint', ''))}/MLmodel"
+                flavors = Model.load(client.download_artifacts(found.run_id, at, folder)).flavors or {}
+            return flavors.get("python_function", {}).get("config")
+
+        config = self.call(read, f"MMST keeps how {of} is asked in the file MLmodel of its run")
+        if not config:
+            raise RegistryError(
+                f"{of} does not say how it is asked",
+                why="it was registered by another program, or an old MMST",
+                remedy="promote it again with this version, or point the alias at a version of this one",
+            )
+        return dict(config)
 
     def point(self, name: str, version: str) -> None:
         """Point the alias `champion` at this version, if it does not already."""
@@ -276,6 +298,11 @@ class MlflowRegistry:
 
     def _ask(self, attempt: Callable[[], T]) -> T:
         return patiently(attempt, self.uri, self.patience, self.progress)
+
+
+def _folder(checkpoint: str) -> str:
+    """Where in a run's artifacts a version's files are."""
+    return f"candidates/{checkpoint[7:23]}"
 
 
 def _upload(client: Any, run_id: str, folder: Path, at: str = "") -> None:

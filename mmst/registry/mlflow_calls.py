@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import random
 import re
 import sys
@@ -99,7 +100,7 @@ def reach(uri: str, attempts: int = 3, seconds: float = 2.5) -> None:
                 reason = getattr(e, "reason", None) or _line(e)
                 raise Away(
                     f"no MLflow server answers at {redacted(uri)} ({reason})",
-                    remedy="start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty to use SQLite",
+                    remedy=_remedy(),
                 ) from e
             time.sleep(0.5)
 
@@ -238,10 +239,17 @@ def gave_up(uri: str, error: BaseException, troubles: Counter[str], patience: fl
     tries = "; ".join(f"{n} × {what}" for what, n in troubles.most_common(3))
     if isinstance(error, Away):
         what = f"no MLflow server answers at {redacted(uri)}"
-        remedy = "start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty to use SQLite"
+        remedy = _remedy()
     else:
         what, remedy = f"MLflow at {redacted(uri)} is in trouble", "see the server's log"
     return RegistryError(f"{what}, for {patience:g} s ({tries})", remedy=f"{remedy}; the same command then continues")
+
+
+def _remedy() -> str:
+    """What to do about a server that is away: a pod cannot use SQLite instead."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "see that its pod runs and that the release's mlflow.address names its Service"
+    return "start it, or leave promote.tracking_uri and MLFLOW_TRACKING_URI empty to use SQLite"
 
 
 def _no_answer(error: BaseException) -> bool:

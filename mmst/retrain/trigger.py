@@ -1,9 +1,12 @@
-"""One pipeline run for each content: `mmst trigger`, called any number of times, also at the same time.
+"""One pipeline run for each content: `mmst trigger` and `mmst submit`, called any number of times, also at once.
 
 Kubeflow's CreateRun has no idempotency key, so only the holder of a lease may create. The lease is
 part of the record, which is changed by compare-and-set only:
 
     no record → leased by a holder → names its run
+
+Both commands keep one record for a content, and take each other's runs for their own. `trigger` makes one run and
+never a second (`ensure`); `submit` leases the record again when its run has failed, and makes another (`attach`).
 
 A holder counts as dead if its record has not changed for `LEASE` seconds of the observer's own clock (as in
 Kubernetes' leader election; clocks of machines are never compared). The next holder first looks for a run of this
@@ -14,7 +17,7 @@ run when it wakes, the record says which run is valid, and every reader of the r
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,8 +111,64 @@ def name_of(config: Config) -> str:
     return f"retrain-{key}"
 
 
-def ensure(name: str, records: Records, runs: Runs, clock: Clock) -> Triggered:
-    """Exactly one run of this name, created or found. After any error, call it again."""
+def standing(runs: Sequence[Run], version: str) -> Run | None:
+    """The run to attach to: one in progress, else the last that succeeded with this very graph."""
+    live = [r for r in runs if r.live]
+    return next(reversed(live or [r for r in runs if r.state == "SUCCEEDED" and r.version == version]), None)
+
+
+def ensure(
+    name: str, records: Records, runs: Runs, clock: Clock, *, submitted: str = "", version: str = ""
+) -> Triggered:
+    """Exactly one run of this name, created or found. After any error, call it again.
+
+    A run that was `submitted` under that name, and stands (`standing`), is found too.
+    """
+
+    def beside() -> Sequence[Run]:
+        return runs.named(submitted) if submitted else ()
+
+    def find() -> Run | None:
+        return next(iter(runs.named(name)), None) or standing(beside(), version)
+
+    run, made = _agreed(name, records, clock, find, lambda: runs.create(name), lambda run: True)
+    state = ""
+    for each in runs.named(name):
+        if each.id == run:
+            state = each.state
+        elif each.live:
+            runs.terminate(each.id)
+    state = state or next((r.state for r in beside() if r.id == run), "")
+    return Triggered(name=name, run=run, state=state, made=made)
+
+
+def attach(name: str, records: Records, runs: Runs, clock: Clock, *, submitted: str, version: str) -> Triggered:
+    """The run that stands, `submitted` under that name or triggered under `name`, or a new one."""
+
+    def find() -> Run | None:
+        return standing([*runs.named(name), *runs.named(submitted)], version)
+
+    def stands(run: str) -> bool:
+        found = find()
+        return found is not None and found.id == run
+
+    run, made = _agreed(name, records, clock, find, lambda: runs.create(submitted), stands)
+    there = find()
+    return Triggered(name=name, run=run, state=there.state if there else "", made=made)
+
+
+def _agreed(
+    name: str,
+    records: Records,
+    clock: Clock,
+    find: Callable[[], Run | None],
+    create: Callable[[], str],
+    stands: Callable[[str], bool],
+) -> tuple[str, bool]:
+    """The run in the record, found or created under its lease, and whether it was created here.
+
+    A recorded run that no longer `stands` is replaced.
+    """
     me, leased, made = uuid.uuid4().hex, float("-inf"), ""
     seen, since = "", clock.monotonic()
     while True:
@@ -122,13 +181,16 @@ def ensure(name: str, records: Records, runs: Runs, clock: Clock) -> Triggered:
         record, version = kept
         if version != seen:
             seen, since = version, now
+        if record.run and (record.run == made or stands(record.run)):
+            return record.run, record.run == made
         if record.run:
-            return _settled(record, runs, made)
-        if record.holder == me and now - leased <= HOLD:
-            found = runs.named(name)
+            leased = clock.monotonic()
+            records.replace(Record(name=name, holder=me), version)
+        elif record.holder == me and now - leased <= HOLD:
+            found = find()
             if not found and clock.monotonic() - leased > HOLD:
                 continue  # finding took too long: another may have taken the lease
-            run = found[0].id if found else runs.create(name)
+            run = found.id if found else create()
             made = made if found else run
             records.replace(Record(name=name, holder=me, run=run), version)
         elif record.holder == me or now - since >= LEASE:
@@ -136,14 +198,3 @@ def ensure(name: str, records: Records, runs: Runs, clock: Clock) -> Triggered:
             records.replace(Record(name=name, holder=me), version)
         else:
             clock.sleep(POLL)
-
-
-def _settled(record: Record, runs: Runs, made: str) -> Triggered:
-    """The run in the record; every other live run of that name is ended."""
-    state = ""
-    for run in runs.named(record.name):
-        if run.id == record.run:
-            state = run.state
-        elif run.live:
-            runs.terminate(run.id)
-    return Triggered(name=record.name, run=record.run, state=state, made=made == record.run)

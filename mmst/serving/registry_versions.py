@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mmst.core.errors import RegistryError
+from mmst.core.config import Config, parse
+from mmst.core.errors import RegistryError, UserError
 from mmst.core.ports import Champion, Store
 from mmst.registry.mlflow import ALIAS, MlflowRegistry
 from mmst.registry.mlflow_calls import unless
@@ -30,6 +31,7 @@ class ServingVersions:
     ) -> None:
         self.registry, self.name, self.store, self.tell = registry, name, store, tell
         self._said = ""
+        self._recipes: dict[str, Config] = {}
 
     def champion(self) -> Version | None:
         """See `rollout.Versions.champion`; also None if there is no such model yet."""
@@ -49,6 +51,19 @@ class ServingVersions:
             )
             champions.follow(self.store, self.registry, self.name)
         return found
+
+    def recipe(self, version: Version) -> Config:
+        """What is registered of a version's recipe: how the model is asked (`Provenance.answering`)."""
+        if version.version not in self._recipes:
+            try:
+                found = parse(self.registry.answering(self.name, version.version))
+            except UserError as e:
+                raise RegistryError(
+                    f"version {version.version} of '{self.name}' is asked as this version of MMST cannot read ({e})",
+                    remedy="let the release have the images of the MMST that promoted it (images.tag)",
+                ) from e
+            self._recipes[version.version] = found
+        return self._recipes[version.version]
 
     def tagged(self, name: str, value: str) -> Sequence[Version]:
         """See `rollout.Versions.tagged`."""
@@ -74,12 +89,18 @@ class ServingVersions:
             from mlflow.exceptions import MlflowException
 
             try:
-                return _version(client.get_model_version_by_alias(self.name, ALIAS))
+                found = _version(client.get_model_version_by_alias(self.name, ALIAS))
             except MlflowException as e:
                 # A model without this alias is an invalid parameter, one that does not exist is not found.
                 if e.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
+            if not found.checkpoint:
+                raise RegistryError(
+                    f"the alias '{ALIAS}' of '{self.name}' points at version {found.version}, not registered by MMST",
+                    remedy="point it at a version with the tag mmst.checkpoint",
+                )
+            return found
 
         return self.registry.call(pointed)
 

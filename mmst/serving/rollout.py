@@ -8,11 +8,14 @@ services and in the registry's tags, so this process may end at any point:
     challenger there                   → try_out: on problems that the champion is known to solve; then switch
     stable switched, not recorded      → confirm: the same through the stable service; then record
     champion failed before             → back: what is on record serves again; then hold
+    what serves is not as the settings → renew: the same version as they have it, beside the stable service;
+    of the release now have it           then try_renewed, and switch
     champion served and on record      → clear what is left over, then rest
 
 The stable service's pods are replaced one by one, each when its successor is ready: no request
 is lost. Tags of a model version: `serving` (namespace/service), `serving.since`,
-`serving.failed` (the reason; remove it to have the version tried again).
+`serving.failed` (the reason; remove it to have the version tried again), `serving.kept` (the
+definition under which it was not served, and why; it goes on as it was).
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from mmst.core.stored import load, pointers, records
 from mmst.grading import equal
 from mmst.methods import method
 
-SERVING, SINCE, FAILED = "serving", "serving.since", "serving.failed"
+SERVING, SINCE, FAILED, KEPT = "serving", "serving.since", "serving.failed", "serving.kept"
 STABLE, NEXT = "champion", "champion-next"
 """The service for clients, and the challenger beside it."""
 ASKED = 24
@@ -56,12 +59,18 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """The current state: the champion, the versions recorded as serving here, the services' checkpoints."""
+    """The current state: the champion, the versions recorded as serving here, the services' checkpoints.
+
+    `outdated` is the version that serves, where the settings now define its service otherwise; `renewed` says
+    that the challenger's service is so defined.
+    """
 
     champion: Version | None
     serving: tuple[Version, ...] = ()
     stable: str = ""
     next: str = ""
+    outdated: Version | None = None
+    renewed: bool = False
 
 
 class Step(StrEnum):
@@ -73,6 +82,8 @@ class Step(StrEnum):
     CONFIRM = "confirm"
     BACK = "back"
     HOLD = "hold"
+    RENEW = "renew"
+    TRY_RENEWED = "try_renewed"
     CLEAR = "clear"
     REST = "rest"
 
@@ -87,6 +98,12 @@ class Services(Protocol):
 
     def checkpoint(self, name: str) -> str:
         """The digest that a service should serve; empty if there is none, or its pods were removed."""
+
+    def definition(self, name: str) -> str:
+        """The digest of all that a service was last told to be; empty if none is known."""
+
+    def wanted(self, version: Version) -> str:
+        """The digest of all that a service of a version would be told now."""
 
     def put(self, name: str, version: Version) -> None:
         """Make a service serve a version, without waiting."""
@@ -121,12 +138,19 @@ def decide(seen: Seen) -> Step:
         others = recorded - {champion.checkpoint}
         wrong = seen.stable not in others if others else seen.stable == champion.checkpoint
         stale = seen.next or recorded - {seen.stable}
-        return Step.BACK if wrong else Step.CLEAR if stale else Step.HOLD
+        return Step.BACK if wrong else _as_it_is(seen, bool(stale), Step.HOLD)
     if seen.stable == champion.checkpoint:
         if champion.checkpoint not in recorded:
             return Step.CONFIRM
-        return Step.CLEAR if seen.next or len(seen.serving) > 1 else Step.REST
+        return _as_it_is(seen, bool(seen.next or len(seen.serving) > 1), Step.REST)
     return Step.TRY_OUT if seen.next == champion.checkpoint else Step.BRING_UP
+
+
+def _as_it_is(seen: Seen, untidy: bool, rest: Step) -> Step:
+    """The next step where the version that serves goes on serving."""
+    if seen.outdated is not None:
+        return Step.TRY_RENEWED if seen.renewed else Step.RENEW
+    return Step.CLEAR if untidy else rest
 
 
 class Rollout:
@@ -152,11 +176,19 @@ class Rollout:
 
     def look(self) -> Seen:
         """The current state."""
+        serving = tuple(self.versions.tagged(SERVING, self.services.where))
+        stable, outdated, renewed = self.services.checkpoint(STABLE), None, False
+        for served in (v for v in serving if v.checkpoint == stable):
+            wanted = self.services.wanted(served)
+            if wanted not in (self.services.definition(STABLE), served.tags.get(KEPT, "").partition(" ")[0]):
+                outdated, renewed = served, self.services.definition(NEXT) == wanted
         return Seen(
             champion=self.versions.champion(),
-            serving=tuple(self.versions.tagged(SERVING, self.services.where)),
-            stable=self.services.checkpoint(STABLE),
+            serving=serving,
+            stable=stable,
             next=self.services.checkpoint(NEXT),
+            outdated=outdated,
+            renewed=renewed,
         )
 
     def carry_out(self, step: Step, seen: Seen) -> None:
@@ -179,6 +211,13 @@ class Rollout:
                 now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
                 self.versions.tag(champion.version, {SERVING: self.services.where, SINCE: now, FAILED: None})
                 self.tell(f"version {champion.version} serves at {self.services.where}")
+        elif step is Step.RENEW:
+            assert seen.outdated is not None
+            self.tell(f"version {seen.outdated.version}: the release's settings changed, bringing it up so as {NEXT}")
+            self.services.put(NEXT, seen.outdated)
+        elif step is Step.TRY_RENEWED:
+            assert seen.outdated is not None
+            self._renew(seen.outdated)
         elif step is Step.BACK:
             before = max(
                 (v for v in seen.serving if v.checkpoint != champion.checkpoint),
@@ -196,6 +235,15 @@ class Rollout:
             for other in seen.serving:
                 if other.checkpoint != seen.stable:
                     self.versions.tag(other.version, {SERVING: None})
+
+    def _renew(self, version: Version) -> None:
+        if reason := self._trouble(NEXT, version):
+            self.tell(f"version {version.version} goes on as it was, not as the settings have it now: {reason}")
+            self.versions.tag(version.version, {KEPT: f"{self.services.wanted(version)} {reason}"[:4000]})
+        else:
+            self.tell(f"version {version.version}: {STABLE} is switched to the settings as they are now")
+            self.services.put(STABLE, version)
+            self.versions.tag(version.version, {KEPT: None})
 
     def _trouble(self, name: str, version: Version) -> str:
         """Why this version must not be served; empty if it may. A platform error is raised: it is no verdict."""

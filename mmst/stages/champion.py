@@ -44,13 +44,13 @@ def names(store: Store) -> list[str]:
     return [path.removeprefix(RECORDS).removesuffix(".jsonl") for path in store.names(RECORDS)]
 
 
-def check_name(name: str) -> None:
-    """`ConfigError` for a name that MLflow or a path could not hold."""
+def check_name(name: str, key: str = "promote.name") -> None:
+    """`ConfigError` for a name, given as `key`, that MLflow or a path could not hold."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,199}", name):
         raise ConfigError(
-            "promote.name must be letters, digits, dots, dashes, underscores or spaces",
+            f"{key} must be letters, digits, dots, dashes, underscores or spaces",
             value=name,
-            remedy="--set promote.name=my-model",
+            remedy=f"{key} my-model" if key.startswith("-") else f"--set {key}=my-model",
         )
 
 

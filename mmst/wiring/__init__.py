@@ -7,7 +7,6 @@ packages that add them.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from mmst.core.ports import Algebra, Message, Progress, Registry, Sampler, Sandb
 from mmst.core.provenance import Provenance
 from mmst.core.redaction import remember
 from mmst.core.served import asks_server
+from mmst.core.stored import load
 from mmst.core.weights import checkpoint_folder
 from mmst.observe import progress as progress_module
 from mmst.retrain.trigger import Records
@@ -65,6 +65,13 @@ def cluster(namespace: str) -> Cluster:
     from mmst.kubernetes.client import Cluster
 
     return Cluster.connect(namespace)
+
+
+def execution() -> str:
+    """The execution of a run that this process belongs to; empty outside of one. See `kubernetes.users`."""
+    from mmst.kubernetes.kinds import EXECUTION
+
+    return os.environ.get(EXECUTION, "")
 
 
 def records(namespace: str) -> Records:
@@ -208,29 +215,26 @@ class Wired:
         with added.sampler(name)(self.config, self.store, checkpoint) as sampler:
             yield sampler
 
-    def rollout(self, tell: Callable[[str], None]) -> Rollout:
-        """What moves the namespace's champion to the registry's; see `mmst.serving.rollout`."""
+    def rollout(self, model: str, tell: Callable[[str], None]) -> Rollout:
+        """What moves the namespace's champion to that of a registered model; see `mmst.serving.rollout`."""
         from mmst.registry.mlflow import MlflowRegistry
         from mmst.serving.champion_service import ChampionServices
         from mmst.serving.registry_versions import ServingVersions
 
         config, registry = self.config, self.registry()
         assert isinstance(registry, MlflowRegistry)
-        services = ChampionServices(
-            cluster(config.cluster.namespace),
-            config.cluster,
-            self.store,
-            "float32" if config.model.dtype == "int8" else config.model.dtype,  # no model server takes int8
-            functools.partial(samplers.asking, config),
-        )
-        versions = ServingVersions(registry, config.promote.name, self.store, tell)
+        versions = ServingVersions(registry, model, self.store, tell)
+
+        def ask(url: str, model: str, version: Version) -> contextlib.AbstractContextManager[Sampler]:
+            checkpoint = load(self.store, version.ref)
+            dialect = samplers.rendered(versions.recipe(version), self.store, checkpoint)
+            return samplers.asking(config, url, model, version.checkpoint, dialect)
 
         def check(version: Version, sampler: Sampler) -> str:
-            from mmst.runs.summary import recorded_config
+            return smoke_test(self.store, version, sampler, versions.recipe(version).filed)
 
-            recipe = recorded_config(self.store, version.run)
-            return smoke_test(self.store, version, sampler, recipe.filed if recipe else ())
-
+        here = cluster(config.cluster.namespace)
+        services = ChampionServices(here, config.cluster, self.store, versions.recipe, ask)
         return Rollout(services, versions, check, tell)
 
     def renderer(self, checkpoint: Manifest) -> Callable[[Sequence[Message]], str]:
@@ -253,7 +257,8 @@ class Wired:
         if t.launcher != "local":
             from mmst.training.providers.kubernetes_job import TrainingJobs
 
-            jobs = TrainingJobs(cluster(c.namespace), c, form=t.launcher, ranks=t.ranks, run=run_id(self.config))
+            here, run = cluster(c.namespace), run_id(self.config)
+            jobs = TrainingJobs(here, c, form=t.launcher, ranks=t.ranks, run=run, execution=execution())
             return Configured(jobs, t)
         from mmst.training.providers.torchrun import Torchrun
 
@@ -278,18 +283,22 @@ class Wired:
             registry.rehearse(self.config.promote.name, run_id(self.config))
 
     def cleanup(self, run: str) -> None:
-        """Delete what a run left in the cluster: check Jobs and their inputs, training jobs, model servers."""
+        """Delete what this execution of a run left in the cluster: check Jobs, their inputs, training jobs, servers.
+
+        What another execution of the same run uses stays.
+        """
         from mmst.inference.providers import kserve
         from mmst.kubernetes import kinds as kube
+        from mmst.kubernetes import users
 
         here = cluster(self.config.cluster.namespace)
-        for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB):
-            if here.has(kind):
-                here.delete_owned(kind, {kube.RUN: run})
+        sandbox = here.beside(self.config.cluster.sandbox_namespace)
+        training = [(here, kind) for kind in (kube.PYTORCH_JOB, kube.TRAIN_JOB) if here.has(kind)]
+        for where, kind in (*training, (sandbox, kube.JOB), (sandbox, kube.CONFIG_MAP)):
+            for found in list(where.list(kind, {**kube.MANAGED, kube.RUN: run})):
+                users.leave(where, kind, found["metadata"]["name"], execution())
         if here.has(kube.INFERENCE_SERVICE):
-            kserve.end(here, run)
-        for kind in (kube.JOB, kube.CONFIG_MAP):
-            here.beside(self.config.cluster.sandbox_namespace).delete_owned(kind, {kube.RUN: run})
+            kserve.end(here, run, execution())
 
 
 class Configured:

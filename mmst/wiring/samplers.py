@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mmst.inference.providers.openai import OpenAIServer
     from mmst.inference.providers.openai_dialect import Dialect
 
+WEIGHTS = ".safetensors"
 GONE = 30.0
 """Seconds after which a server that need not be there is taken for gone."""
 Factory = Callable[[Config, Store, Manifest], AbstractContextManager[Sampler]]
@@ -58,9 +60,7 @@ def openai(config: Config, store: Store, checkpoint: Manifest) -> AbstractContex
 
     A teacher's whose model is not here must still say what it said, if it said anything.
     """
-    known, dialect = served(config, checkpoint), None
-    if config.prompt.style == "chat":
-        dialect = _dialect(config, checkpoint_folder(store, checkpoint))
+    known, dialect = served(config, checkpoint), rendered(config, store, checkpoint)
     if checkpoint.stage == STAGE:
         assert known is not None
         return _asked(config, dialect, checkpoint=known.digest, silent=not known.digest)
@@ -134,7 +134,7 @@ def kserve(config: Config, store: Store, checkpoint: Manifest) -> Iterator[Sampl
     service = sampling_service(checkpoint, store=store.uri, dtype=config.model.dtype, cluster=c, run=run_id(config))
     here = wiring.cluster(c.namespace)
     holder = servers.own_pod(here)
-    dialect = _dialect(config, checkpoint_folder(store, checkpoint)) if config.prompt.style == "chat" else None
+    dialect = rendered(config, store, checkpoint)
     with (
         servers.hosted(here, service, start_timeout=c.start_timeout, holder=holder) as url,
         asking(config, url, model_name(checkpoint), checkpoint.digest, dialect) as server,
@@ -152,6 +152,17 @@ def asking(
     stated = checkpoint if config.cluster.server_runtime == "mmst" else ""
     s = config.sampling
     return OpenAIServer(url, model, concurrency=s.concurrency, deadline=s.deadline, checkpoint=stated, dialect=dialect)
+
+
+def rendered(config: Config, store: Store, checkpoint: Manifest) -> Dialect | None:
+    """What a server must be told where prompts are rendered from chat messages; None where they are not."""
+    if config.prompt.style != "chat":
+        return None
+    if checkpoint.location or store.folder(checkpoint.ref) is not None:
+        return _dialect(config, checkpoint_folder(store, checkpoint))
+    # From a bucket without the weights, which the server alone needs.
+    words = replace(checkpoint, files=tuple(e for e in checkpoint.files if not e.name.endswith(WEIGHTS)))
+    return _dialect(config, checkpoint_folder(store, words, store.scratch(checkpoint.ref) / "words"))
 
 
 def _dialect(config: Config, folder: Path) -> Dialect:

@@ -27,7 +27,8 @@ def gvisor_job(config: Config) -> AbstractContextManager[Sandbox]:
     from mmst.sandbox.providers.kubernetes_job import GvisorJobs
 
     c = config.cluster
-    return GvisorJobs(wiring.cluster(c.sandbox_namespace), c, run_id(config), recheck=config.check.recheck)
+    here, share = wiring.cluster(c.sandbox_namespace), config.check.recheck
+    return GvisorJobs(here, c, run_id(config), execution=wiring.execution(), recheck=share)
 
 
 def subprocess(config: Config) -> AbstractContextManager[Sandbox]:

@@ -42,7 +42,7 @@ labels demo
 recipes
 methods
 compile -r demo --file c.yaml
-rollout --cluster mmst --once
+rollout --cluster mmst --model m --once
 problems list
 problems import svamp svamp.json --to ours.jsonl
 problems import gsm8k x.parquet --to ours.jsonl

@@ -13,11 +13,10 @@ import pytest
 from mmst import wiring
 from mmst.cli import app
 from mmst.cli import submit as submitting
-from mmst.cli.submit import standing
 from mmst.core import errors
 from mmst.core.errors import SetupError, Stopped
 from mmst.kubernetes.run_status import Seen
-from mmst.retrain.trigger import Run
+from mmst.retrain.trigger import Run, standing
 from tests.support.kfp_server import KfpServer, kfp_server
 
 RECIPE = """

@@ -17,12 +17,13 @@ import pytest
 
 from mmst.cli import app
 from mmst.cli.options import configured
-from mmst.cli.submit import standing, workflow_nodes
+from mmst.cli.submit import workflow_nodes
 from mmst.core.config import Config, run_id
 from mmst.core.manifest import Manifest
 from mmst.core.stored import load, pointers
 from mmst.kubernetes.kinds import INFERENCE_SERVICE, JOB, PYTORCH_JOB, RUN
 from mmst.pipelines.kubeflow import Kubeflow, Task
+from mmst.retrain.trigger import standing
 from mmst.wiring import cluster, open_store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(7200)]

@@ -20,6 +20,7 @@ from mmst.kubernetes.kinds import (
     COMPONENT,
     INFERENCE_SERVICE,
     JOB,
+    KFP_RUN,
     MANAGED,
     POD,
     PYTORCH_JOB,
@@ -142,11 +143,11 @@ def test_a_pod_that_waits_for_others_of_its_run_is_no_lasting_trouble(here: Clus
 
 
 def test_pods_that_kubeflow_made_for_the_run_are_seen_by_its_own_label(here: Cluster) -> None:
-    pod(here, "driver", "", {"phase": "Pending"}, "", **{run_status.KFP_RUN: "kfp-7"})
+    pod(here, "driver", "", {"phase": "Pending"}, "", **{KFP_RUN: "kfp-7"})
     assert run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1") == []
     seen = run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
     assert [s.name for s in seen] == ["driver"]
-    pod(here, "earlier", "mine-1", {"phase": "Failed"}, **{run_status.KFP_RUN: "kfp-6"})
+    pod(here, "earlier", "mine-1", {"phase": "Failed"}, **{KFP_RUN: "kfp-6"})
     seen = run_status.of_run(here, f"{here.namespace}-sandbox", "mine-1", kfp_run="kfp-7")
     assert [s.name for s in seen] == ["driver"]  # that of an earlier attempt explains nothing now
 
@@ -156,7 +157,7 @@ def test_the_nodes_of_a_workflow_are_read_also_where_argo_has_compressed_them(he
     assert run_status.workflow_nodes(here, "kfp-7") == []
     packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
     for run, status in (("kfp-7", {"nodes": nodes}), ("kfp-8", {"compressedNodes": packed})):
-        body: Object = {"metadata": {"name": run, "labels": {run_status.KFP_RUN: run}}, "status": status}
+        body: Object = {"metadata": {"name": run, "labels": {KFP_RUN: run}}, "status": status}
         here.create(WORKFLOW, body | {"spec": {"suspend": True}})
         assert [n["displayName"] for n in run_status.workflow_nodes(here, run)] == ["sample", "check"]
 

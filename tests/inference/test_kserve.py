@@ -12,7 +12,7 @@ from mmst.core.errors import ConfigError, ModelError, SamplerError
 from mmst.core.manifest import Manifest
 from mmst.inference.providers import kserve
 from mmst.inference.providers.kserve_objects import CHECKPOINT, inference_service, model_name, sampling_service
-from mmst.kubernetes.kinds import INFERENCE_SERVICE, RUN
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, KFP_RUN, RUN
 from mmst.kubernetes.scheduling import Turn
 from mmst.serving.champion_service import changed
 
@@ -127,7 +127,7 @@ def test_a_service_serves_a_checkpoint_only_when_no_pod_of_another_is_left() -> 
                     for digest, ready, going in pods
                 ]
 
-        return kserve.serves_only(Cluster(), "s", "new")  # type: ignore[arg-type]
+        return kserve.serves_only(Cluster(), "s", {CHECKPOINT: "new"})  # type: ignore[arg-type]
 
     assert found(("new", "True", False))
     assert not found()
@@ -193,7 +193,7 @@ class Held:
     """A cluster with a service of the run `mine`, and the pods that own it: (name, run, phase)."""
 
     def __init__(self, *pods: tuple[str, str, str]) -> None:
-        self.pods = {
+        self.pods: dict[str, Any] = {
             name: {"metadata": {"name": name, "uid": f"u-{name}", "labels": {RUN: run}}, "status": {"phase": phase}}
             for name, run, phase in pods
         }
@@ -223,6 +223,17 @@ def left(*pods: tuple[str, str, str], gone: tuple[str, ...] = ()) -> bool:
 def test_the_end_of_a_run_takes_no_server_from_a_stage_of_another() -> None:
     assert left(("a", "mine", "Running"), ("b", "other", "Running"))
     assert left(("b", "other", "Pending"))
+
+
+def test_the_end_of_an_execution_takes_no_server_from_its_twin() -> None:
+    cluster = Held(("a", "mine", "Running"), ("b", "mine", "Running"))
+    for name in ("a", "b"):
+        cluster.pods[name]["metadata"]["labels"][KFP_RUN] = name
+    kserve.end(cluster, "mine", "a")  # type: ignore[arg-type]
+    assert cluster.service is not None
+    del cluster.pods["b"]
+    kserve.end(cluster, "mine", "a")  # type: ignore[arg-type]
+    assert cluster.service is None
 
 
 def test_the_end_of_a_run_deletes_what_its_killed_stages_and_those_of_others_left() -> None:

@@ -182,7 +182,7 @@ def test_every_pod_has_the_image_the_secrets_and_the_labels_of_the_recipe(
         assert pod["podMetadata"]["labels"]["mmst.dev/run"] == run_id(parse(RECIPE))
         assert pod["podMetadata"]["labels"]["app.kubernetes.io/managed-by"] == "mmst"
         assert pod["securityContext"] == {"runAsNonRoot": True}
-        assert {f["name"] for f in pod["fieldPathAsEnv"]} == {"POD_NAME", "POD_UID", "POD_NAMESPACE"}
+        assert {f["name"] for f in pod["fieldPathAsEnv"]} == {"POD_NAME", "POD_UID", "POD_NAMESPACE", "MMST_EXECUTION"}
 
 
 def test_only_pods_that_train_or_sample_in_process_get_gpus_their_nodes_and_shared_memory(

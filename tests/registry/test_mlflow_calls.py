@@ -72,6 +72,14 @@ def rest(code: str, message: str = "no") -> Callable[[], None]:
     return said(RestException, {"error_code": code, "message": message})
 
 
+def test_the_remedy_for_a_server_that_is_away_fits_where_this_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Away, match="to use SQLite"):
+        reach("http://127.0.0.1:9", attempts=1)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with pytest.raises(Away, match=r"mlflow\.address names its Service"):
+        reach("http://127.0.0.1:9", attempts=1)
+
+
 PASSES = {
     "refused connection": wrapped(requests.ConnectionError("Connection refused")),
     "time-out": wrapped(requests.ReadTimeout("timed out")),

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmst.core.config import parse
-from mmst.retrain.trigger import Record, Run, Triggered, ensure, name_of
+from mmst.retrain.trigger import Record, Run, Triggered, attach, ensure, name_of
 
-NAME = "retrain-0123456789ab"
+NAME, SUBMITTED = "retrain-0123456789ab", "demo-1a2b3c"
 
 
 class Crash(BaseException):
@@ -24,6 +24,7 @@ class Crash(BaseException):
 @dataclass
 class Made:
     id: str
+    name: str
     live: bool = True
 
 
@@ -44,9 +45,9 @@ class World:
 class Process(threading.Thread):
     """Calls `ensure`; does one step at a time, when told to; may die at a step, before or after its effect."""
 
-    def __init__(self, world: World, dies_at: int = -1, after: bool = False) -> None:
+    def __init__(self, world: World, dies_at: int = -1, after: bool = False, how: str = "alone") -> None:
         super().__init__(daemon=True)
-        self.world, self.dies_at, self.after = world, dies_at, after
+        self.world, self.dies_at, self.after, self.how = world, dies_at, after, how
         self.go, self.done = threading.Semaphore(0), threading.Semaphore(0)
         self.steps = 0
         self.ended = False
@@ -57,7 +58,11 @@ class Process(threading.Thread):
     def run(self) -> None:
         try:
             self._pause()
-            self.result = ensure(NAME, self, RunsOf(self), self)
+            if self.how == "alone":
+                self.result = ensure(NAME, self, RunsOf(self), self)
+            else:
+                call = ensure if self.how == "trigger" else attach
+                self.result = call(NAME, self, RunsOf(self), self, submitted=SUBMITTED, version="v")
         except Crash:
             pass
         finally:
@@ -123,14 +128,15 @@ class RunsOf:
 
     def named(self, name: str) -> Sequence[Run]:
         self.process.begin()
-        found = [Run(id=r.id, live=r.live, state="RUNNING" if r.live else "CANCELED") for r in self.world.runs]
+        made = [r for r in self.world.runs if r.name == name]
+        found = [Run(id=r.id, live=r.live, state="RUNNING" if r.live else "CANCELED", version="v") for r in made]
         self.process.end()
         return found
 
     def create(self, name: str) -> str:
         self.process.begin()
         made = f"run-{len(self.world.runs)}"
-        self.world.runs.append(Made(made))
+        self.world.runs.append(Made(made, name))
         self.process.end()
         return made
 
@@ -237,6 +243,48 @@ def test_frozen_and_dying_processes_in_any_order_leave_one_live_run(
     assert last is not None
     assert world.live == [last.run]
     assert {p.result.run for p in racing if p.result} <= {last.run}
+
+
+def call(world: World, how: str) -> Triggered:
+    result = finish(Process(world, how=how)).result
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize(("first", "second"), itertools.product(("submit", "trigger"), repeat=2))
+def test_submit_and_trigger_find_each_others_runs(first: str, second: str) -> None:
+    world = World()
+    made, found = call(world, first), call(world, second)
+    assert made.made
+    assert (found.run, found.made, found.state) == (made.run, False, "RUNNING")
+
+
+def test_submitting_what_failed_makes_another_run_which_trigger_then_finds() -> None:
+    world = World()
+    call(world, "trigger")
+    world.runs[0].live = False
+    assert not call(world, "trigger").made
+    again = call(world, "submit")
+    assert again.made
+    assert call(world, "trigger").run == again.run
+    assert world.live == [again.run]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_of_those_that_submit_and_trigger_at_once_one_makes_a_run(failed: bool) -> None:
+    world = World()
+    if failed:
+        call(world, "submit")
+        world.runs[0].live = False
+    how = ("submit",) * 4 if failed else ("submit", "trigger") * 3  # a trigger takes a failed run for the one there is
+    racing = [Process(world, how=each) for each in how]
+    while not all(p.ended for p in racing):
+        for p in racing:
+            if not p.ended:
+                p.step()
+    assert len(world.live) == 1
+    assert len(world.runs) == 1 + failed
+    assert {p.result.run for p in racing if p.result} == set(world.live)
 
 
 def test_the_name_follows_from_recipe_and_code_and_nothing_else() -> None:

@@ -18,6 +18,7 @@ from mmst.core.records import CheckedSample, Sample, Verdict
 from mmst.core.stage_folder import StageFolder
 from mmst.serving.rollout import (
     FAILED,
+    KEPT,
     NEXT,
     SERVING,
     SETTLED,
@@ -47,6 +48,9 @@ class World:
     services: dict[str, str] = dataclasses.field(default_factory=dict)
     tags: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     tried: set[str] = dataclasses.field(default_factory=set)
+    settings: str = "as installed"
+    defined: dict[str, str] = dataclasses.field(default_factory=dict)
+    asked: list[str] = dataclasses.field(default_factory=list)
     left: int = 1 << 30
     where: str = "ns/champion"
 
@@ -76,19 +80,27 @@ class World:
     def checkpoint(self, name: str) -> str:
         return self.services.get(name, "")
 
+    def definition(self, name: str) -> str:
+        return self.defined.get(name, "")
+
+    def wanted(self, version: Version) -> str:
+        return f"{version.version}@{self.settings.replace(' ', '-')}"
+
     def put(self, name: str, version: Version) -> None:
         self.spend()
         if name == STABLE:
             assert version.version in self.tried, "clients are never served what was not tried"
-        self.services[name] = version.checkpoint
+        self.services[name], self.defined[name] = version.checkpoint, self.wanted(version)
 
     def remove(self, name: str) -> None:
         self.spend()
         self.services.pop(name, None)
+        self.defined.pop(name, None)
 
     @contextlib.contextmanager
     def sampler(self, name: str, version: Version) -> Iterator[Sampler]:
         assert self.services[name] == version.checkpoint
+        self.asked.append(f"{name} {self.defined[name]}")
         if self.kinds[version.version] == BROKEN:
             raise ModelError("cannot load the model")
         yield None  # type: ignore[misc]
@@ -135,6 +147,38 @@ def test_one_that_fails_only_behind_the_stable_service_is_rolled_back() -> None:
     assert "3 of 24" in world.tags["2"][FAILED]
 
 
+def test_settings_that_changed_reach_what_serves_after_they_were_tried_beside_it() -> None:
+    world = World({"1": GOOD}, alias="1")
+    world.rollout().settle()
+    world.settings, world.asked = "more memory", []
+    assert world.rollout().settle()[0] is Step.REST
+    assert world.asked == [f"{NEXT} 1@more-memory"]
+    assert world.defined == {STABLE: "1@more-memory"}
+
+
+def test_what_serves_has_the_settings_also_where_a_newer_champion_failed() -> None:
+    world = World({"1": GOOD, "2": NONSENSE}, alias="1")
+    world.rollout().settle()
+    world.alias, world.settings = "2", "more memory"
+    assert world.rollout().settle()[0] is Step.HOLD
+    assert world.defined == {STABLE: "1@more-memory"}
+
+
+def test_settings_under_which_a_model_answers_otherwise_leave_it_as_it_was_and_are_tried_once() -> None:
+    world = World({"1": GOOD}, alias="1")
+    world.rollout().settle()
+    world.settings, world.kinds["1"] = "another image", NONSENSE
+    assert world.rollout().settle()[0] is Step.REST
+    assert world.defined == {STABLE: "1@as-installed"}
+    assert world.tags["1"][KEPT] == "1@another-image it solves 0 of 24"
+    world.asked = []
+    world.rollout().settle()
+    assert world.asked == []
+    world.settings, world.kinds["1"] = "the right image", GOOD
+    world.rollout().settle()
+    assert world.defined == {STABLE: "1@the-right-image"}
+
+
 def test_trouble_of_the_platform_is_no_verdict() -> None:
     world = World({"1": GOOD}, alias="1")
 
@@ -156,17 +200,17 @@ KINDS = st.sampled_from([GOOD, GOOD, BROKEN, NONSENSE])
 
 
 @settings(max_examples=300, deadline=None)
-@example(kinds=[GOOD, BROKEN, GOOD], moves=[(0, 3), (1, 2), (2, 3), (1, 1)])  # what served before stayed on record
+@example(kinds=[GOOD, BROKEN, GOOD], moves=[(0, 3, 0), (1, 2, 0), (2, 3, 0), (1, 1, 0)])  # what served stayed on record
 @given(
     kinds=st.lists(KINDS, min_size=1, max_size=4),
-    moves=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=8),
+    moves=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 1)), max_size=8),
 )
-def test_killed_anywhere_while_the_alias_moves_it_ends_with_the_last_good_champion(
-    kinds: list[str], moves: list[tuple[int, int]]
+def test_killed_anywhere_while_the_alias_and_the_settings_move_it_ends_with_the_last_good_champion(
+    kinds: list[str], moves: list[tuple[int, int, int]]
 ) -> None:
     world = World({str(i): kind for i, kind in enumerate(kinds)})
-    for to, left in moves:
-        world.alias, world.left = str(to % len(kinds)), left
+    for to, left, installed in moves:
+        world.alias, world.left, world.settings = str(to % len(kinds)), left, str(installed)
         with contextlib.suppress(Killed):
             world.rollout().settle()
     world.left = 1 << 30
@@ -176,6 +220,7 @@ def test_killed_anywhere_while_the_alias_moves_it_ends_with_the_last_good_champi
     if seen.champion is not None and world.kinds[seen.champion.version] == GOOD:
         assert step is Step.REST
         assert world.services == {STABLE: seen.champion.checkpoint}
+        assert world.defined[STABLE] == world.wanted(seen.champion)
     elif seen.champion is not None:
         assert step is Step.HOLD
     assert all(world.kinds[c.removeprefix("sha256:")] == GOOD for c in world.services.values())

@@ -10,6 +10,12 @@
 {{- if not $v.store -}}
 {{- include "mmst.refuse" (list "store" "the release needs a place for runs and checkpoints" "--set store=s3://bucket/prefix") -}}
 {{- end -}}
+{{- range $v.env -}}
+{{- $name := regexFind "^[^=]+" . -}}
+{{- if or (regexMatch "(SECRET|PASSWORD|PASSWD|CREDENTIAL|API_KEY|ACCESS_KEY|TOKENS?(_|$))" $name) (regexMatch "://[^/]*:[^/]*@" .) -}}
+{{- include "mmst.refuse" (list "env" (printf "%s looks like a credential, and values stand in Git and in the release's history" $name) "kubectl create secret generic NAME --from-literal=VARIABLE=…, and name it in `secrets` (the store's) or `stageSecrets` (all others)") -}}
+{{- end -}}
+{{- end -}}
 {{- if eq $v.sandbox.namespace .Release.Namespace -}}
 {{- include "mmst.refuse" (list "sandbox.namespace" (printf "programs that a model wrote must not run in %s, beside the release's credentials" .Release.Namespace) "--set sandbox.namespace=mmst-sandbox (manifests/ makes it)") -}}
 {{- end -}}
@@ -28,6 +34,17 @@
 {{- end -}}
 {{- if and (eq $serving.runtime "vllm") (lt (int $serving.gpus) 1) -}}
 {{- include "mmst.refuse" (list "serving.gpus" "serving.runtime=vllm needs GPUs" "--set serving.gpus=8 (BLOOM-176B in bfloat16: 8 of 80 GB), or serving.runtime=mmst") -}}
+{{- end -}}
+{{- if and $v.rollout.enabled (not $v.rollout.model) -}}
+{{- include "mmst.refuse" (list "rollout.model" "the rollout follows a registered model, and none is named" "--set rollout.model=NAME, the promote.name of the recipe that trains it (demo: mmst-demo; without the key: mmst)") -}}
+{{- end -}}
+{{- if and $v.rollout.enabled (not $champion.enabled) -}}
+{{- if or (ne $champion.name "champion") $champion.checkpoint $champion.storageUri $champion.args (ne (int $champion.replicas) 1) -}}
+{{- include "mmst.refuse" (list "serving.champion" "the rollout serves the registered model as one pod named champion, and reads nothing of this section" "leave name, checkpoint, storageUri, args and replicas out; or pin a model with serving.champion.enabled=true and rollout.enabled=false") -}}
+{{- end -}}
+{{- end -}}
+{{- if and $champion.args (ne $serving.runtime "vllm") -}}
+{{- include "mmst.refuse" (list "serving.champion.args" "they are arguments of vLLM, and serving.runtime=mmst has none" "--set serving.runtime=vllm, or leave them out") -}}
 {{- end -}}
 {{- if $champion.enabled -}}
 {{- if $v.rollout.enabled -}}
@@ -53,6 +70,13 @@
 {{- end -}}
 {{- if not (or $v.mlflow.enabled $v.mlflow.address) -}}
 {{- include "mmst.refuse" (list "mlflow.address" "stages run in many pods and need one registry" "--set mlflow.address=http://mlflow.NAMESPACE.svc:5000, or mlflow.enabled=true") -}}
+{{- end -}}
+{{- if not $v.mlflow.enabled -}}
+{{- range $key := list "hosts" "artifacts" "image" -}}
+{{- if index $v.mlflow $key -}}
+{{- include "mmst.refuse" (list (printf "mlflow.%s" $key) "it is of the release's own tracking server, and there is none" "--set mlflow.enabled=true with an empty mlflow.address, or leave it out") -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.mlflow.enabled (not $v.mlflow.database.secret) -}}
 {{- include "mmst.refuse" (list "mlflow.database.secret" "the tracking server keeps its records in Postgres" "kubectl create secret generic mmst-mlflow-db --from-literal=uri=postgresql://…, then --set mlflow.database.secret=mmst-mlflow-db") -}}

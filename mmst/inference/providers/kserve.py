@@ -18,10 +18,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 
 from mmst.core.errors import ClusterError, ModelError, PlatformError, SamplerError, UserError
-from mmst.inference.providers.kserve_objects import CHECKPOINT, CONTAINER
+from mmst.inference.providers.kserve_objects import CONTAINER
 from mmst.kubernetes import pods
 from mmst.kubernetes.client import Cluster
-from mmst.kubernetes.kinds import INFERENCE_SERVICE, MANAGED, POD, RUN, Object
+from mmst.kubernetes.kinds import INFERENCE_SERVICE, KFP_RUN, MANAGED, POD, RUN, Object
 from mmst.kubernetes.scheduling import Turn
 
 SERVED_BY = "serving.kserve.io/inferenceservice"
@@ -96,20 +96,22 @@ def leave(cluster: Cluster, name: str, holder: Object | None) -> None:
             return
 
 
-def end(cluster: Cluster, run: str) -> None:
-    """Delete what a run left, but not a service that a stage of another run uses."""
+def end(cluster: Cluster, run: str, execution: str = "") -> None:
+    """Delete what an execution of a run left, but not a service that a stage of another one uses."""
     own = own_pod(cluster) or {}
     for name in [s["metadata"]["name"] for s in cluster.list(INFERENCE_SERVICE, {**MANAGED, RUN: run})]:
         while (found := cluster.get(INFERENCE_SERVICE, name)) is not None:
             others = (o for o in _owners(found) if o["uid"] != own.get("uid"))
-            if any(_of_another_run(cluster, o, run) for o in others) or cluster.delete_at(INFERENCE_SERVICE, found):
+            if any(_of_another(cluster, o, run, execution) for o in others) or cluster.delete_at(
+                INFERENCE_SERVICE, found
+            ):
                 break
 
 
-def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> str:
+def ready(cluster: Cluster, name: str, seconds: float, marks: Mapping[str, str] | None = None) -> str:
     """Wait until a service is ready and answers; returns its address.
 
-    With `checkpoint`, wait until every pod serves that checkpoint. Raises `SamplerError` if it takes too long, or
+    With `marks`, wait until every pod has these annotations. Raises `SamplerError` if it takes too long, or
     what `look_at_pods` raises.
     """
     turn, silent = Turn([cluster]), ""
@@ -119,7 +121,7 @@ def ready(cluster: Cluster, name: str, seconds: float, checkpoint: str = "") -> 
             raise SamplerError(
                 f"InferenceService {name} was deleted while this stage waited for it", remedy="run it again"
             )
-        if is_ready(service) and (not checkpoint or serves_only(cluster, name, checkpoint)):
+        if is_ready(service) and (not marks or serves_only(cluster, name, marks)):
             url = address(service)
             if answers(f"{url}/models", min(30.0, max(1.0, turn.since + seconds - time.monotonic()))):
                 return url
@@ -146,15 +148,15 @@ def is_ready(service: Object) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def serves_only(cluster: Cluster, name: str, checkpoint: str) -> bool:
-    """Whether all pods of a service serve this checkpoint and are ready.
+def serves_only(cluster: Cluster, name: str, marks: Mapping[str, str]) -> bool:
+    """Whether all pods of a service have these annotations, which its own became, and are ready.
 
     Terminating pods count too: until they are gone, a proxy may still send them requests.
     """
     there = list(cluster.list(POD, {SERVED_BY: name}))
     staying = [p for p in there if "deletionTimestamp" not in p["metadata"]]
-    theirs = {p["metadata"].get("annotations", {}).get(CHECKPOINT) for p in there}
-    return bool(staying) and theirs == {checkpoint} and all(map(_takes_requests, staying))
+    marked = all(marks.items() <= p["metadata"].get("annotations", {}).items() for p in there)
+    return bool(staying) and marked and all(map(_takes_requests, staying))
 
 
 def address(service: Object) -> str:
@@ -212,12 +214,13 @@ def _takes_requests(pod: Object) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
 
 
-def _of_another_run(cluster: Cluster, owner: Object, run: str) -> bool:
-    """Whether an owner is a pod that still runs, and not for this run."""
+def _of_another(cluster: Cluster, owner: Object, run: str, execution: str) -> bool:
+    """Whether an owner is a pod that still runs, and not for this execution of this run."""
     pod = cluster.get(POD, owner["name"])
     if pod is None or pod["metadata"]["uid"] != owner["uid"] or pods.finished(pod):
         return False
-    return bool(pod["metadata"].get("labels", {}).get(RUN) != run)
+    labels = pod["metadata"].get("labels", {})
+    return (labels.get(RUN), labels.get(KFP_RUN, "")) != (run, execution)
 
 
 def _own(cluster: Cluster, service: Object, owners: list[Object]) -> bool:

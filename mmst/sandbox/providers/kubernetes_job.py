@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from mmst.core.config import RECHECK, ClusterConfig
 from mmst.core.errors import ClusterError, SandboxError
 from mmst.core.ports import Execution, Limits, Program
-from mmst.kubernetes import pods
+from mmst.kubernetes import pods, users
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import CONFIG_MAP, JOB, POD, Object
 from mmst.kubernetes.scheduling import Turn
@@ -73,8 +73,17 @@ class GvisorJobs:
 
     name = "gvisor_job"
 
-    def __init__(self, cluster: Cluster, settings: ClusterConfig, run: str = "", *, recheck: float = RECHECK) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: ClusterConfig,
+        run: str = "",
+        *,
+        execution: str = "",
+        recheck: float = RECHECK,
+    ) -> None:
         self._cluster, self._settings, self._run, self._recheck = cluster, settings, run, recheck
+        self._execution = execution
 
     def __enter__(self) -> GvisorJobs:
         return self
@@ -135,19 +144,21 @@ class GvisorJobs:
         """Start a Job, or adopt the one that a killed launcher had started."""
         data = [packed(shard) for shard in shards]
         name = name_of(data, self._settings, salt=str(max(work.tries for shard in shards for work in shard)))
-        job = check_job(name, shards, self._settings, self._run)
+        job = users.used_by(check_job(name, shards, self._settings, self._run), self._execution)
+        inputs = users.used_by(config_map(name, data, self._run), self._execution)
         while True:
-            self._cluster.create(CONFIG_MAP, config_map(name, data, self._run))
-            made, new = self._cluster.create(JOB, job)
-            if new:
-                self._cluster.patch(CONFIG_MAP, name, owned_by(made))
-            if not made["metadata"].get("deletionTimestamp"):
-                return Flight(name, shards)
+            read, fresh = self._cluster.create(CONFIG_MAP, inputs)
+            if fresh or users.join(self._cluster, CONFIG_MAP, read, self._execution):
+                made, new = self._cluster.create(JOB, job)
+                if new:
+                    self._cluster.patch(CONFIG_MAP, name, owned_by(made))
+                if new or users.join(self._cluster, JOB, made, self._execution):
+                    return Flight(name, shards)
             time.sleep(1.0)
 
     def _delete(self, name: str) -> None:
-        self._cluster.delete(JOB, name)
-        self._cluster.delete(CONFIG_MAP, name)
+        users.leave(self._cluster, JOB, name, self._execution)
+        users.leave(self._cluster, CONFIG_MAP, name, self._execution)
 
     def _collect(self, flight: Flight) -> Generator[Execution, None, None]:
         """The answers of a Job's pods as they end, until the Job has ended or is gone."""

@@ -18,7 +18,7 @@ from mmst.core.config import ClusterConfig
 from mmst.core.errors import SetupError, TrainingError
 from mmst.core.ports import TrainSpec
 from mmst.core.records import to_json
-from mmst.kubernetes import pods
+from mmst.kubernetes import pods, users
 from mmst.kubernetes.client import Cluster
 from mmst.kubernetes.kinds import POD, Object
 from mmst.kubernetes.scheduling import Turn
@@ -38,8 +38,11 @@ DONE = "figures.json"
 class TrainingJobs:
     """Fulfils `ports.Trainer`: `form` is `pytorchjob` or `trainjob`."""
 
-    def __init__(self, cluster: Cluster, settings: ClusterConfig, *, form: str, ranks: int, run: str = "") -> None:
+    def __init__(
+        self, cluster: Cluster, settings: ClusterConfig, *, form: str, ranks: int, run: str = "", execution: str = ""
+    ) -> None:
         self._cluster, self._settings, self._form, self._ranks, self._run = cluster, settings, form, ranks, run
+        self._execution = execution
         self._kind = KINDS[form]
 
     def train(
@@ -55,7 +58,7 @@ class TrainingJobs:
             name = name_of(text.encode(), self._settings, self._ranks)
             self._start(name, str(scratch / "spec.json"))
             self._await(name, spec, on_step)
-            self._cluster.delete(self._kind, name)
+            self._leave(name)
         figures: dict[str, float] = json.loads((scratch / DONE).read_text())
         return figures
 
@@ -70,16 +73,20 @@ class TrainingJobs:
 
     def _start(self, name: str, path: str) -> None:
         """Create the job, or adopt the one of an earlier call, unless that has ended."""
-        body = job(self._form, name, path, self._settings, self._ranks, self._run)
+        body = users.used_by(job(self._form, name, path, self._settings, self._ranks, self._run), self._execution)
         while True:
             found, new = self._cluster.create(self._kind, body)
             if new:
                 return
-            if not found["metadata"].get("deletionTimestamp"):
-                if status(found)[0] not in ("failed", "succeeded"):
+            if status(found)[0] not in ("failed", "succeeded"):
+                if users.join(self._cluster, self._kind, found, self._execution):
                     return
+            elif not found["metadata"].get("deletionTimestamp"):
                 self._cluster.delete(self._kind, name)
             time.sleep(1.0)
+
+    def _leave(self, name: str) -> None:
+        users.leave(self._cluster, self._kind, name, self._execution)
 
     def _await(self, name: str, spec: TrainSpec, on_step: Callable[[int, float], None]) -> None:
         """Wait until the checkpoint is there; raise the job's error otherwise."""
@@ -91,6 +98,8 @@ class TrainingJobs:
             looked = time.monotonic()
             found = self._cluster.get(self._kind, name)
             what, why = status(found) if found else ("gone", "somebody deleted it")
+            if what == "gone" and finished(Path(spec.scratch), Path(spec.out)):
+                return  # whoever shared it saw its end first
             seen = self._events(state)
             steps = [e for e in seen if e.get("step", 0) > step]
             for e in steps:
@@ -108,7 +117,7 @@ class TrainingJobs:
                 what, why = "failed", f"{FRUITLESS} restarts did not bring it one step further"
             if final or what in ("failed", "gone"):
                 error = self._failure(name, state, final, why or what)
-                self._cluster.delete(self._kind, name)
+                self._leave(name)
                 raise error
             if what != "suspended":
                 self._stuck(name, state, looked - began, turn)
@@ -134,7 +143,7 @@ class TrainingJobs:
         if len(state) < self._settings.trainer_nodes and seconds > min(PODS_MADE, self._settings.start_timeout):
             said = self._cluster.warnings(name)
             if said or seconds > self._settings.start_timeout:
-                self._cluster.delete(self._kind, name)
+                self._leave(name)
                 raise TrainingError(
                     f"{self._kind.kind} {name} has {len(state)} of {self._settings.trainer_nodes} pods after "
                     f"{seconds:.0f} s: {said or 'no reason given'}",
@@ -144,7 +153,7 @@ class TrainingJobs:
         for pod_name, pod in state.items():
             what = pods.trouble(pod, self._settings.start_timeout)
             if what and pods.phase(pod) == "Pending" and turn.over(pod, what):
-                self._cluster.delete(self._kind, name)
+                self._leave(name)
                 raise TrainingError(
                     f"training pod {pod_name} cannot run ({what.name}: {what.message})",
                     remedy=what.remedy,

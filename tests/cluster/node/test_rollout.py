@@ -19,6 +19,7 @@ from mmst.cli import app
 from mmst.core.config import Config, parse
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Request
+from mmst.core.provenance import Provenance
 from mmst.core.records import CheckedSample, Sample, Verdict, to_data
 from mmst.core.stage_folder import StageFolder
 from mmst.inference.providers import kserve
@@ -87,7 +88,7 @@ class Release:
             checkpoint=checkpoint.digest,
             ref=checkpoint.ref,
             tags={"mmst.evaluation": evaluation.ref},
-            answering={},
+            answering=Provenance.of(self.config).answering,
         )
         self.registry.point(self.config.promote.name, version)
         return version
@@ -114,7 +115,7 @@ class Release:
         return StageFolder.open(store, "evaluate", version=1, config={}, inputs=inputs, place=place).finish()
 
     def rollout(self) -> Rollout:
-        return self.engines.rollout(self.told.append)
+        return self.engines.rollout(self.config.promote.name, self.told.append)
 
 
 def asked(i: int) -> Request:
@@ -215,10 +216,10 @@ def test_forward_and_back_with_requests_flowing_and_none_lost(
         assert clients.errors == []
         assert clients.answered > after_two > 0
         assert all("deletionTimestamp" in p["metadata"] for p in here.list(POD, {kserve.SERVED_BY: NEXT}))
-        assert {o["name"] for o in service["metadata"]["ownerReferences"]} == {"mmst-settings"}
+        assert "ownerReferences" not in service["metadata"]
 
         release.registry.point("m", two)
         capsys.readouterr()
-        assert app.main(["rollout", "--cluster", here.namespace, "--once"]) == 0
+        assert app.main(["rollout", "--cluster", here.namespace, "--model", "m", "--once"]) == 0
         said = capsys.readouterr().out.splitlines()  # before it, that the store knows of no promotion
         assert said[-1] == f"rest: champion is version {two}"
