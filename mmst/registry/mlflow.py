@@ -27,21 +27,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst.core import plugin_keys, private
+from mmst.core import private
 from mmst.core.errors import RegistryError
 from mmst.core.extras import install
 from mmst.core.ports import Progress
-from mmst.core.records import to_json
 from mmst.core.redaction import redacted
 from mmst.observe.progress import Quiet
+from mmst.registry import flavor
 from mmst.registry.mlflow_calls import PATIENCE, Patient, patiently, reach, translated, unless
-from mmst.registry.reference import FILE, Reference
-from mmst.version import __version__
+from mmst.registry.reference import Reference
 
 T = TypeVar("T")
 
 ALIAS = "champion"
-LOADER = "mmst.pyfunc"
 _LONGEST_PARAM = 6000
 _LONGEST_TAG = 5000
 _QUIET = {
@@ -132,7 +130,9 @@ class MlflowRegistry:
                 at = f"candidates/{checkpoint[7:23]}"
                 if isinstance(source, Path):
                     _upload(client, run_id, source, f"{at}/checkpoint")
-                self._describe(client, run_id, at, answering, reference)
+                with tempfile.TemporaryDirectory() as scratch:
+                    flavor.write(Path(scratch) / "model", answering, reference)
+                    _upload(client, run_id, Path(scratch) / "model", at)
                 client.create_model_version(name, f"runs:/{run_id}/{at}", run_id=run_id, tags=labels)
                 found = self._version(client, name, checkpoint)
                 if found is None:
@@ -193,33 +193,6 @@ class MlflowRegistry:
     def _create_model(self, client: Any, name: str) -> None:
         with unless("RESOURCE_ALREADY_EXISTS"):
             client.create_registered_model(name, description="Made by MMST. The alias `champion` is the one to use.")
-
-    def _describe(
-        self, client: Any, run_id: str, at: str, answering: Mapping[str, Any], reference: Reference | None
-    ) -> None:
-        """Log what makes a checkpoint a pyfunc model, without a second copy of the weights."""
-        from mlflow import pyfunc
-        from mlflow.models import Model
-
-        filed = [file["name"] for file in answering.get("method_files", ())]
-        model = Model()
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "model"
-            pyfunc.save_model(
-                path,
-                loader_module=LOADER,
-                mlflow_model=model,
-                model_config=dict(answering),
-                pip_requirements=[
-                    f"mmst[model,registry]=={__version__}",
-                    *plugin_keys.requirements(answering.get("methods", ()), filed),
-                ],
-            )
-            model.flavors["python_function"]["data"] = FILE if reference else "checkpoint"
-            model.save(path / "MLmodel")
-            if reference:
-                (path / FILE).write_text(to_json(reference), encoding="utf-8")
-            _upload(client, run_id, path, at)
 
     @cached_property
     def _client(self) -> Any:

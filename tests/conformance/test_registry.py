@@ -196,7 +196,7 @@ mlflow.set_tracking_uri(sys.argv[1])
 mlflow.set_registry_uri(sys.argv[1])
 uri = f"models:/{sys.argv[2]}@champion"
 model = mlflow.pyfunc.load_model(uri, model_config={"check": {"sandbox": "subprocess"}})
-listed = model.predict(["Ann has 3 apples. How many?", "How many apples?"])
+listed = model.predict({"question": ["Ann has 3 apples. How many?", "How many apples?"]})
 table = model.predict(pandas.DataFrame({"question": ["How many apples?"], "method": ["code"]}))
 from mmst import pyfunc
 folder = pyfunc.folder(mlflow.artifacts.download_artifacts(uri))
