@@ -47,6 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run="run-1",
         checkpoint="sha256:" + "a" * 64,
         ref="stages/train/1",
+        about="",
         tags={},
         answering={"methods": ["text", "code"], "sampling": {"max_tokens": 8}},
     )

@@ -86,6 +86,7 @@ class Release:
             run="r",
             checkpoint=checkpoint.digest,
             ref=checkpoint.ref,
+            about="",
             tags={"mmst.evaluation": evaluation.ref},
             answering={},
         )
