@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mmst.cli import (
+    clean,
     compare,
     experiment,
     export,
@@ -151,6 +152,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
         compare.compare,
         export.export,
         stages.report,
+        clean.clean,
     ),
     "Whole runs on Kubernetes": (preflight.preflight, submit.submit, submit.trigger),
     SINGLE: tuple(stages.NAMES),

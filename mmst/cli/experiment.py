@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 def experiment(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped experiment, or a YAML file.")],
     settings: Settings,
+    arm: Annotated[
+        list[str],
+        typer.Option(
+            "--arm",
+            metavar="NAME",
+            default_factory=list,
+            show_default="all",
+            help="Run only this arm, beside the base and the arm that it is a control of; may be repeated. Claims "
+            "about other arms wait.",
+        ),
+    ],
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=0, show_default="the experiment's")] = 0,
     seed: Annotated[
         int, typer.Option(help="Run only this seed; several machines may share a store.", min=0, show_default="all")
@@ -39,6 +51,8 @@ def experiment(
       mmst experiment paper-small --dev --seeds 1 -s train.lr=2e-4
 
       mmst experiment my.yaml --seed 3 -o s3://bucket/experiments
+
+      mmst experiment paper-small --seed 1 --arm mmst --arm own-text
     """
     from mmst.cli.run import run_here
     from mmst.core.config import run_id
@@ -50,6 +64,7 @@ def experiment(
 
     release = release_settings(cluster) if cluster else ""
     wanted = load(name, [*settings, *([f"out={out}"] if out else [])], dev=dev, release=release)
+    wanted = wanted.only(arm) if arm else wanted
     store = open_store(first_config(wanted).out)
     count = seeds or wanted.seeds
     for number in [seed] if seed else range(1, count + 1):
@@ -64,8 +79,14 @@ def experiment(
         f"\n[bold]{wanted.title or wanted.name}[/]  {len(written.outcomes.seeds)} of {count} seeds",
         _levels(written.levels, wanted),
         _findings(written.findings),
+        *_waiting(wanted),
         f"Page: {store.uri.rstrip('/')}/{written.prefix}/page.html",
     )
+
+
+def _waiting(experiment: Experiment) -> Iterator[str]:
+    if waiting := len(experiment.claims) - len(experiment.tested):
+        yield f"{waiting} claims wait for arms that were not run."
 
 
 def _announce(line: str) -> None:

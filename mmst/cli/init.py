@@ -45,7 +45,7 @@ def init(
       mmst init gsm8k/train.jsonl --model hub:Qwen/Qwen2.5-0.5B@main --to mine.yaml
     """
     from mmst.core import output, yaml
-    from mmst.core.config import parse
+    from mmst.core.config import check_name, parse
     from mmst.core.errors import ConfigError, DataError
     from mmst.datasets.detect import detect
     from mmst.observe.console import escape
@@ -53,6 +53,7 @@ def init(
 
     if to.exists():
         raise ConfigError("the recipe exists already", value=str(to), remedy="give another --to, or delete it")
+    check_name(to.stem, "the recipe's name (--to, without .yaml)")
     learnt, held, others = ([detect(file.expanduser()) for file in given] for given in (files, test, related))
     labelled = [found for found in learnt if found.answers]
     for found in (*held, *others):

@@ -46,6 +46,12 @@ class Store(Protocol):
     def names(self, prefix: str) -> Iterator[str]:
         """All names that start with `prefix`, sorted; paged, never held as one list call."""
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The same names in the same order, each with its bytes."""
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove these; one that is not there is no error. No stage deletes: only `mmst clean` does."""
+
     def put_file(self, name: str, path: Path) -> None:
         """Store a local file of any size, streamed."""
 

@@ -69,11 +69,10 @@ class StageFolder:
         """
         digests = {k: m.digest for k, m in sorted(inputs.items())}
         key = digest({"stage": name, "version": version, "config": config, "inputs": digests})[7:23]
-        stage = cls(store, name, key, digests)
-        if place is not None:
-            pointer = Pointer(ref=stage.prefix, inputs={k: m.ref for k, m in inputs.items()})
+        if place is not None:  # before it is looked at: `remove` leaves alone what a run points at
+            pointer = Pointer(ref=f"stages/{name}/{key}", inputs={k: m.ref for k, m in inputs.items()})
             sealed.write(store, place.name, to_json(pointer))
-        return stage
+        return cls(store, name, key, digests)
 
     def has(self, file: str) -> bool:
         """Whether a file of this stage is there, as it was written."""
@@ -138,8 +137,7 @@ class StageFolder:
         `waiting` is told, again and again, who works at it.
         The folder is cleared away when the stage is complete.
         """
-        folder = self.scratch
-        lock = folder.with_name(f"{folder.name}.lock")
+        folder, lock = self.scratch, _lock(self.scratch)
         with disk.trouble("work in", folder), locks.held(lock, waiting):
             self.manifest = made(self.store, self.prefix)
             private.folder(folder)  # who was here before has cleared it away
@@ -195,6 +193,29 @@ class StageFolder:
             return sealed.read_as(self.store, f"{self.prefix}/{file}{ENTRY}", FileEntry, AGAIN)
         except DamagedError:
             return None
+
+
+def remove(store: Store, prefix: str) -> bool:
+    """Delete the stage at `stages/<stage>/<key>` with its work in progress; False where somebody is at it.
+
+    Its manifest must be gone before, so that nobody takes what is being deleted for complete: False where there is one
+    again. Killed on the way, what is left is a stage that is not complete.
+    """
+    scratch = store.scratch(prefix)
+    lock = _lock(scratch)
+    if locks.is_held(lock):
+        return False
+    with disk.trouble("delete", scratch), locks.held(lock):
+        if store.read(f"{prefix}/manifest.json") is not None:
+            return False
+        store.delete(list(store.names(f"{prefix}/")))
+        shutil.rmtree(scratch, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+    return True
+
+
+def _lock(scratch: Path) -> Path:
+    return scratch.with_name(f"{scratch.name}.lock")
 
 
 def shard_name(index: int, prefix: str = "shard") -> str:

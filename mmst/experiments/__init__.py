@@ -7,6 +7,7 @@
     inference    intervals over items and seeds, p-values, Holm's correction
     findings     outcomes + claims → what is supported, contradicted or not resolved
     page         all of it as one HTML file
+    written      what stands in a store of it
 
 Nothing is trained or sampled here: a seed's arms are the arms and rounds of ordinary runs
 (`mmst run`), which share every stage that they have in common.

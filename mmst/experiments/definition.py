@@ -17,7 +17,7 @@ claims:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmst import recipes
@@ -28,7 +28,8 @@ from mmst.core.yaml import Shipped
 
 SHIPPED = Shipped("experiment", recipes.SHIPPED.folder / "experiments")
 BASE = "base"
-MEASURES = ("accuracy", "examples", "disagreement")
+COUNTS = "examples"
+MEASURES = ("accuracy", COUNTS, "disagreement")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,25 @@ class Experiment:
     arms: Mapping[str, Arm]
     claims: tuple[Claim, ...] = ()
     choices: str = ""
+
+    @property
+    def tested(self) -> tuple[Claim, ...]:
+        """The claims about arms that are run."""
+        return tuple(claim for claim in self.claims if {claim.of, claim.over} <= self.arms.keys())
+
+    def only(self, arms: Sequence[str]) -> Experiment:
+        """The same with these arms, the base, and those whose runs they are controls of; claims about others wait.
+
+        So an arm has the same stages whichever others are run with it. `ConfigError` for an unknown one.
+        """
+        for name in arms:
+            if name not in self.arms:
+                raise ConfigError("unknown arm", value=name, remedy=f"--arm of {', '.join(self.arms)}")
+        kept = {BASE, *arms}
+        for config, yielded in self.runs(1):
+            if not kept.isdisjoint(yielded.keys() - {BASE}):
+                kept |= {name for name, (_, arm) in yielded.items() if arm == config.loop.arm}
+        return replace(self, arms={name: arm for name, arm in self.arms.items() if name in kept})
 
     @property
     def id(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmst.experiments.definition import BASE, Claim, Experiment
+from mmst.experiments.definition import BASE, COUNTS, Claim, Experiment
 from mmst.experiments.inference import ALPHA, Array, Estimate, holm, mean_difference, rank_correlation
 from mmst.experiments.outcomes import Outcomes
 
@@ -57,17 +57,20 @@ class Overlap:
 
 
 def findings(experiment: Experiment, outcomes: Outcomes) -> list[Finding]:
-    """Every claim of the experiment, in its order.
+    """Every claim about arms that are run, in the experiment's order.
 
     Supported or contradicted: Holm's p below 0.05, and the difference above or below 0. Counts of
-    examples are no sample of anything: there the verdict asks that all seeds agree.
+    examples are no sample of anything: there the verdict asks that all seeds agree. The correction counts claims that
+    wait for their arms too, so that nothing is gained by running the promising ones alone.
     """
-    estimates = [_estimate(claim, outcomes) for claim in experiment.claims]
-    tested = [i for i, claim in enumerate(experiment.claims) if claim.measure != "examples"]
-    adjusted = dict(zip(tested, holm([estimates[i].p for i in tested]), strict=True))
+    claims = experiment.tested
+    estimates = [_estimate(claim, outcomes) for claim in claims]
+    tested = [i for i, claim in enumerate(claims) if claim.measure != COUNTS]
+    waiting = sum(claim.measure != COUNTS for claim in experiment.claims) - len(tested)
+    adjusted = dict(zip(tested, holm([*(estimates[i].p for i in tested), *[1.0] * waiting]), strict=False))
     return [
         Finding(claim=claim, estimate=estimate, p=adjusted.get(i), verdict=_verdict(estimate, adjusted.get(i)))
-        for i, (claim, estimate) in enumerate(zip(experiment.claims, estimates, strict=True))
+        for i, (claim, estimate) in enumerate(zip(claims, estimates, strict=True))
     ]
 
 
@@ -120,7 +123,7 @@ def by_family(claim: Claim, outcomes: Outcomes) -> tuple[list[str], Array, Array
 
 
 def _estimate(claim: Claim, outcomes: Outcomes) -> Estimate:
-    if claim.measure == "examples":
+    if claim.measure == COUNTS:
         return _counted(claim, outcomes)
     if claim.measure == "disagreement":
         gains, apart, families = _apart(claim, outcomes)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmst.experiments.charts import forest, scatter
-from mmst.experiments.definition import Experiment, first_config
+from mmst.experiments.definition import COUNTS, Experiment, first_config
 from mmst.experiments.findings import Finding, Level, Overlap, by_family
 from mmst.experiments.outcomes import UNSOUND, Outcomes
 from mmst.report import page as report_page
@@ -27,7 +27,7 @@ def page(
     """The whole page."""
     title = safe(experiment.title or experiment.name)
     sections = (
-        ("claims", "Claims", claims(outcomes, findings)),
+        ("claims", "Claims", claims(experiment, outcomes, findings)),
         ("accuracy", "Accuracy", accuracy(experiment, outcomes, levels)),
         ("families", "Where it gains", (*apart(outcomes, overlaps), *families(outcomes, findings))),
         ("examples", "What was learnt from", examples(experiment, outcomes)),
@@ -46,14 +46,14 @@ def page(
 def shown(finding: Finding) -> str:
     """A finding's difference with its interval: in points, in examples, or as a correlation."""
     e = finding.estimate
-    if finding.claim.measure == "examples":
+    if finding.claim.measure == COUNTS:
         return f"{e.value:+.0f} examples ({e.low:+.0f} to {e.high:+.0f})"
     if finding.claim.measure == "disagreement":
         return f"ρ = {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
     return f"{100 * e.value:+.1f} points [{100 * e.low:+.1f}, {100 * e.high:+.1f}]"
 
 
-def claims(outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:
+def claims(experiment: Experiment, outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:
     """Every claim with our difference, its interval and what we say of it."""
     rows = []
     differences = [f.estimate for f in findings if f.claim.measure == "accuracy"]
@@ -76,6 +76,9 @@ def claims(outcomes: Outcomes, findings: Sequence[Finding]) -> Iterator[str]:
         "two-sided, after Holm's correction over all claims but counts. Supported or contradicted: p below 0.05. "
         "Counts of examples show the mean and the range over seeds, and are judged by whether all seeds agree.</p>"
     )
+    if waiting := [claim.says for claim in experiment.claims if claim not in experiment.tested]:
+        said = "; ".join(map(safe, waiting))
+        yield f'<p class="muted">Not tested, for their arms were not run; the correction counts them too: {said}.</p>'
     if len(outcomes.seeds) == 1:
         yield '<p class="muted"><b>One seed:</b> intervals are over problems only; believe no difference yet.</p>'
 

@@ -17,6 +17,7 @@ from mmst.experiments.definition import Experiment
 from mmst.experiments.findings import Finding, Level, findings, levels, overlaps
 from mmst.experiments.outcomes import Outcomes
 from mmst.experiments.page import page
+from mmst.experiments.written import ARMS, OUTCOMES, PAGE, PREFIX, RESULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ def write(experiment: Experiment, store: Store, seeds: Iterable[int]) -> Results
         raise UserError(
             f"no seed of '{experiment.name}' is complete", remedy="run the same command without --seed to run all"
         )
-    prefix = f"experiments/{experiment.id}"
+    prefix = f"{PREFIX}{experiment.id}"
     found, measured, common = findings(experiment, outcomes), levels(outcomes), overlaps(outcomes)
     data = {
         "experiment": experiment.id,
@@ -53,10 +54,10 @@ def write(experiment: Experiment, store: Store, seeds: Iterable[int]) -> Results
         "seconds": outcomes.seconds,
         "definition": to_data(experiment),
     }
-    store.write(f"{prefix}/outcomes.csv.gz", reading.table(outcomes))
-    store.write(f"{prefix}/arms.csv", _arms(measured))
-    store.write(f"{prefix}/results.json", json.dumps(data, ensure_ascii=False, indent=1).encode())
-    store.write(f"{prefix}/page.html", page(experiment, outcomes, measured, found, common).encode())
+    store.write(f"{prefix}/{OUTCOMES}", reading.table(outcomes))
+    store.write(f"{prefix}/{ARMS}", _arms(measured))
+    store.write(f"{prefix}/{RESULTS}", json.dumps(data, ensure_ascii=False, indent=1).encode())
+    store.write(f"{prefix}/{PAGE}", page(experiment, outcomes, measured, found, common).encode())
     return Results(prefix=prefix, outcomes=outcomes, levels=measured, findings=found, data=data)
 
 

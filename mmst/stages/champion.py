@@ -22,6 +22,7 @@ from mmst.core.records import to_json
 from mmst.core.results import Measured
 from mmst.core.stored import made
 
+RECORDS, REPORTS = "champions/", "reports/"
 ALL_METHODS = "*"
 """The method of a `Score` that is the mean over all methods."""
 
@@ -36,6 +37,11 @@ class Reign:
 
 Record = tuple[Reign, ...]
 """Every promotion of a name, oldest first; the last is the champion."""
+
+
+def names(store: Store) -> list[str]:
+    """The names that have a record."""
+    return [path.removeprefix(RECORDS).removesuffix(".jsonl") for path in store.names(RECORDS)]
 
 
 def check_name(name: str) -> None:
@@ -93,7 +99,12 @@ def report_name(heldout: str, protocol: str, checkpoint: str) -> str:
     `protocol` is how the problems were put (methods, prompts, length): reports that differ in it
     are not comparable.
     """
-    return f"reports/{heldout[7:23]}-{protocol[7:15]}/{checkpoint[7:23]}.ref"
+    return f"{REPORTS}{heldout[7:23]}-{protocol[7:15]}/{report_file(checkpoint)}"
+
+
+def report_file(checkpoint: str) -> str:
+    """The name of this file alone: the same on every held-out set."""
+    return f"{checkpoint[7:23]}.ref"
 
 
 def remember(store: Store, evaluation: Manifest) -> None:
@@ -126,7 +137,7 @@ def measured(store: Store, heldout: str, protocol: str, checkpoint: str) -> Mani
 
 def _path(name: str) -> str:
     check_name(name)
-    return f"champions/{name}.jsonl"
+    return f"{RECORDS}{name}.jsonl"
 
 
 def _bytes(path: str, record: Record) -> bytes:

@@ -11,6 +11,8 @@ question offers options, only these can win, and the label is theirs.
 It is the label if it has at least `label.least` of all votes. Two different answers with the same number of votes
 are none, since a wrong label is worse than none. Labels depend on nothing but the votes, and are made anew each round.
 
+Work in progress: `elected-…`, the label of some problems each and the verdicts that it gives.
+
 Shards: `shard-…`, all checked samples, those of labelled problems judged by the label (`share` says by how large a
 vote); `train-…`, the problems to learn from, with the labels as their answers, by which translations are verified;
 `label-…`, what became of each problem; `annotated-…`, those problems as they were. A gold answer that a file may
@@ -39,6 +41,8 @@ from mmst.stages.counting import Counting
 from mmst.stages.reads import CHECKED, Checked, Problems
 
 SHARD = 2048
+ELECTED = 256
+"""Problems after which a stage that is stopped goes on: algebra may take a minute for one."""
 AGREE = 2
 """Methods that must give an answer for them to agree on it."""
 MOST_ASKED = 12
@@ -72,7 +76,7 @@ class Given:
         return sorted(self.others.union(*self.votes.values()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Election:
     """A problem's label, and the verdict that it gives on each answer."""
 
@@ -108,10 +112,18 @@ class LabelProblems(Stage[LabelConfig]):
             if c.verdict is Verdict.UNLABELLED:
                 given[c.sample.problem_id].add(c)
         elections: dict[str, Election] = {}
+        there = folder.files()
         with job.ports.algebra() as algebra, job.ports.progress.task("label", len(unlabelled), "problems") as task:
-            for p in unlabelled:
-                elections[p.id] = elect(p, given.pop(p.id), job.settings, algebra.decide)
-                task.advance()
+            for name, voted in sharded(unlabelled, ELECTED, "elected"):
+                if name in there:
+                    task.found(len(voted))
+                else:
+                    found = []
+                    for p in voted:
+                        found.append(elect(p, given[p.id], job.settings, algebra.decide))
+                        task.advance()
+                    folder.write_records(name, found)
+                elections |= {e.label.problem_id: e for e in folder.read_records(name, Election)}
         labels = [election.label for election in elections.values()]
         outcomes = Counter(label.outcome for label in labels)
         if unlabelled and not train and not outcomes[Labelling.LABELLED]:
@@ -163,7 +175,7 @@ def elect(problem: Problem, given: Given, rule: LabelConfig, decide: Decide) -> 
     labelled = outcome is Labelling.LABELLED
     written = named[answer] if labelled else ""
     label = Label(problem_id=problem.id, outcome=outcome, answer=written, share=share, votes=votes)
-    return Election(label, {a: _GRADES[same[answer, a]] for a in answers} if labelled else {})
+    return Election(label=label, verdicts={a: _GRADES[same[answer, a]] for a in answers} if labelled else {})
 
 
 def _same_choice(one: str | None, other: str | None) -> bool | None:

@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mmst.core import private
@@ -69,6 +69,24 @@ class FolderStore:
         base = prefix.rpartition("/")[0]
         with trouble("list", self.root / base):
             yield from self._walk(f"{base}/" if base else "", prefix)
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The same names in the same order, each with its bytes; without what is deleted meanwhile."""
+        for name in self.names(prefix):
+            with contextlib.suppress(FileNotFoundError), trouble("read", self.root / name):
+                yield name, (self.root / name).stat().st_size
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove these, and their folders if they are empty then; one that is not there is no error."""
+        folders = set[Path]()
+        for name in names:
+            path = self._path(name)
+            with trouble("delete", path):
+                path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in sorted(folders - {self.root}, key=lambda f: len(f.parts), reverse=True):
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
 
     def put_file(self, name: str, path: Path) -> None:
         """Store a local file of any size, streamed (as a copy: later changes to it have no effect)."""

@@ -13,7 +13,8 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,13 +44,16 @@ _CLIENT = Config(
 _MOVER = _CLIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 8}))
 """Of a large file's parts, only the failed one is sent again."""
 _TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20, max_concurrency=4)
+_DELETED_AT_ONCE = 10
+"""As many connections as botocore keeps open."""
 _WRITER = "mmst-writer"
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 _REFUSED = {"PreconditionFailed", "412"}
+_RIGHTS = "the credentials need s3:GetObject, PutObject and ListBucket on this bucket, DeleteObject for `mmst clean`"
 _REMEDIES = {
     "NoSuchBucket": "create the bucket, or correct --out",
-    "AccessDenied": "the credentials need s3:GetObject, PutObject and ListBucket on this bucket",
-    "403": "the credentials need s3:GetObject, PutObject and ListBucket on this bucket",
+    "AccessDenied": _RIGHTS,
+    "403": _RIGHTS,
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "log in again; the same command then continues",
@@ -105,16 +109,34 @@ class S3Store:
 
     def names(self, prefix: str) -> Iterator[str]:
         """All names that start with `prefix`, in the order of their UTF-8 bytes; paged."""
+        return (name for name, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The same names in the same order, each with its bytes."""
         checked_prefix(prefix)
         where, following = {"Bucket": self.bucket, "Prefix": self.prefix + prefix}, dict[str, str]()
         while True:
             page = self._ask("list", prefix, lambda at=following: self.client.list_objects_v2(**where, **at))  # type: ignore[misc]
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):
-                    yield item["Key"].removeprefix(self.prefix)
+                    yield item["Key"].removeprefix(self.prefix), int(item["Size"])
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove these; one that is not there is no error.
+
+        One request each, some at a time: for several in one, servers ask for different checksums.
+        """
+
+        def delete(name: str) -> None:
+            key = self._key(name)
+            self._ask("delete", name, lambda: self.client.delete_object(Bucket=self.bucket, Key=key))
+
+        with ThreadPoolExecutor(_DELETED_AT_ONCE) as pool:
+            for _ in pool.map(delete, names):
+                pass
 
     def put_file(self, name: str, path: Path) -> None:
         """Store a local file of any size, streamed in parts."""
@@ -145,7 +167,7 @@ class S3Store:
         """Prove that it is writable, also with conditions, and leave nothing behind.
 
         A server without conditional writes accepts the second write too; then two runs could both become champion.
-        Runs never delete, so a missing permission to delete is not an error.
+        Runs never delete, only `mmst clean` does, so a missing permission to delete is not an error.
         """
         name = f"probe-{uuid.uuid4().hex}"
         try:

@@ -24,6 +24,7 @@ from mmst.core.errors import MmstError, UserError
 from mmst.core.ports import Store
 from mmst.core.redaction import redacted
 from mmst.core.visible import json_text, replaced
+from mmst.experiments.written import PAGE
 from mmst.observe import terminal
 from mmst.report.page import STYLE
 from mmst.view.diff import differing
@@ -83,6 +84,14 @@ def application(
             return Response(media_type="application/x-ndjson", headers=name)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=name)
 
+    def experiment(request: Request) -> Response:
+        name, file = request.path_params["experiment"], request.path_params["file"]
+        content = pages.experiment(name, file)
+        if file == PAGE:
+            return HTMLResponse(content)
+        headers = {"content-disposition": f'attachment; filename="{_plain(f"{name}-{file}")}"'}
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
     def compare(request: Request) -> dict[str, Any]:
         return pages.compare(request.query_params.get("first", ""), request.query_params.get("second", ""))
 
@@ -119,6 +128,7 @@ def application(
                 "/runs/{run}/problems/{problem:path}",
                 page("problem.html", lambda r: pages.problem(r.path_params["run"], r.path_params["problem"])),
             ),
+            Route("/experiments/{experiment}/{file}", experiment),
             Route("/style.css", style),
             Route("/icon.svg", lambda _: Response(ICON, media_type="image/svg+xml")),
         ],

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from mmst.core.errors import UserError
 from mmst.core.ports import Store
+from mmst.experiments import written
 from mmst.observe import under_way
 from mmst.report import page as report
 from mmst.report.charts import loss_chart
@@ -45,7 +46,17 @@ class Pages:
         """All runs."""
         found, broken = summary.summaries(self._store)
         rows = [{"run": s, "state": self._state(s), "config": s.config, "decision": s.decision} for s in found]
-        return {"uri": self._store.uri, "rows": rows, "broken": broken}
+        experiments = list(written.experiments(self._store))
+        beside = [file for file in written.FILES if file != written.PAGE]
+        return {"uri": self._store.uri, "rows": rows, "broken": broken, "experiments": experiments, "beside": beside}
+
+    def experiment(self, name: str, file: str) -> bytes:
+        """The page of an experiment, or a file beside it, as `mmst experiment` wrote it."""
+        known = [experiment for experiment, _ in written.experiments(self._store)]
+        found = self._store.read(f"{written.PREFIX}{name}/{file}") if name in known and file in written.FILES else None
+        if found is None:
+            raise UserError("no such file of an experiment", value=f"{name}/{file}", remedy="/ lists the experiments")
+        return found
 
     def run(self, name: str, all_stages: bool = False) -> dict[str, Any]:
         """A run: what goes on, and the sections of its report. While it goes, the page comes anew by itself."""

@@ -81,6 +81,7 @@ def test_every_stage_of_the_flow_is_a_command() -> None:
         "run",
         "status",
         "show",
+        "clean",
         "compare",
         "recipes",
         "compile",

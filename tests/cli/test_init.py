@@ -76,7 +76,7 @@ def test_what_it_found_and_what_is_missing_is_said(here: Path, capsys: pytest.Ca
         (["train.jsonl", "--to", "train.jsonl"], "exists already"),
         (["train.jsonl", "--model", "no/folder", "--to", "x.yaml"], "no/folder"),
         (["train.jsonl", "--to", "no-permission/x.yaml"], "cannot write"),
-        (["train.jsonl", "--to", "my recipe!.yaml"], "name must be"),
+        (["train.jsonl", "--to", "my recipe!.yaml"], "without .yaml) must be"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(

@@ -89,6 +89,28 @@ def test_names_are_sorted_by_bytes_and_cut_at_the_prefix(store: Store) -> None:
     assert list(store.names("nowhere/")) == []
 
 
+def test_sizes_are_of_the_same_names(store: Store) -> None:
+    for name in ("a/b/c", "a/b.txt", "b/1"):
+        store.write(name, name.encode() * 3)
+    assert list(store.sizes("a/")) == [(name, 3 * len(name)) for name in store.names("a/")]
+
+
+def test_what_is_deleted_is_absent_and_nothing_else_is(store: Store) -> None:
+    for name in ("a/1", "a/2", "a/b/3", "c"):
+        store.write(name, b"x")
+    store.delete(iter(["a/1", "a/b/3", "never/there"]))
+    assert list(store.names("")) == ["a/2", "c"]
+    assert store.create("a/b/3", b"again")
+
+
+def test_only_names_of_the_store_are_deleted(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    with pytest.raises(StoreError, match="cannot be a name"):
+        store.delete(["../outside"])
+    assert outside.read_text() == "mine"
+
+
 def test_names_come_lazily(store: Store) -> None:
     store.write("a/1", b"")
     store.write("b/1", b"")

@@ -26,6 +26,7 @@ from mmst.experiments.definition import Experiment, load
 from mmst.experiments.findings import Verdict, overlaps
 from mmst.experiments.inference import holm, mean_difference, rank_correlation, spearman
 from mmst.experiments.outcomes import Item, Outcomes
+from mmst.experiments.written import Written, experiments
 from mmst.storage.folder import FolderStore
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -134,6 +135,20 @@ def test_arms_of_one_round_are_one_runs_arm_and_controls(tmp_path: Path) -> None
     assert yielded == {"base": (0, "base"), "control": (1, "annotated-only"), "mmst": (1, "mmst")}
     assert (longer.loop.rounds, longer.loop.controls, rounds) == (3, (), {"mmst-3": (3, "mmst")})
     assert (slow.train.lr, one.train.lr) == (0.0001, 0.0005)
+
+
+def test_an_arm_that_is_run_alone_is_a_control_in_the_same_run(tmp_path: Path) -> None:
+    experiment = defined(tmp_path)
+    (one, yielded), *others = experiment.only(["control"]).runs(1)
+    assert yielded == {"base": (0, "base"), "control": (1, "annotated-only"), "mmst": (1, "mmst")}
+    assert one == next(iter(experiment.runs(1)))[0]
+    assert not others
+    assert list(experiment.only(["slow"]).arms) == ["base", "slow"]
+
+
+def test_an_unknown_arm_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'fast'.*mmst-3"):
+        defined(tmp_path).only(["mmst", "fast"])
 
 
 def test_seeds_vary_what_is_named_and_nothing_else(tmp_path: Path) -> None:
@@ -289,6 +304,23 @@ def test_claims_are_told_apart_by_what_was_found(tmp_path: Path, store: FolderSt
     assert (examples.estimate.seeds, examples.p) == ((30, 30), None)
 
 
+def test_claims_about_arms_that_were_not_run_wait_and_count_in_the_correction(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    experiment = defined(tmp_path)
+    for seed in (1, 2):
+        ran(store, experiment, seed)
+    whole = results.write(experiment, store, (1, 2))
+    part = results.write(experiment.only(["mmst", "control"]), store, (1, 2))
+    assert part.prefix != whole.prefix
+    assert [f.claim.says for f in part.findings] == [c.says for c in experiment.claims if c.of != "mmst-3"]
+    assert [f.estimate for f in part.findings] == [f.estimate for f in whole.findings if f.claim.of != "mmst-3"]
+    first = min((f for f in part.findings if f.p is not None), key=lambda f: f.estimate.p)
+    assert first.p == min(1, 4 * first.estimate.p), "four claims are tested in all"
+    page = (store.read(f"{part.prefix}/page.html") or b"").decode()
+    assert "nothing is related" in page
+
+
 def test_what_methods_have_in_common_is_counted_per_problem_at_the_base() -> None:
     text, code = [1, 1, 0, 0, 1, 0], [1, 0, 1, 1, 0, 0]
     later = [[1.0] * 6, [1.0] * 6]
@@ -331,6 +363,18 @@ def test_everything_is_written_and_says_the_same(tmp_path: Path, store: FolderSt
     written = results.write(experiment, store, (1, 2))
     read = {n: store.read(f"experiments/{experiment.id}/{n}") or b"" for n in ("page.html", "results.json", "arms.csv")}
     data = json.loads(read["results.json"])
+    assert list(experiments(store)) == [
+        (
+            experiment.id,
+            Written(
+                id=experiment.id,
+                title=experiment.title or experiment.name,
+                seeds=2,
+                problems=len(written.outcomes.items),
+                verdicts=tuple(f.verdict for f in written.findings),
+            ),
+        )
+    ]
     assert [c["verdict"] for c in data["claims"]] == [f.verdict for f in written.findings]
     assert b"it follows disagreement" in read["page.html"]
     assert b"<script" not in read["page.html"]

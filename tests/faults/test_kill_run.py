@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,12 +70,12 @@ def working(out: Path) -> list[int]:
     return found
 
 
-def under_way(events: Path, step: str) -> bool:
+def under_way(events: Path, step: str, round: int = 1) -> bool:
     """Whether the round's own `step` (of the arm mmst) has started and got somewhere."""
     if not events.exists():
         return False
     lines = [json.loads(line) for line in events.read_text().splitlines() if line.endswith("}")]
-    ids = {e["id"] for e in lines if e["event"] == "start" and e["place"] == f"01.mmst.{step}"}
+    ids = {e["id"] for e in lines if e["event"] == "start" and e["place"] == f"{round:02d}.mmst.{step}"}
     return any(e["event"] == "advance" and e["id"] in ids for e in lines)
 
 
@@ -103,6 +104,32 @@ def test_a_killed_run_that_is_started_again_makes_the_same(
     assert len(incomplete) < len(undisturbed)
     local.run(config, tmp_path / "log2", unseen)
     assert digests(config) == undisturbed
+
+
+@pytest.mark.timeout(1800)
+def test_two_lora_rounds_on_an_own_model_killed_in_the_second_make_the_same(tmp_path: Path, repo_root: Path) -> None:
+    own = shutil.copytree(str(repo_root / "mmst" / "models" / "tiny"), str(tmp_path / "own" / "model"))
+
+    def config(name: str) -> Config:
+        return small_config(
+            tmp_path / name / "out",
+            model={"base": own},
+            prompt={"style": "few-shot", "shots": 1},
+            train={"steps": 6, "batch_tokens": 256, "checkpoint_every": 2, "lora_rank": 4, "lora_alpha": 8.0},
+            loop={"rounds": 2, "min_new": 1, "plateau": "continue"},
+        )
+
+    local.run(config("whole"), tmp_path / "whole" / "log", unseen)
+    log = tmp_path / "killed" / "log"
+    child = start(config("killed"), log)
+    wait_until(lambda: under_way(log / "events.jsonl", "train", 2), child, 900)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    local.run(config("killed"), tmp_path / "killed" / "again", unseen)
+    made = digests(config("killed"))
+    assert made == digests(config("whole"))
+    assert {"1.mmst.train", "2.mmst.train", "2.mmst.promote"} <= made.keys()
+    assert made["1.mmst.train"] != made["2.mmst.train"]
 
 
 def digests_so_far(config: Config) -> list[Path]:

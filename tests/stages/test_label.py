@@ -323,6 +323,7 @@ def test_a_stage_killed_between_its_shards_ends_with_the_same_manifest(
     samples = [c for i in range(9) for c in cast([("text", "7"), ("code", "7")], i)]
     problems = {"unlabelled": [problem(i) for i in range(9)]}
     monkeypatch.setattr(label, "SHARD", 4)
+    monkeypatch.setattr(label, "ELECTED", 2)
     whole = Wired(tmp_path / "whole").label(problems, samples)
     write, killed = StageFolder.write_records, Wired(tmp_path / "killed")
     for written in range(len(whole.files)):
@@ -338,3 +339,26 @@ def test_a_stage_killed_between_its_shards_ends_with_the_same_manifest(
             killed.label(problems, samples)
     monkeypatch.setattr(StageFolder, "write_records", write)
     assert killed.label(problems, samples) == whole
+
+
+def test_a_stage_killed_while_it_labels_does_not_label_again_what_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [c for i in range(8) for c in cast([("text", "7"), ("code", "7")], i)]
+    engines, elect, asked = Wired(tmp_path), label.elect, list[str]()
+    lives = iter([True] * 5 + [False])
+
+    def dies_once(problem: Problem, *others: Any) -> label.Election:
+        if not next(lives, True):
+            raise KeyboardInterrupt
+        asked.append(problem.id)
+        return elect(problem, *others)
+
+    monkeypatch.setattr(label, "ELECTED", 2)
+    monkeypatch.setattr(label, "elect", dies_once)
+    problems = {"unlabelled": [problem(i) for i in range(8)]}
+    with pytest.raises(KeyboardInterrupt):
+        engines.label(problems, samples)
+    asked.clear()
+    engines.label(problems, samples)
+    assert asked == ["p-4", "p-5", "p-6", "p-7"]

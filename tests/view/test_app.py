@@ -18,6 +18,7 @@ from mmst.core.manifest import LOSSES
 from mmst.core.records import CheckedSample, Verdict, to_json
 from mmst.core.stage_folder import shard_name
 from mmst.core.stored import Losses
+from mmst.storage.folder import FolderStore
 from mmst.view.app import HEADERS, application
 from mmst.view.index import Index
 from mmst.view.server import LOOPBACK
@@ -267,3 +268,29 @@ def test_who_waits_for_the_first_look_is_told(run: Run, tmp_path: Path, monkeypa
     go.set()
     monkeypatch.setattr("mmst.view.later.PATIENCE", 60.0)
     assert "640" in client.get(f"/runs/{run.name}/samples").text
+
+
+def test_experiments_are_listed_with_their_pages_and_files(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    found = {
+        "experiment": "mine-1",
+        "seeds": [1, 2],
+        "items": 40,
+        "definition": {"title": "<b>Mine</b>", "name": "mine"},
+    }
+    claims = [{"verdict": "supported"}, {"verdict": "not resolved"}, {"verdict": "supported"}]
+    store.write("experiments/mine-1/results.json", json.dumps(found | {"claims": claims}).encode())
+    store.write("experiments/mine-1/page.html", b"<h1>its page</h1><script>alert(1)</script>")
+    store.write("experiments/broken-2/results.json", b"{")
+    store.write("experiments/secret", b"no file of an experiment")
+    client = TestClient(application(store, lambda name: tmp_path / name, hosts=LOOPBACK), base_url="http://127.0.0.1")
+    text = client.get("/").text
+    assert "1 not resolved, 2 supported" in text
+    assert "&lt;b&gt;Mine" in text
+    assert "broken-2" in text
+    page = client.get("/experiments/mine-1/page.html")
+    assert page.text.startswith("<h1>its page")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'"), "its script does not run"
+    assert client.get("/experiments/mine-1/results.json").json()["items"] == 40
+    for absent in ("mine-1/arms.csv", "mine-1/other", "nothing/page.html", "..%2Fruns/page.html"):
+        assert client.get(f"/experiments/{absent}").status_code == 404

@@ -1,0 +1,175 @@
+"""What may go from a store is what nobody uses; what somebody uses never goes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmst.core import locks, stage_folder
+from mmst.core.config import parse, run_id
+from mmst.core.manifest import Place
+from mmst.core.ports import Champion
+from mmst.core.stage_folder import StageFolder
+from mmst.core.stored import made
+from mmst.observe.progress import Quiet
+from mmst.runs.cleaning import clean, plan
+from mmst.runs.summary import record_config, runs
+from mmst.stages import champion
+from mmst.stages.champion import Reign
+from mmst.storage.folder import FolderStore
+
+SHARD = "shard-00000.jsonl"
+
+
+def staged(store: FolderStore, key: int, *of: str, step: str = "sample", finish: bool = True) -> str:
+    """A stage with a shard, used by these runs; its reference."""
+    for run in of or ("",):
+        place = Place(run=run, round=key, arm="mmst", step=step) if run else None
+        folder = StageFolder.open(store, step, version=1, config=key, inputs={}, place=place)
+        folder.write(SHARD, b"{}\n")
+        if finish:
+            folder.finish(shards=[SHARD])
+    return folder.prefix
+
+
+def refs(store: FolderStore, *given_up: str) -> set[str]:
+    return {u.ref for u in plan(store, given_up).unused}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
+
+
+RUNS = ("a", "b", "c")
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(users=st.lists(st.sets(st.sampled_from(RUNS)), max_size=6), given_up=st.sets(st.sampled_from(RUNS)))
+def test_exactly_what_no_other_run_uses_goes(
+    users: list[set[str]], given_up: set[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = FolderStore(tmp_path_factory.mktemp("store"))
+    made_by = {staged(store, key, *sorted(of)): of for key, of in enumerate(users)}
+    clean(store, plan(store, sorted(given_up)), Quiet())
+    assert {ref for ref in made_by if made(store, ref)} == {ref for ref, of in made_by.items() if of - given_up}
+    assert set(runs(store)) == set().union(*users) - given_up
+    assert not plan(store).unused
+
+
+def test_planning_deletes_nothing(store: FolderStore) -> None:
+    ref = staged(store, 1)
+    before = list(store.names(""))
+    assert refs(store) == {ref}
+    assert list(store.names("")) == before
+
+
+def test_what_a_stage_was_made_of_stays_with_it(store: FolderStore) -> None:
+    problems = made(store, staged(store, 1))
+    assert problems
+    place = Place(run="a", round=1, arm="mmst", step="verify")
+    StageFolder.open(store, "verify", version=1, config=2, inputs={"problems": problems}, place=place)
+    assert not refs(store)
+
+
+def test_a_checkpoint_that_a_recipe_names_stays(store: FolderStore) -> None:
+    ref = staged(store, 1, step="train")
+    config = parse({"out": store.uri, "model": {"base": f"{store.uri}/{ref}"}})
+    record_config(store, config)
+    assert not refs(store)
+    assert refs(store, run_id(config)) == {ref}
+
+
+def test_what_a_champion_needs_stays_when_its_run_goes(store: FolderStore) -> None:
+    checkpoint, promotion, measured, rejected = (
+        staged(store, i, "a", step=step) for i, step in enumerate(("train", "promote", "evaluate", "evaluate"))
+    )
+    digest = "sha256:" + "c" * 64
+    reign = Reign(champion=Champion(checkpoint=digest, ref=checkpoint, version="1"), by=promotion)
+    assert champion.crown(store, "mine", (), reign)
+    where = champion.report_name("sha256:" + "a" * 64, "sha256:" + "b" * 64, digest)
+    other = champion.report_name("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "d" * 64)
+    store.write(where, measured.encode())
+    store.write(other, rejected.encode())
+    clean(store, plan(store, ["a"]), Quiet())
+    assert [bool(made(store, ref)) for ref in (checkpoint, promotion, measured, rejected)] == [True, True, True, False]
+    assert (store.read(where), store.read(other)) == (measured.encode(), None)
+
+
+def test_work_in_progress_goes_with_its_stage_and_counts(store: FolderStore) -> None:
+    ref = staged(store, 1, finish=False)
+    (store.scratch(ref) / "checkpoint").write_bytes(b"x" * 1000)
+    (unused,) = plan(store).unused
+    assert unused.bytes > 1000
+    clean(store, plan(store), Quiet())
+    assert not (store.root / "work" / ref).exists()
+
+
+def test_work_in_progress_of_a_run_stays(store: FolderStore) -> None:
+    ref = staged(store, 1, "a", finish=False)
+    (store.scratch(ref) / "checkpoint").write_bytes(b"x")
+    clean(store, plan(store), Quiet())
+    assert (store.scratch(ref) / "checkpoint").exists()
+
+
+def test_a_stage_that_somebody_makes_now_stays(store: FolderStore) -> None:
+    folder = StageFolder.open(store, "sample", version=1, config=1, inputs={})
+    folder.write(SHARD, b"{}\n")
+    held, done = threading.Event(), threading.Event()
+
+    def make() -> None:
+        with locks.held(store.scratch(folder.prefix).with_name(f"{folder.key}.lock")):
+            held.set()
+            done.wait(20)
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    held.wait(20)
+    try:
+        assert clean(store, plan(store), Quiet()) == [folder.prefix]
+        assert folder.has(SHARD)
+    finally:
+        done.set()
+        maker.join()
+
+
+def test_a_stage_that_a_run_finds_meanwhile_is_whole_again(store: FolderStore) -> None:
+    ref = staged(store, 1)
+    planned = plan(store)
+    staged(store, 1, "late")
+    assert clean(store, planned, Quiet()) == [ref]
+    assert made(store, ref)
+
+
+def test_killed_on_the_way_it_goes_on(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in range(4):
+        staged(store, key, "a")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_folder, "remove", kill)
+        with pytest.raises(Killed):
+            clean(store, plan(store, ["a"]), Quiet())
+    assert runs(store) == []
+    assert len(refs(store)) == 4
+    clean(store, plan(store), Quiet())
+    assert not list(store.names("stages/"))
+
+
+def test_a_run_s_size_is_told_with_what_it_alone_has(store: FolderStore) -> None:
+    staged(store, 1, "a")
+    staged(store, 2, "a", "b")
+    sizes = {r.run: r for r in plan(store).kept}
+    assert (sizes["a"].stages, sizes["b"].stages) == (2, 1)
+    assert 0 < sizes["a"].alone < sizes["a"].bytes
+    assert sizes["b"].alone == 0
+    assert sizes["a"].alone == plan(store, ["a"]).bytes
