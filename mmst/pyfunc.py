@@ -1,16 +1,18 @@
 """What `mlflow.pyfunc.load_model("models:/NAME@champion")` runs: the champion as a function from questions to answers.
 
     model = mlflow.pyfunc.load_model("models:/mmst@champion")
-    model.predict(["Ann has 3 apples and buys 4. How many now?"])
+    model.predict({"question": ["Ann has 3 apples and buys 4. How many now?"]})
 
         question      method  solution                      answer  reason
         Ann has 3 …   text    3 + 4 = 7 .\\nThe answer is 7  7
         Ann has 3 …   code    print(3 + 4)                  7
 
-A question, a list of questions, or a table with a column `question` (a DataFrame, a mapping of columns, or a list of
-mappings) gives a row per question and method; with a column `method` too, a row per row. The weights are loaded and
-the sandbox is started by the first call, and kept for those after it. Programs run in gVisor. Where that is missing
-they are not run: `answer` is None and `reason` says why. Only a consumer who asks for it runs them unconfined:
+A table with a column `question` (a DataFrame, a mapping of columns, or a list of mappings) gives a row per question
+and method; with a column `method` too, a row per row. That is the model's signature (`mmst.registry.flavor`), by which
+MLflow refuses anything else before it comes here. What is refused here is MLflow's `INVALID_PARAMETER_VALUE`, which its
+server answers with 400. The weights are loaded with the model, the sandbox is started by the first program, and both
+are kept. Programs run in gVisor. Where that is missing they are not run: `answer` is None and `reason` says why. Only a
+consumer who asks for it runs them unconfined:
 
     mlflow.pyfunc.load_model(uri, model_config={"check": {"sandbox": "subprocess"}})
 
@@ -25,6 +27,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,16 +43,16 @@ from mmst.core.records import from_json
 from mmst.core.stored import load
 from mmst.core.weights import checkpoint_folder
 from mmst.methods import method
-from mmst.methods.prompts import solve_prompt, stop_strings
+from mmst.methods.prompts import solve_head, solve_prompt, stop_strings
 from mmst.observe.progress import Quiet
-from mmst.registry import reference
+from mmst.registry import flavor, reference
 
 if TYPE_CHECKING:
     import pandas
 
 T = TypeVar("T")
 
-COLUMNS = ("question", "method", "solution", "answer", "reason")
+COLUMNS = tuple(flavor.ANSWERED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +78,24 @@ class Solver:
         self._sandbox = _Kept(self._engines.sandbox)
         weakref.finalize(self, _close, self._sampler.stack, self._sandbox.stack)
 
-    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> pandas.DataFrame:
-        """A DataFrame with `COLUMNS` for a list of questions or a table; called by MLflow."""
-        import pandas
+    def load(self) -> None:
+        """Load the weights now, so that no question waits for them: MLflow's server gives up on one after 60 s."""
+        self._sampler.opened()
 
-        answers = self.solve(self._asked(data))
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> pandas.DataFrame:
+        """A DataFrame with `COLUMNS` for a table or a list of questions; called by MLflow, and raises its errors.
+
+        To a list, which the signature refuses, MLflow comes with versions that were registered without one.
+        """
+        import pandas
+        from mlflow.exceptions import MlflowException
+
+        try:
+            answers = self.solve(self._asked(data))
+        except (ConfigError, DataError) as e:
+            raise MlflowException.invalid_parameter_value(str(e)) from e
+        except MmstError as e:
+            raise MlflowException(str(e)) from e
         return pandas.DataFrame([dataclasses.asdict(a) for a in answers], columns=list(COLUMNS), dtype=object)
 
     def solve(self, asked: Sequence[tuple[str, str]]) -> list[Answer]:
@@ -98,6 +114,7 @@ class Solver:
                 stop=stop_strings(p.style, p.stop),
                 question=question,
                 method=by,
+                shared=len(solve_head(method(by, files), p.style, p.shots, p.phrasing)),
             )
             for i, (question, by) in enumerate(asked)
         ]
@@ -193,16 +210,21 @@ def _columns(table: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, s
     if "question" not in table:
         raise DataError(f"{where}the table has no column 'question'", value=list(table))
     questions = _listed(table["question"])
-    methods = _listed(table["method"]) if "method" in table else None
-    if methods is not None and len(methods) != len(questions):
+    methods = _listed(table["method"]) if "method" in table else [None] * len(questions)
+    if len(methods) != len(questions):
         raise DataError(f"{where}there are {len(questions)} questions and {len(methods)} methods")
     for i, question in enumerate(questions):
         at = f"{where}question {i}" if len(questions) > 1 else f"{where}question"
-        yield _text(question, at), None if methods is None else _text(methods[i], at.replace("question", "method"))
+        named = methods[i]
+        # Of rows among which only some name a method, MLflow makes a table with NaN in the others.
+        unnamed = named is None or (isinstance(named, float) and math.isnan(named))
+        yield _text(question, at), None if unnamed else _text(named, at.replace("question", "method"))
 
 
 def _listed(column: Any) -> list[Any]:
-    return list(column) if isinstance(column, Iterable) and not isinstance(column, str) else [column]
+    found = list(column) if isinstance(column, Iterable) and not isinstance(column, str) else [column]
+    # Of a mapping of lists, MLflow makes a table with one row, in which the lists are.
+    return list(found[0]) if len(found) == 1 and isinstance(found[0], list) else found
 
 
 def _text(value: Any, where: str) -> str:
@@ -254,4 +276,6 @@ def _referred(file: Path) -> Path:
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Solver:
     """Called by MLflow with the checkpoint's folder, or the file that refers to it, and how to ask it."""
     at = Path(path)
-    return Solver(_referred(at) if at.name == reference.FILE else at, parse(dict(model_config or {})))
+    solver = Solver(_referred(at) if at.name == reference.FILE else at, parse(dict(model_config or {})))
+    solver.load()
+    return solver

@@ -276,6 +276,20 @@ class Champion:
     version: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """Records that a round read: the digest of their content, where they are, and their number.
+
+    `context` is what they were read for, `training` or `evaluation`.
+    """
+
+    name: str
+    digest: str
+    source: str
+    context: str
+    records: int
+
+
 class Registry(Protocol):
     """Experiment tracking and the model registry (MLflow). Trouble raises `RegistryError`.
 
@@ -287,15 +301,18 @@ class Registry(Protocol):
         run: str,
         round: int,
         *,
+        about: str,
         params: Mapping[str, str],
         metrics: Mapping[str, float],
         curves: Mapping[str, Mapping[int, float]],
+        data: Sequence[DataSet],
         artifacts: Mapping[str, bytes],
         tags: Mapping[str, str],
     ) -> str:
         """Log one round of the run named `run`; returns the MLflow run id.
 
-        The step of a metric is the round; `curves` are metrics by steps of their own.
+        The step of a metric is the round; `curves` are metrics by steps of their own. `about` describes the run in
+        Markdown, as it stands after this round.
         """
 
     def register(
@@ -306,6 +323,7 @@ class Registry(Protocol):
         run: str,
         checkpoint: str,
         ref: str,
+        about: str,
         tags: Mapping[str, str],
         answering: Mapping[str, Any],
     ) -> str:
@@ -313,7 +331,7 @@ class Registry(Protocol):
 
         A `source` folder is copied; a text (the URI or path of the stage in its store) is only referred
         to. Either answers problems by itself (`answering` says how: a part of a recipe). Again, it sets
-        the tags anew.
+        the tags and the description (`about`) anew.
         """
 
     def point(self, name: str, version: str) -> None:

@@ -13,7 +13,7 @@ from mmst.core.config import Config, identity, run_id, what_counts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """The run, its recipe's name and all of its options as text.
+    """The run, its recipe's name and title, and all of the recipe's options as text.
 
     `answering` is what a consumer needs to put a problem to the model as the evaluation did: a recipe's part. Annotated
     problems are no part of it, so worked examples are the methods' own.
@@ -21,6 +21,7 @@ class Provenance:
 
     run: str
     recipe: str
+    title: str
     params: Mapping[str, str]
     answering: Mapping[str, Any]
 
@@ -30,6 +31,7 @@ class Provenance:
         return cls(
             run=run_id(config),
             recipe=config.name,
+            title=config.title,
             params={name: v if isinstance(v, str) else json.dumps(v) for name, v in _flat(what_counts(config))},
             answering={
                 "methods": list(config.methods),

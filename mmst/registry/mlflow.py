@@ -22,26 +22,24 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmst.core import plugin_keys, private
+from mmst.core import private
 from mmst.core.errors import RegistryError
 from mmst.core.extras import install
-from mmst.core.ports import Progress
-from mmst.core.records import to_json
+from mmst.core.ports import DataSet, Progress
 from mmst.core.redaction import redacted
 from mmst.observe.progress import Quiet
+from mmst.registry import flavor, moved, shown
 from mmst.registry.mlflow_calls import PATIENCE, Patient, patiently, reach, translated, unless
-from mmst.registry.reference import FILE, Reference
-from mmst.version import __version__
+from mmst.registry.reference import Reference
 
 T = TypeVar("T")
 
 ALIAS = "champion"
-LOADER = "mmst.pyfunc"
 _LONGEST_PARAM = 6000
 _LONGEST_TAG = 5000
 _QUIET = {
@@ -77,9 +75,11 @@ class MlflowRegistry:
         run: str,
         round: int,
         *,
+        about: str,
         params: Mapping[str, str],
         metrics: Mapping[str, float],
         curves: Mapping[str, Mapping[int, float]],
+        data: Sequence[DataSet],
         artifacts: Mapping[str, bytes],
         tags: Mapping[str, str],
     ) -> str:
@@ -96,10 +96,12 @@ class MlflowRegistry:
             points = [Metric(name, value, at, round) for name, value in metrics.items()]
             points += [Metric(name, v, at, step) for name, curve in curves.items() for step, v in curve.items()]
             pairs = [Param(name[:250], _short(value, _LONGEST_PARAM)) for name, value in params.items()]
-            labels = [RunTag(name, _short(value, _LONGEST_TAG)) for name, value in tags.items()]
+            told = {**tags, **shown.code(), **shown.description(about)}
+            labels = [RunTag(name, _short(value, _LONGEST_TAG)) for name, value in told.items()]
             for i in range(0, max(len(points), len(pairs)), 100):
                 client.log_batch(run_id, points[i : i + 100], pairs[i : i + 100])
             client.log_batch(run_id, tags=labels)
+            client.log_inputs(run_id, [shown.data_set(each) for each in data])
             _put(client, run_id, files)
             client.set_terminated(run_id)
             return run_id
@@ -114,6 +116,7 @@ class MlflowRegistry:
         run: str,
         checkpoint: str,
         ref: str,
+        about: str,
         tags: Mapping[str, str],
         answering: Mapping[str, Any],
     ) -> str:
@@ -122,6 +125,7 @@ class MlflowRegistry:
         if isinstance(source, str):
             labels["mmst.source"] = source
         labels = {k: _short(v, _LONGEST_TAG) for k, v in labels.items()}
+        about = _short(about, _LONGEST_TAG)
         reference = None if isinstance(source, Path) else Reference(source=source, ref=ref, checkpoint=checkpoint)
 
         def version(client: Any) -> str:
@@ -132,7 +136,9 @@ class MlflowRegistry:
                 at = _folder(checkpoint)
                 if isinstance(source, Path):
                     _upload(client, run_id, source, f"{at}/checkpoint")
-                self._describe(client, run_id, at, answering, reference)
+                with tempfile.TemporaryDirectory() as scratch:
+                    flavor.write(Path(scratch) / "model", answering, reference)
+                    _upload(client, run_id, Path(scratch) / "model", at)
                 client.create_model_version(name, f"runs:/{run_id}/{at}", run_id=run_id, tags=labels)
                 found = self._version(client, name, checkpoint)
                 if found is None:
@@ -142,6 +148,8 @@ class MlflowRegistry:
             for key, value in labels.items():
                 if found.tags.get(key) != value:
                     client.set_model_version_tag(name, found.version, key, value)
+            if (found.description or "") != about:
+                client.update_model_version(name, found.version, about)
             return str(found.version)
 
         return self.call(version)
@@ -216,33 +224,6 @@ class MlflowRegistry:
         with unless("RESOURCE_ALREADY_EXISTS"):
             client.create_registered_model(name, description="Made by MMST. The alias `champion` is the one to use.")
 
-    def _describe(
-        self, client: Any, run_id: str, at: str, answering: Mapping[str, Any], reference: Reference | None
-    ) -> None:
-        """Log what makes a checkpoint a pyfunc model, without a second copy of the weights."""
-        from mlflow import pyfunc
-        from mlflow.models import Model
-
-        filed = [file["name"] for file in answering.get("method_files", ())]
-        model = Model()
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "model"
-            pyfunc.save_model(
-                path,
-                loader_module=LOADER,
-                mlflow_model=model,
-                model_config=dict(answering),
-                pip_requirements=[
-                    f"mmst[model,registry]=={__version__}",
-                    *plugin_keys.requirements(answering.get("methods", ()), filed),
-                ],
-            )
-            model.flavors["python_function"]["data"] = FILE if reference else "checkpoint"
-            model.save(path / "MLmodel")
-            if reference:
-                (path / FILE).write_text(to_json(reference), encoding="utf-8")
-            _upload(client, run_id, path, at)
-
     @cached_property
     def _client(self) -> Any:
         for name, value in _QUIET.items():
@@ -257,7 +238,10 @@ class MlflowRegistry:
             logging.getLogger(logger).setLevel(logging.WARNING)
         # Warns of every environment without pip, such as those that uv makes.
         logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-        uri = f"sqlite:///{self._database}" if self._database else self.uri
+        uri = self.uri
+        if self._database is not None:
+            moved.follow(self._database)
+            uri = f"sqlite:///{self._database}"
         # Also for the artifact store, which asks for the address by itself.
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
@@ -271,7 +255,7 @@ class MlflowRegistry:
         if found is None:
             root = None
             if self._database is not None:
-                folder = self._database.parent / "mlflow-artifacts" / self.experiment
+                folder = self._database.parent / moved.FOLDER / self.experiment
                 private.folder(folder)
                 root = folder.as_uri()
             with unless("RESOURCE_ALREADY_EXISTS"):  # another machine made it meanwhile

@@ -20,9 +20,10 @@ from mmst.core.records import Decision, Outcome, Report, to_json
 from mmst.core.results import Measured, Promoted
 from mmst.core.stage import Job, Made, Reads, Stage, effective
 from mmst.core.stage_folder import StageFolder
-from mmst.core.stored import losses, pointers, records
+from mmst.core.stored import records
 from mmst.core.weights import checkpoint_folder
 from mmst.stages import champion as champions
+from mmst.stages import round_log
 from mmst.stages.champion import ALL_METHODS, follow
 from mmst.stages.decision import Evaluated, decide
 from mmst.stages.reads import Checkpoint, Evaluation
@@ -64,11 +65,11 @@ class Promote(Stage[Settings]):
         ports, name = job.ports, job.settings.promote.name
         with ports.progress.task("promote", 2, "steps") as task:
             registry = ports.registry()
-            version = _register(ports, registry, name, evaluation, checkpoint, {"mmst.decision": "pending"})
+            version = _register(ports, registry, name, evaluation, checkpoint, "", {"mmst.decision": "pending"})
             task.advance(note="registered")
             decision, compared = _settle(job, evaluation, checkpoint, version)
             tags = {"mmst.decision": "promoted" if decision.promote else "rejected", "mmst.reason": decision.reason}
-            _register(ports, registry, name, evaluation, checkpoint, tags)
+            _register(ports, registry, name, evaluation, checkpoint, _told(decision), tags)
             task.advance(note="decided")
         return Made(result=Promoted(decision=decision, version=version, compared=compared))
 
@@ -137,6 +138,7 @@ def _register(
     name: str,
     evaluation: Manifest,
     checkpoint: Manifest,
+    about: str,
     outcome: Mapping[str, str],
 ) -> str:
     """The candidate's version, tagged with where it comes from and what became of it."""
@@ -154,6 +156,7 @@ def _register(
         run=run.run,
         checkpoint=checkpoint.digest,
         ref=checkpoint.ref,
+        about=about,
         tags={**_tags(ports, evaluation), "mmst.round": str(_report(evaluation).round), **lineage, **outcome},
         answering=run.answering,
     )
@@ -180,13 +183,16 @@ def _log(
     report, decision = _report(evaluation), promotion.result(Promoted).decision
     tags = _tags(ports, evaluation)
     others = {arm: _report(m) for arm, m in controls.items()}
+    about = f"{run.title}\n\n{_told(decision)}\n\nAll samples: `mmst view {run.run} --out {ports.store.uri}`"
     if base := others.pop("base", None):
         registry.log_round(
             run.run,
             base.round,
+            about=about,
             params=run.params,
             metrics=dict(_metrics(base)),
             curves={},
+            data=(),
             artifacts={"report.json": to_json(base).encode()},
             tags=tags,
         )
@@ -196,9 +202,11 @@ def _log(
     registry.log_round(
         run.run,
         report.round,
+        about=about,
         params=run.params,
-        metrics=metrics,
-        curves=_curves(ports.store, run.run, report.round),
+        metrics=metrics | round_log.times(ports.store, run.run, report.round),
+        curves=round_log.curves(ports.store, run.run, report.round),
+        data=list(round_log.data(ports.store, run.run, report.round)),
         artifacts={
             "report.json": to_json(report).encode(),
             "decision.json": to_json(decision).encode(),
@@ -209,11 +217,9 @@ def _log(
     done.finish()
 
 
-def _curves(store: Store, run: str, round: int) -> dict[str, Mapping[int, float]]:
-    """The training losses of the round's arms, by step."""
-    trained = ((place, ref) for place, ref, _ in pointers(store, run) if place.step == "train" and place.round == round)
-    found = {f"{place.arm}.round-{round:02d}.loss": losses(store, ref) for place, ref in trained}
-    return {name: curve for name, curve in found.items() if curve}
+def _told(decision: Decision) -> str:
+    """A decision, for people."""
+    return f"Round {decision.round}: {'promoted' if decision.promote else 'not promoted'}: {decision.reason}"
 
 
 def _report(evaluation: Manifest) -> Report:

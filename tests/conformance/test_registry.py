@@ -16,20 +16,32 @@ from typing import Any
 
 import pytest
 
+from mmst.core import checkout
 from mmst.core.errors import RegistryError
-from mmst.core.ports import Champion
+from mmst.core.ports import Champion, DataSet
 from mmst.registry.mlflow import MlflowRegistry
 from mmst.registry.mlflow_calls import reach
 from mmst.serving.registry_versions import ServingVersions
 from mmst.stages import champion as champions
 from mmst.stages.champion import Reign
 from mmst.storage.folder import FolderStore
+from mmst.version import __version__
 from tests.support.mlflow_server import mlflow_server
 from tests.support.promotion import checkpoint as stored
 from tests.support.s3_server import free_port, proxy
 from tests.support.tiny_models import tiny_model
 
 CHECKPOINT, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+DATA = DataSet(name="train", digest=OTHER, source="s3://b/stages/prepare/1", context="training", records=7)
+NOTHING: dict[str, Any] = {
+    "about": "",
+    "params": {},
+    "metrics": {},
+    "curves": {},
+    "data": [],
+    "artifacts": {},
+    "tags": {},
+}
 ANSWERING = {"methods": ["text", "code"], "sampling": {"max_tokens": 8}, "check": {"timeout": 2.0}}
 
 
@@ -68,7 +80,14 @@ def folder(tmp_path: Path) -> Path:
 
 def register(registry: MlflowRegistry, name: str, source: Path | str, checkpoint: str = CHECKPOINT, **tags: str) -> str:
     return registry.register(
-        name, source, run="run-1", checkpoint=checkpoint, ref="stages/train/1", tags=tags, answering=ANSWERING
+        name,
+        source,
+        run="run-1",
+        checkpoint=checkpoint,
+        ref="stages/train/1",
+        about="Round 1: promoted",
+        tags=tags,
+        answering=ANSWERING,
     )
 
 
@@ -76,9 +95,11 @@ def log(registry: MlflowRegistry, round: int, **metrics: float) -> str:
     return registry.log_round(
         "run-1",
         round,
+        about="A title\n\nRound 1: promoted",
         params={"sampling.k": "4", "long": "x" * 9000},
         metrics=metrics,
         curves={},
+        data=[DATA],
         artifacts={"report.json": json.dumps(metrics).encode()},
         tags={"mmst.recipe": "demo"},
     )
@@ -98,10 +119,23 @@ def test_a_round_is_logged_at_its_step_with_parameters_artifacts_and_tags(regist
     assert [f.path for f in client(registry).list_artifacts(run_id, "round-01")] == ["round-01/report.json"]
 
 
+def test_a_run_shows_its_program_its_description_and_its_data_sets_once(registry: MlflowRegistry) -> None:
+    for round in (1, 2):
+        run = client(registry).get_run(log(registry, round, m=0.5))
+    assert run.data.tags["mlflow.note.content"] == "A title\n\nRound 1: promoted"
+    assert run.data.tags["mlflow.source.name"] == f"mmst {__version__}"
+    assert run.data.tags.get("mlflow.source.git.commit", "") == checkout.commit()
+    (given,) = run.inputs.dataset_inputs
+    found = given.dataset
+    assert (found.name, found.digest, found.source_type) == ("train", "b" * 36, "s3")
+    assert (json.loads(found.source), json.loads(found.profile)) == ({"uri": DATA.source}, {"num_rows": 7})
+    assert {tag.key: tag.value for tag in given.tags} == {"mlflow.data.context": "training"}
+
+
 def test_a_curve_is_logged_by_its_own_steps(registry: MlflowRegistry) -> None:
     curve = {step: 1 / step for step in range(1, 251)}
     curves = {"mmst.round-01.loss": curve}
-    run_id = registry.log_round("run-1", 1, params={}, metrics={}, curves=curves, artifacts={}, tags={})
+    run_id = registry.log_round("run-1", 1, **NOTHING | {"curves": curves})
     history = client(registry).get_metric_history(run_id, "mmst.round-01.loss")
     assert {point.step: point.value for point in history} == curve
 
@@ -133,11 +167,13 @@ def test_a_checkpoint_has_one_version_however_often_it_is_registered(registry: M
     assert len(client(registry).search_model_versions(f"name = '{name}'")) == 2
 
 
-def test_registering_again_sets_the_tags_anew(registry: MlflowRegistry, folder: Path) -> None:
+def test_registering_again_sets_tags_and_description_anew(registry: MlflowRegistry, folder: Path) -> None:
     name = registry.experiment
     version = register(registry, name, folder, decision="pending", recipe="demo")
     register(registry, name, folder, decision="promoted")
-    tags = client(registry).get_model_version(name, version).tags
+    found = client(registry).get_model_version(name, version)
+    assert found.description == "Round 1: promoted"
+    tags = found.tags
     assert (tags["decision"], tags["recipe"], tags["mmst.checkpoint"]) == ("promoted", "demo", CHECKPOINT)
 
 
@@ -177,7 +213,7 @@ def test_an_alias_to_a_version_that_is_not_there_is_a_registry_error(registry: M
 
 def test_names_with_quotes_are_found_again(registry: MlflowRegistry) -> None:
     def logged() -> str:
-        return registry.log_round("it's", 1, params={}, metrics={"m": 1.0}, curves={}, artifacts={}, tags={})
+        return registry.log_round("it's", 1, **NOTHING)
 
     assert logged() == logged()
 
@@ -196,7 +232,7 @@ mlflow.set_tracking_uri(sys.argv[1])
 mlflow.set_registry_uri(sys.argv[1])
 uri = f"models:/{sys.argv[2]}@champion"
 model = mlflow.pyfunc.load_model(uri, model_config={"check": {"sandbox": "subprocess"}})
-listed = model.predict(["Ann has 3 apples. How many?", "How many apples?"])
+listed = model.predict({"question": ["Ann has 3 apples. How many?", "How many apples?"]})
 table = model.predict(pandas.DataFrame({"question": ["How many apples?"], "method": ["code"]}))
 from mmst import pyfunc
 folder = pyfunc.folder(mlflow.artifacts.download_artifacts(uri))
@@ -217,7 +253,14 @@ def test_the_champion_answers_questions_in_a_clean_process(registry: MlflowRegis
         store = FolderStore(tmp_path / "store")
         made = stored(store, "tiny", {p.name: p.read_bytes() for p in model.iterdir()})
         version = registry.register(
-            name, f"{store.uri}/{made.ref}", run="r", checkpoint=made.digest, ref=made.ref, tags={}, answering=ANSWERING
+            name,
+            f"{store.uri}/{made.ref}",
+            run="r",
+            checkpoint=made.digest,
+            ref=made.ref,
+            about="",
+            tags={},
+            answering=ANSWERING,
         )
     registry.point(name, version)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "PYTEST"))}
@@ -245,7 +288,7 @@ def test_the_champion_answers_questions_in_a_clean_process(registry: MlflowRegis
 def test_processes_that_start_at_once_on_no_database_all_succeed(tmp_path: Path) -> None:
     code = (
         "import sys; from mmst.registry.mlflow import MlflowRegistry as R;"
-        "print(R(sys.argv[1]).log_round('run-1', 1, params={}, metrics={'m': 1.0}, curves={}, artifacts={}, tags={}))"
+        f"print(R(sys.argv[1]).log_round('run-1', 1, **{NOTHING}))"
     )
     command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/new.db"]
     started = [

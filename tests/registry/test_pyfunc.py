@@ -11,9 +11,10 @@ from typing import Any
 import numpy
 import pandas
 import pytest
+from mlflow.exceptions import MlflowException
 
 from mmst import pyfunc, wiring
-from mmst.core.errors import ConfigError, DataError, SandboxError, SetupError
+from mmst.core.errors import ConfigError, SamplerError, SandboxError, SetupError
 from mmst.core.ports import Completion, Request
 from mmst.sandbox.providers.subprocess import SubprocessSandbox
 
@@ -74,6 +75,17 @@ def test_the_model_is_asked_with_the_prompts_that_it_was_measured_with(solver: A
     assert {(r.temperature, r.max_tokens, r.n) for r in engines.asked} == {(0.0, 8, 1)}
 
 
+def test_worked_examples_are_said_to_be_shared_by_all_prompts_of_a_method(
+    monkeypatch: pytest.MonkeyPatch, solver: Any
+) -> None:
+    monkeypatch.setitem(ANSWERING, "prompt", {"style": "few-shot", "shots": 2})
+    model, engines = solver()
+    model.predict({"question": ["Sum?", "Another?"], "method": ["code", "code"]})
+    one, other = engines.asked
+    assert one.prompt[: one.shared] == other.prompt[: other.shared]
+    assert one.prompt[one.shared :] == "Question: Sum?\nPython:\n"
+
+
 def test_a_table_with_methods_gets_a_row_per_row(solver: Any) -> None:
     table = pandas.DataFrame({"question": ["a", "b"], "method": ["code", "text"]})
     assert list(solver()[0].predict(table)["method"]) == ["code", "text"]
@@ -93,10 +105,19 @@ def test_a_program_that_crashes_has_no_answer_but_its_error(solver: Any) -> None
 
 
 def test_what_cannot_be_asked_is_said(solver: Any) -> None:
-    with pytest.raises(DataError, match="no column 'question'"):
+    with pytest.raises(MlflowException, match="no column 'question'"):
         solver()[0].predict(pandas.DataFrame({"q": ["a"]}))
-    with pytest.raises(ConfigError, match="not trained for this method"):
+    with pytest.raises(MlflowException, match="not trained for this method") as refused:
         solver()[0].predict(pandas.DataFrame({"question": ["a"], "method": ["poetry"]}))
+    assert refused.value.get_http_status_code() == 400
+
+
+def test_trouble_of_the_model_is_no_fault_of_the_question(solver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, engines = solver()
+    monkeypatch.setattr(engines, "sample", lambda *_: (_ for _ in ()).throw(SamplerError("it is out of memory")))
+    with pytest.raises(MlflowException, match="it is out of memory") as failed:
+        model.predict(["Sum?"])
+    assert failed.value.get_http_status_code() == 500
 
 
 @pytest.mark.parametrize(
@@ -112,6 +133,8 @@ def test_what_cannot_be_asked_is_said(solver: Any) -> None:
         {"question": numpy.array(["Sum?"])},
         [{"question": "Sum?"}],
         pandas.DataFrame({"question": ["Sum?"], "id": [7]}),
+        pandas.DataFrame([{"question": ["Sum?"]}]),
+        pandas.DataFrame({"question": ["Sum?"], "method": [float("nan")]}),
     ],
 )
 def test_questions_come_in_every_form_that_mlflow_hands_over(solver: Any, data: Any) -> None:
@@ -124,6 +147,7 @@ def test_questions_come_in_every_form_that_mlflow_hands_over(solver: Any, data: 
     [
         {"question": ["a", "b"], "method": ["code", "text"]},
         [{"question": "a", "method": "code"}, {"question": "b", "method": "text"}],
+        pandas.DataFrame([{"question": ["a", "b"], "method": ["code", "text"]}]),
     ],
 )
 def test_each_row_may_name_its_method(solver: Any, data: Any) -> None:
@@ -146,14 +170,16 @@ def test_each_row_may_name_its_method(solver: Any, data: Any) -> None:
     ],
 )
 def test_what_is_no_question_is_refused_in_one_line(solver: Any, data: Any, said: str) -> None:
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(MlflowException) as refused:
         solver()[0].predict(data)
-    assert said in str(refused.value)
+    assert said in refused.value.message
+    assert "\n" not in refused.value.message
+    assert refused.value.get_http_status_code() == 400
 
 
 def test_weights_and_sandbox_are_opened_once_and_closed_with_the_model(solver: Any) -> None:
     model, engines = solver()
-    assert engines.opened == []
+    assert engines.opened == ["sampler"]
     for _ in range(3):
         model.predict(["Sum?"])
     assert engines.opened == ["sampler", "sandbox"]

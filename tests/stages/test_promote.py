@@ -476,6 +476,31 @@ def test_the_round_is_logged_with_the_losses_of_all_its_arms(tmp_path: Path) -> 
     assert w.made.read()["rounds"]["test-run/1"]["curves"] == curves
 
 
+def test_the_round_is_logged_with_its_data_sets_times_and_what_was_decided(tmp_path: Path) -> None:
+    w = world(tmp_path, title="A title")
+    for round, arm, step, shards in (
+        (0, "base", "prepare", {"train-00000.jsonl": 2, "heldout-00000.jsonl": 3, "annotated-00000.jsonl": 0}),
+        (1, "mmst", "build_trainset", {"new-00000.jsonl": 4, "annotated-00000.jsonl": 5}),
+        (2, "mmst", "build_trainset", {"new-00000.jsonl": 1}),
+    ):
+        at = Place(run="test-run", round=round, arm=arm, step=step)
+        folder = StageFolder.open(w.store, step, version=1, config=[round], inputs={}, place=at)
+        for shard, n in shards.items():
+            folder.write_records(shard, [problem(i) for i in range(n)])
+        folder.finish(shards=list(shards), timing={"seconds": 1.5})
+    promoted(w, "a", 50)
+    logged = w.made.read()["rounds"]["test-run/1"]
+    assert {(d["name"], d["context"], d["records"]) for d in logged["data"]} == {
+        ("train", "training", 2),
+        ("heldout", "evaluation", 3),
+        ("mmst.round-01.trainset", "training", 9),
+    }
+    assert len({d["digest"] for d in logged["data"]}) == 3
+    assert logged["about"].startswith("A title\n\nRound 1: promoted: ")
+    assert f"mmst view test-run --out {w.store.uri}" in logged["about"]
+    assert logged["metrics"]["system/mmst.build_trainset.seconds"] == 1.5
+
+
 def test_another_run_that_shares_the_decision_is_logged_too(tmp_path: Path) -> None:
     w = world(tmp_path)
     first_time = promoted(w, "a", 50)

@@ -14,7 +14,7 @@ from mmst.core.config import Config, override, parse
 from mmst.core.manifest import Manifest, Place
 from mmst.core.ports import Progress, Registry, Store
 from mmst.core.provenance import Provenance
-from mmst.core.records import CheckedSample, Problem, Sample, Split, Verdict, short_id
+from mmst.core.records import CheckedSample, Problem, Sample, Split, Verdict, short_id, to_data
 from mmst.core.stage_folder import StageFolder
 from mmst.observe.progress import Quiet
 from mmst.stages.evaluate import Evaluate
@@ -155,6 +155,7 @@ class LightRegistry:
 
     def log_round(self, run: str, round: int, **logged: Any) -> str:
         with self._data() as data:
+            logged["data"] = [to_data(each) for each in logged["data"]]
             logged["artifacts"] = {name: raw.decode() for name, raw in logged["artifacts"].items()}
             data["rounds"][f"{run}/{round}"] = logged
         return run

@@ -87,6 +87,7 @@ class Release:
             run="r",
             checkpoint=checkpoint.digest,
             ref=checkpoint.ref,
+            about="",
             tags={"mmst.evaluation": evaluation.ref},
             answering=Provenance.of(self.config).answering,
         )

@@ -1,0 +1,57 @@
+"""What the registry is told of a round beside its reports: losses by step, times, data sets; read from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mmst.core.manifest import Place
+from mmst.core.ports import DataSet, Store
+from mmst.core.records import digest
+from mmst.core.stored import losses, made, pointers, timing
+
+SETS = {"train": "training", "annotated": "training", "unlabelled": "training", "heldout": "evaluation"}
+"""The problem sets of a run, and what each is read for."""
+
+
+def curves(store: Store, run: str, round: int) -> dict[str, Mapping[int, float]]:
+    """The training losses of the round's arms, by step."""
+    trained = ((place, ref) for place, ref in _stages(store, run, round) if place.step == "train")
+    found = {f"{place.arm}.round-{round:02d}.loss": losses(store, ref) for place, ref in trained}
+    return {name: curve for name, curve in found.items() if curve}
+
+
+def times(store: Store, run: str, round: int) -> dict[str, float]:
+    """Seconds and tokens of each of the round's stages, under the prefix that MLflow shows as system metrics."""
+    return {
+        f"system/{place.arm}.{place.step}.{what}": value
+        for place, ref in _stages(store, run, round)
+        for what, value in timing(store, ref).items()
+    }
+
+
+def data(store: Store, run: str, round: int) -> Iterator[DataSet]:
+    """The run's problem sets, and the training set of each of the round's arms."""
+    for place, ref, _ in pointers(store, run):
+        if place.step == "prepare":
+            for name, context in SETS.items():
+                yield from _data_set(store, ref, name, context, f"{name}-")
+        elif place.step == "build_trainset" and place.round == round:
+            yield from _data_set(store, ref, f"{place.arm}.round-{round:02d}.trainset", "training")
+
+
+def _data_set(store: Store, ref: str, name: str, context: str, prefix: str = "") -> Iterator[DataSet]:
+    """The shards of a stage whose names start with `prefix`, if there are records in them."""
+    manifest = made(store, ref)
+    files = [e for e in manifest.files if e.name.startswith(prefix) and e.records] if manifest else []
+    if files:
+        yield DataSet(
+            name=name,
+            digest=digest([e.sha256 for e in files]),
+            source=f"{store.uri.rstrip('/')}/{ref}",
+            context=context,
+            records=sum(e.records for e in files),
+        )
+
+
+def _stages(store: Store, run: str, round: int) -> Iterator[tuple[Place, str]]:
+    return ((place, ref) for place, ref, _ in pointers(store, run) if place.round == round)
