@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
+from mmst.core.errors import DamagedError
 from mmst.core.manifest import Place
 from mmst.core.ports import DataSet, Store
 from mmst.core.records import digest
@@ -21,12 +23,15 @@ def curves(store: Store, run: str, round: int) -> dict[str, Mapping[int, float]]
 
 
 def times(store: Store, run: str, round: int) -> dict[str, float]:
-    """Seconds and tokens of each of the round's stages, under the prefix that MLflow shows as system metrics."""
-    return {
-        f"system/{place.arm}.{place.step}.{what}": value
-        for place, ref in _stages(store, run, round)
-        for what, value in timing(store, ref).items()
-    }
+    """Seconds and tokens of each of the round's stages, under the prefix that MLflow shows as system metrics.
+
+    Times that are damaged are left out: they are only shown.
+    """
+    found = dict[str, float]()
+    for place, ref in _stages(store, run, round):
+        with contextlib.suppress(DamagedError):
+            found |= {f"system/{place.arm}.{place.step}.{what}": value for what, value in timing(store, ref).items()}
+    return found
 
 
 def data(store: Store, run: str, round: int) -> Iterator[DataSet]:
