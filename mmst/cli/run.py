@@ -11,6 +11,7 @@ from mmst.cli.options import ClusterNamespace, Json, Recipe, RecipeOut, Settings
 
 if TYPE_CHECKING:
     from mmst.core.config import Config
+    from mmst.core.ports import Store
 
 
 def run(
@@ -70,13 +71,20 @@ def run_here(config: Config) -> None:
 
     with disk.trouble("work in", folder):
         private.folder(folder)
-    with locks.held(folder / locks.RUN, waiting):
+    with locks.held(lock_of(open_store(config.out), name), waiting), locks.held(folder / locks.RUN, waiting):
         local.run(config, folder, progress.follow)
+
+
+def lock_of(store: Store, run: str) -> Path:
+    """What a run of a store holds on this machine, wherever its logs are."""
+    from mmst.core import locks
+
+    return store.scratch(f"runs/{run}") / locks.RUN
 
 
 def logs_folder(out: str, run: str) -> Path:
     """The folder of a run's logs and events: in the store if it is a folder, else below the current folder."""
-    base = Path("mmst-logs") if out.startswith("s3://") else Path(out.removeprefix("file://")) / "logs"
+    base = Path("mmst-logs") if out.startswith("s3://") else Path(out.removeprefix("file://")).expanduser() / "logs"
     return (base / run).absolute()
 
 

@@ -214,6 +214,11 @@ def remove(store: Store, prefix: str) -> bool:
     return True
 
 
+def is_worked_at(store: Store, prefix: str) -> bool:
+    """Whether a process of this machine is at the stage at `stages/<stage>/<key>`."""
+    return locks.is_held(_lock(store.scratch(prefix)))
+
+
 def _lock(scratch: Path) -> Path:
     return scratch.with_name(f"{scratch.name}.lock")
 

@@ -33,6 +33,8 @@ def detect(path: Path) -> Detected:
     """
     if not path.exists():
         raise UserError("there is no such problem file", value=str(path), remedy="check the path")
+    if not (path.is_file() or path.is_dir()):
+        raise UserError("this is no file and no folder", value=str(path), remedy="write the problems to a file")
     others = [format for format in formats() if format not in _FIRST]
     read, complaints = list[Detected](), dict[str, DataError]()
     for unlabelled, order in ((False, (*_FIRST, *others)), (True, ("jsonl", *others))):

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mmst.core.errors import StoreError
 from mmst.core.ports import Store
 
 PREFIX = "experiments/"
@@ -31,12 +32,12 @@ def experiments(store: Store) -> Iterator[tuple[str, Written | None]]:
     for name in store.names(PREFIX):
         folder, _, file = name.removeprefix(PREFIX).partition("/")
         if file == RESULTS:
-            yield folder, _summary(store.read(name) or b"")
+            yield folder, _summary(store, name)
 
 
-def _summary(data: bytes) -> Written | None:
+def _summary(store: Store, name: str) -> Written | None:
     try:
-        found = json.loads(data)
+        found = json.loads(store.read(name) or b"")
         of = found["definition"]
         return Written(
             id=str(found["experiment"]),
@@ -45,5 +46,5 @@ def _summary(data: bytes) -> Written | None:
             problems=int(found["items"]),
             verdicts=tuple(str(claim["verdict"]) for claim in found["claims"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, StoreError):
         return None

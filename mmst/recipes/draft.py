@@ -73,7 +73,6 @@ def _role(role: str, files: Sequence[tuple[str, str]], comment: str, more: Mappi
 
 
 def _value(text: str) -> str:
-    """A string in YAML's flow style, on one line."""
-    return (
-        yaml.safe_dump(text, default_flow_style=True, width=1 << 20, allow_unicode=True).removesuffix("\n...\n").strip()
-    )
+    """A string as it may stand in YAML's flow style, on one line."""
+    written = yaml.safe_dump([text], default_flow_style=True, width=1 << 20, allow_unicode=True)
+    return written.strip().removeprefix("[").removesuffix("]")

@@ -1,21 +1,24 @@
 """What may go from a store, and how it goes: `mmst clean`.
 
-Used is what a run points at, what a recipe of a run names, and what the record of a champion needs: its checkpoint, its
-promotion, and how it was measured. All else that stages have made may go. A run may go with what it alone uses.
+Used is what a run points at, what its recipe or base model refers to, and what promotions on record name: checkpoint,
+promotion, evaluation. All else that stages have made may go. A run may go with what it alone uses, unless it made a
+champion that stands.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mmst import stages
-from mmst.core import stage_folder
+from mmst.core import locks, stage_folder
+from mmst.core.errors import DamagedError, StoreError, UserError
 from mmst.core.ports import Progress, Store
-from mmst.core.stored import pointers
-from mmst.runs.summary import runs
+from mmst.core.stored import made, pointers
+from mmst.runs.summary import recorded_config, runs
 from mmst.stages import champion
 
 _REF = re.compile(r"stages/[a-z_]+/[0-9a-f]{16}")
@@ -54,18 +57,41 @@ class Plan:
         """How much becomes free."""
         return sum(u.bytes for u in self.unused)
 
+    def without(self, refs: Iterable[str]) -> Plan:
+        """The same, but that these stages stay."""
+        return replace(self, unused=tuple(u for u in self.unused if u.ref not in set(refs)))
+
+
+def refuse(store: Store, run: str) -> None:
+    """`UserError` for what is no run, is under way on this machine, or made a champion that stands."""
+    found = _pointed(store, run)
+    if not found and recorded_config(store, run) is None:
+        raise UserError("this is no run of MMST", value=f"runs/{run}", remedy="`mmst status` lists the runs")
+    for ref in found:
+        if stage_folder.is_worked_at(store, ref):
+            raise UserError(
+                "this run is under way", value=run, remedy=f"stop it first; a process of this machine is at {ref}"
+            )
+    for name in champion.names(store):
+        if (record := champion.read(store, name)) and record[-1].by in found:
+            raise UserError(
+                f"this run made the champion of '{name}' (version {record[-1].champion.version}), which later "
+                "challengers and the rollout are compared with",
+                value=run,
+                remedy="it may go when another run's model is champion",
+            )
+
 
 def plan(store: Store, give_up: Sequence[str] = ()) -> Plan:
-    """What may go if these runs are given up."""
-    uses = {run: _used_by(store, run) for run in runs(store)}
+    """What may go if these runs are given up. Changes nothing."""
     gone = tuple(sorted(set(give_up)))
-    always = set(_champions(store))
-    used = always.union(*(refs for run, refs in uses.items() if run not in gone))
-    users = Counter(ref for run, refs in uses.items() if run not in gone for ref in refs - always)
+    uses = {run: _used_by(store, run) for run in runs(store) if run not in gone}
+    always = set(_promoted(store))
+    users = Counter(ref for refs in uses.values() for ref in refs - always)
     found = dict(_sizes(store))
     return Plan(
         gone=gone,
-        unused=tuple(u for ref, u in sorted(found.items()) if ref not in used),
+        unused=tuple(u for ref, u in sorted(found.items()) if ref not in users and ref not in always),
         kept=tuple(
             RunSize(
                 run=run,
@@ -74,54 +100,86 @@ def plan(store: Store, give_up: Sequence[str] = ()) -> Plan:
                 alone=sum(u.bytes for u in here if users[u.ref] == 1),
             )
             for run, refs in uses.items()
-            if run not in gone
         ),
     )
 
 
-def clean(store: Store, planned: Plan, progress: Progress) -> list[str]:
-    """Delete what was planned; returns the stages that stay, since somebody has come to use them.
+def clean(store: Store, planned: Plan, progress: Progress) -> Mapping[str, str]:
+    """Delete what was planned; returns the stages that stay after all, with the reason.
 
-    Killed on the way and called again, it goes on: what is left of a run are stages that nobody uses.
+    First all manifests, and those of stages that a run has come to use meanwhile come back; a run points at a stage
+    before it reads it. Killed on the way and called again, it goes on.
     """
-    for run in planned.gone:
-        store.delete(list(store.names(f"runs/{run}/")))
-    manifests = {u.ref: f"{u.ref}/manifest.json" for u in planned.unused}
-    found = {ref: data for ref, name in manifests.items() if (data := store.read(name)) is not None}
-    store.delete(manifests[ref] for ref in found)
-    wanted = set(_champions(store)).union(*(_used_by(store, run) for run in runs(store)))
-    for ref in wanted & found.keys():
-        store.write(manifests[ref], found[ref])
-    stay = sorted(wanted & manifests.keys())
-    with progress.task("clean", len(planned.unused), "stages") as task:
+    stay, found = dict[str, str](), dict[str, bytes]()
+    lock = store.scratch("clean") / "lock"
+    with progress.task("clean", 2 * len(planned.unused), "steps") as task, locks.held(lock):
         for unused in planned.unused:
-            if unused.ref not in wanted and not stage_folder.remove(store, unused.ref):
-                stay.append(unused.ref)
+            try:
+                name = _manifest(unused.ref)
+                if (data := store.read(name)) is not None:
+                    store.delete([name])
+                    found[unused.ref] = data
+            except StoreError as e:
+                stay[unused.ref] = str(e)
             task.advance(note=unused.ref)
-    store.delete(name for name, ref in _reports(store) if ref in manifests and ref not in stay)
+        users = (_used_by(store, run) for run in runs(store) if run not in planned.gone)
+        wanted = set(_promoted(store)).union(*users)
+        for ref in wanted & found.keys():
+            store.write(_manifest(ref), found[ref])
+        stay |= {u.ref: "a run uses it now" for u in planned.unused if u.ref in wanted}
+        for unused in planned.unused:
+            if unused.ref not in stay and (why := _removed(store, unused.ref)):
+                stay[unused.ref] = why
+            task.advance(note=unused.ref)
+        store.delete([name for name, ref in _reports(store) if _REF.fullmatch(ref) and made(store, ref) is None])
+        for run in planned.gone:
+            store.delete(list(store.names(f"runs/{run}/")))
     return stay
 
 
 def by_stage(unused: Iterable[Unused]) -> dict[str, tuple[int, int, int]]:
     """{stage: (stages, files, bytes)}, the largest first."""
-    found: dict[str, list[Unused]] = defaultdict(list)
+    found = dict[str, tuple[int, int, int]]()
     for u in unused:
-        found[u.stage].append(u)
-    totals = {stage: (len(us), sum(u.files for u in us), sum(u.bytes for u in us)) for stage, us in found.items()}
-    return dict(sorted(totals.items(), key=lambda item: -item[1][2]))
+        count, files, size = found.get(u.stage, (0, 0, 0))
+        found[u.stage] = (count + 1, files + u.files, size + u.bytes)
+    return dict(sorted(found.items(), key=lambda item: -item[1][2]))
+
+
+def _removed(store: Store, ref: str) -> str:
+    """Remove a stage; why it stays if it does."""
+    try:
+        return "" if stage_folder.remove(store, ref) else "a process is at it"
+    except StoreError as e:
+        return str(e)
+
+
+def _manifest(ref: str) -> str:
+    return f"{ref}/manifest.json"
 
 
 def _used_by(store: Store, run: str) -> set[str]:
-    """The stages that a run points at, and those whose files its recipe or its base model names."""
+    """The stages that a run points at, and those whose files its recipe or its base model refers to."""
     found = set[str]()
-    for _, ref, inputs in pointers(store, run):
+    for place, ref, inputs in pointers(store, run):
         found |= {ref, *inputs.values()}
+        if place.step == "base_model" and (base := made(store, ref)):
+            found |= set(_REF.findall(base.location))
     recipe = store.read(f"runs/{run}/config.json") or b""
     return found | set(_REF.findall(recipe.decode("utf-8", "replace")))
 
 
-def _champions(store: Store) -> Iterator[str]:
-    """What the records of champions need: checkpoints, promotions, and how each was measured."""
+def _pointed(store: Store, run: str) -> set[str]:
+    """The stages that a run points at, as far as it can be read: it is to go."""
+    found = set[str]()
+    with contextlib.suppress(DamagedError):
+        for _, ref, _ in pointers(store, run):
+            found.add(ref)
+    return found
+
+
+def _promoted(store: Store) -> Iterator[str]:
+    """What promotions on record name: checkpoints, the promotions themselves, and how each was measured."""
     checkpoints = set[str]()
     for name in champion.names(store):
         for reign in champion.read(store, name):
@@ -140,12 +198,19 @@ def _sizes(store: Store) -> Iterator[tuple[str, Unused]]:
     """Every stage that has a file in the store, or work in progress on this machine."""
     ours = {(s := stages.stage(step)).stored or s.name for step in stages.STEPS}
     files, sizes = Counter[str](), Counter[str]()
-    scratch = store.scratch("stages")
-    here = ((p.relative_to(scratch.parent).as_posix(), p.stat().st_size) for p in scratch.rglob("*") if p.is_file())
-    for name, size in (*store.sizes("stages/"), *here):
+    listed = list(store.sizes("stages/"))
+    for name, size in (*listed, *(_in_progress(store) if listed else ())):
         if found := _REF.match(name):
             files[found[0]] += 1
             sizes[found[0]] += size
     for ref in files:
         if (stage := ref.split("/")[1]) in ours:
             yield ref, Unused(stage=stage, ref=ref, files=files[ref], bytes=sizes[ref])
+
+
+def _in_progress(store: Store) -> Iterator[tuple[str, int]]:
+    scratch = store.scratch("stages")
+    for path in scratch.rglob("*"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if path.is_file() and not path.is_symlink():
+                yield path.relative_to(scratch.parent).as_posix(), path.stat().st_size

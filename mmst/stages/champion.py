@@ -41,7 +41,8 @@ Record = tuple[Reign, ...]
 
 def names(store: Store) -> list[str]:
     """The names that have a record."""
-    return [path.removeprefix(RECORDS).removesuffix(".jsonl") for path in store.names(RECORDS)]
+    ours = (path for path in store.names(RECORDS) if path.endswith(".jsonl"))
+    return [path.removeprefix(RECORDS).removesuffix(".jsonl") for path in ours]
 
 
 def check_name(name: str, key: str = "promote.name") -> None:

@@ -77,14 +77,22 @@ class FolderStore:
                 yield name, (self.root / name).stat().st_size
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove these, and their folders if they are empty then; one that is not there is no error."""
-        folders = set[Path]()
+        """Remove these, and their folders if they are empty then; one that is not there is no error.
+
+        `StoreError` for a name whose folder is reached through a link: what is there may be somebody else's.
+        """
+        folders = dict[Path, None]()
         for name in names:
             path = self._path(name)
-            with trouble("delete", path):
-                path.unlink(missing_ok=True)
-            folders.add(path.parent)
-        for folder in sorted(folders - {self.root}, key=lambda f: len(f.parts), reverse=True):
+            if path.parent not in folders and path.parent.is_dir():
+                inside = path.parent.relative_to(self.root)
+                if path.parent.resolve() != self.root.resolve() / inside:
+                    raise StoreError(f"{path} is not deleted: a link leads there", remedy="delete the link by hand")
+                folders[path.parent] = None
+            with trouble("delete", path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+        for folder in sorted(folders.keys() - {self.root}, key=lambda f: len(f.parts), reverse=True):
+            self._sweep(folder)
             with contextlib.suppress(OSError):  # not empty
                 folder.rmdir()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmst.cli.app import main
+from mmst.cli.run import lock_of
 from mmst.core import locks
 from mmst.core.stage_folder import StageFolder
 from mmst.storage.folder import FolderStore
@@ -42,17 +43,22 @@ def test_a_run_goes_with_its_logs(out: Path, capsys: pytest.CaptureFixture[str])
     logs = out / "logs" / run
     logs.mkdir(parents=True)
     (logs / "run.log").write_text("said")
-    assert main(["clean", run, "--yes", "-o", str(out)]) == 0
-    assert not logs.exists()
+    assert main(["clean", run, "made", "--yes", "-o", str(out)]) == 0, "a run that is named twice is one"
+    assert not list(logs.iterdir())
     assert not list(FolderStore(out).names("runs/"))
 
 
 def test_a_run_under_way_is_refused(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    logs = out / "logs" / Made(out).run
-    logs.mkdir(parents=True)
-    with locks.held(logs / locks.RUN):
+    with locks.held(lock_of(FolderStore(out), Made(out).run)):
         assert main(["clean", "made", "--yes", "-o", str(out)]) == 2
     assert "under way" in capsys.readouterr().err
+    assert list(FolderStore(out).names("runs/"))
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "is empty"), ("mad", "only the beginning")])
+def test_half_a_name_deletes_nothing(out: Path, capsys: pytest.CaptureFixture[str], name: str, said: str) -> None:
+    assert main(["clean", name, "--yes", "-o", str(out)]) == 2
+    assert said in capsys.readouterr().err
     assert list(FolderStore(out).names("runs/"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from mmst import recipes
 from mmst.cli import app
+from mmst.core.config import parse
 
 PROBLEMS = [{"question": f"What is {n} + 5?", "answer": f"It is {n + 5}.\n#### {n + 5}"} for n in range(60)]
 
@@ -65,6 +67,19 @@ def test_what_it_found_and_what_is_missing_is_said(here: Path, capsys: pytest.Ca
     said = json.loads(capsys.readouterr().out)
     assert said["files"] == [{"file": "train.jsonl", "format": "gsm8k", "answers": True}]
     assert [note.split(":")[0] for note in said["notes"]] == ["mmst", "no --test", "no --related"]
+
+
+@pytest.mark.parametrize("name", ["a, b.jsonl", "a}.jsonl", "a.jsonl,", "it's: #1.jsonl"])
+def test_a_file_s_name_may_hold_what_yaml_means_something_by(here: Path, name: str) -> None:
+    (here / "train.jsonl").rename(here / name)
+    assert app.main(["init", name, "--to", "mine.yaml"]) == 0
+    assert parse(yaml.safe_load((here / "mine.yaml").read_text())).problems.train[0].path.endswith(name)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(here / "pipe")
+    assert app.main(["init", "pipe", "--to", "mine.yaml"]) == 2
+    assert "no file and no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -79,3 +79,37 @@ def test_a_lock_that_cannot_be_made_is_an_error_of_the_store(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError), locks.held(tmp_path / "file" / "lock"):
         pass
+
+
+def test_who_waited_for_a_lock_whose_file_was_deleted_holds_the_one_that_is_there(tmp_path: Path) -> None:
+    path, waits, done = tmp_path / "lock", threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with locks.held(path, lambda who: waits.set()):
+            done.set()
+            time.sleep(1)
+
+    with locks.held(path):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        assert waits.wait(20)
+        path.unlink()
+    assert done.wait(20)
+    assert locks.is_held(path)
+    waiter.join()
+
+
+def test_a_lock_is_held_now_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locks.held_now(path) as first, locks.held_now(path) as second:
+        assert (first, second) == (True, False)
+    with locks.held_now(path) as again:
+        assert again
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError), locks.held(tmp_path / "lock"):
+        pass
+    assert (tmp_path / "victim").read_text() == "mine"

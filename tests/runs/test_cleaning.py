@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmst.core import locks, stage_folder
+from mmst.core import locks
 from mmst.core.config import parse, run_id
+from mmst.core.errors import UserError
 from mmst.core.manifest import Place
 from mmst.core.ports import Champion
 from mmst.core.stage_folder import StageFolder
 from mmst.core.stored import made
 from mmst.observe.progress import Quiet
-from mmst.runs.cleaning import clean, plan
+from mmst.runs.cleaning import clean, plan, refuse
 from mmst.runs.summary import record_config, runs
 from mmst.stages import champion
 from mmst.stages.champion import Reign
@@ -84,7 +86,7 @@ def test_a_checkpoint_that_a_recipe_names_stays(store: FolderStore) -> None:
     assert refs(store, run_id(config)) == {ref}
 
 
-def test_what_a_champion_needs_stays_when_its_run_goes(store: FolderStore) -> None:
+def test_what_a_promotion_names_stays_when_its_run_goes(store: FolderStore) -> None:
     checkpoint, promotion, measured, rejected = (
         staged(store, i, "a", step=step) for i, step in enumerate(("train", "promote", "evaluate", "evaluate"))
     )
@@ -130,7 +132,7 @@ def test_a_stage_that_somebody_makes_now_stays(store: FolderStore) -> None:
     maker.start()
     held.wait(20)
     try:
-        assert clean(store, plan(store), Quiet()) == [folder.prefix]
+        assert list(clean(store, plan(store), Quiet())) == [folder.prefix]
         assert folder.has(SHARD)
     finally:
         done.set()
@@ -141,28 +143,106 @@ def test_a_stage_that_a_run_finds_meanwhile_is_whole_again(store: FolderStore) -
     ref = staged(store, 1)
     planned = plan(store)
     staged(store, 1, "late")
-    assert clean(store, planned, Quiet()) == [ref]
+    assert clean(store, planned, Quiet()) == {ref: "a run uses it now"}
     assert made(store, ref)
 
 
-def test_killed_on_the_way_it_goes_on(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in range(4):
-        staged(store, key, "a")
+@pytest.mark.parametrize("dies_at", range(1, 14))
+def test_killed_on_the_way_the_same_call_ends_it(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    gone = [staged(store, key, "a") for key in range(3)]
+    kept = staged(store, 9, "a", "b")
+    delete, left = FolderStore.delete, iter(range(dies_at - 1))
 
     class Killed(BaseException):
         pass
 
-    def kill(*_: object) -> bool:
-        raise Killed
+    def dies(self: FolderStore, names: Iterable[str]) -> None:
+        for name in names:
+            if next(left, None) is None:
+                raise Killed
+            delete(self, [name])
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage_folder, "remove", kill)
+        patch.setattr(FolderStore, "delete", dies)
         with pytest.raises(Killed):
             clean(store, plan(store, ["a"]), Quiet())
+    assert made(store, kept)
+    clean(store, plan(store, ["a"] if "a" in runs(store) else []), Quiet())
+    assert (runs(store), [bool(made(store, ref)) for ref in (*gone, kept)]) == (["b"], [False] * 3 + [True])
+    assert list(store.names("stages/")) == list(store.names(f"{kept}/"))
+
+
+def test_links_lead_nowhere(store: FolderStore, tmp_path: Path) -> None:
+    used = staged(store, 1, "a")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "thesis.txt").write_text("mine")
+    for key, target in (("0" * 16, outside), ("1" * 16, store.root / used)):
+        (store.root / "stages" / "sample" / key).symlink_to(target)
+    lock = store.scratch(f"stages/sample/{'2' * 16}").with_name(f"{'2' * 16}.lock")
+    lock.symlink_to(outside / "thesis.txt")
+    staged(store, 2)
+    stay = clean(store, plan(store), Quiet())
+    assert (outside / "thesis.txt").read_text() == "mine"
+    assert made(store, used)
+    assert all("a link leads there" in why for why in stay.values())
+    assert len(stay) == 2
+
+
+def test_a_stage_that_a_base_model_refers_to_stays(store: FolderStore) -> None:
+    checkpoint = staged(store, 1, step="train")
+    place = Place(run="a", round=0, arm="base", step="base_model")
+    base = StageFolder.open(store, "base", version=1, config=1, inputs={}, place=place)
+    base.finish(location=str(store.root / checkpoint))
+    assert not refs(store)
+
+
+def test_the_run_of_a_standing_champion_is_refused_and_that_of_an_earlier_one_is_not(store: FolderStore) -> None:
+    record: champion.Record = ()
+    for i, run in enumerate("ab"):
+        promotion, checkpoint = staged(store, i, run, step="promote"), staged(store, i + 5, run, step="train")
+        reign = Reign(champion=Champion(checkpoint=f"sha256:{run * 64}", ref=checkpoint, version=str(i)), by=promotion)
+        assert champion.crown(store, "mine", record, reign)
+        record = champion.read(store, "mine")
+    refuse(store, "a")
+    with pytest.raises(UserError, match="champion of 'mine'"):
+        refuse(store, "b")
+
+
+def test_a_run_of_which_a_stage_is_worked_at_is_refused(store: FolderStore) -> None:
+    ref = staged(store, 1, "a", finish=False)
+    with locks.held(store.scratch(ref).with_name(f"{ref.rpartition('/')[2]}.lock")):
+        assert_under_way(store)
+    refuse(store, "a")
+
+
+def assert_under_way(store: FolderStore) -> None:
+    with pytest.raises(UserError, match="under way"):
+        refuse(store, "a")
+
+
+def test_what_is_no_run_is_refused(store: FolderStore) -> None:
+    store.write("runs/train/exp1/weights/best.pt", b"somebody's")
+    with pytest.raises(UserError, match="no run of MMST"):
+        refuse(store, "train")
+
+
+def test_a_run_that_is_damaged_can_be_given_up(store: FolderStore) -> None:
+    ref = staged(store, 1, "a")
+    store.write("runs/a/01.mmst.verify.json", b"{")
+    clean(store, plan(store, ["a"]), Quiet())
+    assert not made(store, ref)
     assert runs(store) == []
-    assert len(refs(store)) == 4
-    clean(store, plan(store), Quiet())
-    assert not list(store.names("stages/"))
+
+
+def test_one_odd_name_keeps_its_stage_alone(store: FolderStore) -> None:
+    odd, plain = staged(store, 1), staged(store, 2)
+    (store.root / odd / "a\\b.txt").write_text("x")
+    stay = clean(store, plan(store), Quiet())
+    assert list(stay) == [odd]
+    assert not list(store.names(f"{plain}/"))
 
 
 def test_a_run_s_size_is_told_with_what_it_alone_has(store: FolderStore) -> None:

@@ -100,7 +100,7 @@ def proxy(target: str, plan: list[str]) -> Iterator[str]:
             if self.command != "HEAD":
                 self.wfile.write(data[: len(data) // 2] if action == "cut" else data)
 
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _handle
+        do_GET = do_PUT = do_POST = do_PATCH = do_HEAD = do_DELETE = _handle
 
         def log_message(self, *args: object) -> None:
             pass

@@ -281,13 +281,18 @@ def test_experiments_are_listed_with_their_pages_and_files(tmp_path: Path) -> No
     claims = [{"verdict": "supported"}, {"verdict": "not resolved"}, {"verdict": "supported"}]
     store.write("experiments/mine-1/results.json", json.dumps(found | {"claims": claims}).encode())
     store.write("experiments/mine-1/page.html", b"<h1>its page</h1><script>alert(1)</script>")
-    store.write("experiments/broken-2/results.json", b"{")
+    endless = json.dumps(found | {"claims": claims}).replace('"items": 40', '"items": 1e999')
+    for i, broken in enumerate((b"{", b"[" * 200_000, endless.encode())):
+        store.write(f"experiments/broken-{i}/results.json", broken)
+    odd = tmp_path / "store" / "experiments" / "x\ny"
+    odd.mkdir()
+    (odd / "results.json").write_text("{}")
     store.write("experiments/secret", b"no file of an experiment")
     client = TestClient(application(store, lambda name: tmp_path / name, hosts=LOOPBACK), base_url="http://127.0.0.1")
     text = client.get("/").text
     assert "1 not resolved, 2 supported" in text
     assert "&lt;b&gt;Mine" in text
-    assert "broken-2" in text
+    assert text.count("cannot be read") == 4
     page = client.get("/experiments/mine-1/page.html")
     assert page.text.startswith("<h1>its page")
     assert page.headers["content-security-policy"].startswith("default-src 'none'"), "its script does not run"
