@@ -28,7 +28,14 @@ def registered(registry: MlflowRegistry, folder: Path, answering: Any) -> None:
     (folder / "weights").mkdir()
     (folder / "weights" / "model.safetensors").write_bytes(b"weights")
     version = registry.register(
-        "own", folder / "weights", run="r", checkpoint=CHECKPOINT, ref="stages/train/1", tags={}, answering=answering
+        "own",
+        folder / "weights",
+        run="r",
+        checkpoint=CHECKPOINT,
+        ref="stages/train/1",
+        about="",
+        tags={},
+        answering=answering,
     )
     registry.point("own", version)
 
