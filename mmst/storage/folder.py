@@ -73,7 +73,7 @@ class FolderStore:
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """The same names in the same order, each with its bytes; without what is deleted meanwhile."""
         for name in self.names(prefix):
-            with contextlib.suppress(FileNotFoundError), trouble("read", self.root / name):
+            with trouble("read", self.root / name), contextlib.suppress(FileNotFoundError):
                 yield name, (self.root / name).stat().st_size
 
     def delete(self, names: Iterable[str]) -> None:

@@ -95,6 +95,15 @@ def test_sizes_are_of_the_same_names(store: Store) -> None:
     assert list(store.sizes("a/")) == [(name, 3 * len(name)) for name in store.names("a/")]
 
 
+def test_what_is_deleted_while_sizes_are_told_ends_nothing(store: Store) -> None:
+    for name in ("a/1", "a/2", "a/3"):
+        store.write(name, b"x")
+    told = store.sizes("a/")
+    assert next(told) == ("a/1", 1)
+    store.delete(["a/2"])
+    assert ("a/3", 1) in list(told)
+
+
 def test_what_is_deleted_is_absent_and_nothing_else_is(store: Store) -> None:
     for name in ("a/1", "a/2", "a/b/3", "c"):
         store.write(name, b"x")
