@@ -102,6 +102,8 @@ class Solver:
         """Answers to (question, method) pairs, in order; greedy, so the same every time."""
         config, p, files = self.config, self.config.prompt, self.config.filed
         render = self._engines.renderer(self._checkpoint) if p.style == "chat" else None
+        named = {by for _, by in asked}
+        shared = {by: len(solve_head(method(by, files), p.style, p.shots, p.phrasing)) for by in named}
         requests = [
             Request(
                 id=str(i),
@@ -114,7 +116,7 @@ class Solver:
                 stop=stop_strings(p.style, p.stop),
                 question=question,
                 method=by,
-                shared=len(solve_head(method(by, files), p.style, p.shots, p.phrasing)),
+                shared=shared[by],
             )
             for i, (question, by) in enumerate(asked)
         ]

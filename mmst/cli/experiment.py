@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,14 +78,9 @@ def experiment(
         f"\n[bold]{wanted.title or wanted.name}[/]  {len(written.outcomes.seeds)} of {count} seeds",
         _levels(written.levels, wanted),
         _findings(written.findings),
-        *_waiting(wanted),
+        *([f"{len(wanted.waiting)} claims wait for arms that were not run."] if wanted.waiting else []),
         f"Page: {store.uri.rstrip('/')}/{written.prefix}/page.html",
     )
-
-
-def _waiting(experiment: Experiment) -> Iterator[str]:
-    if waiting := len(experiment.claims) - len(experiment.tested):
-        yield f"{waiting} claims wait for arms that were not run."
 
 
 def _announce(line: str) -> None:

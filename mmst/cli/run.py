@@ -57,7 +57,8 @@ def run_here(config: Config) -> None:
     from mmst.wiring import open_store
 
     preflight_recipe.check(config)
-    summary.record_config(open_store(config.out), config)
+    store = open_store(config.out)
+    summary.record_config(store, config)
     name = run_id(config)
     folder = logs_folder(config.out, name)
 
@@ -71,7 +72,7 @@ def run_here(config: Config) -> None:
 
     with disk.trouble("work in", folder):
         private.folder(folder)
-    with locks.held(lock_of(open_store(config.out), name), waiting), locks.held(folder / locks.RUN, waiting):
+    with locks.held(lock_of(store, name), waiting), locks.held(folder / locks.RUN, waiting):
         local.run(config, folder, progress.follow)
 
 

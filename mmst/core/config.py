@@ -134,6 +134,7 @@ def _check_addresses(config: Config) -> None:
     addresses.tracking(config.promote.tracking_uri, "promote.tracking_uri")
 
 
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAME_LONGEST = 54
 """With the digest of its run a name is a label in Kubernetes: 63 characters."""
 
@@ -148,7 +149,7 @@ def check_name(name: str, key: str) -> None:
     mmst.core.errors.ConfigError: name must be 1 to 54 of A-Z, a-z, 0-9, '.', '_' and '-', with a letter or \
 digit at both ends, got 'a/b'. Remedy: --set name=a-b
     """
-    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name) and len(name) <= NAME_LONGEST:
+    if NAME.fullmatch(name) and len(name) <= NAME_LONGEST:
         return
     near = re.sub(r"[^A-Za-z0-9._]+", "-", name)[:NAME_LONGEST].strip("._-") or "my-recipe"
     raise ConfigError(

@@ -203,10 +203,8 @@ def remove(store: Store, prefix: str) -> bool:
     """
     scratch = store.scratch(prefix)
     lock = _lock(scratch)
-    if locks.is_held(lock):
-        return False
-    with disk.trouble("delete", scratch), locks.held(lock):
-        if store.read(f"{prefix}/manifest.json") is not None:
+    with disk.trouble("delete", scratch), locks.held_now(lock) as alone:
+        if not alone or store.read(f"{prefix}/manifest.json") is not None:
             return False
         store.delete(list(store.names(f"{prefix}/")))
         shutil.rmtree(scratch, ignore_errors=True)

@@ -83,6 +83,11 @@ class Experiment:
         """The claims about arms that are run."""
         return tuple(claim for claim in self.claims if {claim.of, claim.over} <= self.arms.keys())
 
+    @property
+    def waiting(self) -> tuple[Claim, ...]:
+        """The other claims."""
+        return tuple(claim for claim in self.claims if not {claim.of, claim.over} <= self.arms.keys())
+
     def only(self, arms: Sequence[str]) -> Experiment:
         """The same with these arms, the base, and those whose runs they are controls of; claims about others wait.
 

@@ -66,7 +66,7 @@ def findings(experiment: Experiment, outcomes: Outcomes) -> list[Finding]:
     claims = experiment.tested
     estimates = [_estimate(claim, outcomes) for claim in claims]
     tested = [i for i, claim in enumerate(claims) if claim.measure != COUNTS]
-    waiting = sum(claim.measure != COUNTS for claim in experiment.claims) - len(tested)
+    waiting = sum(claim.measure != COUNTS for claim in experiment.waiting)
     adjusted = dict(zip(tested, holm([*(estimates[i].p for i in tested), *[1.0] * waiting]), strict=False))
     return [
         Finding(claim=claim, estimate=estimate, p=adjusted.get(i), verdict=_verdict(estimate, adjusted.get(i)))

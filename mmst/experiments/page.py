@@ -76,8 +76,8 @@ def claims(experiment: Experiment, outcomes: Outcomes, findings: Sequence[Findin
         "two-sided, after Holm's correction over all claims but counts. Supported or contradicted: p below 0.05. "
         "Counts of examples show the mean and the range over seeds, and are judged by whether all seeds agree.</p>"
     )
-    if waiting := [claim.says for claim in experiment.claims if claim not in experiment.tested]:
-        said = "; ".join(map(safe, waiting))
+    if experiment.waiting:
+        said = "; ".join(safe(claim.says) for claim in experiment.waiting)
         yield f'<p class="muted">Not tested, for their arms were not run; the correction counts them too: {said}.</p>'
     if len(outcomes.seeds) == 1:
         yield '<p class="muted"><b>One seed:</b> intervals are over problems only; believe no difference yet.</p>'

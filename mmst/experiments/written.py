@@ -27,17 +27,23 @@ class Written:
     verdicts: tuple[str, ...]
 
 
-def experiments(store: Store) -> Iterator[tuple[str, Written | None]]:
-    """All experiments with results, by name; None for those whose results are not what `write` wrote."""
+def names(store: Store) -> Iterator[str]:
+    """All experiments with results."""
     for name in store.names(PREFIX):
-        folder, _, file = name.removeprefix(PREFIX).partition("/")
+        experiment, _, file = name.removeprefix(PREFIX).partition("/")
         if file == RESULTS:
-            yield folder, _summary(store, name)
+            yield experiment
+
+
+def experiments(store: Store) -> Iterator[tuple[str, Written | None]]:
+    """The same with what they hold; None for those whose results are not what `write` wrote."""
+    for name in names(store):
+        yield name, _summary(store, name)
 
 
 def _summary(store: Store, name: str) -> Written | None:
     try:
-        found = json.loads(store.read(name) or b"")
+        found = json.loads(store.read(f"{PREFIX}{name}/{RESULTS}") or b"")
         of = found["definition"]
         return Written(
             id=str(found["experiment"]),

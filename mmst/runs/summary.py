@@ -8,12 +8,11 @@ from __future__ import annotations
 import functools
 import json
 import operator
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mmst.core import sealed
-from mmst.core.config import Config, parse_stored, run_id, to_text
+from mmst.core.config import NAME, Config, parse_stored, run_id, to_text
 from mmst.core.errors import DamagedError, MmstError, UserError, did_you_mean
 from mmst.core.manifest import ENTRY, Manifest, Place
 from mmst.core.ports import Store
@@ -43,7 +42,6 @@ MAIN_ONLY = ("prepare", "sample", "enough")
 SAMPLING = ("sample", "translate")
 """Stages that ask a model; their only result is who answered in its place, if another did."""
 
-_A_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 FUNNEL = ("asked", "passed", "translated", "passed_again", "kept")
 """From problems to training examples: samples asked for, correct ones, translations, correct ones, examples kept."""
 
@@ -166,7 +164,7 @@ def _recipe(run: str) -> str:
 def runs(store: Store) -> list[str]:
     """The names of all runs in a store, sorted; without folders whose names no run can have."""
     found = {name.split("/")[1] for name in store.names("runs/") if name.count("/") >= 2}
-    return sorted(filter(_A_RUN.fullmatch, found))
+    return sorted(filter(NAME.fullmatch, found))
 
 
 def find_run(store: Store, name: str) -> str:

@@ -116,14 +116,15 @@ class LabelProblems(Stage[LabelConfig]):
         with job.ports.algebra() as algebra, job.ports.progress.task("label", len(unlabelled), "problems") as task:
             for name, voted in sharded(unlabelled, ELECTED, "elected"):
                 if name in there:
-                    task.found(len(voted))
+                    found = list(folder.read_records(name, Election))
+                    task.found(len(found))
                 else:
                     found = []
                     for p in voted:
                         found.append(elect(p, given[p.id], job.settings, algebra.decide))
                         task.advance()
                     folder.write_records(name, found)
-                elections |= {e.label.problem_id: e for e in folder.read_records(name, Election)}
+                elections |= {e.label.problem_id: e for e in found}
         labels = [election.label for election in elections.values()]
         outcomes = Counter(label.outcome for label in labels)
         if unlabelled and not train and not outcomes[Labelling.LABELLED]:

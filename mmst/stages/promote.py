@@ -196,6 +196,7 @@ def _log(
             artifacts={"report.json": to_json(base).encode()},
             tags=tags,
         )
+    stages = round_log.stages_of(ports.store, run.run)
     metrics = dict(_metrics(report)) | {"decision.gain": decision.gain, "decision.p_value": decision.p_value}
     for arm, other in others.items():
         metrics |= _metrics(other, f"control.{arm}.")
@@ -204,9 +205,9 @@ def _log(
         report.round,
         about=about,
         params=run.params,
-        metrics=metrics | round_log.times(ports.store, run.run, report.round),
-        curves=round_log.curves(ports.store, run.run, report.round),
-        data=list(round_log.data(ports.store, run.run, report.round)),
+        metrics=metrics | round_log.times(ports.store, stages, report.round),
+        curves=round_log.curves(ports.store, stages, report.round),
+        data=list(round_log.data(ports.store, stages, report.round)),
         artifacts={
             "report.json": to_json(report).encode(),
             "decision.json": to_json(decision).encode(),

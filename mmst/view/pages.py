@@ -52,8 +52,8 @@ class Pages:
 
     def experiment(self, name: str, file: str) -> bytes:
         """The page of an experiment, or a file beside it, as `mmst experiment` wrote it."""
-        known = [experiment for experiment, _ in written.experiments(self._store)]
-        found = self._store.read(f"{written.PREFIX}{name}/{file}") if name in known and file in written.FILES else None
+        there = file in written.FILES and name in written.names(self._store)
+        found = self._store.read(f"{written.PREFIX}{name}/{file}") if there else None
         if found is None:
             raise UserError("no such file of an experiment", value=f"{name}/{file}", remedy="/ lists the experiments")
         return found

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +18,7 @@ import pytest
 from mmst import pyfunc
 from mmst.registry import flavor
 from mmst.registry.mlflow import MlflowRegistry
+from tests.support.mlflow_server import answering
 from tests.support.s3_server import free_port
 from tests.support.tiny_models import tiny_model
 
@@ -68,21 +66,9 @@ def served(home: Path) -> Iterator[str]:
     commands = [line for line in printed("mlflow models serve").splitlines() if line.startswith(("export", "mlflow"))]
     port = str(free_port())
     script = "\n".join(commands).replace("5001", port)
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["bash", "-c", script], cwd=home, env=environment(home), stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        for _ in range(1500):
-            assert process.poll() is None, (home / "log").read_text()
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1).close()
-                break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    at = f"http://127.0.0.1:{port}"
+    with answering(["bash", "-c", script], home, environment(home), f"{at}/ping", 300):
+        yield at
 
 
 def ask(served: str, body: Any) -> tuple[int, Any]:
