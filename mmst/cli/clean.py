@@ -65,10 +65,10 @@ def clean(
             cleaning.refuse(store, name)
         planned, stay = cleaning.plan(store, names), dict[str, str]()
         if yes:
-            stay.update(cleaning.clean(store, planned, progress.from_environment()))
-            planned = planned.without(stay)
             for name in names if store.folder("logs") else ():
                 _forget(logs_folder(store.uri, name))
+            stay.update(cleaning.clean(store, planned, progress.from_environment()))
+            planned = planned.without(stay)
     shown = to_data(planned) | {"bytes": planned.bytes, "deleted": yes, "stay": stay}
     emit(shown, json, *_rendered(planned, yes, stay))
 
@@ -87,10 +87,10 @@ def _named(store: Store, name: str) -> str:
 
 
 def _forget(logs: Path) -> None:
-    """Delete a run's logs, but not the lock, which somebody may be waiting for."""
-    from mmst.core import locks
+    """Delete a run's logs (`<store>/logs/<run>`), but not the lock, which somebody may be waiting for."""
+    from mmst.core import disk, locks
 
-    for path in logs.iterdir() if logs.is_dir() and not logs.is_symlink() else ():
+    for path in logs.iterdir() if logs.is_dir() and not disk.linked(logs, logs.parents[1]) else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != locks.RUN:

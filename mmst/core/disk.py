@@ -42,6 +42,11 @@ def error(doing: str, path: Path, e: OSError) -> StoreError:
     )
 
 
+def linked(path: Path, root: Path) -> bool:
+    """Whether a link below `root` leads to `path`: what is there may be somebody else's, and is not deleted."""
+    return path.resolve() != root.resolve() / path.relative_to(root)
+
+
 @contextlib.contextmanager
 def trouble(doing: str, path: Path) -> Iterator[None]:
     """Whatever the system refuses in this block is a `StoreError` that names file and remedy.

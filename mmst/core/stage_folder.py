@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmst.core import disk, locks, private, sealed
-from mmst.core.errors import DamagedError
+from mmst.core.errors import DamagedError, StoreError
 from mmst.core.manifest import ENTRY, FileEntry, Manifest, Place
 from mmst.core.ports import Store
 from mmst.core.records import digest, sha256, to_json
@@ -199,10 +199,12 @@ def remove(store: Store, prefix: str) -> bool:
     """Delete the stage at `stages/<stage>/<key>` with its work in progress; False where somebody is at it.
 
     Its manifest must be gone before, so that nobody takes what is being deleted for complete: False where there is one
-    again. Killed on the way, what is left is a stage that is not complete.
+    again. Killed on the way, what is left is a stage that is not complete. `StoreError` where a link leads to it.
     """
     scratch = store.scratch(prefix)
     lock = _lock(scratch)
+    if disk.linked(scratch, scratch.parents[prefix.count("/")]):
+        raise StoreError(f"{scratch} is not deleted: a link leads there", remedy="delete the link by hand")
     with disk.trouble("delete", scratch), locks.held_now(lock) as alone:
         if not alone or store.read(f"{prefix}/manifest.json") is not None:
             return False

@@ -8,20 +8,25 @@ champion that stands.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mmst import stages
-from mmst.core import locks, stage_folder
-from mmst.core.errors import DamagedError, StoreError, UserError
+from mmst.core import disk, locks, stage_folder
+from mmst.core.errors import StoreError, UserError
 from mmst.core.ports import Progress, Store
 from mmst.core.stored import made, pointers
-from mmst.runs.summary import recorded_config, runs
+from mmst.runs.summary import runs
 from mmst.stages import champion
 
 _REF = re.compile(r"stages/[a-z_]+/[0-9a-f]{16}")
+AT_WORK = "a process is at it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +69,11 @@ class Plan:
 
 def refuse(store: Store, run: str) -> None:
     """`UserError` for what is no run, is under way on this machine, or made a champion that stands."""
-    found = _pointed(store, run)
-    if not found and recorded_config(store, run) is None:
+    found, folder = _pointed(store, run), store.folder(f"runs/{run}")
+    if not found and store.read(_recipe(run)) is None:
         raise UserError("this is no run of MMST", value=f"runs/{run}", remedy="`mmst status` lists the runs")
+    if folder and disk.linked(folder, folder.parents[1]):
+        raise UserError("a link leads to this run", value=str(folder), remedy="delete the link by hand")
     for ref in found:
         if stage_folder.is_worked_at(store, ref):
             raise UserError(
@@ -112,11 +119,15 @@ def clean(store: Store, planned: Plan, progress: Progress) -> Mapping[str, str]:
     """
     stay, found = dict[str, str](), dict[str, bytes]()
     lock = store.scratch("clean") / "lock"
-    with progress.task("clean", 2 * len(planned.unused), "steps") as task, locks.held(lock):
+    with contextlib.ExitStack() as held:
+        task = held.enter_context(progress.task("clean", 2 * len(planned.unused), "steps"))
+        held.enter_context(locks.held(lock, lambda holder: task.advance(0, f"waiting for another clean ({holder})")))
         for unused in planned.unused:
             try:
                 name = _manifest(unused.ref)
-                if (data := store.read(name)) is not None:
+                if stage_folder.is_worked_at(store, unused.ref):
+                    stay[unused.ref] = AT_WORK
+                elif (data := store.read(name)) is not None:
                     store.delete([name])
                     found[unused.ref] = data
             except StoreError as e:
@@ -131,9 +142,13 @@ def clean(store: Store, planned: Plan, progress: Progress) -> Mapping[str, str]:
             if unused.ref not in stay and (why := _removed(store, unused.ref)):
                 stay[unused.ref] = why
             task.advance(note=unused.ref)
-        store.delete([name for name, ref in _reports(store) if _REF.fullmatch(ref) and made(store, ref) is None])
-        for run in planned.gone:
-            store.delete(list(store.names(f"runs/{run}/")))
+        dangling = (name for name, ref in _reports(store) if _REF.fullmatch(ref) and not store.read(_manifest(ref)))
+        store.delete(list(dangling))
+        for run in planned.gone:  # last what makes it a run, so that a call that was killed can be made again
+            names = [name for name in store.names(f"runs/{run}/") if name != _recipe(run)]
+            store.delete([name for name in names if not name.endswith(".json")])
+            store.delete([name for name in names if name.endswith(".json")])
+            store.delete([_recipe(run)])
     return stay
 
 
@@ -149,9 +164,13 @@ def by_stage(unused: Iterable[Unused]) -> dict[str, tuple[int, int, int]]:
 def _removed(store: Store, ref: str) -> str:
     """Remove a stage; why it stays if it does."""
     try:
-        return "" if stage_folder.remove(store, ref) else "a process is at it"
+        return "" if stage_folder.remove(store, ref) else AT_WORK
     except StoreError as e:
         return str(e)
+
+
+def _recipe(run: str) -> str:
+    return f"runs/{run}/config.json"
 
 
 def _manifest(ref: str) -> str:
@@ -164,18 +183,38 @@ def _used_by(store: Store, run: str) -> set[str]:
     for place, ref, inputs in pointers(store, run):
         found |= {ref, *inputs.values()}
         if place.step == "base_model" and (base := made(store, ref)):
-            found |= set(_REF.findall(base.location))
-    recipe = store.read(f"runs/{run}/config.json") or b""
-    return found | set(_REF.findall(recipe.decode("utf-8", "replace")))
+            found |= set(_referred(store, base.location))
+    recipe = (store.read(_recipe(run)) or b"").decode("utf-8", "replace")
+    try:
+        texts = list(_texts(json.loads(recipe)))
+    except ValueError:
+        texts = [recipe]
+    return found.union(*(_referred(store, text) for text in texts))
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """All texts in plain data."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping):
+        yield from itertools.chain.from_iterable(map(_texts, data.values()))
+    elif isinstance(data, Sequence):
+        yield from itertools.chain.from_iterable(map(_texts, data))
+
+
+def _referred(store: Store, text: str) -> Iterator[str]:
+    """The stages that a text names, also as a path of another spelling, or by a link."""
+    yield from _REF.findall(text)
+    root = store.folder("")
+    if root is not None and "\0" not in text:
+        inside = os.path.relpath(os.path.realpath(os.path.expanduser(text)), os.path.realpath(root))  # noqa: PTH111
+        yield from _REF.findall(inside)[:1]
 
 
 def _pointed(store: Store, run: str) -> set[str]:
-    """The stages that a run points at, as far as it can be read: it is to go."""
-    found = set[str]()
-    with contextlib.suppress(DamagedError):
-        for _, ref, _ in pointers(store, run):
-            found.add(ref)
-    return found
+    """The stages that the files of a run name, also where one is damaged: it is to go."""
+    files = (store.read(name) or b"" for name in store.names(f"runs/{run}/") if name.endswith(".json"))
+    return {ref for data in files for ref in _REF.findall(data.decode("utf-8", "replace"))}
 
 
 def _promoted(store: Store) -> Iterator[str]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mmst.core import private
-from mmst.core.disk import trouble
+from mmst.core.disk import linked, trouble
 from mmst.core.errors import StoreError
 from mmst.core.names import checked_name, checked_prefix
 
@@ -85,8 +85,7 @@ class FolderStore:
         for name in names:
             path = self._path(name)
             if path.parent not in folders and path.parent.is_dir():
-                inside = path.parent.relative_to(self.root)
-                if path.parent.resolve() != self.root.resolve() / inside:
+                if linked(path.parent, self.root):
                     raise StoreError(f"{path} is not deleted: a link leads there", remedy="delete the link by hand")
                 folders[path.parent] = None
             with trouble("delete", path), contextlib.suppress(FileNotFoundError, NotADirectoryError):

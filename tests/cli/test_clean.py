@@ -55,6 +55,15 @@ def test_a_run_under_way_is_refused(out: Path, capsys: pytest.CaptureFixture[str
     assert list(FolderStore(out).names("runs/"))
 
 
+def test_logs_that_a_link_leads_to_stay(out: Path, tmp_path: Path) -> None:
+    run = Made(out).run
+    (tmp_path / "elsewhere" / run).mkdir(parents=True)
+    (tmp_path / "elsewhere" / run / "precious").write_text("mine")
+    (out / "logs").symlink_to(tmp_path / "elsewhere")
+    assert main(["clean", run, "--yes", "-o", str(out)]) == 0
+    assert (tmp_path / "elsewhere" / run / "precious").read_text() == "mine"
+
+
 @pytest.mark.parametrize(("name", "said"), [("", "is empty"), ("mad", "only the beginning")])
 def test_half_a_name_deletes_nothing(out: Path, capsys: pytest.CaptureFixture[str], name: str, said: str) -> None:
     assert main(["clean", name, "--yes", "-o", str(out)]) == 2

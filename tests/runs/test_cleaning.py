@@ -191,12 +191,18 @@ def test_links_lead_nowhere(store: FolderStore, tmp_path: Path) -> None:
     assert len(stay) == 2
 
 
-def test_a_stage_that_a_base_model_refers_to_stays(store: FolderStore) -> None:
+@pytest.mark.parametrize("spelt", ["stages/train", "stages/train/../train", "stages/./train", "stages//train", "link"])
+def test_a_stage_that_a_base_model_refers_to_stays_however_it_is_spelt(store: FolderStore, spelt: str) -> None:
     checkpoint = staged(store, 1, step="train")
+    (store.root / "link").symlink_to(store.root / "stages" / "train")
+    at = f"{store.root}/{spelt}/{checkpoint.rpartition('/')[2]}"
     place = Place(run="a", round=0, arm="base", step="base_model")
     base = StageFolder.open(store, "base", version=1, config=1, inputs={}, place=place)
-    base.finish(location=str(store.root / checkpoint))
+    base.finish(location=at)
     assert not refs(store)
+    store.delete([place.name])
+    record_config(store, parse({"out": store.uri, "teachers": {"big": {"base": at}}}))
+    assert checkpoint not in refs(store)
 
 
 def test_the_run_of_a_standing_champion_is_refused_and_that_of_an_earlier_one_is_not(store: FolderStore) -> None:
@@ -209,6 +215,68 @@ def test_the_run_of_a_standing_champion_is_refused_and_that_of_an_earlier_one_is
     refuse(store, "a")
     with pytest.raises(UserError, match="champion of 'mine'"):
         refuse(store, "b")
+
+
+def test_a_standing_champion_is_seen_behind_a_damaged_pointer(store: FolderStore) -> None:
+    promotion = staged(store, 1, "a", step="promote")
+    reign = Reign(champion=Champion(checkpoint="sha256:" + "c" * 64, ref=promotion, version="1"), by=promotion)
+    assert champion.crown(store, "mine", (), reign)
+    store.write("runs/a/00.base.base_model.json", b'{"ref":"stages/base/0')
+    with pytest.raises(UserError, match="champion of 'mine'"):
+        refuse(store, "a")
+
+
+def test_no_link_below_the_work_in_progress_is_followed(store: FolderStore, tmp_path: Path) -> None:
+    ref = staged(store, 1)
+    key = ref.rpartition("/")[2]
+    (tmp_path / "outside" / key).mkdir(parents=True)
+    (tmp_path / "outside" / key / "precious").write_text("mine")
+    store.scratch("stages")
+    (store.root / "work" / "stages" / "sample").symlink_to(tmp_path / "outside")
+    assert "a link leads there" in clean(store, plan(store), Quiet())[ref]
+    assert (tmp_path / "outside" / key / "precious").read_text() == "mine"
+
+
+def test_a_run_that_a_link_leads_to_is_refused_before_anything_is_deleted(store: FolderStore, tmp_path: Path) -> None:
+    staged(store, 1, "a")
+    (store.root / "runs" / "a").rename(tmp_path / "a")
+    (store.root / "runs" / "a").symlink_to(tmp_path / "a")
+    with pytest.raises(UserError, match="a link leads to this run"):
+        refuse(store, "a")
+
+
+def test_a_run_is_one_until_its_last_file_is_gone(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = parse({"out": store.uri})
+    record_config(store, config)
+    run, delete = run_id(config), FolderStore.delete
+    staged(store, 1, run)
+    store.write(f"runs/{run}/report.html", b"page")
+
+    def watched(self: FolderStore, names: Iterable[str]) -> None:
+        for name in names:
+            if name.startswith("runs/"):
+                refuse(store, run)
+            delete(self, [name])
+
+    monkeypatch.setattr(FolderStore, "delete", watched)
+    clean(store, plan(store, [run]), Quiet())
+    assert runs(store) == []
+
+
+def test_a_complete_stage_that_somebody_is_at_keeps_its_manifest(store: FolderStore) -> None:
+    ref = staged(store, 1)
+    with locks.held(store.scratch(ref).with_name(f"{ref.rpartition('/')[2]}.lock")):
+        assert list(clean(store, plan(store), Quiet())) == [ref]
+    assert made(store, ref)
+
+
+def test_a_damaged_evaluation_of_a_kept_run_stops_nothing_half_way(store: FolderStore) -> None:
+    ref, kept = staged(store, 1, "a"), staged(store, 2, "b", step="evaluate")
+    store.write(champion.report_name("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64), kept.encode())
+    store.write(f"{kept}/manifest.json", b"{")
+    clean(store, plan(store, ["a"]), Quiet())
+    assert not made(store, ref)
+    assert runs(store) == ["b"]
 
 
 def test_a_run_of_which_a_stage_is_worked_at_is_refused(store: FolderStore) -> None:
